@@ -1,0 +1,214 @@
+"""Every patch of Django: with them, its signals are run by this dispatcher."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+import django
+from django.db.models.options import Options
+from django.db.models.signals import ModelSignal
+from django.db.models.utils import make_model_tuple
+from django.dispatch import dispatcher
+
+from heliograph import dispatch
+from heliograph.dispatch import names
+from heliograph.dispatch.concurrency import InTurn, Overlapping
+from heliograph.dispatch.generated import learned_send
+from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
+from heliograph.signals import CATALOGUE, Entry
+
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """An attribute of Django that is replaced, and the reason."""
+
+    owner: Any
+    name: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What an attribute was before it was replaced."""
+
+    owner: Any
+    name: str
+    value: Any
+
+    def __call__(self) -> None:
+        """Put it back."""
+        if self.value is _MISSING:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.value)
+
+
+_undo: list[Undo] = []
+
+
+def is_adopted() -> bool:
+    """Return whether Django's signals are run by this dispatcher."""
+    return bool(_undo)
+
+
+def adopt() -> None:
+    """Let this dispatcher run every signal of Django's class, those that exist and those that will.
+
+    The signals stay the objects that they are. Each takes its receivers along when it is next used.
+    """
+    if is_adopted():
+        return
+    for patch in list(_patches()):
+        _undo.append(Undo(patch.owner, patch.name, vars(patch.owner).get(patch.name, _MISSING)))
+        setattr(patch.owner, patch.name, patch.value)
+    for entry in CATALOGUE.values():
+        if entry.module in sys.modules:
+            _introduce(getattr(sys.modules[entry.module], entry.name), entry)
+
+
+def release() -> None:
+    """Give Django its own dispatcher back, with the receivers that are connected now."""
+    adopted = [signal for signal in names.live_signals() if isinstance(signal, dispatcher.Signal)]
+    connections = [(signal, signal._table.connections()) for signal in adopted]
+    while _undo:
+        _undo.pop()()
+    for signal, connected in connections:
+        _hand_over(signal, connected)
+
+
+# --- the patches ----------------------------------------------------------------------------------------------
+
+
+def _patches() -> Iterator[Patch]:
+    for name, value in vars(dispatch.Signal).items():
+        if name not in _OF_THE_CLASS:
+            yield from _patch_of_signal(name, value)
+    yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0), "3-tuples in Django 5.2, else 4")
+    yield Patch(dispatcher.Signal, "_concurrency", _contract(), "each Django runs async receivers in its own way")
+    yield Patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
+    yield Patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
+
+
+# What a class body leaves in every class, and what only our own signals have.
+_OF_THE_CLASS = {
+    *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__firstlineno__"),
+    *("__orig_bases__", "__parameters__", "__static_attributes__", "__annotate_func__", "__annotations_cache__"),
+    *("_concurrency", "_rows_have_senders", "define"),
+}
+
+
+def _patch_of_signal(name: str, value: Any) -> Iterator[Patch]:
+    """Yield the patch of one attribute of Signal.
+
+    A monitoring tool that starts in settings.py is there first: it has replaced the attribute by a wrapper around
+    Django's function. The wrapper stays, and Django's function inside it is made to call ours.
+    """
+    theirs = vars(dispatcher.Signal).get(name)
+    if not isinstance(theirs, FunctionType) or theirs.__module__ == dispatcher.__name__:
+        yield Patch(dispatcher.Signal, name, value, "run by this dispatcher")
+        return
+    yield Patch(dispatcher.Signal, f"_heliograph_{name}", value, f"what Django's {name} calls inside a wrapper")
+    for original in _functions_of_django(f"Signal.{name}"):
+        yield Patch(original, "__code__", _forwarding_code(name), f"a wrapper holds Django's {name}")
+
+
+def _functions_of_django(qualname: str) -> list[FunctionType]:
+    """Return Django's own function, which only a wrapper refers to: it may hold it in any way, so all are searched."""
+    functions = [one for one in gc.get_objects() if type(one) is FunctionType and one.__qualname__ == qualname]
+    return [one for one in functions if one.__module__ == dispatcher.__name__]
+
+
+def _forwarding_code(name: str) -> CodeType:
+    namespace: dict[str, Any] = {}
+    exec(f"def {name}(self, *args, **kwargs): return self._heliograph_{name}(*args, **kwargs)", namespace)
+    return namespace[name].__code__  # type: ignore[no-any-return]
+
+
+def _contract() -> InTurn | Overlapping:
+    return InTurn() if django.VERSION >= (6, 1) else Overlapping()
+
+
+def _connect_model(
+    self: Any,
+    receiver: Callable[..., Any],
+    sender: Any = None,
+    weak: bool = True,
+    dispatch_uid: Any = None,
+    apps: Any = None,
+    **options: Any,
+) -> None:
+    """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
+    verify_receiver(receiver)
+    if weak:
+        refuse_fleeting(receiver)
+    for one in sender if type(sender) is list else (sender,):
+        _when_loaded(_connect_now, self, receiver, one, apps, weak=weak, dispatch_uid=dispatch_uid, **options)
+
+
+def _disconnect_model(
+    self: Any,
+    receiver: Callable[..., Any] | None = None,
+    sender: Any = None,
+    dispatch_uid: Any = None,
+    apps: Any = None,
+    **options: Any,
+) -> Any:
+    """Disconnect from a model, from several, or from one that is named "app.Model"."""
+    senders = sender if type(sender) is list else [sender]
+    done = [_when_loaded(_disconnect_now, self, receiver, one, apps, dispatch_uid=dispatch_uid, **options) for one in senders]
+    return done[0] if len(done) == 1 else any(done)
+
+
+def _when_loaded(verb: Callable[..., Any], signal: Any, receiver: Any, sender: Any, apps: Any, **options: Any) -> Any:
+    operation = partial(MethodType(verb, signal), receiver, **options)
+    if not isinstance(sender, str):
+        return operation(sender)
+    return (apps or Options.default_apps).lazy_model_operation(operation, make_model_tuple(sender))
+
+
+def _connect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> None:
+    dispatcher.Signal.connect(signal, receiver, sender, **options)
+
+
+def _disconnect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> bool:
+    return dispatcher.Signal.disconnect(signal, receiver, sender, **options)
+
+
+# Django's check signals.E001 knows a receiver that waits for its model by the name of the pending function.
+_connect_now.__module__ = dispatcher.__name__
+_connect_now.__name__ = "connect"
+
+
+# --- the signals ----------------------------------------------------------------------------------------------
+
+
+def _introduce(signal: Any, entry: Entry) -> None:
+    """Tell one of Django's signals what the catalogue knows of it."""
+    signal._table  # noqa: B018 - from now on its own
+    signal.__dict__.setdefault("_name", entry.path)
+    signal.guards_instance = entry.guards_instance
+    if type(signal).send is dispatch.Signal.send:
+        carried = [name for name in entry.carries if entry.name != "m2m_changed" or name != "raw" or django.VERSION >= (6, 1)]
+        signal.__dict__["send"] = learned_send(signal, carried)
+
+
+def _hand_over(signal: Any, connections: list[Any]) -> None:
+    """Connect the receivers of a signal with Django's own dispatcher, in the order in which they were called."""
+    for name in ("_table", "_name", "guards_instance", "send"):
+        signal.__dict__.pop(name, None)
+    signal.receivers = []
+    for connection in connections:
+        receiver = connection.guarded or connection.receiver()
+        if receiver is not None:
+            uid = connection.key[0] if isinstance(connection.key, tuple) and len(connection.key) == 1 else None
+            weak = connection.pinned is None and connection.guarded is None
+            signal.connect(receiver, sender=connection.bucket.sender(), weak=weak, dispatch_uid=uid)

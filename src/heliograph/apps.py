@@ -1,0 +1,27 @@
+"""The app that adopts Django's signals."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+from heliograph.conf import setting
+
+
+class HeliographConfig(AppConfig):
+    """Heliograph as a Django app; it has no tables."""
+
+    name = "heliograph"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        # Not in ready(): receivers are connected while models are imported, with options that need adoption.
+        if setting("ADOPT_DJANGO_SIGNALS"):
+            from heliograph.adoption import adopt
+
+            adopt()
+
+    def ready(self) -> None:
+        from heliograph.checks import check_settings
+
+        register(check_settings)

@@ -1,0 +1,18 @@
+"""The settings of Heliograph, read from Django's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+DEFAULTS: dict[str, Any] = {"ADOPT_DJANGO_SIGNALS": True}
+
+
+def setting(name: str) -> Any:
+    """Return the value of a key of settings.HELIOGRAPH, or its default."""
+    given = getattr(settings, "HELIOGRAPH", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"HELIOGRAPH must be a dict of settings, not {given!r}.")
+    return given.get(name, DEFAULTS[name])

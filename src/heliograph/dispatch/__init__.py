@@ -1,0 +1,29 @@
+"""The dispatcher: it runs signals, and imports nothing of Django."""
+
+from heliograph.dispatch.conditions import Condition, condition
+from heliograph.dispatch.events import Called, Sent
+from heliograph.dispatch.names import live_signals
+from heliograph.dispatch.observers import observe, trace
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
+from heliograph.dispatch.reentrancy import ReentrancyError
+from heliograph.dispatch.registration import receiver
+from heliograph.dispatch.scopes import capture, mute
+from heliograph.dispatch.signal import Signal
+
+__all__ = [
+    "Call",
+    "Called",
+    "Condition",
+    "DeliveryPolicy",
+    "Inline",
+    "ReentrancyError",
+    "Sent",
+    "Signal",
+    "capture",
+    "condition",
+    "live_signals",
+    "mute",
+    "observe",
+    "receiver",
+    "trace",
+]

@@ -1,0 +1,118 @@
+"""The making of a send: one plan, and a sync and an async driver for it."""
+
+from __future__ import annotations
+
+import logging
+
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
+from heliograph.dispatch.observers import announce, observed
+from heliograph.dispatch.scopes import current
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.receivers import Receiver
+    from heliograph.dispatch.signal import Signal
+
+Pair = tuple[Any, Any]  # a receiver and its response
+
+# The name under which Django logs, so that the logging settings that projects have go on working.
+logger = logging.getLogger("django.dispatch")
+
+
+class Send:
+    """One send: the plan, who is to be called with what, that both drivers carry out."""
+
+    __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
+
+    def __init__(self, signal: Signal[...], sender: Any, payload: dict[str, Any], robust: bool) -> None:
+        self.signal = signal
+        self.sender = sender
+        self.payload = payload
+        self.robust = robust  # whether an exception is a response
+        self.scopes = current()
+        self.number = announce(self.scopes, signal, sender, payload) if self.scopes else 0
+        self.sync, self.concurrent = signal._live_receivers(sender)
+
+    def run(self) -> list[Pair]:
+        """Call the sync receivers, one after the other."""
+        return [pair for called in self.sync if (pair := self._call(called))[1] is not SKIPPED]
+
+    async def run_concurrent(self) -> list[Pair]:
+        """Call the async receivers."""
+        return _due(await self.signal._concurrency.together(self.coroutines()))
+
+    def coroutines(self) -> list[Any]:
+        """Return the calls of the async receivers, not begun."""
+        return [self._call_async(called) for called in self.concurrent]
+
+    def _call(self, called: Receiver) -> Pair:
+        receiver = receiver_of(called)
+        try:
+            return receiver, self._respond(called, receiver) if self.scopes else self._made(called)
+        except Exception as error:
+            if not self.robust:
+                raise
+            return receiver, _logged(receiver, error)
+
+    async def _call_async(self, called: Receiver) -> Pair:
+        receiver = receiver_of(called)
+        try:
+            return receiver, await (self._respond_async(called, receiver) if self.scopes else self._made(called))
+        except Exception as error:
+            if not self.robust:
+                raise
+            return receiver, _logged(receiver, error)
+
+    def _made(self, called: Receiver) -> Any:
+        return called(signal=self.signal, sender=self.sender, **self.payload)
+
+    def _respond(self, called: Receiver, receiver: Receiver) -> Any:
+        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
+            outcome.append(self._made(called))
+        return outcome[0]
+
+    async def _respond_async(self, called: Receiver, receiver: Receiver) -> Any:
+        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
+            outcome.append(await self._made(called))
+        return outcome[0]
+
+
+def deliver(send: Send) -> list[Pair]:
+    """Carry out a send from sync code: the async receivers run after the sync ones, in an event loop."""
+    responses = send.run()
+    if send.concurrent:
+        responses += async_to_sync(send.run_concurrent)()
+    return responses
+
+
+async def deliver_async(send: Send) -> list[Pair]:
+    """Carry out a send from async code: the sync receivers run in a thread, unless none of them blocks."""
+    if not send.sync:
+        return await send.run_concurrent() if send.concurrent else []
+    run = _run_here if all(_never_blocks(called) for called in send.sync) else _run_in_thread
+    return _due(await send.signal._concurrency.both(lambda: run(send), send.coroutines()))
+
+
+async def _run_here(send: Send) -> list[Pair]:
+    return send.run()
+
+
+_run_in_thread = sync_to_async(Send.run)
+
+
+def _never_blocks(called: Receiver) -> bool:
+    return type(called) is Guarded and not called.options.blocking
+
+
+def _due(responses: list[Pair]) -> list[Pair]:
+    return [pair for pair in responses if pair[1] is not SKIPPED]
+
+
+def _logged(receiver: Receiver, error: Exception) -> Exception:
+    name = qualified_name(receiver)
+    logger.error("Error calling %s in Signal.send_robust() (%s)", name, error, exc_info=error)
+    return error

@@ -1,0 +1,109 @@
+"""How the async receivers of one send run beside each other, and beside the sync ones."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
+from typing import Any, Protocol
+
+Coroutines = Sequence[Coroutine[Any, Any, Any]]
+_ABSENT = object()
+
+
+class Concurrency(Protocol):
+    """A contract: each version of Django that has another one keeps its own."""
+
+    async def together(self, coroutines: Coroutines) -> list[Any]:
+        """Run async receivers, and return their responses in order."""
+
+    async def both(self, sync: Callable[[], Awaitable[list[Any]]], coroutines: Coroutines) -> list[Any]:
+        """Run the sync receivers and the async ones, and return all responses, those of the sync ones first."""
+
+
+class InTurn:
+    """Django 6.1: the sync receivers first, then the async ones in tasks that share one context."""
+
+    async def together(self, coroutines: Coroutines) -> list[Any]:
+        """Run these in one context; what they set in it, the sender sees.
+
+        When one raises, the others are cancelled. One exception is raised as it is, several as a group.
+        """
+        if len(coroutines) < 2:  # the sender's own task and context are as good, and need no switch
+            return [await coroutine for coroutine in coroutines]
+        context = copy_context()
+        try:
+            return await _settled([_begun(coroutine, context) for coroutine in coroutines])
+        finally:
+            _restore(context)
+
+    async def both(self, sync: Callable[[], Awaitable[list[Any]]], coroutines: Coroutines) -> list[Any]:
+        """Run the sync ones, then the async ones."""
+        try:
+            responses = await sync()
+        except BaseException:
+            for coroutine in coroutines:
+                coroutine.close()
+            raise
+        return responses + await self.together(coroutines)
+
+
+class Overlapping:
+    """Django 5.2 and 6.0: all at once under asyncio.gather(), each in a copy of the context."""
+
+    async def together(self, coroutines: Coroutines) -> list[Any]:
+        """Run these at once; the first exception is raised, and the others run on."""
+        return await asyncio.gather(*coroutines)
+
+    async def both(self, sync: Callable[[], Awaitable[list[Any]]], coroutines: Coroutines) -> list[Any]:
+        """Run the sync ones, in their thread, while the async ones run."""
+        first, rest = await asyncio.gather(sync(), asyncio.gather(*coroutines))
+        return first + rest
+
+
+if sys.version_info >= (3, 12):
+
+    def _begun(coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+        # Eager: a receiver that never waits is done here, without a turn of the event loop.
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=context, eager_start=True)
+
+else:
+
+    def _begun(coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+        return asyncio.get_running_loop().create_task(coroutine, context=context)
+
+
+async def _settled(tasks: list[asyncio.Task[Any]]) -> list[Any]:
+    """Wait for tasks, and return their results; when one fails or the caller is cancelled, the rest is cancelled."""
+    try:
+        await _until_done_or_failed(tasks)
+    finally:
+        await _cancelled([task for task in tasks if not task.done()])
+    failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    if len(failures) > 1:
+        raise BaseExceptionGroup("several async receivers raised", failures)
+    if failures:
+        raise failures[0]
+    return [task.result() for task in tasks]
+
+
+async def _until_done_or_failed(tasks: list[asyncio.Task[Any]]) -> None:
+    if not any(task.done() and (task.cancelled() or task.exception()) for task in tasks):
+        waiting = [task for task in tasks if not task.done()]
+        if waiting:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+
+
+async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _restore(context: Context) -> None:
+    """Set in the current context what was set in another one; told by identity, since values may not compare."""
+    for variable, value in context.items():
+        if variable.get(_ABSENT) is not value:
+            variable.set(value)

@@ -1,0 +1,37 @@
+"""What observers are told: frozen facts about sends and calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.signal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A send has begun; `parent` is the number of the call it was made in, if any."""
+
+    signal: Signal[...]
+    sender: Any
+    kwargs: Mapping[str, Any]
+    number: int
+    parent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A receiver was called; `parent` is the number of its send, `outcome` the response or the exception."""
+
+    signal: Signal[...]
+    sender: Any
+    receiver: Callable[..., Any]
+    seconds: float
+    outcome: Any
+    number: int
+    parent: int
+
+
+Event = Sent | Called

@@ -1,0 +1,103 @@
+"""Generated sends: a `send` with the signal's keyword names written out.
+
+Packing a payload into **named and unpacking it again for each receiver is most of what a send costs. As dataclasses
+do with `__init__`, this module writes the source of a function for the names at hand, and compiles it once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import keyword
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.scopes import watch
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.signal import Signal
+
+ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
+
+# Names with an underscore are the function's own; a payload that has such names is not written out. The generated
+# function steps aside, for the send of the class, wherever a plain call of each receiver is not the whole truth:
+# the receivers are not resolved, or some have options or are async (no `refs`); some have come or gone; somebody
+# watches; other names are sent; or the class was patched, as monitoring tools do.
+_TEMPLATE = """
+def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells}):
+    _bucket = _table.buckets.get
+    def send(sender{parameters}):
+        _route = _bucket(_id(sender), _table.default).route
+        _refs = _route.refs
+        if (
+            _refs is None or _watch or _len(_route.alive) != _route.size or _route.epoch is not _table.epoch{unless}
+            or _class.send is not _send or _class._live_receivers is not _live
+        ):
+            return _class.send(_signal, sender{slow})
+        return [
+            (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
+            for _ref in _refs if (_receiver := _ref()) is not None
+        ]
+    return send
+"""
+
+
+def declared_send(signal: Signal[...], contract: inspect.Signature, name: str) -> Callable[..., Any]:
+    """Return a send with exactly the parameters of a contract; Python's own TypeError refuses others."""
+    defaults = {p.name: p.default for p in contract.parameters.values() if p.default is not p.empty}
+    names = list(contract.parameters)[1:]
+    parameters = "".join(f", {n}=_default_{n}" if n in defaults else f", {n}" for n in names)
+    send = _bound(
+        signal,
+        parameters=", *" + parameters if names else "",
+        cells="".join(f", _default_{n}" for n in defaults),
+        unless="",
+        slow=_keywords(names),
+        keywords=_keywords(names),
+        values={f"_default_{n}": value for n, value in defaults.items()},
+    )
+    send.__qualname__ = f"{name}.send"
+    return send
+
+
+def learned_send(signal: Signal[...], names: Iterable[str]) -> Callable[..., Any] | None:
+    """Return a send that is fast for these names and takes all others too; None if they cannot be written out."""
+    names = list(names)
+    if not all(can_be_written(name) for name in names):
+        return None
+    return _bound(
+        signal,
+        parameters=(", *" if names else "") + "".join(f", {n}=_absent" for n in names) + ", **_others",
+        cells="",
+        unless="".join(f" or {n} is _absent" for n in names) + " or _others",
+        slow=f", **_given({_keywords(names)[2:]}), **_others",
+        keywords=_keywords(names),
+        values={},
+    )
+
+
+def can_be_written(name: str) -> bool:
+    """Return whether a name can be a parameter of a generated send."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_" and name not in ("sender", "signal")
+
+
+def _keywords(names: Iterable[str]) -> str:
+    return "".join(f", {name}={name}" for name in names)
+
+
+def _given(**payload: Any) -> dict[str, Any]:
+    """Return the names that were really sent."""
+    return {name: value for name, value in payload.items() if value is not ABSENT}
+
+
+@functools.cache
+def _compiled(source: str) -> Callable[..., Callable[..., Any]]:
+    namespace: dict[str, Any] = {"_given": _given, "__name__": __name__}
+    exec(compile(source, "<generated send>", "exec"), namespace)  # the names in it are checked identifiers
+    return namespace["make"]  # type: ignore[no-any-return]
+
+
+def _bound(signal: Signal[...], *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
+    kind = type(signal)
+    make = _compiled(_TEMPLATE.format(**parts))
+    return make(signal, signal._table, watch, kind, kind.send, kind._live_receivers, ABSENT, id, len, **values)

@@ -1,0 +1,117 @@
+"""What other packages read and assign on a signal: its list of receivers in the shape that Django gives it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.receivers import Connection, connection_to, identity, object_identity
+from heliograph.dispatch.routes import Table, registering
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.signal import Signal
+
+_ID_OF_NONE = id(None)
+
+
+class Row(tuple[Any, ...]):
+    """A connection in Django's shape: (receiver's key, sender's id), receiver or reference, sender, is it async."""
+
+    connection: Connection | None = None
+
+
+class ReceiverList(list[Any]):
+    """The rows of a signal at one time; changing this list changes the signal, as it does in Django."""
+
+    def __init__(self, signal: Signal[...], rows: Iterable[Any]) -> None:
+        super().__init__(rows)
+        self._signal = signal
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return list, (list(self),)
+
+
+def _writing(name: str) -> Callable[..., Any]:
+    change = getattr(list, name)
+
+    def method(self: ReceiverList, *args: Any, **kwargs: Any) -> Any:
+        result = change(self, *args, **kwargs)
+        replace(self._signal, self)
+        return result
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    "__delitem__ __iadd__ __imul__ __setitem__ append clear extend insert pop remove reverse sort".split()  # noqa: SIM905
+):
+    setattr(ReceiverList, _name, _writing(_name))
+
+
+def rows(signal: Signal[...]) -> ReceiverList:
+    """Return the rows of a signal, in the order in which the receivers are called."""
+    made = (_row(connection, signal._rows_have_senders) for connection in signal._table.connections())
+    return ReceiverList(signal, (row for row in made if row is not None))
+
+
+def _row(connection: Connection, with_sender: bool) -> Row | None:
+    receiver, sender = connection.receiver(), connection.bucket.sender
+    if receiver is None:
+        return None
+    key = connection.key
+    lookup = key[0] if isinstance(key, tuple) and len(key) == 1 else object_identity(receiver)
+    sender_ref = (sender if isinstance(sender, weakref.ReferenceType) else None,) if with_sender else ()
+    row = Row(((lookup, id(sender())), _reference(connection, receiver), *sender_ref, connection.is_async))
+    row.connection = connection
+    return row
+
+
+def _reference(connection: Connection, receiver: Any) -> Any:
+    """Return what Django would keep, and what other dispatchers can call: options are asked for in it."""
+    if connection.guarded is not None:
+        return connection.guarded
+    if connection.pinned is not None:
+        return receiver
+    return connection if connection.method is None else weakref.WeakMethod(receiver)
+
+
+def replace(signal: Signal[...], rows: Iterable[Any]) -> None:
+    """Make these rows, ours or hand-made ones, the receivers of a signal."""
+    rows = list(rows)
+    table = signal._table
+    with registering:
+        table.clear()
+        for row in rows:
+            connection = getattr(row, "connection", None)
+            restored = _restored(table, connection) if connection is not None else _made_by_hand(table, row)
+            if restored is not None:
+                table.connect(restored, restored.receiver())
+    signal._receivers_changed()
+
+
+def _restored(table: Table, old: Connection) -> Connection | None:
+    """Return a connection like the one that a row of ours shows, or None where its receiver or sender is dead."""
+    receiver, sender = old.receiver(), old.bucket.sender()
+    for_any = old.bucket is table.anyone
+    if receiver is None or (sender is None and not for_any):
+        return None
+    bucket = table.bucket_of(sender, subclasses=old.bucket.shared and not for_any)
+    new = connection_to(bucket, receiver, old.key, old.pinned is None, old.order)
+    if old.guarded is not None:
+        new.guarded = old.guarded.of(new)
+    return new
+
+
+def _made_by_hand(table: Table, row: Any) -> Connection | None:
+    """Return the connection that a plain tuple in Django's shape asks for, or None where it refers to the dead."""
+    (uid, sender_id), reference, *rest = row
+    weak = isinstance(reference, weakref.ReferenceType)
+    receiver = reference() if weak else reference
+    sender = rest[0]() if len(rest) == 2 and rest[0] is not None else None
+    if receiver is None:
+        return None
+    bucket = table.bucket_of(sender) if sender is not None or sender_id == _ID_OF_NONE else table.bucket_of_id(sender_id)
+    key = identity(receiver, None if uid == object_identity(receiver) else uid)
+    return connection_to(bucket, receiver, key, weak, order=0)

@@ -1,0 +1,103 @@
+"""Observers: they are told of every send and call in their thread or task, and change nothing."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.events import Called, Event, Sent
+from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.scopes import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heliograph.dispatch.receivers import Receiver
+    from heliograph.dispatch.signal import Signal
+
+logger = logging.getLogger("heliograph.observers")
+
+_numbers = itertools.count(1)
+_inside: ContextVar[int | None] = ContextVar("heliograph_inside", default=None)
+
+
+class observe(Scope):
+    """Tell a function of each event, `Sent` or `Called`, in this thread or task.
+
+    What the function raises is logged and counted in `errors`, and goes no further.
+    """
+
+    def __init__(self, observer: Callable[[Event], object]) -> None:
+        self._observer = observer
+        self.errors = 0
+
+    def tell(self, event: Event) -> None:
+        try:
+            self._observer(event)
+        except Exception:
+            self.errors += 1
+            logger.exception("Observer %s failed on a %s event", full_name(self._observer), type(event).__name__)
+
+
+class trace(Scope):
+    """Keep the events of this thread or task; printed, it is the tree of sends and receivers with their times."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    def __str__(self) -> str:
+        return "\n".join(self._branch(None, 0)) or "No signal was sent."
+
+    def _branch(self, parent: int | None, depth: int) -> Iterator[str]:
+        children = [event for event in self.events if event.parent == parent]
+        for event in sorted(children, key=lambda event: event.number):
+            yield "  " * depth + _line(event)
+            yield from self._branch(event.number, depth + 1)
+
+
+def _line(event: Event) -> str:
+    if isinstance(event, Sent):
+        return f"{event.signal.name} from {getattr(event.sender, '__qualname__', repr(event.sender))}"
+    outcome = f", raised {event.outcome!r}" if isinstance(event.outcome, BaseException) else ""
+    return f"{full_name(event.receiver)} {event.seconds * 1000:.2f} ms{outcome}"
+
+
+def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs: dict[str, Any]) -> int:
+    """Tell the scopes of a send that begins, and return its number."""
+    sent = Sent(signal, sender, kwargs, next(_numbers), _inside.get())
+    _tell(scopes, sent)
+    return sent.number
+
+
+@contextmanager
+def observed(
+    scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, receiver: Receiver, send: int
+) -> Iterator[list[Any]]:
+    """Tell the scopes of a call once it has ended; the block puts the response into the list."""
+    number, outer, outcome = next(_numbers), _inside.get(), list[Any]()
+    _inside.set(number)
+    began = perf_counter()
+    try:
+        yield outcome
+    except BaseException as error:
+        outcome.append(error)
+        raise
+    finally:
+        seconds = perf_counter() - began
+        _inside.set(outer)
+        if outcome != [SKIPPED]:
+            _tell(scopes, Called(signal, sender, receiver, seconds, outcome[0], number, send))
+
+
+def _tell(scopes: tuple[Scope, ...], event: Event) -> None:
+    for scope in scopes:
+        scope.tell(event)

@@ -1,0 +1,42 @@
+"""Delivery policies: how the call of a receiver is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One receiver that is due to hear one send."""
+
+    receiver: Callable[..., Any]
+    payload: dict[str, Any]
+
+    def make(self) -> Any:
+        """Call the receiver and return its response; what it raises is raised."""
+        return self.receiver(**self.payload)
+
+
+@runtime_checkable
+class DeliveryPolicy(Protocol):
+    """What `delivery=` takes: it is handed a call, and says when the call is made."""
+
+    def deliver(self, call: Call) -> Any:
+        """Make the call now or later; return what the send lists as the receiver's response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Make the call now, inside the send, as Django does."""
+
+    def deliver(self, call: Call) -> Any:
+        """Make the call, and let what it raises through to whoever sent."""
+        return call.make()
+
+
+def verify_policy(policy: object) -> None:
+    """Raise TypeError unless `policy` is a delivery policy; a class is the usual slip."""
+    if isinstance(policy, type) or not isinstance(policy, DeliveryPolicy):
+        raise TypeError(f"delivery= takes a delivery policy such as Inline(), not {policy!r}.")

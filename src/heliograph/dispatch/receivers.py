@@ -1,0 +1,164 @@
+"""Receivers as the dispatcher keeps them: identified, and referred to weakly."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import weakref
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction
+
+from heliograph.dispatch.conditions import Condition
+from heliograph.dispatch.describe import origin
+from heliograph.dispatch.policies import DeliveryPolicy, Inline
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.guarded import Guarded
+    from heliograph.dispatch.routes import Bucket
+
+Receiver = Callable[..., Any]
+
+_places = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a connected receiver is called, beyond what Django knows."""
+
+    when: Condition | None = None
+    delivery: DeliveryPolicy = Inline()
+    reentrant: str = "allow"
+    blocking: bool = True
+
+
+PLAIN = Options()
+
+
+class IdentityRef(weakref.ref[Any]):
+    """A weak reference that is equal to nothing but itself, which it can tell without leaving C."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class Connection(IdentityRef):
+    """One receiver connected to one sender; it refers to the function, or to the owner of the method."""
+
+    __slots__ = ("bucket", "guarded", "is_async", "key", "method", "order", "pinned", "seq")
+
+    bucket: Bucket
+    guarded: Guarded | None  # how the receiver is called, where it has options
+    is_async: bool
+    key: Hashable
+    method: Receiver | None  # the function of a bound method
+    order: int
+    pinned: object | None  # what keeps a strongly connected receiver alive
+    seq: int  # its place in the order of connecting
+
+    def receiver(self) -> Receiver | None:
+        """Return the receiver, or None once it was garbage collected."""
+        anchor = self()
+        if self.method is None or anchor is None:
+            return anchor  # type: ignore[no-any-return]
+        return anchor.receiver if type(anchor) is Held else MethodType(self.method, anchor)
+
+    def resolver(self) -> Callable[[], Receiver | None]:
+        """Return what gives a send the thing to call: this very reference, where that is a plain function."""
+        if self.guarded is not None:
+            return self.guarded.if_alive
+        return self if self.method is None else self.receiver
+
+
+class Held:
+    """What stands in for a strongly connected receiver that has no weak references."""
+
+    __slots__ = ("__weakref__", "receiver")
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+
+def connection_to(bucket: Bucket, receiver: Receiver, key: Hashable, weak: bool, order: int) -> Connection:
+    """Return a new connection of a receiver, last in the order of connecting, not yet in its bucket.
+
+    Raises TypeError for a weak connection of a receiver that has no weak references.
+    """
+    connection = _weak(receiver, bucket.forget) if weak else _strong(receiver)
+    connection.bucket = bucket
+    connection.key = key
+    connection.order = order
+    connection.seq = next(_places)
+    connection.is_async = is_async(receiver)
+    connection.guarded = None
+    return connection
+
+
+def _weak(receiver: Any, forget: Callable[[Any], None]) -> Connection:
+    owner, method = receiver, None
+    if type(receiver) is not FunctionType and hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
+        owner, method = receiver.__self__, receiver.__func__
+    # The plain reference is for its error, which names the type; Django's own suite looks for this very call.
+    weakref.ref(owner)
+    connection = Connection(owner, forget)
+    connection.method = method
+    connection.pinned = None
+    return connection
+
+
+def _strong(receiver: Receiver) -> Connection:
+    try:
+        connection = Connection(receiver)
+        connection.method, connection.pinned = None, receiver
+    except TypeError:
+        held = Held(receiver)
+        connection = Connection(held)
+        connection.method, connection.pinned = receiver, held
+    return connection
+
+
+def is_async(receiver: Receiver) -> bool:
+    """Return whether a call gives something to await; it does for an object with `async def __call__`."""
+    if type(receiver) is FunctionType:
+        return iscoroutinefunction(receiver)
+    while isinstance(receiver, functools.partial):
+        receiver = receiver.func
+    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))
+
+
+def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
+    """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself."""
+    if dispatch_uid is not None:
+        return (dispatch_uid,)
+    return _name_in_file(receiver) or object_identity(receiver)
+
+
+def object_identity(receiver: Any) -> Hashable:
+    """Return the identity of an object; a bound method is its owner and its function."""
+    function = getattr(receiver, "__func__", None)
+    return id(receiver) if function is None else (id(receiver.__self__), id(function))
+
+
+def is_name(key: Hashable) -> bool:
+    """Return whether an identity is a name, which another object can bear."""
+    return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
+
+
+def _name_in_file(receiver: Any) -> Hashable:
+    """Return file and qualified name of a module-level function: a module imported twice is one file."""
+    if type(receiver) is not FunctionType or "<" in receiver.__qualname__:
+        return None
+    code = origin(receiver).__code__ if hasattr(receiver, "__wrapped__") else receiver.__code__
+    return None if code.co_filename.startswith("<") else (code.co_filename, receiver.__qualname__)
+
+
+def is_reimport(old: Any, new: Receiver) -> bool:
+    """Return whether `new` is what became of `old` when its module was imported again, given that they share a name.
+
+    An import makes new code; functions that share their code (made in a loop, or decorated twice) are different.
+    """
+    return origin(old).__code__ is not origin(new).__code__

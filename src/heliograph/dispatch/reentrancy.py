@@ -1,0 +1,76 @@
+"""Re-entrancy: a receiver that causes the send it is handling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph.dispatch.describe import full_name
+
+POLICIES = ("allow", "skip", "raise")
+
+
+class ReentrancyError(RuntimeError):
+    """A receiver was sent the instance that it is handling; the message has the chain of receivers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Handling:
+    """A receiver at work on an instance, in this context."""
+
+    receiver: Any
+    instance: Any
+    using: str | None
+
+    def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
+        return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
+
+    def _is_row_of(self, instance: Any, using: str | None) -> bool:
+        if type(self.instance) is not type(instance) or self.using != using:
+            return False
+        primary_key = getattr(instance, "pk", None)
+        return primary_key is not None and bool(getattr(self.instance, "pk", None) == primary_key)
+
+    def __str__(self) -> str:
+        instance = self.instance
+        return f"{full_name(self.receiver)} ({type(instance).__name__} pk={getattr(instance, 'pk', None)!r})"
+
+
+_at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", default=())
+
+
+def is_reentered(receiver: Any, payload: Mapping[str, Any]) -> bool:
+    """Return whether the receiver is already handling, further up in this context, the instance of this send."""
+    instance, using = payload.get("instance"), payload.get("using")
+    return instance is not None and any(handling.is_of(receiver, instance, using) for handling in _at_work.get())
+
+
+def refuse(receiver: Any, payload: Mapping[str, Any]) -> None:
+    """Raise ReentrancyError with the chain of receivers that led back to this one."""
+    again = Handling(receiver, payload["instance"], payload.get("using"))
+    chain = " -> ".join(str(handling) for handling in (*_at_work.get(), again))
+    raise ReentrancyError(
+        f"{full_name(receiver)} was called for the instance it is handling: {chain}."
+        " Save with QuerySet.update(), or connect it with reentrant='skip'."
+    )
+
+
+@contextmanager
+def handling(receiver: Any, payload: Mapping[str, Any]) -> Iterator[None]:
+    """Note for the time of a call which instance the receiver handles."""
+    mine = Handling(receiver, payload.get("instance"), payload.get("using"))
+    _at_work.set((*_at_work.get(), mine))
+    try:
+        yield
+    finally:
+        # Not by a token: async receivers of one send share their context and do not end in the order they began.
+        _at_work.set(tuple(other for other in _at_work.get() if other is not mine))
+
+
+def verify_reentrant(value: object) -> None:
+    """Raise ValueError for a value that `reentrant=` does not take."""
+    if value not in POLICIES:
+        raise ValueError(f"reentrant= takes 'allow', 'skip' or 'raise', not {value!r}.")

@@ -1,0 +1,278 @@
+"""Routes: who hears a send, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from heliograph.dispatch.receivers import Connection, IdentityRef, Receiver, is_name, is_reimport, object_identity
+
+Resolver = Callable[[], Receiver | None]
+
+# One lock for the connecting and disconnecting of all signals: no two locks can be taken in two orders. It is
+# re-entrant, since a __del__ that garbage collection runs in the middle may disconnect. No send takes it.
+registering = threading.RLock()
+
+_in_order = attrgetter("order", "seq")
+
+
+class Route:
+    """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
+
+    __slots__ = ("alive", "concurrent", "epoch", "refs", "size", "sync")
+
+    alive: set[Any]  # loses a member with each receiver that dies
+    size: int  # how many members `alive` had when this was filled
+    epoch: object  # the table's epoch when this was filled
+    sync: tuple[Resolver, ...]
+    concurrent: tuple[Resolver, ...]  # the async receivers
+    refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
+
+    def __init__(self) -> None:
+        self.alive = _NOBODY
+        self.size = 0
+        self.epoch = None
+        self.refs = None
+
+
+_NOBODY: set[Any] = set()
+
+
+class Bucket:
+    """The connections of one sender, or of one class and its subclasses."""
+
+    __slots__ = ("alive", "forget", "index", "route", "sender", "shared")
+
+    def __init__(self, sender: Callable[[], Any], shared: bool = False) -> None:
+        self.sender = sender
+        self.shared = shared  # whether the sends of more than one sender come here
+        self.alive: set[Connection] = set()
+        self.index: dict[Hashable, Connection] = {}
+        self.route = Route()
+        # Garbage collection calls this for a dead receiver: it is in C, takes no lock, and is one object for all.
+        self.forget = self.alive.discard
+
+    def add(self, connection: Connection) -> None:
+        # `alive` first: a disconnect that garbage collection runs between the two lines must not find half of it.
+        self.alive.add(connection)
+        self.index[connection.key] = connection
+        if len(self.index) > 2 * len(self.alive) + 8:
+            self.index = {key: kept for key, kept in self.index.items() if kept in self.alive}
+
+    def remove(self, connection: Connection) -> None:
+        self.index.pop(connection.key, None)
+        self.alive.discard(connection)
+
+    def clear(self) -> None:
+        self.index.clear()
+        self.alive.clear()
+        self.route = Route()
+
+    def find(self, key: Hashable) -> Connection | None:
+        """Return the connection with this key whose receiver is alive."""
+        found = self.index.get(key)
+        return found if found in self.alive else None
+
+    def find_receiver(self, key: Hashable, receiver: Receiver | None) -> Connection | None:
+        """Return the connection of a receiver: the object itself, or the one it is a re-import of."""
+        found = self.find(key)
+        if receiver is None or not is_name(key):
+            return found
+        if found is not None and (found() is receiver or is_reimport(found(), receiver)):
+            return found
+        return self.find(object_identity(receiver))
+
+
+class Table:
+    """The buckets of one signal, and the routes made from them."""
+
+    __slots__ = ("anyone", "buckets", "default", "epoch", "families", "sweep_at", "values")
+
+    def __init__(self) -> None:
+        self.anyone = Bucket(_no_sender, shared=True)
+        self.buckets: dict[int, Bucket] = {}  # by id(sender), for as long as the sender lives
+        self.values: dict[Hashable, Bucket] = {}  # those of senders without weak references, such as strings
+        self.families: dict[int, Bucket] = {}  # by id(class): receivers that hear its subclasses too
+        self.epoch = object()  # a new one whenever a shared bucket changes
+        self.default = self.anyone  # whose route it is where `buckets` does not know the sender
+        self.sweep_at = 64
+
+    def route(self, sender: Any) -> Route:
+        """Return the route of a send from `sender`."""
+        bucket = self.bucket_for(sender)
+        route = bucket.route
+        if route.epoch is self.epoch and len(route.alive) == route.size:
+            return route
+        return self._fill(bucket, sender)
+
+    def bucket_for(self, sender: Any) -> Bucket:
+        """Return the bucket that decides who hears a send from `sender`."""
+        bucket = self.existing(sender)
+        if bucket is None and self.families and isinstance(sender, type):
+            bucket = self._bucket_of_weak(sender)
+        return self.anyone if bucket is None else bucket
+
+    def existing(self, sender: Any, subclasses: bool = False) -> Bucket | None:
+        """Return the bucket of a sender, if it has one."""
+        if sender is None:
+            return self.anyone
+        if subclasses:
+            return self.families.get(id(sender))
+        bucket = self.buckets.get(id(sender))
+        return self.values.get(_value_key(sender)) if bucket is None and self.values else bucket
+
+    def connections(self) -> list[Connection]:
+        """Return all connections, in the order in which they would be called."""
+        return sorted((one for bucket in self._buckets() for one in bucket.alive.copy()), key=_in_order)
+
+    def _buckets(self) -> Iterable[Bucket]:
+        owned = {**self.buckets, **{id(bucket): bucket for bucket in self.values.copy().values()}}
+        return {id(bucket): bucket for bucket in (self.anyone, *owned.values(), *self.families.copy().values())}.values()
+
+    def _fill(self, bucket: Bucket, sender: Any) -> Route:
+        """Make a route. It is put in place empty and filled then, so that a change in between replaces it."""
+        epoch = self.epoch
+        route = bucket.route = Route()
+        sources = [source for source in self._sources(bucket, sender) if source.alive]
+        connections = sorted((one for source in sources for one in source.alive.copy()), key=_in_order)
+        if len(sources) == 1:
+            route.alive, route.size = sources[0].alive, len(connections)
+        else:
+            route.alive = _tripwires(connections)
+            route.size = len(route.alive)
+        route.sync = tuple(one.resolver() for one in connections if not one.is_async)
+        route.concurrent = tuple(one.resolver() for one in connections if one.is_async)
+        route.epoch = epoch
+        if not route.concurrent and all(one.guarded is None for one in connections):
+            route.refs = route.sync
+        return route
+
+    def _sources(self, bucket: Bucket, sender: Any) -> Iterator[Bucket]:
+        yield self.anyone
+        if bucket is not self.anyone:
+            yield bucket
+        if self.families and isinstance(sender, type):
+            families = (self.families.get(id(base)) for base in sender.__mro__)
+            yield from (family for family in families if family is not None)
+
+    # --- changes: the caller holds the lock -------------------------------------------------------------------
+
+    def connect(self, connection: Connection, receiver: Receiver) -> None:
+        """Add a connection. A receiver that is there stays; one that was imported again gives its place up."""
+        bucket = connection.bucket
+        rival = bucket.find_receiver(connection.key, receiver)
+        if rival is not None:
+            if not is_name(connection.key) or rival() is receiver:
+                return
+            connection.seq = rival.seq
+            bucket.remove(rival)
+        elif bucket.find(connection.key) is not None:
+            connection.key = object_identity(receiver)
+        bucket.add(connection)
+        self.changed(bucket)
+
+    def disconnect(self, connection: Connection) -> None:
+        """Remove a connection."""
+        bucket = connection.bucket
+        bucket.remove(connection)
+        self.changed(bucket)
+        if not bucket.alive and _is_strong(bucket):
+            self._drop(bucket)
+
+    def changed(self, bucket: Bucket) -> None:
+        """Make the routes that draw on a bucket out of date."""
+        if bucket.shared:
+            self.epoch = object()
+        bucket.route = Route()
+
+    def clear(self) -> None:
+        """Remove all connections."""
+        for bucket in self._buckets():
+            bucket.clear()
+        self.epoch = object()
+
+    def bucket_of(self, sender: Any, subclasses: bool = False) -> Bucket:
+        """Return the bucket of a sender, made where there is none."""
+        bucket = self.existing(sender, subclasses)
+        if bucket is not None:
+            return bucket
+        if subclasses:
+            return self._family_of(sender)
+        try:
+            return self._bucket_of_weak(sender)
+        except TypeError:
+            return self._bucket_of_strong(sender)
+
+    def bucket_of_id(self, sender_id: int) -> Bucket:
+        """Return the bucket of a sender of whom nothing but the id is known."""
+        return self.buckets.setdefault(sender_id, Bucket(_no_sender))
+
+    def _family_of(self, sender: type) -> Bucket:
+        self.default = _OPAQUE
+        family = Bucket(weakref.ref(sender, partial(self.families.pop, id(sender))), shared=True)
+        return self.families.setdefault(id(sender), family)
+
+    def _bucket_of_weak(self, sender: Any) -> Bucket:
+        # The callback is in C as well: when the sender dies its bucket goes, before another object can have its id.
+        bucket = Bucket(weakref.ref(sender, partial(self.buckets.pop, id(sender))))
+        return self.buckets.setdefault(id(sender), bucket)
+
+    def _bucket_of_strong(self, sender: Any) -> Bucket:
+        """Make the bucket of a sender without weak references: it is held, so that its id stays its own."""
+        self._sweep()
+        bucket = Bucket(partial(_held, sender))
+        if type(sender).__eq__ is not object.__eq__:
+            self.default = _OPAQUE  # an equal sender with another id belongs here too
+        self.buckets[id(sender)] = self.values[_value_key(sender)] = bucket
+        return bucket
+
+    def _sweep(self) -> None:
+        """Let go of held senders whose receivers have all died, each time their number has doubled."""
+        if len(self.values) < self.sweep_at:
+            return
+        for bucket in [bucket for bucket in self.values.values() if not bucket.alive]:
+            self._drop(bucket)
+        self.sweep_at = 2 * len(self.values) + 64
+
+    def _drop(self, bucket: Bucket) -> None:
+        sender = bucket.sender()
+        self.buckets.pop(id(sender), None)
+        self.values.pop(_value_key(sender), None)
+
+
+def _no_sender() -> None:
+    return None
+
+
+# The bucket of senders that only their value or their class can tell: never filled, so that a send looks closer.
+_OPAQUE = Bucket(_no_sender)
+
+
+def _held(sender: Any) -> Any:
+    return sender
+
+
+def _is_strong(bucket: Bucket) -> bool:
+    return isinstance(bucket.sender, partial)
+
+
+def _value_key(sender: Any) -> Hashable:
+    """Return what equal senders have in common: 1 and True are not equal here, and an unhashable one is itself."""
+    try:
+        hash(sender)
+    except TypeError:
+        return id(sender)
+    return (type(sender), sender)
+
+
+def _tripwires(connections: list[Connection]) -> set[Any]:
+    """Return a set that loses a member with each of these receivers that dies, whatever bucket it is in."""
+    alive: set[Any] = set()
+    forget = alive.discard
+    anchors = (one() for one in connections)
+    alive.update(IdentityRef(anchor, forget) for anchor in anchors if anchor is not None)
+    return alive

@@ -1,0 +1,295 @@
+"""The Signal: what is connected, and sent."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar, Generic, ParamSpec
+
+from heliograph.dispatch import legacy, names
+from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
+from heliograph.dispatch.concurrency import Concurrency, InTurn
+from heliograph.dispatch.conditions import Condition, condition
+from heliograph.dispatch.generated import can_be_written, declared_send, learned_send
+from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.policies import DeliveryPolicy, Inline, verify_policy
+from heliograph.dispatch.receivers import PLAIN, Options, Receiver, connection_to, identity
+from heliograph.dispatch.reentrancy import verify_reentrant
+from heliograph.dispatch.routes import Table, registering
+from heliograph.dispatch.scopes import audible, current
+from heliograph.dispatch.verification import refuse_fleeting, verify_payload, verify_receiver
+
+P = ParamSpec("P")
+
+
+class _LazyTable:
+    """The descriptor that gives a signal its table: also a signal that was made before this class ran it."""
+
+    def __get__(self, signal: Any, owner: type) -> Table:
+        if signal is None:
+            return self  # type: ignore[return-value]
+        with registering:
+            if "_table" not in signal.__dict__:
+                signal.__dict__["_table"] = Table()
+                names.register(signal)
+                legacy.replace(signal, signal.__dict__.pop("receivers", ()))
+        return signal.__dict__["_table"]  # type: ignore[no-any-return]
+
+
+class Signal(Generic[P]):
+    """A signal: receivers connect to it, and are called with what is sent.
+
+    `connect`, `disconnect`, `has_listeners` and the four sends are Django's, to the letter; what goes beyond is in
+    keyword arguments that Django does not have.
+    """
+
+    # Django 5.2 has no reference to the sender in a row of `receivers`.
+    _rows_have_senders: ClassVar[bool] = True
+    _concurrency: ClassVar[Concurrency] = InTurn()
+    _table = _LazyTable()
+
+    # What the signal sends, where it says so: receivers that ask for other names are refused.
+    payload: frozenset[str] | None = None
+    contract: inspect.Signature | None = None
+    # Whether @receiver keeps receivers from being called again for the instance that they are handling.
+    guards_instance: bool = False
+
+    def __init__(self: Signal[...], use_caching: bool = False, *, name: str | None = None) -> None:
+        self.use_caching = use_caching  # Django's; routes are always kept, and this changes nothing
+        self._init_legacy()
+        if name is not None:
+            self._name = name
+
+    def _init_legacy(self) -> None:
+        """Set what other packages take hold of: the lock, and a cache that only they use."""
+        self.lock = threading.Lock()
+        self.sender_receivers_cache: Any = weakref.WeakKeyDictionary() if self.use_caching else {}
+        self._dead_receivers = False
+
+    @classmethod
+    def define(cls, contract: Callable[P, None]) -> Signal[P]:
+        """Return a signal that sends exactly what a function takes beside `sender`.
+
+        A send with a wrong or missing name is a TypeError before any receiver runs, and so is connecting a
+        receiver that asks for a name which is not sent.
+        """
+        signature = inspect.signature(contract)
+        _verify_contract(contract, signature)
+        signal = cls(name=f"{contract.__module__}.{contract.__qualname__}")
+        signal.contract = signature
+        signal.payload = frozenset(list(signature.parameters)[1:])
+        signal.guards_instance = "instance" in signal.payload
+        signal.__doc__ = contract.__doc__
+        signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
+        return signal
+
+    # --- connecting -------------------------------------------------------------------------------------------
+
+    def connect(
+        self,
+        receiver: Receiver,
+        sender: Any = None,
+        weak: bool = True,
+        dispatch_uid: Hashable | None = None,
+        *,
+        order: int = 0,
+        subclasses: bool = False,
+        when: Condition | Callable[..., object] | None = None,
+        delivery: DeliveryPolicy | None = None,
+        reentrant: str = "allow",
+        blocking: bool = True,
+    ) -> None:
+        """Connect a receiver to the sends of a sender, of several (a list), or of anybody (None).
+
+        Receivers with a lower `order` are called first, those of the same in the order of connecting. `subclasses`
+        adds the subclasses of a sender that is a class; `when` is a condition, or a function of the payload, that is
+        tested before each call; `delivery` says how the call is made; `reentrant` is 'allow', 'skip' or 'raise', for
+        a receiver that is called for the instance it is already handling; `blocking=False` promises that a sync
+        receiver may be called in the event loop by an async send.
+
+        Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work.
+        """
+        verify_receiver(receiver)
+        if self.payload is not None:
+            verify_payload(receiver, self.payload, self.name)
+        if weak:
+            refuse_fleeting(receiver)
+        options = options_of(when, delivery, reentrant, blocking)
+        for one in sender if type(sender) is list else (sender,):
+            self._connect(receiver, one, weak, dispatch_uid, order, subclasses, options)
+
+    def _connect(
+        self,
+        receiver: Receiver,
+        sender: Any,
+        weak: bool,
+        dispatch_uid: Hashable | None,
+        order: int,
+        subclasses: bool,
+        options: Options,
+    ) -> None:
+        if subclasses and not isinstance(sender, type):
+            raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
+        key = identity(receiver, dispatch_uid)
+        with registering:
+            table = self._table
+            connection = connection_to(table.bucket_of(sender, subclasses), receiver, key, weak, order)
+            if options is not PLAIN:
+                connection.guarded = Guarded(connection, options)
+            table.connect(connection, receiver)
+        self._receivers_changed()
+
+    def disconnect(
+        self,
+        receiver: Receiver | None = None,
+        sender: Any = None,
+        dispatch_uid: Hashable | None = None,
+        *,
+        subclasses: bool = False,
+    ) -> bool:
+        """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected."""
+        senders = sender if type(sender) is list else [sender]
+        found = [self._disconnect(receiver, one, dispatch_uid, subclasses) for one in senders]
+        return any(found)
+
+    def _disconnect(self, receiver: Any, sender: Any, dispatch_uid: Hashable | None, subclasses: bool) -> bool:
+        key = identity(receiver, dispatch_uid)
+        with registering:
+            bucket = self._table.existing(sender, subclasses)
+            connection = bucket and bucket.find_receiver(key, None if dispatch_uid is not None else receiver)
+            if connection:
+                self._table.disconnect(connection)
+        self._receivers_changed()
+        return connection is not None
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    def send(self, /, sender: Any, **named: Any) -> list[Pair]:
+        """Call every receiver; the first exception ends the send and is raised.
+
+        Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
+        """
+        if "send" not in self.__dict__ and type(self).send is Signal.send:
+            self._learn(named)
+        return deliver(Send(self, sender, named, robust=False))
+
+    def send_robust(self, /, sender: Any, **named: Any) -> list[Pair]:
+        """Call every receiver; an exception is logged, and is that receiver's response."""
+        return deliver(Send(self, sender, self._checked(sender, named), robust=True))
+
+    async def asend(self, /, sender: Any, **named: Any) -> list[Pair]:
+        """Send from async code: sync receivers run in a thread, async ones beside each other."""
+        return await deliver_async(Send(self, sender, self._checked(sender, named), robust=False))
+
+    async def asend_robust(self, /, sender: Any, **named: Any) -> list[Pair]:
+        """Send from async code; an exception is logged, and is that receiver's response."""
+        return await deliver_async(Send(self, sender, self._checked(sender, named), robust=True))
+
+    def has_listeners(self, sender: Any = None) -> bool:
+        """Return whether a send from this sender would be heard: by a receiver that is not muted, or a capture."""
+        sync, concurrent = self._live_receivers(sender)
+        return bool(sync or concurrent) or any(scope.hears(self, sender) for scope in current())
+
+    def _live_receivers(self, sender: Any) -> tuple[list[Receiver], list[Receiver]]:
+        """Return who hears a send, in order: sync and async receivers.
+
+        This is the only place that decides it, and the one which monitoring tools replace to wrap receivers.
+        """
+        route = self._table.route(sender)
+        sync = [receiver for resolve in route.sync if (receiver := resolve()) is not None]
+        concurrent = [receiver for resolve in route.concurrent if (receiver := resolve()) is not None]
+        scopes = current()
+        if scopes:
+            return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
+        return sync, concurrent
+
+    def _learn(self, named: dict[str, Any]) -> None:
+        """Write out a send for the names of the first one, which the later ones will mostly have too."""
+        send = learned_send(self, named)
+        if send is not None:
+            self.__dict__["send"] = send
+
+    def _checked(self, sender: Any, named: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
+        if self.contract is None:
+            return named
+        bound = self.contract.bind(sender, **named)
+        bound.apply_defaults()
+        return dict(list(bound.arguments.items())[1:])
+
+    # --- names and copies -------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name it was given, or the module and variable that hold it."""
+        name = self.__dict__.get("_name") or names.found_name(self)
+        if name is not None:
+            self.__dict__["_name"] = name
+        return name or "unnamed signal"
+
+    def __repr__(self) -> str:
+        return f"<Signal {self.name}>"
+
+    def __copy__(self) -> Signal[P]:
+        return self  # as with functions and classes: a copy without the receivers would be of no use
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Signal[P]:
+        return self
+
+    def __reduce__(self) -> Any:
+        if names.resolved(self.name) is not self:
+            raise TypeError(f"{self!r} cannot be pickled: it is not a variable of a module under its name.")
+        return names.resolved, (self.name,)
+
+    # --- what other packages lean on --------------------------------------------------------------------------
+
+    @property
+    def receivers(self) -> legacy.ReceiverList:
+        """The connections in Django's shape; assigning or changing the list changes them."""
+        return legacy.rows(self)
+
+    @receivers.setter
+    def receivers(self, rows: Any) -> None:
+        legacy.replace(self, rows)
+
+    def _receivers_changed(self) -> None:
+        # Django's own code uses this cache where a monitoring tool has kept Django's _live_receivers.
+        cache = self.__dict__.get("sender_receivers_cache")
+        if cache:
+            cache.clear()
+
+    def _clear_dead_receivers(self) -> None:
+        """Do nothing: the dead leave by themselves."""
+
+    def _flag_dead_receivers(self, reference: object = None) -> None:
+        """Do nothing: the dead leave by themselves."""
+
+
+def options_of(
+    when: Condition | Callable[..., object] | None = None,
+    delivery: DeliveryPolicy | None = None,
+    reentrant: str = "allow",
+    blocking: bool = True,
+) -> Options:
+    """Return verified options: PLAIN itself for those of Django, which cost nothing."""
+    if when is None and delivery is None and reentrant == "allow" and blocking:
+        return PLAIN
+    if delivery is not None:
+        verify_policy(delivery)
+    verify_reentrant(reentrant)
+    return Options(None if when is None else condition(when), delivery or Inline(), reentrant, blocking)
+
+
+def _verify_contract(contract: Any, signature: inspect.Signature) -> None:
+    """Raise TypeError for a function that cannot be a signal's contract."""
+    parameters = list(signature.parameters.values())
+    where = f"{contract.__module__}.{contract.__qualname__}"
+    if not parameters or parameters[0].name != "sender":
+        raise TypeError(f"@Signal.define: the first parameter of {where} must be 'sender'.")
+    for parameter in parameters[1:]:
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise TypeError(f"@Signal.define: {parameter.name!r} of {where} must be keyword-only: put it behind '*'.")
+        if not can_be_written(parameter.name):
+            raise TypeError(f"@Signal.define: {where} cannot send {parameter.name!r}: choose another name.")

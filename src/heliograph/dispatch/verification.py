@@ -1,0 +1,79 @@
+"""What a receiver is checked for where it is connected, and what the errors say."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FunctionType, MethodType
+from typing import Any
+
+from heliograph.dispatch.describe import describe
+
+# What sys.getrefcount() says of an object tells whether somebody beside the call refers to it: on CPython with the
+# GIL, up to 3.13. Later versions borrow references, and a free-threaded one counts those of functions lazily.
+COUNTS_REFERENCES = (
+    sys.implementation.name == "cpython"
+    and sys.version_info < (3, 14)
+    and (not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled())
+)
+
+
+def verify_receiver(receiver: Any) -> None:
+    """Raise TypeError for a receiver that cannot be called, ValueError for one that takes no **kwargs."""
+    if type(receiver) is FunctionType and receiver.__code__.co_flags & inspect.CO_VARKEYWORDS:
+        return
+    if not callable(receiver):
+        raise TypeError(f"Signal receivers must be callable. {receiver!r} is not: connect a function or a method.")
+    parameters = _parameters(receiver)
+    if parameters and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        raise ValueError(
+            "Signal receivers must accept keyword arguments (**kwargs)."
+            f" {describe(receiver)} does not: add **kwargs to its parameters."
+        )
+
+
+def verify_payload(receiver: Any, payload: frozenset[str], signal: str) -> None:
+    """Raise TypeError for a receiver that cannot be called without a name that the signal never sends."""
+    for parameter in _parameters(receiver):
+        if _is_needed(parameter) and parameter.name not in payload | {"sender", "signal"}:
+            raise TypeError(
+                f"{describe(receiver)} asks for {parameter.name!r}, which {signal} never sends;"
+                f" it sends {', '.join(sorted(payload)) or 'nothing'}."
+                " Rename the parameter, give it a default, or add the name to the signal."
+            )
+
+
+def refuse_fleeting(receiver: Any) -> None:
+    """Raise ValueError for a receiver that would be collected as soon as it is connected.
+
+    To be called by the very function that the receiver was passed to.
+    """
+    if COUNTS_REFERENCES and sys.getrefcount(receiver) <= _UNHELD and _owner_is_unheld(receiver):
+        raise ValueError(
+            f"{describe(receiver)} would be collected at once: nothing but this call refers to it, and a signal refers"
+            " to its receivers weakly. Define it at module level, keep a reference to it, or pass weak=False."
+        )
+
+
+# The parameter of the caller, that of refuse_fleeting(), and that of getrefcount().
+_UNHELD = 3
+
+
+def _owner_is_unheld(receiver: Any) -> bool:
+    """Return whether nothing but this receiver refers to the owner of the method that it is, if it is one."""
+    if not isinstance(receiver, MethodType):
+        return True
+    return sys.getrefcount(receiver.__self__) <= 2  # the method, and the parameter of getrefcount()
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    return named and parameter.default is parameter.empty
+
+
+def _parameters(receiver: Any) -> list[inspect.Parameter]:
+    """Return the parameters that a caller sees: none for a callable in C that does not tell."""
+    try:
+        return list(inspect.signature(receiver).parameters.values())
+    except (TypeError, ValueError):
+        return []

@@ -1,0 +1,1 @@
+"""What happens on save: the parts that show it."""

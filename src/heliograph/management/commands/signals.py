@@ -1,0 +1,25 @@
+"""The command `signals`: what is connected to what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from heliograph.flow.registry import lines
+
+
+class Command(BaseCommand):
+    """List signals and their receivers."""
+
+    help = "Shows the signals of this project: which receivers hear them, from whom, and in which order."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        listing = verbs.add_parser("list", help="print every signal with its receivers, in the order of their calls")
+        listing.add_argument("signal", nargs="*", help="only signals whose name contains one of these")
+        listing.add_argument("--all", action="store_true", help="signals without receivers too")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for line in lines(options["signal"], options["all"]):
+            self.stdout.write(line)

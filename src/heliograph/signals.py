@@ -1,0 +1,106 @@
+"""The catalogue of Django's signals: from one place, the same objects as ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from django.contrib.auth.signals import user_logged_in as user_logged_in
+    from django.contrib.auth.signals import user_logged_out as user_logged_out
+    from django.contrib.auth.signals import user_login_failed as user_login_failed
+    from django.core.signals import got_request_exception as got_request_exception
+    from django.core.signals import request_finished as request_finished
+    from django.core.signals import request_started as request_started
+    from django.core.signals import setting_changed as setting_changed
+    from django.db.backends.signals import connection_created as connection_created
+    from django.db.models.signals import class_prepared as class_prepared
+    from django.db.models.signals import m2m_changed as m2m_changed
+    from django.db.models.signals import post_delete as post_delete
+    from django.db.models.signals import post_init as post_init
+    from django.db.models.signals import post_migrate as post_migrate
+    from django.db.models.signals import post_save as post_save
+    from django.db.models.signals import pre_delete as pre_delete
+    from django.db.models.signals import pre_init as pre_init
+    from django.db.models.signals import pre_migrate as pre_migrate
+    from django.db.models.signals import pre_save as pre_save
+    from django.test.signals import template_rendered as template_rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of Django's signals: where it lives, and what it carries."""
+
+    module: str
+    name: str
+    carries: tuple[str, ...]
+    guards_instance: bool = False  # whether a receiver may cause it for the instance that it is handling
+    since: tuple[int, int] = (5, 2)
+
+    @property
+    def path(self) -> str:
+        """Module and name."""
+        return f"{self.module}.{self.name}"
+
+
+def _entries(module: str, /, *, guards_instance: bool = False, **carries: str) -> dict[str, Entry]:
+    return {name: Entry(module, name, tuple(names.split()), guards_instance) for name, names in carries.items()}
+
+
+# In the order in which Django 6.1 sends the names. They are a hint for speed and for people: what is really sent
+# counts, and m2m_changed carries `raw` from 6.1 on.
+CATALOGUE: dict[str, Entry] = {
+    **_entries(
+        "django.db.models.signals",
+        class_prepared="",
+        pre_init="args kwargs",
+        post_init="instance",
+        pre_migrate="app_config verbosity interactive using stdout apps plan",
+        post_migrate="app_config verbosity interactive using stdout apps plan",
+    ),
+    **_entries(
+        "django.db.models.signals",
+        guards_instance=True,
+        pre_save="instance raw using update_fields",
+        post_save="instance created update_fields raw using",
+        pre_delete="instance using origin",
+        post_delete="instance using origin",
+        m2m_changed="action instance reverse model pk_set using raw",
+    ),
+    **_entries(
+        "django.core.signals",
+        request_started="environ",
+        request_finished="",
+        got_request_exception="request",
+        setting_changed="setting value enter",
+    ),
+    **_entries("django.db.backends.signals", connection_created="connection"),
+    **_entries("django.test.signals", template_rendered="template context"),
+    **_entries(
+        "django.contrib.auth.signals",
+        user_logged_in="request user",
+        user_logged_out="request user",
+        user_login_failed="credentials request",
+    ),
+    **{
+        name: Entry("django.tasks.signals", name, ("task_result",), since=(6, 0))
+        for name in ("task_enqueued", "task_started", "task_finished")
+    },
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, since some of these modules do things when they are imported: django.test.signals connects the
+    # receivers that reset caches in tests.
+    if name not in CATALOGUE:
+        raise AttributeError(f"module {__name__!r} has no signal {name!r}: it has {', '.join(sorted(CATALOGUE))}")
+    entry = CATALOGUE[name]
+    try:
+        return getattr(import_module(entry.module), name)
+    except ModuleNotFoundError:
+        raise AttributeError(f"{name} needs Django {entry.since[0]}.{entry.since[1]} or later") from None
+
+
+def __dir__() -> list[str]:
+    return sorted(CATALOGUE)

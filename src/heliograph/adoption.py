@@ -77,7 +77,8 @@ def adopt() -> None:
 
 def release() -> None:
     """Give Django its own dispatcher back, with the receivers that are connected now."""
-    adopted = [signal for signal in names.live_signals() if isinstance(signal, dispatcher.Signal)]
+    signals: list[Any] = [*names.live_signals()]
+    adopted: list[Any] = [signal for signal in signals if isinstance(signal, dispatcher.Signal)]
     connections = [(signal, signal._table.connections()) for signal in adopted]
     while _undo:
         _undo.pop()()
@@ -164,7 +165,10 @@ def _disconnect_model(
 ) -> Any:
     """Disconnect from a model, from several, or from one that is named "app.Model"."""
     senders = sender if type(sender) is list else [sender]
-    done = [_when_loaded(_disconnect_now, self, receiver, one, apps, dispatch_uid=dispatch_uid, **options) for one in senders]
+    done = [
+        _when_loaded(_disconnect_now, self, receiver, one, apps, dispatch_uid=dispatch_uid, **options)
+        for one in senders
+    ]
     return done[0] if len(done) == 1 else any(done)
 
 
@@ -197,8 +201,7 @@ def _introduce(signal: Any, entry: Entry) -> None:
     signal.__dict__.setdefault("_name", entry.path)
     signal.guards_instance = entry.guards_instance
     if type(signal).send is dispatch.Signal.send:
-        carried = [name for name in entry.carries if entry.name != "m2m_changed" or name != "raw" or django.VERSION >= (6, 1)]
-        signal.__dict__["send"] = learned_send(signal, carried)
+        signal.__dict__.setdefault("send", learned_send(signal, entry.carries))
 
 
 def _hand_over(signal: Any, connections: list[Any]) -> None:

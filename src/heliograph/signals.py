@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django import VERSION
+
 if TYPE_CHECKING:
     from django.contrib.auth.signals import user_logged_in as user_logged_in
     from django.contrib.auth.signals import user_logged_out as user_logged_out
@@ -48,8 +50,7 @@ def _entries(module: str, /, *, guards_instance: bool = False, **carries: str) -
     return {name: Entry(module, name, tuple(names.split()), guards_instance) for name, names in carries.items()}
 
 
-# In the order in which Django 6.1 sends the names. They are a hint for speed and for people: what is really sent
-# counts, and m2m_changed carries `raw` from 6.1 on.
+# A hint, for speed: what is really sent counts.
 CATALOGUE: dict[str, Entry] = {
     **_entries(
         "django.db.models.signals",
@@ -66,7 +67,7 @@ CATALOGUE: dict[str, Entry] = {
         post_save="instance created update_fields raw using",
         pre_delete="instance using origin",
         post_delete="instance using origin",
-        m2m_changed="action instance reverse model pk_set using raw",
+        m2m_changed="action instance reverse model pk_set using" + (" raw" if VERSION >= (6, 1) else ""),
     ),
     **_entries(
         "django.core.signals",

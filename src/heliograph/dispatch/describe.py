@@ -40,7 +40,8 @@ def origin(receiver: Any) -> Callable[..., Any]:
     function = inspect.unwrap(getattr(receiver, "__func__", receiver))
     if hasattr(function, "__code__") or isinstance(function, type):
         return function  # type: ignore[no-any-return]
-    return getattr(type(function).__call__, "__wrapped__", type(function).__call__)  # type: ignore[no-any-return, operator]
+    call: Callable[..., Any] = inspect.unwrap(type(function).__call__)
+    return call
 
 
 def describe(receiver: Any) -> str:

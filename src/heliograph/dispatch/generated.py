@@ -21,23 +21,26 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 
 # Names with an underscore are the function's own; a payload that has such names is not written out. The generated
 # function steps aside, for the send of the class, wherever a plain call of each receiver is not the whole truth:
-# the receivers are not resolved, or some have options or are async (no `refs`); some have come or gone; somebody
-# watches; other names are sent; or the class was patched, as monitoring tools do.
+# the route is not filled, or a receiver has options or is async (no `refs`); a receiver has died; somebody watches;
+# other names are sent; or the class was patched, as monitoring tools and mocks do.
 _TEMPLATE = """
 def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells}):
     _bucket = _table.buckets.get
     def send(sender{parameters}):
-        _route = _bucket(_id(sender), _table.default).route
-        _refs = _route.refs
-        if (
-            _refs is None or _watch or _len(_route.alive) != _route.size or _route.epoch is not _table.epoch{unless}
-            or _class.send is not _send or _class._live_receivers is not _live
-        ):
-            return _class.send(_signal, sender{slow})
-        return [
-            (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
-            for _ref in _refs if (_receiver := _ref()) is not None
-        ]
+        if not _watch and _class.send is _send:
+            if _table.silent:
+                return []
+            _route = _bucket(_id(sender), _table.default).route
+            _refs = _route.refs
+            if _refs is not None and _route.epoch is _table.epoch:
+                if not _refs:
+                    return []
+                if _len(_route.alive) == _route.size and _class._live_receivers is _live{usual}:
+                    return [
+                        (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
+                        for _ref in _refs if (_receiver := _ref()) is not None
+                    ]
+        return _class.send(_signal, sender{slow})
     return send
 """
 
@@ -51,7 +54,7 @@ def declared_send(signal: Signal[...], contract: inspect.Signature, name: str) -
         signal,
         parameters=", *" + parameters if names else "",
         cells="".join(f", _default_{n}" for n in defaults),
-        unless="",
+        usual="",
         slow=_keywords(names),
         keywords=_keywords(names),
         values={f"_default_{n}": value for n, value in defaults.items()},
@@ -69,7 +72,7 @@ def learned_send(signal: Signal[...], names: Iterable[str]) -> Callable[..., Any
         signal,
         parameters=(", *" if names else "") + "".join(f", {n}=_absent" for n in names) + ", **_others",
         cells="",
-        unless="".join(f" or {n} is _absent" for n in names) + " or _others",
+        usual=" and not _others" + "".join(f" and {n} is not _absent" for n in names),
         slow=f", **_given({_keywords(names)[2:]}), **_others",
         keywords=_keywords(names),
         values={},

@@ -79,7 +79,7 @@ class Guarded:
 
 def receiver_of(called: Any) -> Receiver:
     """Return the receiver behind what a send calls."""
-    return called.receiver if type(called) is Guarded else called  # type: ignore[no-any-return]
+    return called.receiver if type(called) is Guarded else called
 
 
 def _gone(**payload: Any) -> Any:

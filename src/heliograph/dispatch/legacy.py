@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from heliograph.dispatch.receivers import Connection, connection_to, identity, object_identity
-from heliograph.dispatch.routes import Table, registering
+from heliograph.dispatch.routes import Bucket, Table, nobody, registering
 
 if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
-
-_ID_OF_NONE = id(None)
 
 
 class Row(tuple[Any, ...]):
@@ -44,9 +43,9 @@ def _writing(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "__delitem__ __iadd__ __imul__ __setitem__ append clear extend insert pop remove reverse sort".split()  # noqa: SIM905
-):
+for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"):
+    setattr(ReceiverList, _name, _writing(_name))
+for _name in ("__delitem__", "__iadd__", "__imul__", "__setitem__"):
     setattr(ReceiverList, _name, _writing(_name))
 
 
@@ -63,7 +62,9 @@ def _row(connection: Connection, with_sender: bool) -> Row | None:
     key = connection.key
     lookup = key[0] if isinstance(key, tuple) and len(key) == 1 else object_identity(receiver)
     sender_ref = (sender if isinstance(sender, weakref.ReferenceType) else None,) if with_sender else ()
-    row = Row(((lookup, id(sender())), _reference(connection, receiver), *sender_ref, connection.is_async))
+    row = Row(
+        ((lookup, connection.bucket.sender_id), _reference(connection, receiver), *sender_ref, connection.is_async)
+    )
     row.connection = connection
     return row
 
@@ -86,22 +87,27 @@ def replace(signal: Signal[...], rows: Iterable[Any]) -> None:
         for row in rows:
             connection = getattr(row, "connection", None)
             restored = _restored(table, connection) if connection is not None else _made_by_hand(table, row)
-            if restored is not None:
-                table.connect(restored, restored.receiver())
+            if restored is not None and (receiver := restored.receiver()) is not None:
+                table.connect(restored, receiver)
     signal._receivers_changed()
 
 
 def _restored(table: Table, old: Connection) -> Connection | None:
     """Return a connection like the one that a row of ours shows, or None where its receiver or sender is dead."""
-    receiver, sender = old.receiver(), old.bucket.sender()
-    for_any = old.bucket is table.anyone
-    if receiver is None or (sender is None and not for_any):
+    receiver, bucket = old.receiver(), _bucket_like(table, old.bucket)
+    if receiver is None or bucket is None:
         return None
-    bucket = table.bucket_of(sender, subclasses=old.bucket.shared and not for_any)
     new = connection_to(bucket, receiver, old.key, old.pinned is None, old.order)
     if old.guarded is not None:
         new.guarded = old.guarded.of(new)
     return new
+
+
+def _bucket_like(table: Table, old: Bucket) -> Bucket | None:
+    if old.sender is nobody:
+        return table.anyone if old.shared else table.bucket_of_id(old.sender_id)
+    sender = old.sender()
+    return None if sender is None else table.bucket_of(sender, subclasses=old.shared)
 
 
 def _made_by_hand(table: Table, row: Any) -> Connection | None:
@@ -109,9 +115,14 @@ def _made_by_hand(table: Table, row: Any) -> Connection | None:
     (uid, sender_id), reference, *rest = row
     weak = isinstance(reference, weakref.ReferenceType)
     receiver = reference() if weak else reference
-    sender = rest[0]() if len(rest) == 2 and rest[0] is not None else None
     if receiver is None:
         return None
-    bucket = table.bucket_of(sender) if sender is not None or sender_id == _ID_OF_NONE else table.bucket_of_id(sender_id)
+    sender = rest[0]() if len(rest) == 2 and rest[0] is not None else _with_id(sender_id)
+    bucket = table.bucket_of_id(sender_id) if sender is None and sender_id != id(None) else table.bucket_of(sender)
     key = identity(receiver, None if uid == object_identity(receiver) else uid)
     return connection_to(bucket, receiver, key, weak, order=0)
+
+
+def _with_id(sender_id: int) -> Any:
+    """Return the sender of a row of Django 5.2, which has nothing but its id; None where it cannot be found."""
+    return next((sender for sender in gc.get_objects() if id(sender) == sender_id), None)

@@ -64,7 +64,7 @@ class Connection(IdentityRef):
         """Return the receiver, or None once it was garbage collected."""
         anchor = self()
         if self.method is None or anchor is None:
-            return anchor  # type: ignore[no-any-return]
+            return anchor
         return anchor.receiver if type(anchor) is Held else MethodType(self.method, anchor)
 
     def resolver(self) -> Callable[[], Receiver | None]:
@@ -127,14 +127,15 @@ def is_async(receiver: Receiver) -> bool:
         return iscoroutinefunction(receiver)
     while isinstance(receiver, functools.partial):
         receiver = receiver.func
-    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))
+    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))  # noqa: B004 - asked for what it is
 
 
 def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
     """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself."""
     if dispatch_uid is not None:
         return (dispatch_uid,)
-    return _name_in_file(receiver) or object_identity(receiver)
+    name = _name_in_file(receiver)
+    return object_identity(receiver) if name is None else name
 
 
 def object_identity(receiver: Any) -> Hashable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -45,10 +45,11 @@ _NOBODY: set[Any] = set()
 class Bucket:
     """The connections of one sender, or of one class and its subclasses."""
 
-    __slots__ = ("alive", "forget", "index", "route", "sender", "shared")
+    __slots__ = ("alive", "forget", "index", "route", "sender", "sender_id", "shared")
 
-    def __init__(self, sender: Callable[[], Any], shared: bool = False) -> None:
+    def __init__(self, sender: Callable[[], Any], sender_id: int, shared: bool = False) -> None:
         self.sender = sender
+        self.sender_id = sender_id
         self.shared = shared  # whether the sends of more than one sender come here
         self.alive: set[Connection] = set()
         self.index: dict[Hashable, Connection] = {}
@@ -90,15 +91,16 @@ class Bucket:
 class Table:
     """The buckets of one signal, and the routes made from them."""
 
-    __slots__ = ("anyone", "buckets", "default", "epoch", "families", "sweep_at", "values")
+    __slots__ = ("anyone", "buckets", "default", "epoch", "families", "silent", "sweep_at", "values")
 
     def __init__(self) -> None:
-        self.anyone = Bucket(_no_sender, shared=True)
+        self.anyone = Bucket(nobody, id(None), shared=True)
         self.buckets: dict[int, Bucket] = {}  # by id(sender), for as long as the sender lives
         self.values: dict[Hashable, Bucket] = {}  # those of senders without weak references, such as strings
         self.families: dict[int, Bucket] = {}  # by id(class): receivers that hear its subclasses too
         self.epoch = object()  # a new one whenever a shared bucket changes
         self.default = self.anyone  # whose route it is where `buckets` does not know the sender
+        self.silent = True  # whether there is no connection at all; if in doubt, False
         self.sweep_at = 64
 
     def route(self, sender: Any) -> Route:
@@ -129,15 +131,16 @@ class Table:
         """Return all connections, in the order in which they would be called."""
         return sorted((one for bucket in self._buckets() for one in bucket.alive.copy()), key=_in_order)
 
-    def _buckets(self) -> Iterable[Bucket]:
-        owned = {**self.buckets, **{id(bucket): bucket for bucket in self.values.copy().values()}}
-        return {id(bucket): bucket for bucket in (self.anyone, *owned.values(), *self.families.copy().values())}.values()
+    def _buckets(self) -> list[Bucket]:
+        return [self.anyone, *self.buckets.copy().values(), *self.families.copy().values()]
 
     def _fill(self, bucket: Bucket, sender: Any) -> Route:
         """Make a route. It is put in place empty and filled then, so that a change in between replaces it."""
         epoch = self.epoch
         route = bucket.route = Route()
         sources = [source for source in self._sources(bucket, sender) if source.alive]
+        if not sources:
+            self._notice_silence()
         connections = sorted((one for source in sources for one in source.alive.copy()), key=_in_order)
         if len(sources) == 1:
             route.alive, route.size = sources[0].alive, len(connections)
@@ -150,6 +153,12 @@ class Table:
         if not route.concurrent and all(one.guarded is None for one in connections):
             route.refs = route.sync
         return route
+
+    def _notice_silence(self) -> None:
+        """Note that all receivers have died or left; but never wait for somebody who may be connecting one."""
+        if registering.acquire(blocking=False):
+            self.silent = not any(bucket.alive for bucket in self._buckets())
+            registering.release()
 
     def _sources(self, bucket: Bucket, sender: Any) -> Iterator[Bucket]:
         yield self.anyone
@@ -172,6 +181,7 @@ class Table:
             bucket.remove(rival)
         elif bucket.find(connection.key) is not None:
             connection.key = object_identity(receiver)
+        self.silent = False
         bucket.add(connection)
         self.changed(bucket)
 
@@ -209,23 +219,23 @@ class Table:
 
     def bucket_of_id(self, sender_id: int) -> Bucket:
         """Return the bucket of a sender of whom nothing but the id is known."""
-        return self.buckets.setdefault(sender_id, Bucket(_no_sender))
+        return self.buckets.setdefault(sender_id, Bucket(nobody, sender_id))
 
     def _family_of(self, sender: type) -> Bucket:
         self.default = _OPAQUE
-        family = Bucket(weakref.ref(sender, partial(self.families.pop, id(sender))), shared=True)
+        family = Bucket(weakref.ref(sender, partial(self.families.pop, id(sender))), id(sender), shared=True)
         return self.families.setdefault(id(sender), family)
 
     def _bucket_of_weak(self, sender: Any) -> Bucket:
         # The callback is in C as well: when the sender dies its bucket goes, before another object can have its id.
-        bucket = Bucket(weakref.ref(sender, partial(self.buckets.pop, id(sender))))
+        bucket = Bucket(weakref.ref(sender, partial(self.buckets.pop, id(sender))), id(sender))
         return self.buckets.setdefault(id(sender), bucket)
 
     def _bucket_of_strong(self, sender: Any) -> Bucket:
         """Make the bucket of a sender without weak references: it is held, so that its id stays its own."""
         self._sweep()
-        bucket = Bucket(partial(_held, sender))
-        if type(sender).__eq__ is not object.__eq__:
+        bucket = Bucket(partial(_held, sender), id(sender))
+        if not _is_only_itself(sender):
             self.default = _OPAQUE  # an equal sender with another id belongs here too
         self.buckets[id(sender)] = self.values[_value_key(sender)] = bucket
         return bucket
@@ -244,16 +254,21 @@ class Table:
         self.values.pop(_value_key(sender), None)
 
 
-def _no_sender() -> None:
-    return None
+def nobody() -> None:
+    """Stand in for the reference to a sender, where there is none."""
 
 
 # The bucket of senders that only their value or their class can tell: never filled, so that a send looks closer.
-_OPAQUE = Bucket(_no_sender)
+_OPAQUE = Bucket(nobody, 0)
 
 
 def _held(sender: Any) -> Any:
     return sender
+
+
+def _is_only_itself(sender: Any) -> bool:
+    equality: Any = type(sender).__eq__
+    return equality is object.__eq__
 
 
 def _is_strong(bucket: Bucket) -> bool:

@@ -162,9 +162,7 @@ def is_signal(target: Any) -> bool:
     return not isinstance(target, type) and all(hasattr(target, verb) for verb in ("connect", "disconnect", "send"))
 
 
-def audible(
-    signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]
-) -> list[Receiver]:
+def audible(signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:
     """Return the receivers that no scope silences."""
     return [one for one in receivers if not any(scope.silences(signal, sender, receiver_of(one)) for scope in scopes)]
 

@@ -6,7 +6,7 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, ClassVar, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
 
 from heliograph.dispatch import legacy, names
 from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
@@ -59,6 +59,7 @@ class Signal(Generic[P]):
     def __init__(self: Signal[...], use_caching: bool = False, *, name: str | None = None) -> None:
         self.use_caching = use_caching  # Django's; routes are always kept, and this changes nothing
         self._init_legacy()
+        names.register(self)
         if name is not None:
             self._name = name
 
@@ -77,13 +78,13 @@ class Signal(Generic[P]):
         """
         signature = inspect.signature(contract)
         _verify_contract(contract, signature)
-        signal = cls(name=f"{contract.__module__}.{contract.__qualname__}")
+        signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
         signal.contract = signature
         signal.payload = frozenset(list(signature.parameters)[1:])
         signal.guards_instance = "instance" in signal.payload
         signal.__doc__ = contract.__doc__
         signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
-        return signal
+        return signal  # type: ignore[no-any-return]
 
     # --- connecting -------------------------------------------------------------------------------------------
 
@@ -166,26 +167,38 @@ class Signal(Generic[P]):
 
     # --- sending ----------------------------------------------------------------------------------------------
 
-    def send(self, /, sender: Any, **named: Any) -> list[Pair]:
-        """Call every receiver; the first exception ends the send and is raised.
+    if TYPE_CHECKING:  # the names that the contract declares
 
-        Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
-        """
-        if "send" not in self.__dict__ and type(self).send is Signal.send:
-            self._learn(named)
-        return deliver(Send(self, sender, named, robust=False))
+        def send(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Pair]: ...
 
-    def send_robust(self, /, sender: Any, **named: Any) -> list[Pair]:
-        """Call every receiver; an exception is logged, and is that receiver's response."""
-        return deliver(Send(self, sender, self._checked(sender, named), robust=True))
+        def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Pair]: ...
 
-    async def asend(self, /, sender: Any, **named: Any) -> list[Pair]:
-        """Send from async code: sync receivers run in a thread, async ones beside each other."""
-        return await deliver_async(Send(self, sender, self._checked(sender, named), robust=False))
+        async def asend(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Pair]: ...
 
-    async def asend_robust(self, /, sender: Any, **named: Any) -> list[Pair]:
-        """Send from async code; an exception is logged, and is that receiver's response."""
-        return await deliver_async(Send(self, sender, self._checked(sender, named), robust=True))
+        async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Pair]: ...
+
+    else:
+
+        def send(self, /, sender, **named):
+            """Call every receiver; the first exception ends the send and is raised.
+
+            Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
+            """
+            if "send" not in self.__dict__ and type(self).send is Signal.send:
+                self._learn(named)
+            return deliver(Send(self, sender, named, robust=False))
+
+        def send_robust(self, /, sender, **named):
+            """Call every receiver; an exception is logged, and is that receiver's response."""
+            return deliver(Send(self, sender, self._checked(sender, named), robust=True))
+
+        async def asend(self, /, sender, **named):
+            """Send from async code: sync receivers run in a thread, async ones beside each other."""
+            return await deliver_async(Send(self, sender, self._checked(sender, named), robust=False))
+
+        async def asend_robust(self, /, sender, **named):
+            """Send from async code; an exception is logged, and is that receiver's response."""
+            return await deliver_async(Send(self, sender, self._checked(sender, named), robust=True))
 
     def has_listeners(self, sender: Any = None) -> bool:
         """Return whether a send from this sender would be heard: by a receiver that is not muted, or a capture."""

@@ -1,0 +1,100 @@
+"""Conditions: values that decide whether a receiver is called."""
+
+import pytest
+
+from heliograph.dispatch import Condition, Signal, condition
+
+
+def is_big(value, **kwargs):
+    return value > 10
+
+
+def is_even(value, **kwargs):
+    return value % 2 == 0
+
+
+big, even = condition(is_big), condition(is_even)
+
+
+@pytest.mark.parametrize(
+    ("asked", "holding"),
+    [
+        pytest.param(big, [11, 12], id="itself"),
+        pytest.param(~big, [9, 10], id="not"),
+        pytest.param(big & even, [12], id="and"),
+        pytest.param(big | even, [10, 11, 12], id="or"),
+        pytest.param(~(big | even), [9], id="neither"),
+        pytest.param(big & ~even, [11], id="and not"),
+        pytest.param(big & is_even, [12], id="and a function"),
+        pytest.param(big | is_even, [10, 11, 12], id="or a function"),
+    ],
+)
+def test_conditions_combine(asked, holding):
+    assert [value for value in range(9, 13) if asked.holds({"value": value})] == holding
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["is_big", "~is_big", "is_big & is_even", "is_big | is_even", "~(is_big | is_even)", "(is_big | is_even) & is_big"],
+)
+def test_conditions_print_as_they_were_written(text):
+    assert repr(eval(text, {"is_big": big, "is_even": even})) == text
+
+
+def test_conditions_are_equal_by_value():
+    assert condition(is_big) == big
+    assert hash(big & even) == hash(condition(is_big) & is_even)
+    assert big & even != even & big
+
+
+def test_a_condition_of_the_users_needs_to_hold():
+    class Mine(Condition):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"^Mine must define holds\(payload\)\.$"):
+        Mine().holds({})
+
+
+def test_a_receiver_is_called_where_its_condition_holds():
+    signal, got = Signal(), []
+
+    def receiver(value, **kwargs):
+        got.append(value)
+
+    signal.connect(receiver, when=big & even)
+    assert [len(signal.send(None, value=value)) for value in (9, 11, 12)] == [0, 0, 1]
+    assert got == [12]
+
+
+async def test_an_async_receiver_is_called_where_its_condition_holds():
+    signal = Signal()
+
+    async def receiver(value, **kwargs):
+        return value
+
+    signal.connect(receiver, when=is_big)
+    assert await signal.asend(None, value=9) == []
+    assert await signal.asend(None, value=11) == [(receiver, 11)]
+
+
+def test_a_condition_sees_sender_and_signal():
+    signal, seen = Signal(), []
+    receiver = lambda **kwargs: None  # noqa: E731
+
+    signal.connect(receiver, when=lambda sender, signal, **kwargs: seen.append((sender, signal)))
+    signal.send("text")
+    assert seen == [("text", signal)]
+
+
+def test_a_condition_that_raises_is_an_exception_of_the_receiver():
+    signal = Signal()
+
+    def receiver(**kwargs):
+        pass
+
+    signal.connect(receiver, when=is_big)
+    with pytest.raises(TypeError, match="missing 1 required"):
+        signal.send(None)
+    ((failed, error),) = signal.send_robust(None)
+    assert failed is receiver
+    assert isinstance(error, TypeError)

@@ -1,0 +1,216 @@
+"""The errors for wrong use: what is wrong, which it is, and what to do."""
+
+import functools
+import pickle
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from heliograph.dispatch import Inline, Signal, capture, condition, mute, receiver
+
+FILE = re.escape(__file__)
+
+
+class Sender:
+    pass
+
+
+@Signal.define
+def shipped(sender, *, order: int, carrier: str = "DHL") -> None:
+    """An order left."""
+
+
+@pytest.fixture
+def signal():
+    return Signal()
+
+
+def test_a_receiver_that_cannot_be_called(signal):
+    with pytest.raises(TypeError, match=r"^Signal receivers must be callable\. 'text' is not: connect a function or"):
+        signal.connect("text")
+
+
+def test_a_receiver_without_kwargs_is_named_with_file_and_line(signal):
+    def receiver(sender):
+        pass
+
+    line = receiver.__code__.co_firstlineno
+    message = (
+        r"^Signal receivers must accept keyword arguments \(\*\*kwargs\)\. tests\.dispatch\.test_errors\."
+        rf"test_a_receiver_without_kwargs_is_named_with_file_and_line\.<locals>\.receiver \({FILE}:{line}\)"
+        r" does not: add \*\*kwargs to its parameters\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        signal.connect(receiver)
+
+
+def test_a_bound_method_and_a_partial_without_kwargs(signal):
+    class Handler:
+        def method(self, sender):
+            pass
+
+    def plain(sender, other):
+        pass
+
+    handler, partial = Handler(), functools.partial(plain, other=1)
+    with pytest.raises(ValueError, match=r"Handler\.method \("):
+        signal.connect(handler.method)
+    with pytest.raises(ValueError, match=r"partial\(tests\.dispatch.*plain\) \("):
+        signal.connect(partial)
+
+
+def test_a_callable_in_c_that_does_not_tell_its_parameters_is_believed(signal):
+    signal.connect(dict, weak=False)
+    assert signal.send(None, value=1) == [(dict, {"signal": signal, "sender": None, "value": 1})]
+
+
+def test_a_receiver_that_asks_for_what_a_declared_signal_never_sends():
+    def receiver(sender, order, courier, **kwargs):
+        pass
+
+    message = (
+        rf"receiver \({FILE}:\d+\) asks for 'courier', which tests\.dispatch\.test_errors\.shipped never sends;"
+        r" it sends carrier, order\. Rename the parameter, give it a default, or add the name to the signal\.$"
+    )
+    with pytest.raises(TypeError, match=message):
+        shipped.connect(receiver)
+
+
+def test_a_receiver_with_a_default_for_what_is_never_sent_connects():
+    def receiver(sender, order, courier=None, **kwargs):
+        return order
+
+    shipped.connect(receiver)
+    assert shipped.send(Sender, order=1) == [(receiver, 1)]
+
+
+@pytest.mark.parametrize("verb", ["send", "send_robust"])
+def test_a_wrong_name_fails_before_any_receiver_runs(verb):
+    called = []
+
+    def receiver(**kwargs):
+        called.append(kwargs)
+
+    shipped.connect(receiver)
+    with pytest.raises(TypeError, match="courier"):
+        getattr(shipped, verb)(Sender, order=1, courier="DHL")
+    with pytest.raises(TypeError, match="order"):
+        getattr(shipped, verb)(Sender)
+    assert called == []
+
+
+@pytest.mark.parametrize("verb", ["asend", "asend_robust"])
+async def test_a_wrong_name_fails_in_async_sends_too(verb):
+    with pytest.raises(TypeError, match="courier"):
+        await getattr(shipped, verb)(Sender, order=1, courier="DHL")
+    with pytest.raises(TypeError, match="order"):
+        await getattr(shipped, verb)(Sender)
+
+
+def test_the_error_of_a_wrong_name_names_the_signal():
+    with pytest.raises(TypeError, match=r"^shipped\.send\(\) missing 1 required keyword-only argument: 'order'$"):
+        shipped.send(Sender)
+
+
+async def test_a_default_of_the_contract_is_sent_by_all_four():
+    got = []
+
+    def receiver(carrier, **kwargs):
+        got.append(carrier)
+
+    shipped.connect(receiver)
+    shipped.send(Sender, order=1)
+    shipped.send_robust(Sender, order=1)
+    await shipped.asend(Sender, order=1)
+    await shipped.asend_robust(Sender, order=1)
+    assert got == ["DHL"] * 4
+
+
+FLEETING = (
+    r" would be collected at once: nothing but this call refers to it, and a signal refers to its receivers weakly\."
+    r" Define it at module level, keep a reference to it, or pass weak=False\.$"
+)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: lambda **kwargs: 1, lambda: functools.partial(dict)], ids=["lambda", "partial"]
+)
+def test_a_receiver_that_nobody_holds_is_refused(signal, make):
+    with pytest.raises(ValueError, match=FLEETING):
+        signal.connect(make())
+    held = make()
+    signal.connect(held)
+    assert len(signal.receivers) == 1
+
+
+def test_a_method_whose_owner_nobody_holds_is_refused(signal):
+    class Handler:
+        def method(self, **kwargs):
+            pass
+
+    with pytest.raises(ValueError, match=r"Handler\.method \(.*\)" + FLEETING):
+        signal.connect(Handler().method)
+    method = Handler().method
+    signal.connect(method)
+    handler = Handler()
+    signal.connect(handler.method)
+    assert len(signal.receivers) == 2
+
+
+def test_an_unknown_value_of_reentrant(signal):
+    with pytest.raises(ValueError, match=r"^reentrant= takes 'allow', 'skip' or 'raise', not 'never'\.$"):
+        signal.connect(dict, weak=False, reentrant="never")
+
+
+@pytest.mark.parametrize("policy", [Inline, "inline"])
+def test_a_policy_that_is_none(signal, policy):
+    message = r"^delivery= takes a delivery policy such as Inline\(\), not .*\.$"
+    with pytest.raises(TypeError, match=message):
+        signal.connect(dict, weak=False, delivery=policy)
+
+
+def test_a_condition_that_is_none():
+    with pytest.raises(TypeError, match=r"^when= takes a condition or a function of the payload, not 3\."):
+        condition(3)
+
+
+def test_mute_and_capture_refuse_what_they_do_not_know():
+    with pytest.raises(TypeError, match=r"^mute\(\) takes signals, receivers and sender classes, not \('x',\)"):
+        mute("x")
+    with pytest.raises(TypeError, match=r"^capture\(\) takes signals, not 'x'\.$"):
+        capture("x")
+
+
+def test_a_contract_without_sender():
+    with pytest.raises(TypeError, match=r"^@Signal\.define: the first parameter of .*<lambda> must be 'sender'\.$"):
+        Signal.define(lambda order: None)
+
+
+def test_a_contract_with_a_positional_name():
+    with pytest.raises(TypeError, match=r"'order' of .*<lambda> must be keyword-only: put it behind '\*'\.$"):
+        Signal.define(lambda sender, order: None)
+
+
+@pytest.mark.parametrize("name", ["_private", "signal"])
+def test_a_contract_with_a_name_that_cannot_be_sent(name):
+    contract = eval(f"lambda sender, *, {name}: None")
+    with pytest.raises(TypeError, match=rf"cannot send '{name}': choose another name\.$"):
+        Signal.define(contract)
+
+
+def test_options_of_the_route_need_a_signal_of_this_dispatcher():
+    foreign = SimpleNamespace(connect=None)
+    message = (
+        r"^order= works on signals that Heliograph runs, and namespace\(connect=None\) is not one\."
+        r" Add 'heliograph' to INSTALLED_APPS, and leave ADOPT_DJANGO_SIGNALS on\.$"
+    )
+    with pytest.raises(TypeError, match=message):
+        receiver(foreign, order=1)(dict)
+
+
+def test_an_unnamed_signal_cannot_be_pickled(signal):
+    with pytest.raises(
+        TypeError, match=r"^<Signal unnamed signal> cannot be pickled: it is not a variable of a module"
+    ):
+        pickle.dumps(signal)

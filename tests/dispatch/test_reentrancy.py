@@ -1,0 +1,153 @@
+"""A receiver that causes the send it is handling."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from heliograph.dispatch import ReentrancyError, Signal, receiver
+
+saved = Signal(name="rows.saved")
+saved.guards_instance = True
+
+
+@dataclass(eq=False)
+class Row:
+    pk: int | None = None
+
+    def save(self, using="default"):
+        return saved.send(Row, instance=self, using=using)
+
+
+@pytest.fixture
+def calls():
+    yield []
+    saved.receivers = []
+
+
+def test_a_receiver_that_saves_the_instance_it_is_handling_runs_once(calls):
+    @receiver(saved)
+    def saves(instance, **kwargs):
+        calls.append(instance)
+        instance.save()
+
+    row = Row()
+    row.save()
+    assert calls == [row]
+    row.save()
+    assert calls == [row, row]
+
+
+def test_another_copy_of_the_row_is_the_same_row(calls):
+    @receiver(saved)
+    def saves(instance, **kwargs):
+        calls.append(instance)
+        Row(pk=instance.pk).save()
+
+    Row(pk=1).save()
+    assert len(calls) == 1
+
+
+def test_another_row_or_another_database_is_not_the_same(calls):
+    @receiver(saved)
+    def saves(instance, using, **kwargs):
+        calls.append((instance.pk, using))
+        if instance.pk == 1:
+            Row(pk=2).save()
+            Row(pk=1).save(using="other")
+
+    Row(pk=1).save()
+    assert calls == [(1, "default"), (2, "default"), (1, "other"), (2, "default")]
+
+
+def test_other_receivers_hear_the_inner_send(calls):
+    @receiver(saved)
+    def saves(instance, **kwargs):
+        instance.save()
+
+    @receiver(saved)
+    def counts(instance, **kwargs):
+        calls.append(instance)
+
+    row = Row(pk=1)
+    row.save()
+    assert calls == [row, row]
+
+
+def test_connect_and_reentrant_allow_are_as_in_django(calls):
+    def saves(instance, **kwargs):
+        calls.append(instance)
+        if len(calls) < 3:
+            instance.save()
+
+    saved.connect(saves)
+    Row().save()
+    assert len(calls) == 3
+    saved.disconnect(saves)
+    calls.clear()
+    receiver(saved, reentrant="allow")(saves)
+    Row().save()
+    assert len(calls) == 3
+
+
+def test_a_loop_is_reported_with_its_chain_where_the_policy_is_to_raise(calls):
+    one, two = Row(pk=1), Row(pk=2)
+
+    @receiver(saved, reentrant="raise", when=lambda instance, **kwargs: instance is one)
+    def saves_two(instance, **kwargs):
+        two.save()
+
+    @receiver(saved, reentrant="raise", when=lambda instance, **kwargs: instance is two)
+    def saves_one(instance, **kwargs):
+        one.save()
+
+    here = r"tests\.dispatch\.test_reentrancy\.test_a_loop_is_reported_.*<locals>\."
+    message = (
+        rf"^{here}saves_two was called for the instance it is handling: {here}saves_two \(Row pk=1\)"
+        rf" -> {here}saves_one \(Row pk=2\) -> {here}saves_two \(Row pk=1\)\."
+        r" Save with QuerySet\.update\(\), or connect it with reentrant='skip'\.$"
+    )
+    with pytest.raises(ReentrancyError, match=message):
+        one.save()
+
+
+def test_a_receiver_that_raises_can_be_called_again(calls):
+    @receiver(saved)
+    def fails(instance, **kwargs):
+        calls.append(instance)
+        raise ValueError("no")
+
+    row = Row()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^no$"):
+            row.save()
+    assert len(calls) == 2
+
+
+async def test_an_async_receiver_is_not_re_entered_either(calls):
+    @receiver(saved)
+    async def saves(instance, **kwargs):
+        calls.append(instance)
+        inner = await saved.asend(Row, instance=instance)
+        assert saves not in [receiver for receiver, _ in inner]
+
+    @receiver(saved)
+    async def another(instance, **kwargs):
+        await asyncio.sleep(0)
+
+    row = Row()
+    await asyncio.gather(*(saved.asend(Row, instance=row) for _ in range(2)))
+    assert calls == [row, row]
+
+
+def test_a_signal_without_an_instance_is_not_guarded(calls):
+    plain = Signal()
+
+    @receiver(plain, reentrant="skip")
+    def sends(**kwargs):
+        calls.append(1)
+        if len(calls) < 3:
+            plain.send(None)
+
+    plain.send(None)
+    assert len(calls) == 3

@@ -226,6 +226,15 @@ def test_a_dead_receiver_does_not_bring_its_connection_back_when_its_id_is_used_
     assert len(signal._table.anyone.index) < 20
 
 
+def test_the_index_forgets_receivers_that_died_when_others_come(signal):
+    dying = [Listener() for _ in range(100)]
+    for listener in dying:
+        signal.connect(listener)
+    del dying, listener
+    signal.connect(first)
+    assert len(signal._table.anyone.index) == 1
+
+
 def test_a_sender_that_dies_takes_its_receivers_along(signal):
     class Local:
         pass

@@ -125,14 +125,15 @@ def test_rows_made_by_hand_are_connected(signal):
     def dead(**kwargs):
         pass
 
-    sender = Sender()
+    sender, reference = Sender(), weakref.ref(dead)
+    del dead
+    gc.collect()
     signal.receivers = [
         ((id(receiver), id(None)), receiver, None, False),
         (("uid", id(sender)), weakref.ref(weakly), weakref.ref(sender), False),
         ((id(weakly), id(Sender)), weakref.ref(weakly), False),
-        (("dead", id(None)), weakref.ref(dead), None, False),
+        (("dead", id(None)), reference, None, False),
     ]
-    del dead
     assert [row[0] for row in signal.receivers][:2] == [(id(receiver), id(None)), ("uid", id(sender))]
     assert [response for _, response in signal.send(sender)] == ["heard", "weakly"]
     assert [response for _, response in signal.send(Sender)] == ["heard", "weakly"]
@@ -204,6 +205,12 @@ def test_a_row_of_a_sender_that_cannot_be_found_is_kept_under_its_id(signal):
     assert signal.send(sender) == [(receiver, "heard")]
     signal.receivers = signal.receivers[:]
     assert signal.send(sender) == [(receiver, "heard")]
+
+
+def test_a_receiver_with_options_is_named_as_itself_in_its_row(signal):
+    signal.connect(receiver, when=is_big)
+    ((_, reference, *_),) = signal.receivers
+    assert (reference.__name__, reference.__module__, reference.receiver) == ("receiver", __name__, receiver)
 
 
 def test_a_dead_receiver_has_no_row(signal):

@@ -60,6 +60,17 @@ def test_a_bound_method_and_a_partial_without_kwargs(signal):
         signal.connect(partial)
 
 
+def test_a_callable_object_without_kwargs_is_named_with_the_place_of_its_call(signal):
+    class Handler:
+        def __call__(self, sender):
+            pass
+
+    line = Handler.__call__.__code__.co_firstlineno
+    handler = Handler()
+    with pytest.raises(ValueError, match=rf"Handler\.__call__ \({FILE}:{line}\) does not: add"):
+        signal.connect(handler)
+
+
 def test_a_callable_in_c_that_does_not_tell_its_parameters_is_believed(signal):
     signal.connect(dict, weak=False)
     assert signal.send(None, value=1) == [(dict, {"signal": signal, "sender": None, "value": 1})]

@@ -60,7 +60,9 @@ class Send:
     async def _call_async(self, called: Receiver) -> Pair:
         receiver = receiver_of(called)
         try:
-            return receiver, await (self._respond_async(called, receiver) if self.scopes else self._made(called))
+            if not self.scopes:  # _made(), without the call of it
+                return receiver, await called(signal=self.signal, sender=self.sender, **self.payload)
+            return receiver, await self._respond_async(called, receiver)
         except Exception as error:
             if not self.robust:
                 raise

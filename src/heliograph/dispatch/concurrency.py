@@ -62,13 +62,13 @@ class Overlapping:
         return first + rest
 
 
-if sys.version_info >= (3, 12):
+if sys.version_info >= (3, 12):  # pragma: python>=3.12
 
     def _begun(coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         # Eager: a receiver that never waits is done here, without a turn of the event loop.
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=context, eager_start=True)
 
-else:
+else:  # pragma: python<3.12
 
     def _begun(coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(coroutine, context=context)
@@ -76,10 +76,9 @@ else:
 
 async def _settled(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     """Wait for tasks, and return their results; when one fails or the caller is cancelled, the rest is cancelled."""
-    try:
-        await _until_done_or_failed(tasks)
-    finally:
-        await _cancelled([task for task in tasks if not task.done()])
+    waiting = [task for task in tasks if not task.done()]
+    if waiting:  # pragma: python>=3.12 - before, none is done yet
+        await _until_done_or_failed(tasks, waiting)
     failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
     if len(failures) > 1:
         raise BaseExceptionGroup("several async receivers raised", failures)
@@ -88,18 +87,20 @@ async def _settled(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def _until_done_or_failed(tasks: list[asyncio.Task[Any]]) -> None:
-    if not any(task.done() and (task.cancelled() or task.exception()) for task in tasks):
-        waiting = [task for task in tasks if not task.done()]
-        if waiting:
+async def _until_done_or_failed(tasks: list[asyncio.Task[Any]], waiting: list[asyncio.Task[Any]]) -> None:
+    try:
+        if not any(_has_failed(task) for task in tasks):  # pragma: python>=3.12 - likewise
             await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        left = [task for task in waiting if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
 
 
-async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _restore(context: Context) -> None:

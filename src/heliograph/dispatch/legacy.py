@@ -51,20 +51,17 @@ for _name in ("__delitem__", "__iadd__", "__imul__", "__setitem__"):
 
 def rows(signal: Signal[...]) -> ReceiverList:
     """Return the rows of a signal, in the order in which the receivers are called."""
-    made = (_row(connection, signal._rows_have_senders) for connection in signal._table.connections())
-    return ReceiverList(signal, (row for row in made if row is not None))
+    connections = ((connection, connection.receiver()) for connection in signal._table.connections())
+    shown = (_row(one, receiver, signal._rows_have_senders) for one, receiver in connections if receiver is not None)
+    return ReceiverList(signal, shown)
 
 
-def _row(connection: Connection, with_sender: bool) -> Row | None:
-    receiver, sender = connection.receiver(), connection.bucket.sender
-    if receiver is None:
-        return None
-    key = connection.key
-    lookup = key[0] if isinstance(key, tuple) and len(key) == 1 else object_identity(receiver)
-    sender_ref = (sender if isinstance(sender, weakref.ReferenceType) else None,) if with_sender else ()
-    row = Row(
-        ((lookup, connection.bucket.sender_id), _reference(connection, receiver), *sender_ref, connection.is_async)
-    )
+def _row(connection: Connection, receiver: Any, with_sender: bool) -> Row:
+    key, bucket = connection.key, connection.bucket
+    keys = (key[0] if isinstance(key, tuple) and len(key) == 1 else object_identity(receiver), bucket.sender_id)
+    sender_ref = bucket.sender if isinstance(bucket.sender, weakref.ReferenceType) else None
+    rest = (sender_ref, connection.is_async) if with_sender else (connection.is_async,)
+    row = Row((keys, _reference(connection, receiver), *rest))
     row.connection = connection
     return row
 

@@ -1,0 +1,49 @@
+"""Who writes the activity log."""
+
+from datetime import date
+from typing import Any
+
+from heliograph import receiver
+from heliograph.signals import post_delete, post_save
+
+from activity.models import Entry
+from store.models import Customer, Order, Restock
+from store.signals import order_placed
+
+
+@receiver(post_save, sender=Customer)
+def log_customer(sender: type[Customer], instance: Customer, created: bool, raw: bool, **kwargs: Any) -> None:
+    """Log a new customer."""
+    if created and not raw:
+        _log(Entry.Kind.JOINED, instance.joined_on, f"{instance} joined", instance.get_absolute_url())
+
+
+@receiver(post_save, sender=Restock)
+def log_restock(sender: type[Restock], instance: Restock, created: bool, raw: bool, **kwargs: Any) -> None:
+    """Log CDs that came in."""
+    if created and not raw:
+        _log(Entry.Kind.RESTOCKED, instance.day, f"{instance} came in", instance.product.get_absolute_url())
+
+
+@receiver(order_placed)
+def log_order(sender: type[Order], order: Order, **kwargs: Any) -> None:
+    """Log an order."""
+    text = f"{order.customer} ordered {_contents(order)}"
+    _log(Entry.Kind.PLACED, order.placed_on, text, order.get_absolute_url())
+
+
+@receiver(post_delete, sender=Order)
+def log_cancellation(sender: type[Order], instance: Order, **kwargs: Any) -> None:
+    """Log an order that was cancelled, and whose page is gone."""
+    Entry.objects.filter(kind=Entry.Kind.PLACED, path=instance.get_absolute_url()).update(path="")
+    text = f"{instance.customer} cancelled {_contents(instance)}"
+    _log(Entry.Kind.CANCELLED, instance.placed_on, text, instance.customer.get_absolute_url())
+
+
+def _contents(order: Order) -> str:
+    cds = "1 CD" if order.cds == 1 else f"{order.cds} CDs"
+    return f"{cds} for ${order.cents / 100:,.2f}"
+
+
+def _log(kind: Entry.Kind, day: date, text: str, path: str) -> None:
+    Entry.objects.create(kind=kind, day=day, text=text, path=path)

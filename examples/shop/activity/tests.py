@@ -1,0 +1,39 @@
+"""The activity log."""
+
+from datetime import date
+
+from django.test import TestCase
+
+from activity.models import Entry
+from store.models import Customer, Product
+from store.services import Line, cancel_order, place_order
+
+DAY = date(1997, 1, 1)
+
+
+class EntryTests(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        customer = Customer.objects.create(number=1, cdnow_number=4, joined_on=DAY)
+        cls.order = place_order(customer, DAY, [Line(product, 1250) for product in Product.objects.all()[:2]])
+
+    def latest(self) -> tuple[str, str]:
+        return Entry.objects.values_list("kind", "text").first()
+
+    def test_what_the_catalogue_brought_in_is_logged(self):
+        self.assertEqual(Entry.objects.filter(kind=Entry.Kind.RESTOCKED).count(), 60)
+
+    def test_a_new_customer_is_logged(self):
+        self.assertEqual(Entry.objects.get(kind=Entry.Kind.JOINED).text, "Customer 1 joined")
+
+    def test_an_order_is_logged(self):
+        self.assertEqual(self.latest(), ("placed", "Customer 1 ordered 2 CDs for $25.00"))
+
+    def test_a_cancelled_order_is_logged(self):
+        cancel_order(self.order)
+        self.assertEqual(self.latest(), ("cancelled", "Customer 1 cancelled 2 CDs for $25.00"))
+
+    def test_nothing_leads_to_the_page_of_a_cancelled_order(self):
+        address = self.order.get_absolute_url()
+        cancel_order(self.order)
+        self.assertFalse(Entry.objects.filter(path=address).exists())

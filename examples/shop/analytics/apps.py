@@ -1,0 +1,13 @@
+"""The configuration of the statistics."""
+
+from django.apps import AppConfig
+
+
+class AnalyticsConfig(AppConfig):
+    """The statistics of the shop."""
+
+    name = "analytics"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        from analytics import receivers  # noqa: F401

@@ -1,0 +1,69 @@
+"""The statistics of the shop, all of them kept by receivers."""
+
+from django.db import models
+
+from store.models import Customer
+
+
+class Sales(models.Model):
+    """How much was bought."""
+
+    orders = models.PositiveIntegerField(default=0)
+    cds = models.PositiveIntegerField(default=0)
+    cents = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class CustomerStatistics(Sales):
+    """What one customer bought, and when first and last."""
+
+    customer = models.OneToOneField(Customer, on_delete=models.CASCADE, primary_key=True, related_name="statistics")
+    first = models.DateField(null=True)
+    last = models.DateField(null=True)
+
+    class Meta:
+        verbose_name_plural = "customer statistics"
+        indexes = [models.Index(fields=["cents"], name="customer_by_cents")]
+
+    def __str__(self) -> str:
+        return f"Statistics of {self.customer}"
+
+
+class DailyStatistics(Sales):
+    """What was bought on one day."""
+
+    day = models.DateField(primary_key=True)
+
+    class Meta:
+        ordering = ["day"]
+        verbose_name_plural = "daily statistics"
+
+    def __str__(self) -> str:
+        return f"Statistics of {self.day}"
+
+
+class Totals(Sales):
+    """What was bought at all, and by how many; one row."""
+
+    customers = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "totals"
+
+    def __str__(self) -> str:
+        return "Totals"
+
+
+class PageViews(models.Model):
+    """How many pages were served on one day."""
+
+    day = models.DateField(primary_key=True)
+    pages = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "page views"
+
+    def __str__(self) -> str:
+        return f"{self.pages} pages on {self.day}"

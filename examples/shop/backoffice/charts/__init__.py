@@ -1,0 +1,1 @@
+"""The geometry of the charts, which the templates draw as SVG."""

@@ -1,0 +1,64 @@
+"""The shop's settings."""
+
+import os
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(os.environ.get("SHOP_DATA_DIR", BASE_DIR / ".data"))
+
+# The shop answers on the loopback interface only and keeps no secrets: set both of these yourself before you copy it.
+SECRET_KEY = "the-example-shop-has-no-secrets"
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+
+# Off unless asked for: with DEBUG, Django remembers every query of the replay.
+DEBUG = os.environ.get("SHOP_DEBUG") == "1"
+
+INSTALLED_APPS = [
+    "heliograph",  # first, so that every signal of the process is dispatched by it from the start
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "store",
+    "analytics",
+    "activity",
+    "backoffice",
+    "demo",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "shop.sqlite3",
+        "OPTIONS": {
+            # A reader never waits for a writer (WAL), and a writer takes its lock when the transaction begins: two
+            # requests that both read before they write would otherwise end in "database is locked".
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "transaction_mode": "IMMEDIATE",
+        },
+    },
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"

@@ -1,0 +1,1 @@
+"""The demonstration: real purchases replayed through the shop, and every number checked."""

@@ -1,0 +1,63 @@
+"""The command that shows the shop at work."""
+
+from argparse import ArgumentParser
+from collections import deque
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from heliograph import observe, trace
+
+from demo import database, flow, progress, purchases, report, server
+from demo.recording import Recorder, Recording
+from demo.replay import replay
+
+
+class Command(BaseCommand):
+    """Replays real purchases, reports what the signals did, checks every statistic and serves the shop's pages."""
+
+    help = "Replay real purchases through the shop, check every statistic that its signals keep, and serve its pages."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take what to replay, and whether and where to serve."""
+        parser.add_argument("--data", type=Path, default=purchases.PATH, help="file of purchases (CDNOW's by default)")
+        parser.add_argument("--check", action="store_true", help="stop after the checks; serve nothing")
+        parser.add_argument("--port", type=int, default=8000, help="port of the pages, or the next free one (8000)")
+
+    def handle(self, *, data: Path, check: bool, port: int, **options: Any) -> None:
+        """Replay, report, check, serve."""
+        recording = self._replay(data)
+        recording.save()
+        self._report(recording)
+        call_command("verify", data=data, stdout=self.stdout, stderr=self.stderr)
+        if not check:
+            self._serve(port)
+
+    def _replay(self, data: Path) -> Recording:
+        recorder, bought = Recorder(), purchases.read(data)
+        self.stdout.write(f"Replaying {data.name} through the shop")
+        with observe(recorder):
+            database.create()
+            start = perf_counter()
+            placed = progress.track(replay(bought), len(bought), self.stdout)
+            with trace() as first:
+                next(placed, None)
+            deque(placed, maxlen=0)
+        return Recording(len(bought), perf_counter() - start, recorder.sends(), flow.steps(first.events))
+
+    def _report(self, recording: Recording) -> None:
+        rate = recording.purchases / recording.seconds
+        self.stdout.write(f"{recording.purchases:,} purchases in {recording.seconds:.1f} s, {rate:,.0f} a second\n\n")
+        self.stdout.write("\n".join(report.lines(recording)) + "\n\n")
+        self.stdout.write("The first order\n" + "\n".join(report.flow(recording)) + "\n\n")
+
+    def _serve(self, port: int) -> None:
+        with server.listen(port) as pages:
+            self.stdout.write(f"\nThe shop is at http://{server.HOST}:{pages.server_port}/ - Ctrl-C ends it.")
+            self.stdout.flush()
+            try:
+                pages.serve_forever()
+            except KeyboardInterrupt:
+                self.stdout.write("")

@@ -1,0 +1,155 @@
+"""Whether the statistics that the receivers kept are those of the file."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from activity.models import Entry
+from analytics.models import CustomerStatistics, DailyStatistics, Totals
+from demo.comparison import Check, Table
+from demo.expected import Expected, Sales
+from demo.replay import MISTAKE_EVERY
+from store import catalogue
+from store.models import Genre, Inventory, Order, OrderItem, Restock
+
+BEST = 10
+
+
+def verify(expected: Expected) -> Iterator[Check]:
+    """Compare everything that the receivers keep with what it must be."""
+    yield _orders(expected)
+    yield _customers(expected)
+    yield _days(expected)
+    yield _totals(expected)
+    yield _best_customers(expected)
+    yield _inventory(expected)
+    yield _shelves()
+    yield _activity(expected)
+
+
+def _orders(expected: Expected) -> Check:
+    """Compare the orders with the lines of the file: by the totals that are kept, and by the sums of the items."""
+    lines = Counter(expected.lines)
+    totals = Counter(Order.objects.values_list("customer__number", "placed_on", "cds", "cents"))
+    items = OrderItem.objects.order_by().values("order").annotate(cds=Count("pk"), sum=Sum("cents"))
+    sums = Counter(items.values_list("order__customer__number", "order__placed_on", "cds", "sum"))
+    scope = f"{totals.total()} orders and the sums of {OrderItem.objects.count()} items, line by line"
+    return Check.of(
+        "orders",
+        scope,
+        expected={_purchase(*line): {"totals": lines[line], "items": lines[line]} for line in lines},
+        found={_purchase(*line): {"totals": totals[line], "items": sums[line]} for line in totals | sums},
+    )
+
+
+def _customers(expected: Expected) -> Check:
+    found = _rows("customer", CustomerStatistics.objects, "customer__number", "orders", "cds", "cents", "first", "last")
+    return Check.of(
+        "customer statistics",
+        f"{len(found)} customers, {_sums(found)}, first and last purchase",
+        expected={f"customer {number}": asdict(sales) for number, sales in expected.customers.items()},
+        found=found,
+    )
+
+
+def _days(expected: Expected) -> Check:
+    found = _rows("day", DailyStatistics.objects, "day", "orders", "cds", "cents")
+    return Check.of(
+        "daily statistics",
+        f"{len(found)} days, {_sums(found)}",
+        expected={f"day {day}": _numbers(sales) for day, sales in expected.days.items()},
+        found=found,
+    )
+
+
+def _totals(expected: Expected) -> Check:
+    found = _rows("row", Totals.objects, "pk", "customers", "orders", "cds", "cents")
+    return Check.of(
+        "totals",
+        f"{_sum(found, 'customers')} customers, {_sums(found)}",
+        expected={"row 1": {"customers": len(expected.customers), **_numbers(expected.total)}},
+        found=found,
+    )
+
+
+def _best_customers(expected: Expected) -> Check:
+    ranked = CustomerStatistics.objects.order_by("-cents", "customer__number").values_list("customer__number", "cents")
+    found = list(ranked[:BEST])
+    scope = ", ".join(f"{number} (${cents / 100:,.2f})" for number, cents in found[:3])
+    return Check.of("best customers", f"{scope}, ...", expected=_ranking(expected.best(BEST)), found=_ranking(found))
+
+
+def _inventory(expected: Expected) -> Check:
+    """Compare what is on hand with what came in and went out, and these with their own rows and with the file."""
+    found = _rows("product", Inventory.objects, "product__title", "received", "sold", "on_hand")
+    received = dict(Restock.objects.order_by().values_list("product__title").annotate(Sum("quantity")))
+    sold = dict(OrderItem.objects.order_by().values_list("product__title").annotate(Count("pk")))
+    balance = {f"product {title}": _balance(received[title], sold.get(title, 0)) for title in received}
+    came_in, went_out, on_hand = (_sum(found, field) for field in ("received", "sold", "on_hand"))
+    return Check.of(
+        "inventory",
+        f"{len(found)} products, {came_in} received - {went_out} sold = {on_hand} on hand",
+        expected=balance | {"all products": {"sold": expected.total.cds}},
+        found=found | {"all products": {"sold": went_out}},
+    )
+
+
+def _shelves() -> Check:
+    albums = Counter(genre for album in catalogue.read() for genre in album.genres)
+    found = _rows("genre", Genre.objects, "name", "albums")
+    return Check.of(
+        "shelves",
+        f"{len(found)} genres, {_sum(found, 'albums')} places for albums",
+        expected={f"genre {name}": {"albums": count} for name, count in albums.items()},
+        found=found,
+    )
+
+
+def _activity(expected: Expected) -> Check:
+    cancelled = expected.total.orders // MISTAKE_EVERY
+    counted = Entry.objects.order_by().values("kind").annotate(entries=Count("pk"))
+    found = _rows("kind", counted, "kind", "entries")
+    must = {
+        Entry.Kind.JOINED: len(expected.customers),
+        Entry.Kind.PLACED: expected.total.orders + cancelled,
+        Entry.Kind.CANCELLED: cancelled,
+        Entry.Kind.RESTOCKED: Restock.objects.count(),
+    }
+    return Check.of(
+        "activity log",
+        ", ".join(f"{count} {kind}" for kind, count in must.items()),
+        expected={f"kind {kind}": {"entries": count} for kind, count in must.items() if count},
+        found=found,
+    )
+
+
+def _rows(label: str, rows: Any, key: str, *fields: str) -> dict[str, dict[str, Any]]:
+    """Return a table of the fields, its rows named by the label and the key."""
+    return {f"{label} {row.pop(key)}": row for row in rows.values(key, *fields)}
+
+
+def _purchase(customer: int, day: Any, cds: int, cents: int) -> str:
+    return f"customer {customer} on {day}, {cds} CDs for {cents} cents"
+
+
+def _ranking(customers: Iterable[tuple[int, int]]) -> Table:
+    return {f"rank {rank}": {"customer": number, "cents": cents} for rank, (number, cents) in enumerate(customers, 1)}
+
+
+def _numbers(sales: Sales) -> dict[str, int]:
+    return {"orders": sales.orders, "cds": sales.cds, "cents": sales.cents}
+
+
+def _balance(received: int, sold: int) -> dict[str, int]:
+    return {"received": received, "sold": sold, "on_hand": received - sold}
+
+
+def _sum(table: Table, field: str) -> int:
+    return sum(row[field] for row in table.values())
+
+
+def _sums(table: Table) -> str:
+    return f"{_sum(table, 'orders')} orders, {_sum(table, 'cds')} CDs, ${_sum(table, 'cents') / 100:,.2f}"

@@ -1,0 +1,1 @@
+"""The record shop itself: products, inventory, customers and orders."""

@@ -1,0 +1,27 @@
+"""The albums that the shop opens with: invented ones, for the purchases name no titles."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+OPENING_DAY = date(1996, 12, 31)
+PATH = Path(__file__).with_name("catalogue.csv")
+
+
+@dataclass(frozen=True)
+class Album:
+    """A line of the catalogue."""
+
+    artist: str
+    title: str
+    year: int
+    genres: tuple[str, ...]
+
+
+def read(path: Path = PATH) -> Iterator[Album]:
+    """Yield the albums in the order of the file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield Album(row["artist"], row["title"], int(row["year"]), tuple(row["genres"].split(";")))

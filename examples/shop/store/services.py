@@ -1,0 +1,35 @@
+"""What one can do in the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import transaction
+
+from store.models import Customer, Order, OrderItem, Product
+from store.signals import order_placed
+
+
+@dataclass(frozen=True)
+class Line:
+    """A CD that a customer wants, and its price."""
+
+    product: Product
+    cents: int
+
+
+@transaction.atomic
+def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
+    """Store an order with its items, and tell everybody."""
+    cents = sum(line.cents for line in lines)
+    order = Order.objects.create(customer=customer, placed_on=day, cds=len(lines), cents=cents)
+    for line in lines:
+        OrderItem.objects.create(order=order, product=line.product, cents=line.cents)
+    order_placed.send(sender=Order, order=order)
+    return order
+
+
+@transaction.atomic
+def cancel_order(order: Order) -> None:
+    """Delete an order with its items, as if it had never been placed."""
+    order.delete()

@@ -1,0 +1,215 @@
+"""The example shop: its own tests, its replay and checks, and its pages as a browser finds them."""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from datetime import date
+from html import unescape
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urljoin
+from urllib.request import urlopen
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SHOP = EXAMPLES / "shop"
+PURCHASES = 300
+PAGES = 60
+
+
+def plain_module(name):
+    """A module of the demonstration that needs no Django, and so must load without the shop's settings."""
+    spec = importlib.util.spec_from_file_location(f"demo_{name}", SHOP / "demo" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return plain_module("expected")
+
+
+def manage(folder, *arguments):
+    # From the shop's folder, where `manage.py test` looks for tests.
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=SHOP,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def environment(folder):
+    outer = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    return outer | {"SHOP_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(scope="module")
+def purchases(tmp_path_factory):
+    """The first purchases of the real file."""
+    path = tmp_path_factory.mktemp("purchases") / "some.txt"
+    lines = (EXAMPLES / "data" / "cdnow_sample.txt").read_text(encoding="ascii").splitlines()
+    path.write_text("\n".join(lines[:PURCHASES]), encoding="ascii")
+    return path
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory, purchases):
+    """The folder of a replay, and what the command said."""
+    folder = tmp_path_factory.mktemp("replayed")
+    return folder, manage(folder, "demo", "--check", "--data", str(purchases))
+
+
+@pytest.fixture
+def folder(replayed, tmp_path):
+    """A replay that may be tampered with."""
+    shutil.copytree(replayed[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def tamper(folder, statement):
+    with closing(sqlite3.connect(folder / "shop.sqlite3")) as database, database:
+        database.execute(statement)
+
+
+@pytest.fixture
+def three_purchases(expected):
+    """One customer who bought twice, one who bought on the same day and paid nothing."""
+    lines = ["00004 0001 19970101  2   29.33", "00021 0002 19970101  1    0.00", "00004 0001 19970118  3   30.67"]
+    return expected.compute(lines)
+
+
+def test_the_independent_computation_sums_up_a_customer(expected, three_purchases):
+    assert three_purchases.customers[1] == expected.Sales(2, 5, 6000, date(1997, 1, 1), date(1997, 1, 18))
+
+
+def test_the_independent_computation_sums_up_a_day(expected, three_purchases):
+    assert three_purchases.days[date(1997, 1, 1)] == expected.Sales(2, 3, 2933, date(1997, 1, 1), date(1997, 1, 1))
+
+
+def test_the_independent_computation_sums_up_everything(expected, three_purchases):
+    assert three_purchases.total == expected.Sales(3, 6, 6000, date(1997, 1, 1), date(1997, 1, 18))
+
+
+def test_of_equally_good_customers_the_lower_number_is_better(expected):
+    lines = [f"00000 {customer:04} 19970101 1 10.00" for customer in (3, 1, 2)]
+    assert expected.compute(lines).best(2) == [(1, 1000), (2, 1000)]
+
+
+def test_the_shops_own_tests_pass(tmp_path):
+    finished = manage(tmp_path, "test", "--verbosity", "0")
+
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_migrations_fit_the_models(tmp_path):
+    assert manage(tmp_path, "makemigrations", "--check", "--dry-run").returncode == 0
+
+
+def test_the_replay_ends_with_every_check_ok(replayed):
+    _, finished = replayed
+
+    assert finished.returncode == 0, finished.stderr
+    assert re.findall(r"^(ok|DIFFERS)  ([\w ]+):", finished.stdout, re.MULTILINE) == [
+        ("ok", "orders"),
+        ("ok", "customer statistics"),
+        ("ok", "daily statistics"),
+        ("ok", "totals"),
+        ("ok", "best customers"),
+        ("ok", "inventory"),
+        ("ok", "shelves"),
+        ("ok", "activity log"),
+    ]
+
+
+def test_the_report_says_how_often_a_receiver_ran_and_where_it_is(replayed):
+    # Every hundredth purchase is entered twice.
+    ran = rf"activity\.receivers\.log_order +{PURCHASES + PURCHASES // 100} .* activity/receivers\.py:\d+$"
+    assert re.search(ran, replayed[1].stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("statement", "difference"),
+    [
+        (
+            "UPDATE analytics_customerstatistics SET cents = cents + 1 WHERE customer_id = 1",
+            r"customer 1: cents: expected (\d+), found (?!\1$)\d+",
+        ),
+        (
+            "DELETE FROM analytics_dailystatistics WHERE day = '1997-01-01'",
+            r"day 1997-01-01: orders: expected \d+, found None",
+        ),
+        ("UPDATE analytics_totals SET orders = 1", rf"row 1: orders: expected {PURCHASES}, found 1"),
+        (
+            "UPDATE store_inventory SET sold = sold + 1 WHERE product_id = 1",
+            r"product Lighthouse Keeping: sold: expected \d+, found \d+",
+        ),
+        ("DELETE FROM activity_entry WHERE kind = 'cancelled'", r"kind cancelled: entries: expected 3, found None"),
+        (
+            "UPDATE store_orderitem SET cents = cents + 1 WHERE id = 1",
+            r"customer \d+ on .*: items: expected 1, found 0",
+        ),
+    ],
+    ids=["customers", "days", "totals", "inventory", "activity", "items"],
+)
+def test_a_tampered_statistic_is_named(folder, purchases, statement, difference):
+    tamper(folder, statement)
+
+    finished = manage(folder, "verify", "--data", str(purchases))
+
+    assert finished.returncode == 1
+    assert re.search(rf"^    {difference}$", finished.stdout, re.MULTILINE), finished.stdout
+    assert "checks found differences." in finished.stderr
+
+
+def test_every_page_answers_and_ctrl_c_ends_the_demonstration(tmp_path, purchases):
+    with serving(tmp_path, purchases) as (process, address):
+        statuses = crawl(address)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert statuses == dict.fromkeys(statuses, 200)
+    assert {"", "customers/", "orders/", "products/", "statistics/", "activity/", "signals/"} <= set(statuses)
+
+
+@contextmanager
+def serving(folder, purchases):
+    """The demonstration on a port that is free: its process, and the address that it printed."""
+    command = [sys.executable, str(SHOP / "manage.py"), "demo", "--port", "18000", "--data", str(purchases)]
+    with subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in process.stdout)
+            yield process, next(match[0] for match in found if match)
+        finally:
+            process.kill()
+
+
+def crawl(address):
+    """Follow the links from the home page, the shorter ones first, and return the status of each page."""
+    statuses, waiting = {}, {address}
+    while waiting and len(statuses) < PAGES:
+        page = min(waiting, key=lambda link: (len(link), link))
+        statuses[page.removeprefix(address)], links = visit(page)
+        waiting = (waiting | links) - {address + path for path in statuses}
+    return statuses
+
+
+def visit(page):
+    try:
+        with urlopen(page, timeout=20) as answer:
+            links = re.findall(r'href="([^"#]*)"', answer.read().decode())
+            return answer.status, {urljoin(page, unescape(link)) for link in links}
+    except HTTPError as error:
+        return error.code, set()

@@ -199,14 +199,14 @@ def _introduce(signal: Any, entry: Entry) -> None:
     """Tell one of Django's signals what the catalogue knows of it."""
     signal._table  # noqa: B018 - from now on its own
     signal.__dict__.setdefault("_name", entry.path)
-    signal.guards_instance = entry.guards_instance
+    signal._guards_instance = entry.guards_instance
     if type(signal).send is dispatch.Signal.send:
         signal.__dict__.setdefault("send", learned_send(signal, entry.carries))
 
 
 def _hand_over(signal: Any, connections: list[Any]) -> None:
     """Connect the receivers of a signal with Django's own dispatcher, in the order in which they were called."""
-    for name in ("_table", "_name", "guards_instance", "send"):
+    for name in ("_table", "_name", "_guards_instance", "send"):
         signal.__dict__.pop(name, None)
     signal.receivers = []
     for connection in connections:

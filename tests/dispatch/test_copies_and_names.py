@@ -46,6 +46,8 @@ def test_a_declared_signal_is_called_as_its_function():
 def test_a_name_can_be_given(signal):
     assert Signal(name="shop.sold").name == "shop.sold"
     assert repr(signal) == "<Signal unnamed signal>"
+    signal.name = "shop.bought"
+    assert repr(signal) == "<Signal shop.bought>"
 
 
 @pytest.mark.parametrize("original", [module_signal, declared], ids=repr)

@@ -51,6 +51,17 @@ def test_a_policy_is_not_handed_a_call_that_is_not_due():
     assert later.calls == []
 
 
+async def test_a_policy_may_put_the_call_of_an_async_receiver_off():
+    signal, later = Signal(), Later()
+
+    async def hears_async(value, **kwargs):
+        return value
+
+    signal.connect(hears_async, delivery=later)
+    assert await signal.asend(None, value=1) == [(hears_async, "later")]
+    assert await later.calls[0].make() == 1
+
+
 @pytest.mark.parametrize("sender", [None, "one"])
 def test_a_plain_receiver_is_connected_to_a_foreign_signal_as_it_is(sender):
     foreign = Foreign()

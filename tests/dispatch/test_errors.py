@@ -82,7 +82,7 @@ def test_a_receiver_that_asks_for_what_a_declared_signal_never_sends():
 
     message = (
         rf"receiver \({FILE}:\d+\) asks for 'courier', which tests\.dispatch\.test_errors\.shipped never sends;"
-        r" it sends carrier, order\. Rename the parameter, give it a default, or add the name to the signal\.$"
+        r" it sends sender, order, carrier\. Rename the parameter, give it a default, or add the name to the signal\.$"
     )
     with pytest.raises(TypeError, match=message):
         shipped.connect(receiver)

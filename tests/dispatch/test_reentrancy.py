@@ -8,7 +8,7 @@ import pytest
 from heliograph.dispatch import ReentrancyError, Signal, receiver
 
 saved = Signal(name="rows.saved")
-saved.guards_instance = True
+saved._guards_instance = True
 
 
 @dataclass(eq=False)

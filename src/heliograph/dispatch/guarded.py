@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from contextlib import AbstractContextManager, nullcontext
+from inspect import isawaitable
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
@@ -28,6 +29,7 @@ class Guarded:
     def __init__(self, connection: Connection, options: Options) -> None:
         self.connection = connection
         self.options = options
+        self.__module__ = getattr(self.receiver, "__module__", type(self).__module__)  # a class hides it from getattr
         if connection.is_async:
             markcoroutinefunction(self)  # for dispatchers that see nothing but this
 
@@ -45,36 +47,40 @@ class Guarded:
         return self.connection.receiver() or _gone
 
     def __getattr__(self, name: str) -> Any:
-        # Names, module and docstring are the receiver's: tools that wrap receivers read them.
+        # Its names are the receiver's: tools that wrap receivers read them.
         return getattr(self.receiver, name)
 
     def __call__(self, **payload: Any) -> Any:
-        receiver = self.receiver
-        if not self._is_due(receiver, payload):
-            return SKIPPED if not self.connection.is_async else _skipped()
-        call = Call(receiver, payload)
-        if self.options.reentrant == "allow" or payload.get("instance") is None:
-            return self.options.delivery.deliver(call)
-        return self._guard_async(call) if self.connection.is_async else self._guard(call)
+        call = Call(self.receiver, payload)
+        return self._deliver_async(call) if self.connection.is_async else self._deliver(call)
 
-    def _is_due(self, receiver: Receiver, payload: dict[str, Any]) -> bool:
+    def _deliver(self, call: Call) -> Any:
+        if not self._is_due(call):
+            return SKIPPED
+        with self._guard(call):
+            return self.options.delivery.deliver(call)
+
+    async def _deliver_async(self, call: Call) -> Any:
+        if not self._is_due(call):
+            return SKIPPED
+        with self._guard(call):
+            response = self.options.delivery.deliver(call)
+            return await response if isawaitable(response) else response
+
+    def _is_due(self, call: Call) -> bool:
+        """Answer the condition, and whether the receiver is at work on this instance already."""
         options = self.options
-        if options.when is not None and not options.when.holds(payload):
+        if options.when is not None and not options.when.holds(call.payload):
             return False
-        if options.reentrant == "allow" or not reentrancy.is_reentered(receiver, payload):
+        if options.reentrant == "allow" or not reentrancy.is_reentered(call.receiver, call.payload):
             return True
         if options.reentrant == "raise":
-            reentrancy.refuse(receiver, payload)
+            reentrancy.refuse(call.receiver, call.payload)
         return False
 
-    def _guard(self, call: Call) -> Any:
-        with reentrancy.handling(call.receiver, call.payload):
-            return self.options.delivery.deliver(call)
-
-    async def _guard_async(self, call: Call) -> Any:
-        with reentrancy.handling(call.receiver, call.payload):
-            response: Awaitable[Any] = self.options.delivery.deliver(call)
-            return await response
+    def _guard(self, call: Call) -> AbstractContextManager[None]:
+        guarded = self.options.reentrant != "allow" and call.payload.get("instance") is not None
+        return reentrancy.handling(call.receiver, call.payload) if guarded else nullcontext()
 
 
 def receiver_of(called: Any) -> Receiver:
@@ -84,8 +90,4 @@ def receiver_of(called: Any) -> Receiver:
 
 def _gone(**payload: Any) -> Any:
     """Stand in for a receiver that was garbage collected after the send began."""
-    return SKIPPED
-
-
-async def _skipped() -> Any:
     return SKIPPED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
+# A set of weak references must not change while it is listed. Re-entrant, for signals that finalizers make.
+_registering = threading.RLock()
 _signals: weakref.WeakSet[Signal[...]] = weakref.WeakSet()
 
 
 def register(signal: Signal[...]) -> None:
     """Note that a signal exists."""
-    _signals.add(signal)
+    with _registering:
+        _signals.add(signal)
 
 
 def live_signals() -> list[Signal[...]]:
     """Return all signals that this dispatcher runs, by name."""
-    return sorted(_signals, key=lambda signal: signal.name)
+    with _registering:
+        signals = list(_signals)
+    return sorted(signals, key=lambda signal: signal.name)
 
 
 def found_name(signal: object) -> str | None:

@@ -49,7 +49,7 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
 
 
 def _with_defaults(signal: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"reentrant": "skip", **options} if signal.guards_instance else {**options}
+    return {"reentrant": "skip", **options} if signal._guards_instance else {**options}
 
 
 _OF_THE_CALL = ("when", "delivery", "reentrant", "blocking")

@@ -50,11 +50,10 @@ class Signal(Generic[P]):
     _concurrency: ClassVar[Concurrency] = InTurn()
     _table = _LazyTable()
 
-    # What the signal sends, where it says so: receivers that ask for other names are refused.
-    payload: frozenset[str] | None = None
-    contract: inspect.Signature | None = None
+    # What the signal sends, where it says so: other sends and receivers that ask for other names are refused.
+    _contract: inspect.Signature | None = None
     # Whether @receiver keeps receivers from being called again for the instance that they are handling.
-    guards_instance: bool = False
+    _guards_instance: bool = False
 
     def __init__(self: Signal[...], use_caching: bool = False, *, name: str | None = None) -> None:
         self.use_caching = use_caching  # Django's; routes are always kept, and this changes nothing
@@ -79,9 +78,8 @@ class Signal(Generic[P]):
         signature = inspect.signature(contract)
         _verify_contract(contract, signature)
         signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
-        signal.contract = signature
-        signal.payload = frozenset(list(signature.parameters)[1:])
-        signal.guards_instance = "instance" in signal.payload
+        signal._contract = signature
+        signal._guards_instance = "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
         signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
         return signal  # type: ignore[no-any-return]
@@ -113,8 +111,8 @@ class Signal(Generic[P]):
         Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work.
         """
         verify_receiver(receiver)
-        if self.payload is not None:
-            verify_payload(receiver, self.payload, self.name)
+        if self._contract is not None:
+            verify_payload(receiver, self._contract, self.name)
         if weak:
             refuse_fleeting(receiver)
         options = options_of(when, delivery, reentrant, blocking)
@@ -226,9 +224,9 @@ class Signal(Generic[P]):
 
     def _checked(self, sender: Any, named: dict[str, Any]) -> dict[str, Any]:
         """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
-        if self.contract is None:
+        if self._contract is None:
             return named
-        bound = self.contract.bind(sender, **named)
+        bound = self._contract.bind(sender, **named)
         bound.apply_defaults()
         return dict(list(bound.arguments.items())[1:])
 
@@ -241,6 +239,10 @@ class Signal(Generic[P]):
         if name is not None:
             self.__dict__["_name"] = name
         return name or "unnamed signal"
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.__dict__["_name"] = name  # signals of other packages set names of their own
 
     def __repr__(self) -> str:
         return f"<Signal {self.name}>"

@@ -32,13 +32,13 @@ def verify_receiver(receiver: Any) -> None:
         )
 
 
-def verify_payload(receiver: Any, payload: frozenset[str], signal: str) -> None:
+def verify_payload(receiver: Any, contract: inspect.Signature, signal: str) -> None:
     """Raise TypeError for a receiver that cannot be called without a name that the signal never sends."""
     for parameter in _parameters(receiver):
-        if _is_needed(parameter) and parameter.name not in payload | {"sender", "signal"}:
+        if _is_needed(parameter) and parameter.name not in {"signal", *contract.parameters}:
             raise TypeError(
                 f"{describe(receiver)} asks for {parameter.name!r}, which {signal} never sends;"
-                f" it sends {', '.join(sorted(payload)) or 'nothing'}."
+                f" it sends {', '.join(contract.parameters)}."
                 " Rename the parameter, give it a default, or add the name to the signal."
             )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from heliograph.dispatch import Signal, live_signals
@@ -32,7 +34,13 @@ def _rows(signal: Signal[...]) -> Iterator[tuple[str, ...]]:
 
 def _place(receiver: Any) -> str:
     place = source(receiver)
-    return f"{os.path.relpath(place[0])}:{place[1]}" if place else "-"
+    return f"{_short(Path(place[0]))}:{place[1]}" if place else "-"
+
+
+def _short(path: Path) -> Path:
+    """Return a path as seen from here, or, for an installed package, from where it is imported."""
+    roots = [Path(entry) for entry in (os.getcwd(), *sys.path) if entry and path.is_relative_to(entry)]
+    return path.relative_to(roots[0]) if roots else path
 
 
 def _sender(connection: Connection) -> str:

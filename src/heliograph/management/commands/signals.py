@@ -21,5 +21,5 @@ class Command(BaseCommand):
         listing.add_argument("--all", action="store_true", help="signals without receivers too")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for line in lines(options["signal"], options["all"]):
-            self.stdout.write(line)
+        # In one piece, so that `signals list | head` ends without an error.
+        self.stdout.write("\n".join(lines(options["signal"], options["all"])))

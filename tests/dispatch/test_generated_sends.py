@@ -118,3 +118,52 @@ def test_a_contract_without_names():
     assert sent(ping, "s") == {"sender": "s"}
     with pytest.raises(TypeError, match="unexpected keyword argument 'a'"):
         ping.send(None, a=1)
+
+
+class Methods:
+    def first(self, sender, **kwargs):
+        return sender
+
+
+def first(sender, **kwargs):
+    return sender
+
+
+def second(value=0, sender=None, **kwargs):
+    return sender
+
+
+def only_by_keyword(*, sender, **kwargs):
+    return sender
+
+
+def among_positional_only(sender=None, /, **kwargs):
+    return kwargs["sender"]
+
+
+def after_positional_only(value=None, /, sender=None, **kwargs):
+    return sender
+
+
+methods = Methods()
+
+
+@pytest.mark.parametrize(
+    "receivers",
+    [
+        [first],
+        [first, second],
+        [only_by_keyword],
+        [among_positional_only],
+        [after_positional_only],
+        [first, echo, methods.first],
+    ],
+    ids=lambda receivers: " ".join(receiver.__name__ for receiver in receivers),
+)
+def test_a_receiver_gets_its_sender_wherever_it_takes_it(receivers):
+    signal = Signal()
+    for receiver in receivers:
+        signal.connect(receiver, sender="s")
+    for _ in range(2):
+        responses = [response for _, response in signal.send("s", value=1)]
+        assert [response if response == "s" else response["sender"] for response in responses] == ["s"] * len(receivers)

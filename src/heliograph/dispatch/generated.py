@@ -25,12 +25,15 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 # other names are sent; or the class was patched, as monitoring tools and mocks do.
 _TEMPLATE = """
 def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells}):
-    _bucket = _table.buckets.get
+    _buckets = _table.buckets
     def send(sender{parameters}):
         if not _watch and _class.send is _send:
             if _table.silent:
                 return []
-            _route = _bucket(_id(sender), _table.default).route
+            try:
+                _route = _buckets[_id(sender)].route
+            except KeyError:  # a sender without a bucket: mostly an instance, since classes are given one
+                _route = _table.default.route
             _refs = _route.refs
             if _refs is not None and _route.epoch is _table.epoch:
                 if not _refs:

@@ -9,7 +9,14 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from heliograph.dispatch.receivers import Connection, IdentityRef, Receiver, is_name, is_reimport, object_identity
+from heliograph.dispatch.receivers import (
+    Connection,
+    IdentityRef,
+    Receiver,
+    is_name,
+    is_reimport,
+    object_identity,
+)
 
 Resolver = Callable[[], Receiver | None]
 
@@ -95,7 +102,7 @@ class Table:
 
     def __init__(self) -> None:
         self.anyone = Bucket(nobody, id(None), shared=True)
-        self.buckets: dict[int, Bucket] = {}  # by id(sender), for as long as the sender lives
+        self.buckets = {id(None): self.anyone}  # by id(sender), for as long as the sender lives
         self.values: dict[Hashable, Bucket] = {}  # those of senders without weak references, such as strings
         self.families: dict[int, Bucket] = {}  # by id(class): receivers that hear its subclasses too
         self.epoch = object()  # a new one whenever a shared bucket changes
@@ -114,14 +121,12 @@ class Table:
     def bucket_for(self, sender: Any) -> Bucket:
         """Return the bucket that decides who hears a send from `sender`."""
         bucket = self.existing(sender)
-        if bucket is None and self.families and isinstance(sender, type):
-            bucket = self._bucket_of_weak(sender)
+        if bucket is None and isinstance(sender, type):
+            bucket = self._bucket_of_weak(sender)  # so that the next send finds its route at once
         return self.anyone if bucket is None else bucket
 
     def existing(self, sender: Any, subclasses: bool = False) -> Bucket | None:
         """Return the bucket of a sender, if it has one."""
-        if sender is None:
-            return self.anyone
         if subclasses:
             return self.families.get(id(sender))
         bucket = self.buckets.get(id(sender))
@@ -132,7 +137,7 @@ class Table:
         return sorted((one for bucket in self._buckets() for one in bucket.alive.copy()), key=_in_order)
 
     def _buckets(self) -> list[Bucket]:
-        return [self.anyone, *self.buckets.copy().values(), *self.families.copy().values()]
+        return [*self.buckets.copy().values(), *self.families.copy().values()]
 
     def _fill(self, bucket: Bucket, sender: Any) -> Route:
         """Make a route. It is put in place empty and filled then, so that a change in between replaces it."""

@@ -26,7 +26,7 @@ def is_big(value, **kwargs):
 
 
 class Sender:
-    pass
+    class_signal = Signal()
 
 
 @pytest.fixture
@@ -50,11 +50,20 @@ def test_a_name_can_be_given(signal):
     assert repr(signal) == "<Signal shop.bought>"
 
 
-@pytest.mark.parametrize("original", [module_signal, declared], ids=repr)
+def test_a_signal_of_a_class_is_called_as_its_attribute():
+    assert Sender.class_signal.name == f"{__name__}.Sender.class_signal"
+
+
+@pytest.mark.parametrize("original", [module_signal, declared, Sender.class_signal], ids=repr)
 def test_a_signal_is_pickled_by_name_and_copies_are_itself(original):
     assert pickle.loads(pickle.dumps(original)) is original
     assert copy.copy(original) is original
     assert copy.deepcopy({"signal": original})["signal"] is original
+
+
+def test_a_signal_whose_module_is_not_there_cannot_be_pickled():
+    with pytest.raises(TypeError, match=r"^<Signal nowhere\.sold> cannot be pickled"):
+        pickle.dumps(Signal(name="nowhere.sold"))
 
 
 def test_conditions_can_be_pickled_and_copied():

@@ -98,6 +98,25 @@ def test_a_subclass_that_overrides_send_is_called_each_time():
     assert signal.sends == 3
 
 
+def test_a_declared_signal_of_a_subclass_that_overrides_send_keeps_both():
+    class Counting(Signal):
+        sends = 0
+
+        def send(self, sender, **named):
+            self.sends += 1
+            return super().send(sender, **named)
+
+    @Counting.define
+    def shipped(sender, *, order):
+        """Shipped."""
+
+    shipped.connect(echo)
+    assert sent(shipped, "s", order=1) == {"sender": "s", "order": 1}
+    with pytest.raises(TypeError, match="courier"):
+        shipped.send(None, order=1, courier=1)
+    assert shipped.sends == 2
+
+
 def test_a_declared_send_has_the_parameters_of_the_contract():
     @Signal.define
     def shipped(sender, *, order, carrier="DHL"):

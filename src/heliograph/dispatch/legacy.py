@@ -36,7 +36,7 @@ def _writing(name: str) -> Callable[..., Any]:
 
     def method(self: ReceiverList, *args: Any, **kwargs: Any) -> Any:
         result = change(self, *args, **kwargs)
-        replace(self._signal, self)
+        self._signal.receivers = self
         return result
 
     method.__name__ = name
@@ -75,10 +75,9 @@ def _reference(connection: Connection, receiver: Any) -> Any:
     return connection if connection.method is None else weakref.WeakMethod(receiver)
 
 
-def replace(signal: Signal[...], rows: Iterable[Any]) -> None:
-    """Make these rows, ours or hand-made ones, the receivers of a signal."""
+def put(table: Table, rows: Iterable[Any]) -> None:
+    """Make these rows, ours or hand-made ones, the only connections of a table."""
     rows = list(rows)
-    table = signal._table
     with registering:
         table.clear()
         for row in rows:
@@ -86,7 +85,6 @@ def replace(signal: Signal[...], rows: Iterable[Any]) -> None:
             restored = _restored(table, connection) if connection is not None else _made_by_hand(table, row)
             if restored is not None and (receiver := restored.receiver()) is not None:
                 table.connect(restored, receiver)
-    signal._receivers_changed()
 
 
 def _restored(table: Table, old: Connection) -> Connection | None:

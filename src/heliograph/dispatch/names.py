@@ -52,5 +52,11 @@ def _unlikeliness(path: str) -> tuple[bool, bool, int, str]:
 
 def resolved(name: str) -> Any:
     """Return what a dotted name refers to in the modules that are imported, or None."""
-    module, _, variable = name.rpartition(".")
-    return getattr(sys.modules.get(module), variable, None)
+    path = name.split(".")
+    for length in range(len(path) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(path[:length]))
+        if found is not None:
+            for attribute in path[length:]:
+                found = getattr(found, attribute, None)
+            return found
+    return None

@@ -90,7 +90,8 @@ class Bucket:
         found = self.find(key)
         if receiver is None or not is_name(key):
             return found
-        if found is not None and (found() is receiver or is_reimport(found(), receiver)):
+        old = found() if found is not None else None
+        if old is receiver or (old is not None and is_reimport(old, receiver)):
             return found
         return self.find(object_identity(receiver))
 
@@ -121,7 +122,7 @@ class Table:
     def bucket_for(self, sender: Any) -> Bucket:
         """Return the bucket that decides who hears a send from `sender`."""
         bucket = self.existing(sender)
-        if bucket is None and isinstance(sender, type):
+        if bucket is None and not self.silent and isinstance(sender, type):
             bucket = self._bucket_of_weak(sender)  # so that the next send finds its route at once
         return self.anyone if bucket is None else bucket
 

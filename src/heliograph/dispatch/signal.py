@@ -32,9 +32,10 @@ class _LazyTable:
             return self  # type: ignore[return-value]
         with registering:
             if "_table" not in signal.__dict__:
-                signal.__dict__["_table"] = Table()
+                table = Table()
+                legacy.put(table, signal.__dict__.pop("receivers", ()))
+                signal.__dict__["_table"] = table  # filled: others may look at it from now on
                 names.register(signal)
-                legacy.replace(signal, signal.__dict__.pop("receivers", ()))
         return signal.__dict__["_table"]  # type: ignore[no-any-return]
 
 
@@ -81,7 +82,8 @@ class Signal(Generic[P]):
         signal._contract = signature
         signal._guards_instance = "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
-        signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
+        if cls.send is Signal.send:
+            signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
         return signal  # type: ignore[no-any-return]
 
     # --- connecting -------------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ class Signal(Generic[P]):
             """
             if "send" not in self.__dict__ and type(self).send is Signal.send:
                 self._learn(named)
-            return deliver(Send(self, sender, named, robust=False))
+            return deliver(Send(self, sender, self._checked(sender, named), robust=False))
 
         def send_robust(self, /, sender, **named):
             """Call every receiver; an exception is logged, and is that receiver's response."""
@@ -244,6 +246,9 @@ class Signal(Generic[P]):
     def name(self, name: str) -> None:
         self.__dict__["_name"] = name  # signals of other packages set names of their own
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.__dict__.setdefault("_name", f"{owner.__module__}.{owner.__qualname__}.{name}")
+
     def __repr__(self) -> str:
         return f"<Signal {self.name}>"
 
@@ -267,7 +272,8 @@ class Signal(Generic[P]):
 
     @receivers.setter
     def receivers(self, rows: Any) -> None:
-        legacy.replace(self, rows)
+        legacy.put(self._table, rows)
+        self._receivers_changed()
 
     def _receivers_changed(self) -> None:
         # Django's own code uses this cache where a monitoring tool has kept Django's _live_receivers.

@@ -1,0 +1,32 @@
+"""What a type checker makes of declared signals: each ignored error must be one, or mypy says so."""
+
+from heliograph import Signal, capture, mute, receiver
+
+
+@Signal.define
+def order_shipped(sender: object, *, order: int, carrier: str = "DHL") -> None:
+    """An order left the warehouse."""
+
+
+@receiver(order_shipped, order=1)
+def hears(sender: object, order: int, **kwargs: object) -> str:
+    return str(order)
+
+
+book_read = Signal()
+order_shipped.send(sender=None, order=1)
+order_shipped.send(None, order=1, carrier="DHL")
+order_shipped.send(None, order="one")  # type: ignore[arg-type]
+order_shipped.send(None)  # type: ignore[call-arg]
+order_shipped.send_robust(None, order=1, courier="DHL")  # type: ignore[call-arg]
+book_read.send(None, anything=1)
+receiver(order_shipped, orders=1)  # type: ignore[call-arg]
+response: str = hears(None, 1)
+
+with mute(order_shipped), capture(order_shipped) as sent:
+    first: object = sent[0].kwargs["order"]
+
+
+async def sends() -> None:
+    await order_shipped.asend(None, order=1)
+    await order_shipped.asend_robust(None)  # type: ignore[call-arg]

@@ -149,7 +149,7 @@ def _connect_model(
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
     verify_receiver(receiver)
-    if weak:
+    if weak and not isinstance(sender, str):  # one that waits for its model is held until then
         refuse_fleeting(receiver)
     for one in sender if type(sender) is list else (sender,):
         _when_loaded(_connect_now, self, receiver, one, apps, weak=weak, dispatch_uid=dispatch_uid, **options)

@@ -3,6 +3,7 @@
 import gc
 import subprocess
 import sys
+import warnings
 import weakref
 
 import pytest
@@ -246,6 +247,34 @@ def test_a_sender_that_dies_takes_its_receivers_along(signal):
     gc.collect()
     assert reference() is None
     assert signal.receivers == []
+
+
+def test_a_dead_sender_leaves_no_cycle_behind(signal):
+    class Local:
+        pass
+
+    signal.connect(first, sender=Local)
+    signal.connect(second, sender=Local, subclasses=True)
+    signal.send(sender=Local)
+    gc.collect()
+    del Local
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    gc.set_debug(0)
+    ours = [one for one in gc.garbage if type(one).__module__.startswith("heliograph")]
+    gc.garbage.clear()
+    assert ours == []
+
+
+def test_warnings_of_a_receiver_point_at_who_sent(signal):
+    def warns(**kwargs):
+        warnings.warn("look", stacklevel=3)
+
+    signal.connect(warns)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="look") as caught:
+            signal.send(None, value=1)
+    assert caught[0].filename == __file__
 
 
 def test_a_send_does_not_keep_its_sender_alive(signal):

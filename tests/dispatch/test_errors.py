@@ -113,7 +113,7 @@ def test_a_wrong_name_fails_before_any_receiver_runs(verb):
 
 @pytest.mark.parametrize("verb", ["asend", "asend_robust"])
 async def test_a_wrong_name_fails_in_async_sends_too(verb):
-    with pytest.raises(TypeError, match="courier"):
+    with pytest.raises(TypeError, match=r"^tests\.dispatch\.test_errors\.shipped: got an unexpected .* 'courier'$"):
         await getattr(shipped, verb)(Sender, order=1, courier="DHL")
     with pytest.raises(TypeError, match="order"):
         await getattr(shipped, verb)(Sender)
@@ -187,10 +187,24 @@ def test_a_condition_that_is_none():
 
 
 def test_mute_and_capture_refuse_what_they_do_not_know():
-    with pytest.raises(TypeError, match=r"^mute\(\) takes signals, receivers and sender classes, not \('x',\)"):
+    with pytest.raises(
+        TypeError, match=r"^mute\(\) takes signals that Heliograph runs, receivers and sender classes, not \('x'"
+    ):
         mute("x")
-    with pytest.raises(TypeError, match=r"^capture\(\) takes signals, not 'x'\.$"):
+    with pytest.raises(TypeError, match=r"^capture\(\) takes signals that Heliograph runs, not 'x'\.$"):
         capture("x")
+
+
+def test_a_class_cannot_be_decorated_by_mute():
+    with pytest.raises(
+        TypeError, match=r"^mute\(\) decorates functions, not the class Sender: decorate its methods\.$"
+    ):
+        mute()(Sender)
+
+
+def test_a_receiver_without_kwargs_is_refused_for_a_foreign_signal_too():
+    with pytest.raises(ValueError, match=r"^Signal receivers must accept keyword arguments"):
+        receiver(SimpleNamespace(connect=None))(lambda sender: None)
 
 
 def test_a_contract_without_sender():

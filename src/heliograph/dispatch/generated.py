@@ -21,8 +21,8 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 
 # Names with an underscore are the function's own; a payload that has such names is not written out. The generated
 # function steps aside, for the send of the class, wherever a plain call of each receiver is not the whole truth:
-# the route is not filled, or a receiver has options or is async (no `refs`); a receiver has died; somebody watches;
-# other names are sent; or the class was patched, as monitoring tools and mocks do.
+# somebody watches; a receiver has options or is async (no `refs`); other names are sent; or the class was patched, as
+# monitoring tools and mocks do. It calls receivers from its own frame, as Django does: warnings count on that.
 _TEMPLATE = """
 def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells}):
     _buckets = _table.buckets
@@ -34,15 +34,16 @@ def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells
                 _route = _buckets[_id(sender)].route
             except KeyError:  # a sender without a bucket: mostly an instance, since classes are given one
                 _route = _table.default.route
+            if _route.epoch is not _table.epoch or _len(_route.alive) != _route.size:
+                _route = _table.route(sender)
             _refs = _route.refs
-            if _refs is not None and _route.epoch is _table.epoch:
-                if not _refs:
-                    return []
-                if _len(_route.alive) == _route.size and _class._live_receivers is _live{usual}:
-                    return [
-                        (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
-                        for _ref in _refs if (_receiver := _ref()) is not None
-                    ]
+            if _refs is not None and _class._live_receivers is _live{usual}:
+                _responses = []
+                for _ref in _refs:
+                    _receiver = _ref()
+                    if _receiver is not None:
+                        _responses.append((_receiver, _receiver(signal=_signal, sender=sender{keywords})))
+                return _responses
         return _class.send(_signal, sender{slow})
     return send
 """

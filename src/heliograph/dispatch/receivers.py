@@ -57,30 +57,23 @@ class Connection(IdentityRef):
     key: Hashable
     method: Receiver | None  # the function of a bound method
     order: int
-    pinned: object | None  # what keeps a strongly connected receiver alive
+    pinned: Receiver | None  # the receiver itself, where it is connected strongly
     seq: int  # its place in the order of connecting
 
     def receiver(self) -> Receiver | None:
         """Return the receiver, or None once it was garbage collected."""
+        if self.pinned is not None:
+            return self.pinned
         anchor = self()
-        if self.method is None or anchor is None:
-            return anchor
-        return anchor.receiver if type(anchor) is Held else MethodType(self.method, anchor)
+        return anchor if self.method is None or anchor is None else MethodType(self.method, anchor)
 
     def resolver(self) -> Callable[[], Receiver | None]:
-        """Return what gives a send the thing to call: this very reference, where that is a plain function."""
+        """Return what gives a send the thing to call: in C, where the receiver is a function or strongly connected."""
         if self.guarded is not None:
             return self.guarded.if_alive
+        if self.pinned is not None:
+            return itertools.repeat(self.pinned).__next__
         return self if self.method is None else self.receiver
-
-
-class Held:
-    """What stands in for a strongly connected receiver that has no weak references."""
-
-    __slots__ = ("__weakref__", "receiver")
-
-    def __init__(self, receiver: Receiver) -> None:
-        self.receiver = receiver
 
 
 def connection_to(bucket: Bucket, receiver: Receiver, key: Hashable, weak: bool, order: int) -> Connection:
@@ -111,13 +104,11 @@ def _weak(receiver: Any, forget: Callable[[Any], None]) -> Connection:
 
 
 def _strong(receiver: Receiver) -> Connection:
-    try:
-        connection = Connection(receiver)
-        connection.method, connection.pinned = None, receiver
-    except TypeError:
-        held = Held(receiver)
-        connection = Connection(held)
-        connection.method, connection.pinned = receiver, held
+    # The reference is to something that never dies, and not to the receiver: CPython up to 3.12 may crash when it
+    # collects a weak reference that holds what it refers to.
+    connection = Connection(_strong)
+    connection.method = None
+    connection.pinned = receiver
     return connection
 
 

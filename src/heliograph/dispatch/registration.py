@@ -11,6 +11,7 @@ from heliograph.dispatch.policies import DeliveryPolicy
 from heliograph.dispatch.receivers import PLAIN, connection_to, identity
 from heliograph.dispatch.routes import Table
 from heliograph.dispatch.signal import options_of
+from heliograph.dispatch.verification import verify_receiver
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,6 +59,7 @@ _OF_THE_ROUTE = ("order", "subclasses")
 
 def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Connect to a signal that another dispatcher runs, such as Django's where it is not adopted."""
+    verify_receiver(function)
     for name in _OF_THE_ROUTE:
         if options.get(name):
             raise TypeError(

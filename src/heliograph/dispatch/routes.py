@@ -90,7 +90,7 @@ class Bucket:
         found = self.find(key)
         if receiver is None or not is_name(key):
             return found
-        old = found() if found is not None else None
+        old = found.receiver() if found is not None else None
         if old is receiver or (old is not None and is_reimport(old, receiver)):
             return found
         return self.find(object_identity(receiver))
@@ -181,7 +181,7 @@ class Table:
         bucket = connection.bucket
         rival = bucket.find_receiver(connection.key, receiver)
         if rival is not None:
-            if not is_name(connection.key) or rival() is receiver:
+            if not is_name(connection.key) or rival.receiver() is receiver:
                 return
             connection.seq = rival.seq
             bucket.remove(rival)
@@ -229,12 +229,11 @@ class Table:
 
     def _family_of(self, sender: type) -> Bucket:
         self.default = _OPAQUE
-        family = Bucket(weakref.ref(sender, partial(self.families.pop, id(sender))), id(sender), shared=True)
+        family = Bucket(weakref.ref(sender, partial(_sender_died, self.families, id(sender))), id(sender), shared=True)
         return self.families.setdefault(id(sender), family)
 
     def _bucket_of_weak(self, sender: Any) -> Bucket:
-        # The callback is in C as well: when the sender dies its bucket goes, before another object can have its id.
-        bucket = Bucket(weakref.ref(sender, partial(self.buckets.pop, id(sender))), id(sender))
+        bucket = Bucket(weakref.ref(sender, partial(_sender_died, self.buckets, id(sender))), id(sender))
         return self.buckets.setdefault(id(sender), bucket)
 
     def _bucket_of_strong(self, sender: Any) -> Bucket:
@@ -266,6 +265,13 @@ def nobody() -> None:
 
 # The bucket of senders that only their value or their class can tell: never filled, so that a send looks closer.
 _OPAQUE = Bucket(nobody, 0)
+
+
+def _sender_died(buckets: dict[int, Bucket], sender_id: int, reference: object) -> None:
+    """Drop the bucket of a sender, before another object can have its id; emptied, so that no cycle is left."""
+    bucket = buckets.pop(sender_id, None)
+    if bucket is not None:
+        bucket.clear()
 
 
 def _held(sender: Any) -> Any:

@@ -71,7 +71,10 @@ class mute(Scope):
         self._receivers = [target for target in targets if callable(target) and target not in self._senders]
         known = len(self._signals) + len(self._senders) + len(self._receivers)
         if known < len(targets):
-            raise TypeError(f"mute() takes signals, receivers and sender classes, not {targets!r}; see sender=.")
+            raise TypeError(
+                "mute() takes signals that Heliograph runs, receivers and sender classes,"
+                f" not {targets!r}; other senders go into sender=."
+            )
         if sender is not None:
             self._senders += sender if isinstance(sender, list) else [sender]
 
@@ -84,6 +87,8 @@ class mute(Scope):
 
     def __call__(self, function: F) -> F:
         """Return the function with this scope around each call of it."""
+        if isinstance(function, type):
+            raise TypeError(f"mute() decorates functions, not the class {function.__qualname__}: decorate its methods.")
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -110,7 +115,7 @@ class capture(Scope, Sequence[Sent]):
     def __init__(self, *signals: Any, sender: Any = None) -> None:
         for signal in signals:
             if not is_signal(signal):
-                raise TypeError(f"capture() takes signals, not {signal!r}.")
+                raise TypeError(f"capture() takes signals that Heliograph runs, not {signal!r}.")
         self._signals = signals
         self._sender = sender
         self._sent: list[Sent] = []
@@ -158,8 +163,8 @@ class capture(Scope, Sequence[Sent]):
 
 
 def is_signal(target: Any) -> bool:
-    """Return whether something is a signal: of this dispatcher, or one that works like Django's."""
-    return not isinstance(target, type) and all(hasattr(target, verb) for verb in ("connect", "disconnect", "send"))
+    """Return whether something is a signal that this dispatcher runs."""
+    return hasattr(type(target), "_table")
 
 
 def audible(signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:

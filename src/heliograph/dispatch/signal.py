@@ -228,7 +228,10 @@ class Signal(Generic[P]):
         """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
         if self._contract is None:
             return named
-        bound = self._contract.bind(sender, **named)
+        try:
+            bound = self._contract.bind(sender, **named)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
         bound.apply_defaults()
         return dict(list(bound.arguments.items())[1:])
 

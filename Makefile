@@ -1,0 +1,81 @@
+# Everything happens in .venv and .matrix; the machine needs only Python 3.11 or newer, make and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+# What follows a command: make bench ARGS="--help"
+ARGS ?=
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all bench format pins clean
+
+help:  ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
+
+demo: $(READY)  ## Run the example shop and show what its receivers do
+	$(BIN)/python examples/shop/manage.py demo $(ARGS)
+
+demo-check: $(READY)  ## Run the example shop and check what came of it
+	$(BIN)/python examples/shop/manage.py demo --check
+
+test: lint types imports tests docs demo-check  ## Check and test everything on this Python
+
+test-all:  ## Test everything on every Python, Django and database, and run Django's own tests
+	@rm -f .build/tally.jsonl
+	$(MAKE) test
+	$(MAKE) matrix
+	$(MAKE) test-django ARGS="--django 5.2 --django 6.0 --django 6.1"
+	@$(RUN) tools.tally
+
+lint: $(READY)  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+imports: $(READY)  ## Check that arrows between the parts run one way
+	$(BIN)/lint-imports
+
+tests: $(READY)  ## Run the tests on each database that answers, and check their coverage
+	$(RUN) tools.suite $(ARGS)
+	$(RUN) tools.coverage_gates
+
+docs: $(READY)  ## Build the documentation into .build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -d .build/doctrees docs .build/docs
+
+matrix: $(READY)  ## Run the tests on every Python, Django and database that is found
+	$(RUN) tools.matrix $(ARGS)
+
+test-django: $(READY)  ## Run Django's own tests of what signals touch with Heliograph: ARGS="--django 5.2", ARGS=signals
+	$(RUN) tools.django_suite $(ARGS)
+
+test-django-all: $(READY)  ## Run all of Django's own tests with Heliograph
+	$(RUN) tools.django_suite --all $(ARGS)
+
+bench: $(READY)  ## Run the benchmarks
+	$(RUN) tools.bench $(ARGS)
+
+format: $(READY)  ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pins: $(READY)  ## Renew requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --group dev \
+		--no-emit-package django --no-annotate --custom-compile-command "make pins" \
+		--output-file requirements/dev.txt
+
+clean:  ## Remove all environments and everything that was built
+	rm -rf .venv .matrix .build .hypothesis .ruff_cache .import_linter_cache dist
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Heliograph needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# The newest Django that this Python has; the matrix tests the others.
+$(READY): pyproject.toml requirements/dev.txt | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+		--group dev --constraint requirements/dev.txt --editable .
+	@touch $@

@@ -1,0 +1,183 @@
+import socket
+
+import pytest
+
+from tests.databases import databases
+from tools import absences, interpreters, tally
+from tools.coverage_gates import markers_that_fail
+from tools.django_suite import classes, installable
+from tools.matrix import Cell, Pair, Result, cells, pairs, table
+from tools.processes import Finished
+from tools.services import Service, how_to_start, silent
+from tools.versions import PYTHONS, SUPPORTED
+
+pytestmark = pytest.mark.database_independent
+
+
+def script(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines]))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def path_folder(tmp_path, monkeypatch):
+    """An empty folder that is all of PATH, and no pyenv."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    return tmp_path / "bin"
+
+
+@pytest.fixture
+def closed_port():
+    """A port that was free a moment ago, so that nothing listens there."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_every_pair_that_both_sides_support_is_in_the_matrix():
+    assert [str(pair) for pair in pairs(PYTHONS, SUPPORTED)] == [
+        "Python 3.11, Django 5.2",
+        "Python 3.12, Django 5.2",
+        "Python 3.13, Django 5.2",
+        "Python 3.14, Django 5.2",
+        "Python 3.12, Django 6.0",
+        "Python 3.13, Django 6.0",
+        "Python 3.14, Django 6.0",
+        "Python 3.12, Django 6.1",
+        "Python 3.13, Django 6.1",
+        "Python 3.14, Django 6.1",
+    ]
+
+
+def test_a_python_that_is_not_found_has_no_pairs():
+    assert pairs(["3.11"], ["5.2", "6.1"]) == [Pair("3.11", "5.2")]
+
+
+def test_each_pair_runs_on_each_database_with_names_of_its_own():
+    found = cells([Pair("3.11", "5.2"), Pair("3.12", "6.1")], ["sqlite", "postgresql"])
+
+    assert len({cell.name for cell in found}) == 4
+    assert Cell(Pair("3.12", "6.1"), "postgresql").variables == {
+        "HELIOGRAPH_TEST_DATABASE": "postgresql",
+        "HELIOGRAPH_TEST_CELL": "py312_dj61_postgresql",
+    }
+
+
+def test_the_table_shows_a_failure_where_it_happened():
+    pair = Pair("3.12", "6.1")
+    results = [
+        Result(Cell(pair, "sqlite"), Finished(0, "5 passed in 1s", 1)),
+        Result(Cell(pair, "mariadb"), Finished(1, "2 failed, 3 passed in 1s", 1)),
+    ]
+
+    heading, row = table(results, ["sqlite", "mariadb"]).splitlines()
+
+    assert heading.split() == ["sqlite", "mariadb"]
+    assert row.split("6.1")[1].split() == ["5", "passed", "2", "FAILED"]
+
+
+def test_a_cell_that_ends_before_its_first_test_is_one_failure():
+    result = Result(Cell(Pair("3.12", "6.1"), "sqlite"), Finished(4, "ERROR: usage", 1))
+
+    assert (result.tally.passed, result.tally.failed) == (0, 1)
+
+
+def test_a_shim_that_fails_is_not_an_interpreter(path_folder):
+    script(path_folder / "python3.12", "echo 'pyenv: python3.12: command not found' >&2", "exit 127")
+
+    assert interpreters.find("3.12") is None
+
+
+def test_an_interpreter_behind_a_failing_shim_is_found(path_folder, tmp_path, monkeypatch):
+    script(path_folder / "python3.12", "exit 127")
+    real = script(tmp_path / "other" / "python3.12", "echo 3.12")
+    monkeypatch.setenv("PATH", f"{path_folder}:{real.parent}")
+
+    assert interpreters.find("3.12") == real
+
+
+def test_an_interpreter_of_another_version_is_not_taken(path_folder):
+    script(path_folder / "python3.12", "echo 3.11")
+
+    assert interpreters.find("3.12") is None
+
+
+def test_pyenv_gives_its_newest_patch_and_no_free_threaded_build(path_folder, tmp_path):
+    for version in ("3.13.2", "3.13.10", "3.13.11t"):
+        script(tmp_path / "pyenv" / "versions" / version / "bin" / "python", "echo 3.13")
+
+    assert interpreters.find("3.13") == tmp_path / "pyenv" / "versions" / "3.13.10" / "bin" / "python"
+
+
+def test_a_closed_port_does_not_answer(closed_port):
+    assert silent((Service("mariadb", "127.0.0.1", closed_port),))
+
+
+def test_an_open_port_answers():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert not silent((Service("mariadb", "127.0.0.1", listener.getsockname()[1]),))
+
+
+def test_a_silent_service_is_named_with_the_command_that_starts_it():
+    assert how_to_start(Service("mariadb", "127.0.0.1", 3306)) == (
+        "mariadb on 127.0.0.1:3306 does not answer: start it, e.g. `service mariadb start`"
+    )
+
+
+def test_a_developer_may_leave_something_out(monkeypatch, capsys):
+    monkeypatch.delenv("CI", raising=False)
+
+    absences.leave_out(["the moon"])
+
+    assert capsys.readouterr().out == "left out: the moon\n"
+
+
+def test_ci_leaves_nothing_out(monkeypatch):
+    monkeypatch.setenv("CI", "true")
+
+    with pytest.raises(SystemExit, match="nothing is left out"):
+        absences.leave_out(["the moon"])
+
+
+def test_pytests_closing_line_is_counted_and_nothing_before_it():
+    output = "test says: 7 passed\n\x1b[31m1 failed\x1b[0m, \x1b[32m12 passed\x1b[0m, 2 skipped, 1 error in 0.33s\n"
+
+    counted = tally.of_pytest("tests", output, 0.33)
+
+    assert (counted.passed, counted.failed) == (12, 2)
+
+
+def test_lines_for_other_versions_do_not_count():
+    assert list(markers_that_fail("python", (3, 12), ["3.11", "3.12", "3.13"])) == [
+        "python<3.11",
+        "python<3.12",
+        "python>=3.13",
+    ]
+
+
+def test_requirements_that_need_c_libraries_are_left_out():
+    text = "# a comment\nPillow >= 10.1.0; sys.platform != 'win32'\npylibmc; sys_platform != 'win32'\ntblib >= 3.0.0\n"
+
+    assert installable(text) == "Pillow >= 10.1.0; sys.platform != 'win32'\ntblib >= 3.0.0\n"
+
+
+def test_failed_tests_are_run_again_by_their_classes():
+    failed = frozenset({"basic.tests.ModelTest.test_save", "basic.tests.ModelTest.test_delete", "mail.test_backends"})
+
+    assert classes(failed) == ["basic.tests.ModelTest", "mail"]
+
+
+def test_an_unknown_database_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'oracle'; it must be one of sqlite, postgresql, mariadb\.$"):
+        databases("oracle")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_both_aliases_are_databases_of_their_own_on_one_server(kind):
+    default, other = databases(kind).values()
+
+    assert default["NAME"] != other["NAME"]
+    assert default.get("PORT") == other.get("PORT")

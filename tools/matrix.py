@@ -1,0 +1,191 @@
+"""The tests on every supported pair of Python and Django, on every database."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.databases import KINDS
+from tools import interpreters, tally
+from tools.absences import leave_out
+from tools.environments import Environment
+from tools.processes import Finished, run
+from tools.services import how_to_start, silent
+from tools.suite import selection
+from tools.versions import PYTHONS, REQUIRED_PYTHONS, SUPPORTED
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A Python and a Django that supports it."""
+
+    python: str
+    django: str
+
+    def __str__(self) -> str:
+        return f"Python {self.python}, Django {self.django}"
+
+    def environment(self, base: Path) -> Environment:
+        """Where the tests of this pair run."""
+        return Environment(f"py{self.python}-django{self.django}", base, self.django, ("test",))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the tests."""
+
+    pair: Pair
+    database: str
+
+    def __str__(self) -> str:
+        return f"{self.pair}, {self.database}"
+
+    @property
+    def name(self) -> str:
+        """A name for the databases and files of the cell, because cells run side by side."""
+        return f"py{self.pair.python}_dj{self.pair.django}_{self.database}".replace(".", "")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells the tests their database."""
+        return {"HELIOGRAPH_TEST_DATABASE": self.database, "HELIOGRAPH_TEST_CELL": self.name}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a cell ended."""
+
+    cell: Cell
+    finished: Finished
+
+    @property
+    def passed(self) -> bool:
+        """Whether all tests of the cell passed."""
+        return self.finished.code == 0
+
+    @property
+    def tally(self) -> tally.Tally:
+        """The cell's counts; a cell that fails before its first test has one failure."""
+        counted = tally.of_pytest(str(self.cell), self.finished.output, self.finished.seconds)
+        stopped = not self.passed and not counted.failed
+        return tally.total(str(self.cell), [counted, tally.Tally("", 0, int(stopped), 0)], counted.seconds)
+
+
+def pairs(pythons: Iterable[str], djangos: Iterable[str]) -> list[Pair]:
+    """The supported pairs among these versions."""
+    pythons = list(pythons)
+    return [Pair(python, django) for django in djangos for python in SUPPORTED[django] if python in pythons]
+
+
+def cells(chosen: Sequence[Pair], databases: Sequence[str]) -> list[Cell]:
+    """Every pair on every database; servers come first, since they take longest."""
+    return [Cell(pair, database) for database in reversed(databases) for pair in chosen]
+
+
+def how_to_install(python: str) -> str:
+    """What is missing, with the command that brings it."""
+    return f"Python {python} is not found: install it, e.g. `pyenv install {python}`"
+
+
+def found_pythons(versions: Iterable[str]) -> dict[str, Path]:
+    """The interpreters of these versions that run here; a required one that does not is named."""
+    found = {version: path for version in versions if (path := interpreters.find(version))}
+    missing = [version for version in versions if version not in found]
+    leave_out([how_to_install(version) for version in missing if version in REQUIRED_PYTHONS])
+    for version in missing:
+        if version not in REQUIRED_PYTHONS:
+            print(f"not here: Python {version}, which is tested where it is installed")
+    return found
+
+
+def found_databases(wanted: Sequence[str]) -> list[str]:
+    """The databases that answer; one that does not is named."""
+    missing = [service for service in silent() if service.name in wanted]
+    leave_out([how_to_start(service) for service in missing])
+    return [kind for kind in wanted if kind not in {service.name for service in missing}]
+
+
+def prepare(chosen: Sequence[Pair], bases: Mapping[str, Path]) -> dict[Pair, Environment]:
+    """Make the environment of each pair."""
+    started = time.monotonic()
+    environments = {pair: pair.environment(bases[pair.python]).prepare() for pair in chosen}
+    print(f"{len(environments)} environments ready in {time.monotonic() - started:.0f} s", flush=True)
+    return environments
+
+
+def run_cell(cell: Cell, environment: Environment, options: Sequence[str]) -> Result:
+    """Run pytest in the environment of the cell."""
+    cache = f"cache_dir=.build/cells/{cell.name}"
+    command = [environment.python, "-m", "pytest", "-q", "-o", cache, *selection(cell.database), *options]
+    return Result(cell, run(command, cell.variables))
+
+
+def run_cells(
+    todo: Sequence[Cell], environments: Mapping[Pair, Environment], options: Sequence[str]
+) -> Iterator[Result]:
+    """Run as many cells side by side as there are processors, and yield each as it ends."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for future in as_completed([pool.submit(run_cell, cell, environments[cell.pair], options) for cell in todo]):
+            yield future.result()
+
+
+def show(result: Result) -> None:
+    """One line for a cell, and everything that it printed if it failed."""
+    print(f"{'passed' if result.passed else 'FAILED'}  {result.tally}", flush=True)
+    if not result.passed:
+        print(result.finished.output, flush=True)
+
+
+def table(results: Sequence[Result], databases: Sequence[str]) -> str:
+    """The outcome of every pair, a column for each database."""
+    words = {(result.cell.pair, result.cell.database): _word(result) for result in results}
+    chosen = sorted({pair for pair, _ in words}, key=lambda pair: (pair.django, pair.python))
+    rows = [["", *databases], *([str(pair), *(words[pair, database] for database in databases)] for pair in chosen)]
+    return "\n".join(f"{first:<28}" + "".join(f"{word:<16}" for word in rest) for first, *rest in rows)
+
+
+def _word(result: Result) -> str:
+    counted = result.tally
+    return f"{counted.passed} passed" if result.passed else f"{counted.failed} FAILED"
+
+
+def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line: everything, unless some versions or databases are named."""
+    parser = argparse.ArgumentParser(prog="matrix", description=__doc__)
+    parser.add_argument("--python", action="append", choices=PYTHONS)
+    parser.add_argument("--django", action="append", choices=SUPPORTED)
+    parser.add_argument("--database", action="append", choices=KINDS)
+    parser.add_argument("pytest", nargs="*", help="after --: what goes to pytest")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Run the matrix."""
+    started = time.monotonic()
+    options = options_of()
+    bases = found_pythons(options.python or PYTHONS)
+    databases = found_databases(options.database or KINDS)
+    chosen = pairs(bases, options.django or SUPPORTED)
+    environments = prepare(chosen, bases)
+    results = []
+    for result in run_cells(cells(chosen, databases), environments, options.pytest):
+        show(result)
+        results.append(result)
+    print(f"\n{table(results, databases)}\n")
+    finish(results, time.monotonic() - started)
+
+
+def finish(results: Sequence[Result], seconds: float) -> None:
+    """Close with the sum of all cells, and fail if one failed."""
+    whole = tally.total(f"matrix, {len(results)} cells", [result.tally for result in results], seconds)
+    tally.record(whole)
+    print(whole)
+    sys.exit(not results or not all(result.passed for result in results))
+
+
+if __name__ == "__main__":
+    main()

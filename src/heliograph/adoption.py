@@ -20,6 +20,7 @@ from heliograph import dispatch
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.generated import learned_send
+from heliograph.dispatch.signal import OURS
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.signals import CATALOGUE, Entry
 
@@ -68,11 +69,16 @@ def adopt() -> None:
     if is_adopted():
         return
     for patch in list(_patches()):
-        _undo.append(Undo(patch.owner, patch.name, vars(patch.owner).get(patch.name, _MISSING)))
+        _undo.append(Undo(patch.owner, patch.name, _own(patch.owner, patch.name)))
         setattr(patch.owner, patch.name, patch.value)
     for entry in CATALOGUE.values():
         if entry.module in sys.modules:
             _introduce(getattr(sys.modules[entry.module], entry.name), entry)
+
+
+def _own(owner: Any, name: str) -> Any:
+    """Return the attribute that an owner has itself, not by inheritance."""
+    return owner.__code__ if isinstance(owner, FunctionType) else vars(owner).get(name, _MISSING)
 
 
 def release() -> None:
@@ -200,8 +206,8 @@ def _introduce(signal: Any, entry: Entry) -> None:
     signal._table  # noqa: B018 - from now on its own
     signal.__dict__.setdefault("_name", entry.path)
     signal._guards_instance = entry.guards_instance
-    if type(signal).send is dispatch.Signal.send:
-        signal.__dict__.setdefault("send", learned_send(signal, entry.carries))
+    if type(signal).send is OURS[0]:
+        signal.__dict__.setdefault("send", learned_send(signal, OURS, entry.carries))
 
 
 def _hand_over(signal: Any, connections: list[Any]) -> None:

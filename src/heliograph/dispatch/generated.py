@@ -18,6 +18,9 @@ from heliograph.dispatch.scopes import watch
 if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
+# The `send` and the `_live_receivers` that this function may stand for.
+Ours = tuple[Callable[..., Any], Callable[..., Any]]
+
 ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 
 # Names with an underscore are the function's own; a payload that has such names is not written out. The generated
@@ -59,13 +62,14 @@ _CALLS_BEFORE_3_12 = """
                 return _responses"""
 
 
-def declared_send(signal: Signal[...], contract: inspect.Signature, name: str) -> Callable[..., Any]:
+def declared_send(signal: Signal[...], ours: Ours, contract: inspect.Signature, name: str) -> Callable[..., Any]:
     """Return a send with exactly the parameters of a contract; Python's own TypeError refuses others."""
     defaults = {p.name: p.default for p in contract.parameters.values() if p.default is not p.empty}
     names = list(contract.parameters)[1:]
     parameters = "".join(f", {n}=_default_{n}" if n in defaults else f", {n}" for n in names)
     send = _bound(
         signal,
+        ours,
         parameters=", *" + parameters if names else "",
         cells="".join(f", _default_{n}" for n in defaults),
         usual="",
@@ -77,13 +81,14 @@ def declared_send(signal: Signal[...], contract: inspect.Signature, name: str) -
     return send
 
 
-def learned_send(signal: Signal[...], names: Iterable[str]) -> Callable[..., Any] | None:
+def learned_send(signal: Signal[...], ours: Ours, names: Iterable[str]) -> Callable[..., Any] | None:
     """Return a send that is fast for these names and takes all others too; None if they cannot be written out."""
     names = list(names)
     if not all(can_be_written(name) for name in names):
         return None
     return _bound(
         signal,
+        ours,
         parameters=(", *" if names else "") + "".join(f", {n}=_absent" for n in names) + ", **_others",
         cells="",
         usual=" and not _others" + "".join(f" and {n} is not _absent" for n in names),
@@ -114,8 +119,7 @@ def _compiled(source: str) -> Callable[..., Callable[..., Any]]:
     return namespace["make"]  # type: ignore[no-any-return]
 
 
-def _bound(signal: Signal[...], *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
-    kind = type(signal)
+def _bound(signal: Signal[...], ours: Ours, *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
     calls = (_CALLS if sys.version_info >= (3, 12) else _CALLS_BEFORE_3_12).format(keywords=parts["keywords"])
     make = _compiled(_TEMPLATE.format(calls=calls, **parts))
-    return make(signal, signal._table, watch, kind, kind.send, kind._live_receivers, ABSENT, id, len, **values)
+    return make(signal, signal._table, watch, type(signal), *ours, ABSENT, id, len, **values)

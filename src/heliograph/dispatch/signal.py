@@ -82,8 +82,8 @@ class Signal(Generic[P]):
         signal._contract = signature
         signal._guards_instance = "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
-        if cls.send is Signal.send:
-            signal.__dict__["send"] = declared_send(signal, signature, contract.__qualname__)
+        if cls.send is OURS[0]:
+            signal.__dict__["send"] = declared_send(signal, OURS, signature, contract.__qualname__)
         return signal  # type: ignore[no-any-return]
 
     # --- connecting -------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Signal(Generic[P]):
 
             Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
             """
-            if "send" not in self.__dict__ and type(self).send is Signal.send:
+            if "send" not in self.__dict__ and type(self).send is OURS[0]:
                 self._learn(named)
             return deliver(Send(self, sender, self._checked(sender, named), robust=False))
 
@@ -220,7 +220,7 @@ class Signal(Generic[P]):
 
     def _learn(self, named: dict[str, Any]) -> None:
         """Write out a send for the names of the first one, which the later ones will mostly have too."""
-        send = learned_send(self, named)
+        send = learned_send(self, OURS, named)
         if send is not None:
             self.__dict__["send"] = send
 
@@ -289,6 +289,10 @@ class Signal(Generic[P]):
 
     def _flag_dead_receivers(self, reference: object = None) -> None:
         """Do nothing: the dead leave by themselves."""
+
+
+# As they are here, whatever tools and mocks put into the class later.
+OURS = (Signal.send, Signal._live_receivers)
 
 
 def options_of(

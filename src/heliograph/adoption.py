@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from django.dispatch import dispatcher
 from heliograph import dispatch
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
-from heliograph.dispatch.generated import learned_send
-from heliograph.dispatch.signal import OURS
+from heliograph.dispatch.generated import is_generated, learned_send
+from heliograph.dispatch.receivers import object_identity
+from heliograph.dispatch.registration import OF_THE_CALL
+from heliograph.dispatch.signal import OURS, options_of
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.signals import CATALOGUE, Entry
 
@@ -98,11 +101,11 @@ def release() -> None:
 def _patches() -> Iterator[Patch]:
     for name, value in vars(dispatch.Signal).items():
         if name not in _OF_THE_CLASS:
-            yield from _patch_of_signal(name, value)
+            yield from _patch(dispatcher.Signal, name, value, "run by this dispatcher")
     yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0), "3-tuples in Django 5.2, else 4")
     yield Patch(dispatcher.Signal, "_concurrency", _contract(), "each Django runs async receivers in its own way")
-    yield Patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
-    yield Patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
+    yield from _patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
+    yield from _patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
 
 
 # What a class body leaves in every class, and what only our own signals have.
@@ -113,35 +116,48 @@ _OF_THE_CLASS = {
 }
 
 
-def _patch_of_signal(name: str, value: Any) -> Iterator[Patch]:
-    """Yield the patch of one attribute of Signal.
+def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
+    """Yield the patch of one attribute of a class of Django.
 
     A monitoring tool that starts in settings.py is there first: it has replaced the attribute by a wrapper around
     Django's function. The wrapper stays, and Django's function inside it is made to call ours.
     """
-    theirs = vars(dispatcher.Signal).get(name)
-    if not isinstance(theirs, FunctionType) or theirs.__module__ == dispatcher.__name__:
-        yield Patch(dispatcher.Signal, name, value, "run by this dispatcher")
+    theirs = vars(owner).get(name)
+    if theirs is None or _is_of_django(theirs, owner):
+        yield Patch(owner, name, value, reason)
         return
-    yield Patch(dispatcher.Signal, f"_heliograph_{name}", value, f"what Django's {name} calls inside a wrapper")
-    for original in _functions_of_django(f"Signal.{name}"):
-        yield Patch(original, "__code__", _forwarding_code(name), f"a wrapper holds Django's {name}")
+    inner = f"_heliograph_{owner.__name__}_{name}"
+    yield Patch(owner, inner, value, f"what Django's {name} calls, inside the wrapper of a tool")
+    for original in _functions_of_django(owner, name):
+        yield Patch(original, "__code__", _forwarding_code(name, inner), f"a tool's wrapper holds Django's {name}")
 
 
-def _functions_of_django(qualname: str) -> list[FunctionType]:
+def _is_of_django(function: Any, owner: type) -> bool:
+    """Return whether a function was written in the module of a class: told by its globals, which no wrapper copies."""
+    return (
+        isinstance(function, FunctionType)
+        and function.__globals__ is vars(sys.modules[owner.__module__])
+        and function.__closure__ is None
+    )
+
+
+def _functions_of_django(owner: type, name: str) -> list[FunctionType]:
     """Return Django's own function, which only a wrapper refers to: it may hold it in any way, so all are searched."""
-    functions = [one for one in gc.get_objects() if type(one) is FunctionType and one.__qualname__ == qualname]
-    return [one for one in functions if one.__module__ == dispatcher.__name__]
+    functions: list[Any] = [one for one in gc.get_objects() if type(one) is FunctionType]
+    return [one for one in functions if one.__qualname__ == f"{owner.__name__}.{name}" and _is_of_django(one, owner)]
 
 
-def _forwarding_code(name: str) -> CodeType:
+def _forwarding_code(name: str, inner: str) -> CodeType:
     namespace: dict[str, Any] = {}
-    exec(f"def {name}(self, *args, **kwargs): return self._heliograph_{name}(*args, **kwargs)", namespace)
+    exec(f"def {name}(self, *args, **kwargs): return self.{inner}(*args, **kwargs)", namespace)
     return namespace[name].__code__  # type: ignore[no-any-return]
 
 
 def _contract() -> InTurn | Overlapping:
     return InTurn() if django.VERSION >= (6, 1) else Overlapping()
+
+
+_CONNECT = inspect.signature(dispatch.Signal.connect)
 
 
 def _connect_model(
@@ -155,6 +171,8 @@ def _connect_model(
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
     verify_receiver(receiver)
+    _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **options)
+    options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
     if weak and not isinstance(sender, str):  # one that waits for its model is held until then
         refuse_fleeting(receiver)
     for one in sender if type(sender) is list else (sender,):
@@ -212,12 +230,18 @@ def _introduce(signal: Any, entry: Entry) -> None:
 
 def _hand_over(signal: Any, connections: list[Any]) -> None:
     """Connect the receivers of a signal with Django's own dispatcher, in the order in which they were called."""
-    for name in ("_table", "_name", "_guards_instance", "send"):
+    for name in ("_table", "_name", "_guards_instance", "_replaced"):
         signal.__dict__.pop(name, None)
+    if is_generated(signal.__dict__.get("send")):
+        del signal.__dict__["send"]
     signal.receivers = []
     for connection in connections:
-        receiver = connection.guarded or connection.receiver()
-        if receiver is not None:
-            uid = connection.key[0] if isinstance(connection.key, tuple) and len(connection.key) == 1 else None
-            weak = connection.pinned is None and connection.guarded is None
-            signal.connect(receiver, sender=connection.bucket.sender(), weak=weak, dispatch_uid=uid)
+        receiver, bucket = connection.receiver(), connection.bucket
+        sender = bucket.sender()
+        if receiver is not None and (sender is not None or bucket.shared):
+            key, guarded = connection.key, connection.guarded
+            uid = key[0] if isinstance(key, tuple) and len(key) == 1 else None
+            if guarded is not None and uid is None:
+                uid = object_identity(receiver)  # under which Django looks for the receiver itself
+            weak = connection.pinned is None and guarded is None
+            signal.connect(guarded or receiver, sender=sender, weak=weak, dispatch_uid=uid)

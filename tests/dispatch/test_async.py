@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import sys
 import threading
 
 import pytest
@@ -202,6 +203,46 @@ async def test_a_sender_that_is_cancelled_cancels_its_receivers():
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert ended == [0, 1]
+
+
+async def test_an_error_in_the_cleanup_of_a_cancelled_receiver_is_not_lost():
+    signal, started = Signal(), asyncio.Event()
+
+    async def fails_late(**kwargs):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("late")
+
+    signal.connect(fails_late)
+    signal.connect(quick)
+    sending = asyncio.create_task(signal.asend(None))
+    await started.wait()
+    sending.cancel()
+    with pytest.raises(ValueError, match=r"^late$"):
+        await sending
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Eager tasks came with Python 3.12.")
+def test_a_receiver_that_exits_leaves_no_other_running(recwarn):
+    signal, ended = Signal(), []
+
+    async def runs(**kwargs):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def exits(**kwargs):
+        raise SystemExit(3)
+
+    for receiver in (runs, exits, quick):
+        signal.connect(receiver)
+    with pytest.raises(SystemExit):
+        asyncio.run(signal.asend(None))
+    assert ended == ["ended"]
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("beside", [(), (waits,), (quick, waits)], ids=["alone", "beside one", "beside two"])

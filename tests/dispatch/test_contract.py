@@ -186,6 +186,21 @@ def test_a_callable_object_is_referred_to_weakly(signal):
     assert heard(signal) == []
 
 
+@pytest.mark.parametrize("verb", ["send", "send_robust"])
+def test_a_receiver_that_dies_during_a_send_still_hears_it(signal, verb):
+    listeners = [Listener()]
+
+    def drops(**kwargs):
+        listeners.clear()
+
+    signal.connect(drops)
+    signal.connect(listeners[0].method)
+    for names in ({}, {}):
+        assert [response for _, response in getattr(signal, verb)(None, **names)] == [None, "method"]
+        listeners.append(Listener())
+        signal.connect(listeners[0].method)
+
+
 def test_a_strong_connection_keeps_a_receiver_alive(signal):
     signal.connect(Listener().method, weak=False)
     signal.connect(lambda **kwargs: "lambda", weak=False)

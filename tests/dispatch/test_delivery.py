@@ -24,7 +24,7 @@ class Foreign:
     def __init__(self):
         self.connected = []
 
-    def connect(self, function, sender=None, weak=True):
+    def connect(self, function, sender=None, weak=True, dispatch_uid=None):
         self.connected.append((function, sender, weak))
 
     def send(self, **payload):

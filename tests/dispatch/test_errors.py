@@ -45,6 +45,14 @@ def test_a_receiver_without_kwargs_is_named_with_file_and_line(signal):
         signal.connect(receiver)
 
 
+def test_a_receiver_without_any_parameter(signal):
+    def receiver():
+        pass
+
+    with pytest.raises(ValueError, match=r"receiver \(.*\) does not: add"):
+        signal.connect(receiver)
+
+
 def test_a_bound_method_and_a_partial_without_kwargs(signal):
     class Handler:
         def method(self, sender):

@@ -157,8 +157,66 @@ def test_a_reloaded_function_takes_the_place_of_the_old_one(signal, receivers_mo
     importlib.reload(module)
     signal.connect(module.hears)
     assert heard(signal) == ["new and longer", "module level"]
-    assert signal.disconnect(old)
+    assert signal.disconnect(module.hears)
     assert heard(signal) == ["module level"]
+
+
+def test_two_functions_that_one_module_gives_the_same_name_are_two(signal, receivers_module):
+    receivers_module.write_text(
+        "connected = []\n"
+        "def keep(function): connected.append(function); return function\n"
+        "@keep\n"
+        "def hears(**kwargs): return 'one'\n"
+        "@keep\n"
+        "def hears(**kwargs): return 'two'\n"
+    )
+    module = importlib.import_module("app_receivers")
+    one, two = module.connected
+    module.hears = one  # as it is where a decorator connects the second
+    signal.connect(one, weak=False)
+    signal.connect(two, weak=False)
+    assert heard(signal) == ["one", "two"]
+    assert signal.disconnect(two)
+    assert heard(signal) == ["one"]
+
+
+def test_a_decorator_that_copies_only_the_name_makes_different_receivers(signal, receivers_module):
+    receivers_module.write_text(
+        "def one(function):\n"
+        "    def wrapper(**kwargs): return 'one'\n"
+        "    wrapper.__qualname__ = function.__qualname__\n"
+        "    return wrapper\n"
+        "def two(function):\n"
+        "    def wrapper(**kwargs): return 'two'\n"
+        "    wrapper.__qualname__ = function.__qualname__\n"
+        "    return wrapper\n"
+    )
+    module = importlib.import_module("app_receivers")
+    one, two = module.one(module_level), module.two(module_level)
+    signal.connect(one)
+    signal.connect(two)
+    assert heard(signal) == ["one", "two"]
+
+
+def test_a_function_that_wraps_a_class_connects(signal):
+    @functools.wraps(Handler)
+    def wrapper(**kwargs):
+        return "wrapper"
+
+    signal.connect(wrapper)
+    assert heard(signal) == ["wrapper"]
+
+
+def test_a_falsy_receiver_with_options_is_called(signal):
+    class Falsy(list):
+        __hash__ = object.__hash__
+
+        def __call__(self, **kwargs):
+            return "falsy"
+
+    falsy = Falsy()
+    signal.connect(falsy, when=lambda **kwargs: True)
+    assert heard(signal) == ["falsy"]
 
 
 def test_functions_without_a_file_are_known_by_identity(signal):

@@ -171,6 +171,21 @@ async def test_another_task_is_not_muted_and_a_child_is(signal):
     assert await before == ["first", "second"]
 
 
+async def test_a_task_that_outlives_the_block_is_not_muted_any_more(signal):
+    ended = asyncio.Event()
+
+    async def later():
+        await ended.wait()
+        return heard(signal)
+
+    with mute(signal):
+        task = asyncio.create_task(later())
+        await asyncio.sleep(0)
+    ended.set()
+    with capture():
+        assert await task == ["first", "second"]
+
+
 async def test_an_async_send_is_muted_in_its_thread_too(signal):
     inner = Signal()
     inner.connect(first)
@@ -286,6 +301,21 @@ def test_the_exception_of_a_receiver_is_the_outcome_that_observers_see(signal):
     assert str(events[-1].outcome) == "no"
 
 
+class Incomparable:
+    def __eq__(self, other):
+        raise ValueError("no truth value")
+
+    __hash__ = object.__hash__
+
+
+def test_watching_a_response_or_sender_that_does_not_compare_changes_nothing(caplog):
+    signal = Signal()
+    signal.connect(lambda **kwargs: Incomparable(), weak=False)
+    with observe(lambda event: None), capture(signal, sender=Incomparable()):
+        assert len(signal.send(Incomparable())) == 1
+    assert "failed on a Sent event" in caplog.text
+
+
 def test_a_receiver_that_is_not_due_is_no_call(signal):
     events = []
     signal.connect(first, sender=Order, when=lambda **kwargs: False)
@@ -347,3 +377,6 @@ async def test_the_parent_of_later_sends_is_what_it_was_after_concurrent_receive
         await signal.asend(None)
         later.send(None)
     assert events[-1].parent is None
+    with trace() as flow:
+        later.send(None)
+    assert str(flow) == "unnamed signal from None"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from heliograph.dispatch import Signal
-from heliograph.dispatch.routes import registering
+from heliograph.dispatch.routes import Bucket, registering
 
 
 @pytest.fixture
@@ -126,6 +126,33 @@ def test_a_finalizer_that_disconnects_in_the_middle_of_a_connect_does_not_deadlo
 
     in_threads(works)
     assert signal.send(None) == []
+
+
+def test_a_send_in_the_middle_of_a_connect_does_not_leave_the_signal_deaf(monkeypatch):
+    signal, receiver, add = Signal(), receiver_number(1), Bucket.add
+    signal.send(None)
+
+    def interrupted(bucket, connection):
+        signal.send_robust(Sender)  # as a signal handler of the process would
+        add(bucket, connection)
+
+    monkeypatch.setattr(Bucket, "add", interrupted)
+    signal.connect(receiver)
+    assert signal.send(None) == [(receiver, 1)]
+
+
+def test_a_finalizer_that_connects_to_the_same_value_in_the_middle_of_a_connect_loses_nobody(monkeypatch):
+    signal, one, two, add = Signal(), receiver_number(1), receiver_number(2), Bucket.add
+    signal.connect(two, sender="text")
+
+    def interrupted(bucket, connection):
+        monkeypatch.undo()
+        signal.disconnect(two, sender="text")
+        add(bucket, connection)
+
+    monkeypatch.setattr(Bucket, "add", interrupted)
+    signal.connect(one, sender="text")
+    assert signal.send("text") == [(one, 1)]
 
 
 @pytest.mark.usefixtures("_often_switching")

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
-from heliograph.dispatch.observers import announce, observed
+from heliograph.dispatch.observers import announce, inside_kept, observed
 from heliograph.dispatch.scopes import current
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Send:
 
     async def run_concurrent(self) -> list[Pair]:
         """Call the async receivers."""
-        return _due(await self.signal._concurrency.together(self.coroutines()))
+        with inside_kept():
+            return _due(await self.signal._concurrency.together(self.coroutines()))
 
     def coroutines(self) -> list[Any]:
         """Return the calls of the async receivers, not begun."""
@@ -95,7 +96,8 @@ async def deliver_async(send: Send) -> list[Pair]:
     if not send.sync:
         return await send.run_concurrent() if send.concurrent else []
     run = _run_here if all(_never_blocks(called) for called in send.sync) else _run_in_thread
-    return _due(await send.signal._concurrency.both(lambda: run(send), send.coroutines()))
+    with inside_kept():
+        return _due(await send.signal._concurrency.both(lambda: run(send), send.coroutines()))
 
 
 async def _run_here(send: Send) -> list[Pair]:

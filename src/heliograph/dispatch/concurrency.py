@@ -34,7 +34,7 @@ class InTurn:
             return [await coroutine for coroutine in coroutines]
         context = copy_context()
         try:
-            return await _settled([_begun(coroutine, context) for coroutine in coroutines])
+            return await _settled(_all_begun(coroutines, context))
         finally:
             _restore(context)
 
@@ -74,29 +74,39 @@ else:  # pragma: python<3.12
         return asyncio.get_running_loop().create_task(coroutine, context=context)
 
 
+def _all_begun(coroutines: Coroutines, context: Context) -> list[asyncio.Task[Any]]:
+    tasks: list[asyncio.Task[Any]] = []
+    try:
+        for coroutine in coroutines:
+            tasks.append(_begun(coroutine, context))  # noqa: PERF401 - those that have begun are needed below
+    except BaseException:  # KeyboardInterrupt and SystemExit leave a task at once
+        for task in tasks:
+            task.cancel()
+        for coroutine in coroutines[len(tasks) + 1 :]:
+            coroutine.close()
+        raise
+    return tasks
+
+
 async def _settled(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     """Wait for tasks, and return their results; when one fails or the caller is cancelled, the rest is cancelled."""
-    waiting = [task for task in tasks if not task.done()]
-    if waiting:  # pragma: python>=3.12 - before, none is done yet
-        await _until_done_or_failed(tasks, waiting)
+    cancelled: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        if cancelled or any(_has_failed(task) for task in tasks):
+            for task in waiting:
+                task.cancel()
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+        except asyncio.CancelledError as by_the_sender:
+            cancelled = by_the_sender
     failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
     if len(failures) > 1:
         raise BaseExceptionGroup("several async receivers raised", failures)
     if failures:
         raise failures[0]
+    if cancelled:
+        raise cancelled
     return [task.result() for task in tasks]
-
-
-async def _until_done_or_failed(tasks: list[asyncio.Task[Any]], waiting: list[asyncio.Task[Any]]) -> None:
-    try:
-        if not any(_has_failed(task) for task in tasks):  # pragma: python>=3.12 - likewise
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        left = [task for task in waiting if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
 
 
 def _has_failed(task: asyncio.Task[Any]) -> bool:

@@ -11,6 +11,7 @@ import inspect
 import keyword
 import sys
 from collections.abc import Callable, Iterable
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from heliograph.dispatch.scopes import watch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # The `send` and the `_live_receivers` that this function may stand for.
 Ours = tuple[Callable[..., Any], Callable[..., Any]]
 
+_FILENAME = "<generated send>"
 ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 
 # Names with an underscore are the function's own; a payload that has such names is not written out. The generated
@@ -28,7 +30,7 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 # somebody watches; a receiver has options or is async (no `refs`); other names are sent; or the class was patched, as
 # monitoring tools and mocks do. It calls receivers from its own frame, as Django does: warnings count on that.
 _TEMPLATE = """
-def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells}):
+def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len, _unknown{cells}):
     _buckets = _table.buckets
     def send(sender{parameters}):
         if not _watch and _class.send is _send:
@@ -36,30 +38,34 @@ def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len{cells
                 return []
             try:
                 _route = _buckets[_id(sender)].route
-            except KeyError:  # a sender without a bucket: mostly an instance, since classes are given one
+            except _unknown:  # a sender without a bucket: mostly an instance, since classes are given one
                 _route = _table.default.route
             if _route.epoch is not _table.epoch or _len(_route.alive) != _route.size:
                 _route = _table.route(sender)
             _refs = _route.refs
-            if _refs is not None and _class._live_receivers is _live{usual}:{calls}
-        return _class.send(_signal, sender{slow})
+            if _refs is not None:
+                if not _refs:
+                    return []
+                if _class._live_receivers is _live{usual}:{calls}
+        return _of_class(_signal)(sender=sender{slow})
     return send
 """
 
 
-# A comprehension is a little faster, but before Python 3.12 it had a frame of its own.
+# All receivers are held before the first is called, which may drop the owner of another. A comprehension is a little
+# faster than a loop, but before Python 3.12 it had a frame of its own.
 _CALLS = """
-                return [
-                    (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
-                    for _ref in _refs if (_receiver := _ref()) is not None
-                ]"""
+                    _receivers = [_ref() for _ref in _refs]
+                    return [
+                        (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
+                        for _receiver in _receivers if _receiver is not None
+                    ]"""
 _CALLS_BEFORE_3_12 = """
-                _responses = []
-                for _ref in _refs:
-                    _receiver = _ref()
-                    if _receiver is not None:
-                        _responses.append((_receiver, _receiver(signal=_signal, sender=sender{keywords})))
-                return _responses"""
+                    _responses = []
+                    for _receiver in [_ref() for _ref in _refs]:
+                        if _receiver is not None:
+                            _responses.append((_receiver, _receiver(signal=_signal, sender=sender{keywords})))
+                    return _responses"""
 
 
 def declared_send(signal: Signal[...], ours: Ours, contract: inspect.Signature, name: str) -> Callable[..., Any]:
@@ -100,7 +106,18 @@ def learned_send(signal: Signal[...], ours: Ours, names: Iterable[str]) -> Calla
 
 def can_be_written(name: str) -> bool:
     """Return whether a name can be a parameter of a generated send."""
-    return name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_" and name not in ("sender", "signal")
+    return (
+        name.isascii()
+        and name.isidentifier()
+        and not keyword.iskeyword(name)
+        and name[0] != "_"
+        and name not in ("sender", "signal")
+    )
+
+
+def is_generated(send: Any) -> bool:
+    """Return whether a send was made here."""
+    return isinstance(send, FunctionType) and send.__code__.co_filename == _FILENAME
 
 
 def _keywords(names: Iterable[str]) -> str:
@@ -112,14 +129,20 @@ def _given(**payload: Any) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if value is not ABSENT}
 
 
-@functools.cache
+def _of_class(signal: Signal[...]) -> Callable[..., Any]:
+    """Return the send of the signal's class, bound as an attribute would be; a mock there has nothing to bind."""
+    send = type(signal).send
+    return MethodType(send, signal) if isinstance(send, FunctionType) else send
+
+
+@functools.lru_cache(maxsize=1024)
 def _compiled(source: str) -> Callable[..., Callable[..., Any]]:
-    namespace: dict[str, Any] = {"_given": _given, "__name__": __name__}
-    exec(compile(source, "<generated send>", "exec"), namespace)  # the names in it are checked identifiers
+    namespace: dict[str, Any] = {"_given": _given, "_of_class": _of_class, "__name__": __name__}
+    exec(compile(source, _FILENAME, "exec"), namespace)  # the names in it are checked identifiers
     return namespace["make"]  # type: ignore[no-any-return]
 
 
 def _bound(signal: Signal[...], ours: Ours, *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
     calls = (_CALLS if sys.version_info >= (3, 12) else _CALLS_BEFORE_3_12).format(keywords=parts["keywords"])
     make = _compiled(_TEMPLATE.format(calls=calls, **parts))
-    return make(signal, signal._table, watch, type(signal), *ours, ABSENT, id, len, **values)
+    return make(signal, signal._table, watch, type(signal), *ours, ABSENT, id, len, KeyError, **values)

@@ -44,7 +44,8 @@ class Guarded:
     @property
     def receiver(self) -> Receiver:
         """The receiver that the user connected."""
-        return self.connection.receiver() or _gone
+        receiver = self.connection.receiver()
+        return _gone if receiver is None else receiver
 
     def __getattr__(self, name: str) -> Any:
         # Its names are the receiver's: tools that wrap receivers read them.

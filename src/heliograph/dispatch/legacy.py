@@ -21,11 +21,12 @@ class Row(tuple[Any, ...]):
 
 
 class ReceiverList(list[Any]):
-    """The rows of a signal at one time; changing this list changes the signal, as it does in Django."""
+    """The rows of a signal; changing this list changes the signal, as long as no other list was assigned to it."""
 
     def __init__(self, signal: Signal[...], rows: Iterable[Any]) -> None:
         super().__init__(rows)
         self._signal = signal
+        self._shown = signal._table.shown
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return list, (list(self),)
@@ -35,8 +36,12 @@ def _writing(name: str) -> Callable[..., Any]:
     change = getattr(list, name)
 
     def method(self: ReceiverList, *args: Any, **kwargs: Any) -> Any:
+        if self._shown is not self._signal._table.shown:
+            return change(self, *args, **kwargs)
+        list.__init__(self, rows(self._signal))  # with those who have connected since
         result = change(self, *args, **kwargs)
         self._signal.receivers = self
+        self._shown = self._signal._table.shown
         return result
 
     method.__name__ = name
@@ -80,6 +85,7 @@ def put(table: Table, rows: Iterable[Any]) -> None:
     rows = list(rows)
     with registering:
         table.clear()
+        table.shown = object()
         for row in rows:
             connection = getattr(row, "connection", None)
             restored = _restored(table, connection) if connection is not None else _made_by_hand(table, row)
@@ -120,4 +126,6 @@ def _made_by_hand(table: Table, row: Any) -> Connection | None:
 
 def _with_id(sender_id: int) -> Any:
     """Return the sender of a row of Django 5.2, which has nothing but its id; None where it cannot be found."""
+    if sender_id == id(None):
+        return None
     return next((sender for sender in gc.get_objects() if id(sender) == sender_id), None)

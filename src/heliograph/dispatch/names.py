@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
-import threading
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.receivers import IdentityRef
 
 if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
-# A set of weak references must not change while it is listed. Re-entrant, for signals that finalizers make.
-_registering = threading.RLock()
-_signals: weakref.WeakSet[Signal[...]] = weakref.WeakSet()
+# By identity: a signal of another package may compare equal to others, or have no hash.
+_signals: set[IdentityRef] = set()
 
 
 def register(signal: Signal[...]) -> None:
     """Note that a signal exists."""
-    with _registering:
-        _signals.add(signal)
+    _signals.add(IdentityRef(signal, _signals.discard))
 
 
 def live_signals() -> list[Signal[...]]:
     """Return all signals that this dispatcher runs, by name."""
-    with _registering:
-        signals = list(_signals)
-    return sorted(signals, key=lambda signal: signal.name)
+    signals = [signal for reference in _signals.copy() if (signal := reference()) is not None]
+    return sorted(signals, key=lambda signal: str(signal.name))
 
 
 def found_name(signal: object) -> str | None:
@@ -51,12 +49,8 @@ def _unlikeliness(path: str) -> tuple[bool, bool, int, str]:
 
 
 def resolved(name: str) -> Any:
-    """Return what a dotted name refers to in the modules that are imported, or None."""
-    path = name.split(".")
-    for length in range(len(path) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(path[:length]))
-        if found is not None:
-            for attribute in path[length:]:
-                found = getattr(found, attribute, None)
-            return found
-    return None
+    """Return what a dotted name refers to, importing its module if need be, or None."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError):
+        return None

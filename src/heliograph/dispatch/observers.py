@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
@@ -55,13 +56,17 @@ class trace(Scope):
         self.events.append(event)
 
     def __str__(self) -> str:
-        return "\n".join(self._branch(None, 0)) or "No signal was sent."
+        children: defaultdict[int | None, list[Event]] = defaultdict(list)
+        known = {event.number for event in self.events}
+        for event in sorted(self.events, key=lambda event: event.number):
+            children[event.parent if event.parent in known else None].append(event)
+        return "\n".join(_branch(children, None, 0)) or "No signal was sent."
 
-    def _branch(self, parent: int | None, depth: int) -> Iterator[str]:
-        children = [event for event in self.events if event.parent == parent]
-        for event in sorted(children, key=lambda event: event.number):
-            yield "  " * depth + _line(event)
-            yield from self._branch(event.number, depth + 1)
+
+def _branch(children: Mapping[int | None, list[Event]], parent: int | None, depth: int) -> Iterator[str]:
+    for event in children.get(parent, ()):
+        yield "  " * depth + _line(event)
+        yield from _branch(children, event.number, depth + 1)
 
 
 def _line(event: Event) -> str:
@@ -76,6 +81,17 @@ def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs
     sent = Sent(signal, sender, kwargs, next(_numbers), _inside.get())
     _tell(scopes, sent)
     return sent.number
+
+
+@contextmanager
+def inside_kept() -> Iterator[None]:
+    """Put back which call the sender is in: async receivers share its context, and leave it in any order."""
+    outer = _inside.get()
+    try:
+        yield
+    finally:
+        if _inside.get() != outer:
+            _inside.set(outer)
 
 
 @contextmanager
@@ -94,10 +110,13 @@ def observed(
     finally:
         seconds = perf_counter() - began
         _inside.set(outer)
-        if outcome != [SKIPPED]:
+        if outcome[0] is not SKIPPED:
             _tell(scopes, Called(signal, sender, receiver, seconds, outcome[0], number, send))
 
 
 def _tell(scopes: tuple[Scope, ...], event: Event) -> None:
     for scope in scopes:
-        scope.tell(event)
+        try:
+            scope.tell(event)
+        except Exception:  # of a sender that cannot be compared, for one: watching never changes the outcome
+            logger.exception("%r failed on a %s event", scope, type(event).__name__)

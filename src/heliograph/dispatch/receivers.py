@@ -7,7 +7,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
@@ -123,7 +123,7 @@ def is_async(receiver: Receiver) -> bool:
 
 def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
     """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself."""
-    if dispatch_uid is not None:
+    if dispatch_uid is not None and dispatch_uid != "":
         return (dispatch_uid,)
     name = _name_in_file(receiver)
     return object_identity(receiver) if name is None else name
@@ -144,13 +144,31 @@ def _name_in_file(receiver: Any) -> Hashable:
     """Return file and qualified name of a module-level function: a module imported twice is one file."""
     if type(receiver) is not FunctionType or "<" in receiver.__qualname__:
         return None
-    code = origin(receiver).__code__ if hasattr(receiver, "__wrapped__") else receiver.__code__
-    return None if code.co_filename.startswith("<") else (code.co_filename, receiver.__qualname__)
+    filename = _code(receiver).co_filename
+    return None if filename.startswith("<") else (filename, receiver.__qualname__)
 
 
-def is_reimport(old: Any, new: Receiver) -> bool:
+def _code(function: Any) -> CodeType:
+    """Return the code that a function was written as, below its decorators."""
+    return getattr(origin(function), "__code__", function.__code__)  # type: ignore[no-any-return]
+
+
+def is_reimport(old: Any, new: Any) -> bool:
     """Return whether `new` is what became of `old` when its module was imported again, given that they share a name.
 
-    An import makes new code; functions that share their code (made in a loop, or decorated twice) are different.
+    An import makes new code; functions that share their code (made in a loop, or decorated twice) are different. A
+    module that is imported under another name has other globals; one that is reloaded has either the line in common
+    or another function under the name. What remains is a name that one module gives to two functions.
     """
-    return origin(old).__code__ is not origin(new).__code__
+    if _code(old) is _code(new):
+        return False
+    if old.__globals__ is not new.__globals__ or _code(old).co_firstlineno == _code(new).co_firstlineno:
+        return True
+    named = _named(old)
+    return named is not None and named is not old
+
+
+def _named(function: Any) -> Any:
+    """Return what the module of a function has under its name now, or None."""
+    first, *rest = function.__qualname__.split(".")
+    return functools.reduce(lambda owner, name: getattr(owner, name, None), rest, function.__globals__.get(first))

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from heliograph.dispatch.conditions import Condition
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.policies import DeliveryPolicy
-from heliograph.dispatch.receivers import PLAIN, connection_to, identity
+from heliograph.dispatch.receivers import PLAIN, connection_to, object_identity
 from heliograph.dispatch.routes import Table
 from heliograph.dispatch.signal import options_of
 from heliograph.dispatch.verification import verify_receiver
@@ -53,7 +53,7 @@ def _with_defaults(signal: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return {"reentrant": "skip", **options} if signal._guards_instance else {**options}
 
 
-_OF_THE_CALL = ("when", "delivery", "reentrant", "blocking")
+OF_THE_CALL = ("when", "delivery", "reentrant", "blocking")
 _OF_THE_ROUTE = ("order", "subclasses")
 
 
@@ -66,10 +66,12 @@ def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mappi
                 f"{name}= works on signals that Heliograph runs, and {signal!r} is not one."
                 " Add 'heliograph' to INSTALLED_APPS, and leave ADOPT_DJANGO_SIGNALS on."
             )
-    rest = {name: value for name, value in options.items() if name not in (*_OF_THE_CALL, *_OF_THE_ROUTE, "sender")}
-    called = options_of(**{name: options[name] for name in _OF_THE_CALL if name in options})
+    rest = {name: value for name, value in options.items() if name not in (*OF_THE_CALL, *_OF_THE_ROUTE, "sender")}
+    called = options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
     if called is not PLAIN:
-        connection = connection_to(Table().anyone, function, identity(function, None), rest.get("weak", True), order=0)
+        # Under the id that Django gives the function, so that it is connected once and can be disconnected.
+        uid = rest.setdefault("dispatch_uid", object_identity(function))
+        connection = connection_to(Table().anyone, function, uid, rest.get("weak", True), order=0)
         function = Guarded(connection, called)
         rest["weak"] = False
     sender = options.get("sender")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator
@@ -23,6 +24,8 @@ Resolver = Callable[[], Receiver | None]
 # One lock for the connecting and disconnecting of all signals: no two locks can be taken in two orders. It is
 # re-entrant, since a __del__ that garbage collection runs in the middle may disconnect. No send takes it.
 registering = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(after_in_child=registering._at_fork_reinit)  # type: ignore[attr-defined]
 
 _in_order = attrgetter("order", "seq")
 
@@ -91,15 +94,16 @@ class Bucket:
         if receiver is None or not is_name(key):
             return found
         old = found.receiver() if found is not None else None
-        if old is receiver or (old is not None and is_reimport(old, receiver)):
+        if old is receiver:
             return found
-        return self.find(object_identity(receiver))
+        itself = self.find(object_identity(receiver))
+        return found if itself is None and old is not None and is_reimport(old, receiver) else itself
 
 
 class Table:
     """The buckets of one signal, and the routes made from them."""
 
-    __slots__ = ("anyone", "buckets", "default", "epoch", "families", "silent", "sweep_at", "values")
+    __slots__ = ("anyone", "buckets", "default", "epoch", "families", "shown", "silent", "sweep_at", "values")
 
     def __init__(self) -> None:
         self.anyone = Bucket(nobody, id(None), shared=True)
@@ -110,6 +114,7 @@ class Table:
         self.default = self.anyone  # whose route it is where `buckets` does not know the sender
         self.silent = True  # whether there is no connection at all; if in doubt, False
         self.sweep_at = 64
+        self.shown = object()  # a new one whenever all connections are replaced
 
     def route(self, sender: Any) -> Route:
         """Return the route of a send from `sender`."""
@@ -170,7 +175,7 @@ class Table:
         yield self.anyone
         if bucket is not self.anyone:
             yield bucket
-        if self.families and isinstance(sender, type):
+        if self.families and bucket is not self.anyone and isinstance(sender, type):
             families = (self.families.get(id(base)) for base in sender.__mro__)
             yield from (family for family in families if family is not None)
 
@@ -187,8 +192,10 @@ class Table:
             bucket.remove(rival)
         elif bucket.find(connection.key) is not None:
             connection.key = object_identity(receiver)
-        self.silent = False
         bucket.add(connection)
+        self.silent = False  # after it: a send that a signal handler makes in between finds nobody yet
+        if _is_strong(bucket):  # a finalizer that ran meanwhile may have found it empty, and dropped it
+            self._keep(bucket)
         self.changed(bucket)
 
     def disconnect(self, connection: Connection) -> None:
@@ -239,11 +246,14 @@ class Table:
     def _bucket_of_strong(self, sender: Any) -> Bucket:
         """Make the bucket of a sender without weak references: it is held, so that its id stays its own."""
         self._sweep()
-        bucket = Bucket(partial(_held, sender), id(sender))
         if not _is_only_itself(sender):
             self.default = _OPAQUE  # an equal sender with another id belongs here too
-        self.buckets[id(sender)] = self.values[_value_key(sender)] = bucket
+        bucket = self.existing(sender) or Bucket(partial(_held, sender), id(sender))
+        self._keep(bucket)
         return bucket
+
+    def _keep(self, bucket: Bucket) -> None:
+        self.buckets[bucket.sender_id] = self.values[_value_key(bucket.sender())] = bucket
 
     def _sweep(self) -> None:
         """Let go of held senders whose receivers have all died, each time their number has doubled."""

@@ -33,21 +33,31 @@ class Scope:
         """Take note of an event; must not raise."""
 
     def __enter__(self) -> Self:
-        _entered.set((*_entered.get(), self))
+        _entries.set((*_entries.get(), _Entry(self)))
         watch.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        # The innermost entry of this very object is taken out: no state is kept in the scope, so that
-        # threads and tasks can enter one object at once.
+        # The innermost open entry of this very object is closed: no state is kept in the scope, so that threads and
+        # tasks can enter one object at once.
         watch.pop()
-        scopes = _entered.get()
-        places = [place for place, scope in enumerate(scopes) if scope is self]
-        if places:  # none, where a fixture is left in another task than it was entered in
-            _entered.set(scopes[: places[-1]] + scopes[places[-1] + 1 :])
+        mine = [entry for entry in _entries.get() if entry.scope is self and entry.open]
+        if mine:  # none, where a fixture is left in another task than it was entered in
+            mine[-1].open = False
+            _entries.set(tuple(entry for entry in _entries.get() if entry is not mine[-1]))
 
 
-_entered: ContextVar[tuple[Scope, ...]] = ContextVar("heliograph_scopes", default=())
+class _Entry:
+    """A scope that was entered. A task that was started inside it has the entry too, and must know of its end."""
+
+    __slots__ = ("open", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.open = True
+
+
+_entries: ContextVar[tuple[_Entry, ...]] = ContextVar("heliograph_scopes", default=())
 
 # As many members as there are open scopes in the process. While it is empty, a send looks at nothing else.
 watch: list[Scope] = []
@@ -55,7 +65,7 @@ watch: list[Scope] = []
 
 def current() -> tuple[Scope, ...]:
     """Return the scopes that are open in this thread or task, outermost first."""
-    return _entered.get() if watch else ()
+    return tuple(entry.scope for entry in _entries.get() if entry.open) if watch else ()
 
 
 class mute(Scope):

@@ -58,16 +58,12 @@ class Signal(Generic[P]):
 
     def __init__(self: Signal[...], use_caching: bool = False, *, name: str | None = None) -> None:
         self.use_caching = use_caching  # Django's; routes are always kept, and this changes nothing
-        self._init_legacy()
+        self.lock = threading.Lock()  # for other packages, as the next two lines
+        self.sender_receivers_cache: Any = weakref.WeakKeyDictionary() if use_caching else {}
+        self._dead_receivers = False
         names.register(self)
         if name is not None:
             self._name = name
-
-    def _init_legacy(self) -> None:
-        """Set what other packages take hold of: the lock, and a cache that only they use."""
-        self.lock = threading.Lock()
-        self.sender_receivers_cache: Any = weakref.WeakKeyDictionary() if self.use_caching else {}
-        self._dead_receivers = False
 
     @classmethod
     def define(cls, contract: Callable[P, None]) -> Signal[P]:
@@ -119,28 +115,8 @@ class Signal(Generic[P]):
             refuse_fleeting(receiver)
         options = options_of(when, delivery, reentrant, blocking)
         for one in sender if type(sender) is list else (sender,):
-            self._connect(receiver, one, weak, dispatch_uid, order, subclasses, options)
-
-    def _connect(
-        self,
-        receiver: Receiver,
-        sender: Any,
-        weak: bool,
-        dispatch_uid: Hashable | None,
-        order: int,
-        subclasses: bool,
-        options: Options,
-    ) -> None:
-        if subclasses and not isinstance(sender, type):
-            raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
-        key = identity(receiver, dispatch_uid)
-        with registering:
-            table = self._table
-            connection = connection_to(table.bucket_of(sender, subclasses), receiver, key, weak, order)
-            if options is not PLAIN:
-                connection.guarded = Guarded(connection, options)
-            table.connect(connection, receiver)
-        self._receivers_changed()
+            _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options)
+        _forget_cache(self)
 
     def disconnect(
         self,
@@ -152,18 +128,9 @@ class Signal(Generic[P]):
     ) -> bool:
         """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected."""
         senders = sender if type(sender) is list else [sender]
-        found = [self._disconnect(receiver, one, dispatch_uid, subclasses) for one in senders]
+        found = [_disconnect(self, receiver, one, dispatch_uid, subclasses) for one in senders]
+        _forget_cache(self)
         return any(found)
-
-    def _disconnect(self, receiver: Any, sender: Any, dispatch_uid: Hashable | None, subclasses: bool) -> bool:
-        key = identity(receiver, dispatch_uid)
-        with registering:
-            bucket = self._table.existing(sender, subclasses)
-            connection = bucket and bucket.find_receiver(key, None if dispatch_uid is not None else receiver)
-            if connection:
-                self._table.disconnect(connection)
-        self._receivers_changed()
-        return connection is not None
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -185,20 +152,20 @@ class Signal(Generic[P]):
             Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
             """
             if "send" not in self.__dict__ and type(self).send is OURS[0]:
-                self._learn(named)
-            return deliver(Send(self, sender, self._checked(sender, named), robust=False))
+                _learn(self, named)
+            return deliver(Send(self, sender, _checked(self, sender, named), robust=False))
 
         def send_robust(self, /, sender, **named):
             """Call every receiver; an exception is logged, and is that receiver's response."""
-            return deliver(Send(self, sender, self._checked(sender, named), robust=True))
+            return deliver(Send(self, sender, _checked(self, sender, named), robust=True))
 
         async def asend(self, /, sender, **named):
             """Send from async code: sync receivers run in a thread, async ones beside each other."""
-            return await deliver_async(Send(self, sender, self._checked(sender, named), robust=False))
+            return await deliver_async(Send(self, sender, _checked(self, sender, named), robust=False))
 
         async def asend_robust(self, /, sender, **named):
             """Send from async code; an exception is logged, and is that receiver's response."""
-            return await deliver_async(Send(self, sender, self._checked(sender, named), robust=True))
+            return await deliver_async(Send(self, sender, _checked(self, sender, named), robust=True))
 
     def has_listeners(self, sender: Any = None) -> bool:
         """Return whether a send from this sender would be heard: by a receiver that is not muted, or a capture."""
@@ -218,29 +185,13 @@ class Signal(Generic[P]):
             return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
         return sync, concurrent
 
-    def _learn(self, named: dict[str, Any]) -> None:
-        """Write out a send for the names of the first one, which the later ones will mostly have too."""
-        send = learned_send(self, OURS, named)
-        if send is not None:
-            self.__dict__["send"] = send
-
-    def _checked(self, sender: Any, named: dict[str, Any]) -> dict[str, Any]:
-        """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
-        if self._contract is None:
-            return named
-        try:
-            bound = self._contract.bind(sender, **named)
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {error}") from None
-        bound.apply_defaults()
-        return dict(list(bound.arguments.items())[1:])
-
     # --- names and copies -------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The name it was given, or the module and variable that hold it."""
-        name = self.__dict__.get("_name") or names.found_name(self)
+        # "name" is what a signal of another package had called itself before it was adopted.
+        name = self.__dict__.get("_name") or self.__dict__.get("name") or names.found_name(self)
         if name is not None:
             self.__dict__["_name"] = name
         return name or "unnamed signal"
@@ -275,14 +226,13 @@ class Signal(Generic[P]):
 
     @receivers.setter
     def receivers(self, rows: Any) -> None:
+        self.__dict__["_replaced"] = self.receivers
         legacy.put(self._table, rows)
-        self._receivers_changed()
+        _forget_cache(self)
 
-    def _receivers_changed(self) -> None:
-        # Django's own code uses this cache where a monitoring tool has kept Django's _live_receivers.
-        cache = self.__dict__.get("sender_receivers_cache")
-        if cache:
-            cache.clear()
+    @receivers.deleter
+    def receivers(self) -> None:
+        self.receivers = self.__dict__.pop("_replaced", ())  # mock deletes what it has set, to uncover what was there
 
     def _clear_dead_receivers(self) -> None:
         """Do nothing: the dead leave by themselves."""
@@ -293,6 +243,70 @@ class Signal(Generic[P]):
 
 # As they are here, whatever tools and mocks put into the class later.
 OURS = (Signal.send, Signal._live_receivers)
+
+
+# Functions and not methods: subclasses of other packages have private methods of any name.
+
+
+def _connect(
+    signal: Signal[...],
+    receiver: Receiver,
+    sender: Any,
+    weak: bool,
+    dispatch_uid: Hashable | None,
+    order: int,
+    subclasses: bool,
+    options: Options,
+) -> None:
+    """Connect a verified receiver to one sender."""
+    if subclasses and not isinstance(sender, type):
+        raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
+    key = identity(receiver, dispatch_uid)
+    with registering:
+        table = signal._table
+        connection = connection_to(table.bucket_of(sender, subclasses), receiver, key, weak, order)
+        if options is not PLAIN:
+            connection.guarded = Guarded(connection, options)
+        table.connect(connection, receiver)
+
+
+def _disconnect(
+    signal: Signal[...], receiver: Any, sender: Any, dispatch_uid: Hashable | None, subclasses: bool
+) -> bool:
+    """Disconnect a receiver from one sender."""
+    key = identity(receiver, dispatch_uid)
+    with registering:
+        bucket = signal._table.existing(sender, subclasses)
+        connection = bucket and bucket.find_receiver(key, receiver)
+        if connection:
+            signal._table.disconnect(connection)
+    return connection is not None
+
+
+def _forget_cache(signal: Signal[...]) -> None:
+    """Empty the cache that Django's own code uses, where a monitoring tool has kept Django's _live_receivers."""
+    cache = signal.__dict__.get("sender_receivers_cache")
+    if cache:
+        cache.clear()
+
+
+def _learn(signal: Signal[...], named: dict[str, Any]) -> None:
+    """Write out a send for the names of the first one, which the later ones will mostly have too."""
+    send = learned_send(signal, OURS, named)
+    if send is not None:
+        signal.__dict__["send"] = send
+
+
+def _checked(signal: Signal[...], sender: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
+    if signal._contract is None:
+        return named
+    try:
+        bound = signal._contract.bind(sender, **named)
+    except TypeError as error:
+        raise TypeError(f"{signal.name}: {error}") from None
+    bound.apply_defaults()
+    return dict(list(bound.arguments.items())[1:])
 
 
 def options_of(

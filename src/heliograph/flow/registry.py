@@ -15,13 +15,13 @@ from heliograph.dispatch.receivers import PLAIN, Connection
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:
     """Yield the lines of the registry, for signals whose name contains one of `wanted`, or for all."""
-    listed = [signal for signal in live_signals() if not wanted or any(part in signal.name for part in wanted)]
-    rows = {signal: list(_rows(signal)) for signal in listed}
-    shown = {signal: cells for signal, cells in rows.items() if cells or silent_too}
+    listed = [signal for signal in live_signals() if not wanted or any(part in str(signal.name) for part in wanted)]
+    rows = [(str(signal.name), list(_rows(signal))) for signal in listed]
+    shown = [(name, cells) for name, cells in rows if cells or silent_too]
     if not shown:
         yield "No receiver is connected to such a signal." if wanted else "No receiver is connected."
-    for signal, cells in shown.items():
-        yield signal.name
+    for name, cells in shown:
+        yield name
         yield from _aligned(cells)
 
 

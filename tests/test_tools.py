@@ -11,8 +11,6 @@ from tools.processes import Finished
 from tools.services import Service, how_to_start, silent
 from tools.versions import PYTHONS, SUPPORTED
 
-pytestmark = pytest.mark.database_independent
-
 
 def script(path, *lines):
     path.parent.mkdir(parents=True, exist_ok=True)

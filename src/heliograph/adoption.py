@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from heliograph import dispatch
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.generated import is_generated, learned_send
-from heliograph.dispatch.receivers import object_identity
+from heliograph.dispatch.receivers import Connection
 from heliograph.dispatch.registration import OF_THE_CALL
 from heliograph.dispatch.signal import OURS, options_of
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
@@ -88,11 +89,11 @@ def release() -> None:
     """Give Django its own dispatcher back, with the receivers that are connected now."""
     signals: list[Any] = [*names.live_signals()]
     adopted: list[Any] = [signal for signal in signals if isinstance(signal, dispatcher.Signal)]
-    connections = [(signal, signal._table.connections()) for signal in adopted]
+    rows = [(signal, list(signal.receivers)) for signal in adopted]
     while _undo:
         _undo.pop()()
-    for signal, connected in connections:
-        _hand_over(signal, connected)
+    for signal, receivers in rows:
+        _hand_over(signal, receivers)
 
 
 # --- the patches ----------------------------------------------------------------------------------------------
@@ -129,7 +130,12 @@ def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
     inner = f"_heliograph_{owner.__name__}_{name}"
     yield Patch(owner, inner, value, f"what Django's {name} calls, inside the wrapper of a tool")
     for original in _functions_of_django(owner, name):
-        yield Patch(original, "__code__", _forwarding_code(name, inner), f"a tool's wrapper holds Django's {name}")
+        code = _forwarding_code(name, inner, original.__code__.co_freevars)
+        yield Patch(original, "__code__", code, f"a tool's wrapper holds Django's {name}")
+
+
+# What a method that calls super() closes over; a wrapper closes over what it wraps.
+_CLASS = ("__class__",)
 
 
 def _is_of_django(function: Any, owner: type) -> bool:
@@ -137,7 +143,7 @@ def _is_of_django(function: Any, owner: type) -> bool:
     return (
         isinstance(function, FunctionType)
         and function.__globals__ is vars(sys.modules[owner.__module__])
-        and function.__closure__ is None
+        and function.__code__.co_freevars in ((), _CLASS)
     )
 
 
@@ -147,10 +153,12 @@ def _functions_of_django(owner: type, name: str) -> list[FunctionType]:
     return [one for one in functions if one.__qualname__ == f"{owner.__name__}.{name}" and _is_of_django(one, owner)]
 
 
-def _forwarding_code(name: str, inner: str) -> CodeType:
+def _forwarding_code(name: str, inner: str, free: tuple[str, ...]) -> CodeType:
+    """Return code that calls another method, with the free variables of the code whose place it takes."""
+    body = f"def {name}(self, *args, **kwargs): {', '.join(free) or 'None'}; return self.{inner}(*args, **kwargs)"
     namespace: dict[str, Any] = {}
-    exec(f"def {name}(self, *args, **kwargs): return self.{inner}(*args, **kwargs)", namespace)
-    return namespace[name].__code__  # type: ignore[no-any-return]
+    exec(f"def make({', '.join(free)}):\n {body}\n return {name}", namespace)
+    return namespace["make"](*free).__code__  # type: ignore[no-any-return]
 
 
 def _contract() -> InTurn | Overlapping:
@@ -228,20 +236,15 @@ def _introduce(signal: Any, entry: Entry) -> None:
         signal.__dict__.setdefault("send", learned_send(signal, OURS, entry.carries))
 
 
-def _hand_over(signal: Any, connections: list[Any]) -> None:
-    """Connect the receivers of a signal with Django's own dispatcher, in the order in which they were called."""
-    for name in ("_table", "_name", "_guards_instance", "_replaced"):
+def _hand_over(signal: Any, rows: list[Any]) -> None:
+    """Give a signal back the list that Django's own dispatcher looks at, in the order of the calls."""
+    for name in ("_table", "_name", "_guards_instance"):
         signal.__dict__.pop(name, None)
     if is_generated(signal.__dict__.get("send")):
         del signal.__dict__["send"]
-    signal.receivers = []
-    for connection in connections:
-        receiver, bucket = connection.receiver(), connection.bucket
-        sender = bucket.sender()
-        if receiver is not None and (sender is not None or bucket.shared):
-            key, guarded = connection.key, connection.guarded
-            uid = key[0] if isinstance(key, tuple) and len(key) == 1 else None
-            if guarded is not None and uid is None:
-                uid = object_identity(receiver)  # under which Django looks for the receiver itself
-            weak = connection.pinned is None and guarded is None
-            signal.connect(guarded or receiver, sender=sender, weak=weak, dispatch_uid=uid)
+    signal.receivers = [_row_of_django(row) for row in rows]
+
+
+def _row_of_django(row: Any) -> tuple[Any, ...]:
+    keys, reference, *rest = row
+    return (keys, weakref.ref(reference()) if isinstance(reference, Connection) else reference, *rest)

@@ -80,6 +80,23 @@ def _reference(connection: Connection, receiver: Any) -> Any:
     return connection if connection.method is None else weakref.WeakMethod(receiver)
 
 
+class Attached:
+    """What a signal has among its attributes instead of a list; it keeps the rows from when a list replaced it.
+
+    mock takes attributes from there before it replaces them, and assigns them in the end.
+    """
+
+    rows: Iterable[Any] = ()
+
+
+def assign(signal: Signal[...], new: Any) -> None:
+    """Replace the receivers of a signal by a list of rows, or by what it had before it was given another list."""
+    table, held = signal._table, signal.__dict__["receivers"]
+    held.rows = rows(signal)
+    put(table, new.rows if isinstance(new, Attached) else new)
+    signal.__dict__["receivers"] = Attached()
+
+
 def put(table: Table, rows: Iterable[Any]) -> None:
     """Make these rows, ours or hand-made ones, the only connections of a table."""
     rows = list(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliograph.dispatch.receivers import IdentityRef
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
 # By identity: a signal of another package may compare equal to others, or have no hash.
-_signals: set[IdentityRef] = set()
+_signals: dict[int, IdentityRef] = {}
 
 
 def register(signal: Signal[...]) -> None:
     """Note that a signal exists."""
-    _signals.add(IdentityRef(signal, _signals.discard))
+    _signals[id(signal)] = IdentityRef(signal, partial(_signals.pop, id(signal)))
 
 
 def live_signals() -> list[Signal[...]]:
     """Return all signals that this dispatcher runs, by name."""
-    signals = [signal for reference in _signals.copy() if (signal := reference()) is not None]
+    signals = [signal for reference in _signals.copy().values() if (signal := reference()) is not None]
     return sorted(signals, key=lambda signal: str(signal.name))
 
 
@@ -39,7 +40,7 @@ def found_name(signal: object) -> str | None:
 def _bindings(signal: object) -> Iterator[str]:
     for module_name, module in list(sys.modules.items()):
         for name, value in list(getattr(module, "__dict__", {}).items()):
-            if value is signal and module_name != "__main__":
+            if value is signal and module_name not in ("__main__", "__mp_main__"):
                 yield f"{module_name}.{name}"
 
 

@@ -34,6 +34,7 @@ class _LazyTable:
             if "_table" not in signal.__dict__:
                 table = Table()
                 legacy.put(table, signal.__dict__.pop("receivers", ()))
+                signal.__dict__["receivers"] = legacy.Attached()
                 signal.__dict__["_table"] = table  # filled: others may look at it from now on
                 names.register(signal)
         return signal.__dict__["_table"]  # type: ignore[no-any-return]
@@ -226,13 +227,8 @@ class Signal(Generic[P]):
 
     @receivers.setter
     def receivers(self, rows: Any) -> None:
-        self.__dict__["_replaced"] = self.receivers
-        legacy.put(self._table, rows)
+        legacy.assign(self, rows)
         _forget_cache(self)
-
-    @receivers.deleter
-    def receivers(self) -> None:
-        self.receivers = self.__dict__.pop("_replaced", ())  # mock deletes what it has set, to uncover what was there
 
     def _clear_dead_receivers(self) -> None:
         """Do nothing: the dead leave by themselves."""

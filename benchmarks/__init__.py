@@ -1,0 +1,1 @@
+"""The benchmarks: Heliograph beside the other dispatchers of Python."""

@@ -1,0 +1,62 @@
+"""The dispatchers that are compared, as far as they are installed."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import heliograph
+from benchmarks.django_peers import (
+    BareSaving,
+    Django,
+    DjangoSaving,
+    DjangoUncached,
+    Heliograph,
+    HeliographDeclared,
+    HeliographSaving,
+)
+from benchmarks.other_peers import Blinker, Pluggy, Psygnal, PyDispatcher
+from benchmarks.peer import BareLoop, Peer
+
+KINDS: tuple[type[Peer], ...] = (
+    BareLoop,
+    Django,
+    DjangoUncached,
+    Blinker,
+    Psygnal,
+    PyDispatcher,
+    Pluggy,
+    Heliograph,
+    HeliographDeclared,
+)
+SAVING: tuple[type[Peer], ...] = (BareSaving, DjangoSaving, HeliographSaving)
+
+
+def installed() -> list[Peer]:
+    """Return those of the dispatchers that are installed."""
+    return [kind() for kind in KINDS if _is_installed(kind)]
+
+
+def dispatchers() -> list[Peer]:
+    """Return the installed ones without the bare loop, which connects nothing."""
+    return [peer for peer in installed() if not isinstance(peer, BareLoop)]
+
+
+def saving() -> list[Peer]:
+    """Return those that have a post_save."""
+    return [kind() for kind in SAVING]
+
+
+def left_out() -> list[str]:
+    """Return those that are not installed."""
+    return [kind.name for kind in KINDS if not _is_installed(kind)]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is compared."""
+    packages = [kind.package for kind in KINDS if kind.package and _is_installed(kind)]
+    return {"heliograph": heliograph.__version__} | {name: version(name) for name in dict.fromkeys(packages)}
+
+
+def _is_installed(kind: type[Peer]) -> bool:
+    return not kind.module or find_spec(kind.module) is not None

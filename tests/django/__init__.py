@@ -1,0 +1,1 @@
+"""Tests of Django's signals as this dispatcher runs them."""

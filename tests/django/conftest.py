@@ -1,0 +1,87 @@
+"""What the tests of Django's signals share."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from heliograph import receiver
+from tests.django.bare import stop_server
+
+
+class Heard(NamedTuple):
+    """One call of a receiver."""
+
+    sender: Any
+    payload: dict[str, Any]
+
+
+@pytest.fixture
+def hear() -> Iterator[Any]:
+    """Connect a receiver for the time of a test: `heard = hear(post_save, sender=Novel)` is the list of its calls."""
+    with ExitStack() as stack:
+
+        def connect(signal, sender=None, **options):
+            heard = []
+
+            def note(signal, sender, **payload):
+                heard.append(Heard(sender, payload))
+
+            connect_for_now(stack, signal, note, sender=sender, **options)
+            return heard
+
+        yield connect
+
+
+@pytest.fixture
+def connect() -> Iterator[Any]:
+    """Connect the given receiver for the time of a test."""
+    with ExitStack() as stack:
+
+        def connect(signal, receiver, **options):
+            connect_for_now(stack, signal, receiver, **options)
+            return receiver
+
+        yield connect
+
+
+@pytest.fixture
+def receive() -> Iterator[Any]:
+    """Be `heliograph.receiver` for the time of a test."""
+    with ExitStack() as stack:
+
+        def receive(signal, **options):
+            def connect(function):
+                for one in signal if isinstance(signal, list) else [signal]:
+                    stack.callback(one.disconnect, function, **place_of(options))
+                return receiver(signal, **options)(function)
+
+            return connect
+
+        yield receive
+
+
+def connect_for_now(stack, signal, receiver, **options):
+    """Connect a receiver, which the stack keeps alive until it disconnects it."""
+    signal.connect(receiver, **options)
+    stack.callback(signal.disconnect, receiver, **place_of(options))
+
+
+def place_of(options):
+    return {name: options[name] for name in ("sender", "dispatch_uid", "subclasses") if name in options}
+
+
+@pytest.fixture
+async def async_database(transactional_db):
+    """A database for async tests: the connection of their worker thread is closed where it was opened."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_end():
+    yield
+    stop_server()

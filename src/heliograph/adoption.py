@@ -178,10 +178,10 @@ def _connect_model(
     **options: Any,
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
-    verify_receiver(receiver)
     _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **options)
     options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
-    if weak and not isinstance(sender, str):  # one that waits for its model is held until then
+    if weak and not isinstance(sender, str):  # one that waits for its model is held, and verified, until then
+        verify_receiver(receiver)
         refuse_fleeting(receiver)
     for one in sender if type(sender) is list else (sender,):
         _when_loaded(_connect_now, self, receiver, one, apps, weak=weak, dispatch_uid=dispatch_uid, **options)

@@ -121,7 +121,7 @@ def test_a_wrong_name_fails_before_any_receiver_runs(verb):
 
 @pytest.mark.parametrize("verb", ["asend", "asend_robust"])
 async def test_a_wrong_name_fails_in_async_sends_too(verb):
-    with pytest.raises(TypeError, match=r"^tests\.dispatch\.test_errors\.shipped: got an unexpected .* 'courier'$"):
+    with pytest.raises(TypeError, match=r"^shipped\.send\(\) got an unexpected keyword argument 'courier'"):
         await getattr(shipped, verb)(Sender, order=1, courier="DHL")
     with pytest.raises(TypeError, match="order"):
         await getattr(shipped, verb)(Sender)

@@ -53,6 +53,15 @@ def test_a_payload_called_signal_is_the_error_it_is_in_django(signal):
             signal.send(None, signal=1)
 
 
+def test_functions_of_a_module_need_not_be_held_during_a_send(signal):
+    signal.connect(first)
+    signal.send(None, value=1)
+    route = signal._table.anyone.route
+    assert (route.steady, len(signal.send(None, value=1))) == (True, 2)
+    signal.connect(methods.first)
+    assert (len(signal.send(None, value=1)), signal._table.anyone.route.steady) == (3, False)
+
+
 def test_a_wrapped_live_receivers_sees_every_later_send(signal):
     signal.send(None, a=1)
     original, seen = Signal._live_receivers, []

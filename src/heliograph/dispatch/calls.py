@@ -50,9 +50,11 @@ class Send:
         return [self._call_async(called) for called in self.concurrent]
 
     def _call(self, called: Receiver) -> Pair:
-        receiver = receiver_of(called)
+        receiver = called.receiver if type(called) is Guarded else called
         try:
-            return receiver, self._respond(called, receiver) if self.scopes else self._made(called)
+            if not self.scopes:  # _made(), without the call of it
+                return receiver, called(signal=self.signal, sender=self.sender, **self.payload)
+            return receiver, self._respond(called, receiver)
         except Exception as error:
             if not self.robust:
                 raise

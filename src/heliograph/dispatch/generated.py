@@ -52,9 +52,15 @@ def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len, _unk
 """
 
 
-# All receivers are held before the first is called, which may drop the owner of another. A comprehension is a little
-# faster than a loop, but before Python 3.12 it had a frame of its own.
+# The receivers are held before the first one is called, which may drop the last reference to another; but not those of
+# a steady route, which do not die like that. A comprehension is a little faster than a loop, but before Python 3.12 it
+# had a frame of its own.
 _CALLS = """
+                    if _route.steady:
+                        return [
+                            (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
+                            for _ref in _refs if (_receiver := _ref()) is not None
+                        ]
                     _receivers = [_ref() for _ref in _refs]
                     return [
                         (_receiver, _receiver(signal=_signal, sender=sender{keywords}))
@@ -70,13 +76,12 @@ _CALLS_BEFORE_3_12 = """
 
 def declared_send(signal: Signal[...], ours: Ours, contract: inspect.Signature, name: str) -> Callable[..., Any]:
     """Return a send with exactly the parameters of a contract; Python's own TypeError refuses others."""
-    defaults = {p.name: p.default for p in contract.parameters.values() if p.default is not p.empty}
+    defaults = _defaults(contract)
     names = list(contract.parameters)[1:]
-    parameters = "".join(f", {n}=_default_{n}" if n in defaults else f", {n}" for n in names)
     send = _bound(
         signal,
         ours,
-        parameters=", *" + parameters if names else "",
+        parameters=_parameters(names, defaults),
         cells="".join(f", _default_{n}" for n in defaults),
         usual="",
         slow=_keywords(names),
@@ -85,6 +90,29 @@ def declared_send(signal: Signal[...], ours: Ours, contract: inspect.Signature, 
     )
     send.__qualname__ = f"{name}.send"
     return send
+
+
+def declared_payload(contract: inspect.Signature, name: str) -> Callable[..., dict[str, Any]]:
+    """Return a function that takes what a declared send takes, and returns the payload with the defaults in it."""
+    defaults = _defaults(contract)
+    names = list(contract.parameters)[1:]
+    source = (
+        f"def make({', '.join(f'_default_{n}' for n in defaults)}):\n"
+        f" def send(sender{_parameters(names, defaults)}): return dict({_keywords(names)[2:]})\n"
+        " return send"
+    )
+    send = _compiled(source)(**{f"_default_{n}": value for n, value in defaults.items()})
+    send.__qualname__ = f"{name}.send"
+    return send
+
+
+def _defaults(contract: inspect.Signature) -> dict[str, Any]:
+    return {p.name: p.default for p in contract.parameters.values() if p.default is not p.empty}
+
+
+def _parameters(names: list[str], defaults: Iterable[str]) -> str:
+    parameters = "".join(f", {n}=_default_{n}" if n in defaults else f", {n}" for n in names)
+    return ", *" + parameters if names else ""
 
 
 def learned_send(signal: Signal[...], ours: Ours, names: Iterable[str]) -> Callable[..., Any] | None:

@@ -7,6 +7,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from inspect import CO_COROUTINE
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,11 @@ class Connection(IdentityRef):
         anchor = self()
         return anchor if self.method is None or anchor is None else MethodType(self.method, anchor)
 
+    def is_steady(self) -> bool:
+        """Return whether the receiver lives on whatever others do: it is held, or its module has it by its name."""
+        anchor = self()
+        return self.pinned is not None or (type(anchor) is FunctionType and "<" not in anchor.__qualname__)
+
     def resolver(self) -> Callable[[], Receiver | None]:
         """Return what gives a send the thing to call: in C, where the receiver is a function or strongly connected."""
         if self.guarded is not None:
@@ -115,7 +121,9 @@ def _strong(receiver: Receiver) -> Connection:
 def is_async(receiver: Receiver) -> bool:
     """Return whether a call gives something to await; it does for an object with `async def __call__`."""
     if type(receiver) is FunctionType:
-        return iscoroutinefunction(receiver)
+        # What the library would find out, without asking it: that would be a good part of what connecting costs.
+        marked = hasattr(receiver, "_is_coroutine_mark") or hasattr(receiver, "_is_coroutine")
+        return bool(receiver.__code__.co_flags & CO_COROUTINE) or (marked and iscoroutinefunction(receiver))
     while isinstance(receiver, functools.partial):
         receiver = receiver.func
     return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))  # noqa: B004 - asked for what it is

@@ -33,7 +33,7 @@ _in_order = attrgetter("order", "seq")
 class Route:
     """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
 
-    __slots__ = ("alive", "concurrent", "epoch", "refs", "size", "sync")
+    __slots__ = ("alive", "concurrent", "epoch", "refs", "size", "steady", "sync")
 
     alive: set[Any]  # loses a member with each receiver that dies
     size: int  # how many members `alive` had when this was filled
@@ -41,6 +41,7 @@ class Route:
     sync: tuple[Resolver, ...]
     concurrent: tuple[Resolver, ...]  # the async receivers
     refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
+    steady: bool  # whether no receiver can die because of what another one does
 
     def __init__(self) -> None:
         self.alive = _NOBODY
@@ -118,7 +119,7 @@ class Table:
 
     def route(self, sender: Any) -> Route:
         """Return the route of a send from `sender`."""
-        bucket = self.bucket_for(sender)
+        bucket = self.buckets.get(id(sender)) or self.bucket_for(sender)
         route = bucket.route
         if route.epoch is self.epoch and len(route.alive) == route.size:
             return route
@@ -162,6 +163,7 @@ class Table:
         route.concurrent = tuple(one.resolver() for one in connections if one.is_async)
         route.epoch = epoch
         if not route.concurrent and all(one.guarded is None for one in connections):
+            route.steady = len(connections) == 1 or all(one.is_steady() for one in connections)
             route.refs = route.sync
         return route
 

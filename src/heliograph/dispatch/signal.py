@@ -12,7 +12,7 @@ from heliograph.dispatch import legacy, names
 from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
 from heliograph.dispatch.concurrency import Concurrency, InTurn
 from heliograph.dispatch.conditions import Condition, condition
-from heliograph.dispatch.generated import can_be_written, declared_send, learned_send
+from heliograph.dispatch.generated import can_be_written, declared_payload, declared_send, learned_send
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.policies import DeliveryPolicy, Inline, verify_policy
 from heliograph.dispatch.receivers import PLAIN, Options, Receiver, connection_to, identity
@@ -54,6 +54,7 @@ class Signal(Generic[P]):
 
     # What the signal sends, where it says so: other sends and receivers that ask for other names are refused.
     _contract: inspect.Signature | None = None
+    _payload: Callable[..., dict[str, Any]] | None = None
     # Whether @receiver keeps receivers from being called again for the instance that they are handling.
     _guards_instance: bool = False
 
@@ -77,6 +78,7 @@ class Signal(Generic[P]):
         _verify_contract(contract, signature)
         signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
         signal._contract = signature
+        signal._payload = declared_payload(signature, contract.__qualname__)
         signal._guards_instance = "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
         if cls.send is OURS[0]:
@@ -295,14 +297,7 @@ def _learn(signal: Signal[...], named: dict[str, Any]) -> None:
 
 def _checked(signal: Signal[...], sender: Any, named: dict[str, Any]) -> dict[str, Any]:
     """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
-    if signal._contract is None:
-        return named
-    try:
-        bound = signal._contract.bind(sender, **named)
-    except TypeError as error:
-        raise TypeError(f"{signal.name}: {error}") from None
-    bound.apply_defaults()
-    return dict(list(bound.arguments.items())[1:])
+    return named if signal._payload is None else signal._payload(sender, **named)
 
 
 def options_of(

@@ -149,8 +149,19 @@ def _is_of_django(function: Any, owner: type) -> bool:
 
 def _functions_of_django(owner: type, name: str) -> list[FunctionType]:
     """Return Django's own function, which only a wrapper refers to: it may hold it in any way, so all are searched."""
-    functions: list[Any] = [one for one in gc.get_objects() if type(one) is FunctionType]
+    functions = [one for one in _all_objects() if type(one) is FunctionType]
     return [one for one in functions if one.__qualname__ == f"{owner.__name__}.{name}" and _is_of_django(one, owner)]
+
+
+def _all_objects() -> list[Any]:
+    """Return what the garbage collector knows, with what was frozen before a fork."""
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    objects = gc.get_objects()
+    if frozen:
+        gc.freeze()
+    return objects
 
 
 def _forwarding_code(name: str, inner: str, free: tuple[str, ...]) -> CodeType:

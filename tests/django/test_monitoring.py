@@ -168,6 +168,12 @@ def test_beside_a_tool_from_before_and_one_from_after_adoption_each_receiver_is_
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first", "first"])] * 3
 
 
+def test_a_tool_that_came_before_adoption_in_a_process_whose_objects_are_frozen():
+    steps = "signal.connect(first, sender=Order, subclasses=True)\ntell(*[sent(sender=Bakery) for _ in range(3)])"
+    early = SEEING + CLOSURE + "\nimport gc\ngc.freeze()\ninstall()\n"
+    assert run(RECEIVERS + steps, early=early) == [(["first"], ["first"])] * 3
+
+
 def test_a_tool_that_comes_between_two_sends_sees_the_second():
     steps = """
         signal.connect(first)

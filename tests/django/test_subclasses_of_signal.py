@@ -234,6 +234,15 @@ def test_a_receiver_with_a_condition_has_its_module_where_a_subclass_looks():
     assert [called.__module__ for called, _ in signal.send(sender=Order)] == [__name__]
 
 
+def test_a_receiver_with_a_condition_has_its_docstring_where_a_subclass_looks():
+    def described(**kwargs):
+        """Describe itself."""
+
+    signal = PluginSignal()
+    signal.connect(described, when=lambda **kwargs: True)
+    assert [called.__doc__ for called, _ in signal.send(sender=Order)] == ["Describe itself."]
+
+
 def test_overridden_live_receivers_decide_from_the_first_send_on():
     signal = FilteredSignal()
     signal.connect(note)

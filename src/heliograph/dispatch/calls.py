@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -42,8 +43,12 @@ class Send:
 
     async def run_concurrent(self) -> list[Pair]:
         """Call the async receivers."""
-        with inside_kept():
+        with self.watched():
             return _due(await self.signal._concurrency.together(self.coroutines()))
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Return what goes around receivers that run beside each other."""
+        return inside_kept() if self.scopes else nullcontext()
 
     def coroutines(self) -> list[Any]:
         """Return the calls of the async receivers, not begun."""
@@ -98,7 +103,7 @@ async def deliver_async(send: Send) -> list[Pair]:
     if not send.sync:
         return await send.run_concurrent() if send.concurrent else []
     run = _run_here if all(_never_blocks(called) for called in send.sync) else _run_in_thread
-    with inside_kept():
+    with send.watched():
         return _due(await send.signal._concurrency.both(lambda: run(send), send.coroutines()))
 
 

@@ -29,7 +29,9 @@ class Guarded:
     def __init__(self, connection: Connection, options: Options) -> None:
         self.connection = connection
         self.options = options
-        self.__module__ = getattr(self.receiver, "__module__", type(self).__module__)  # a class hides it from getattr
+        # What a class has too, and so hides from __getattr__.
+        self.__module__ = getattr(self.receiver, "__module__", type(self).__module__)
+        self.__doc__ = self.receiver.__doc__
         if connection.is_async:
             markcoroutinefunction(self)  # for dispatchers that see nothing but this
 

@@ -176,6 +176,18 @@ def test_putting_a_row_into_the_list_connects_it(signal):
     assert signal.send(None) == [(receiver, "heard")]
 
 
+def test_a_list_that_another_one_has_replaced_is_only_a_list(signal):
+    signal.connect(receiver)
+    before = signal.receivers
+    signal.receivers = []
+    row = before.pop()
+    assert (before, signal.receivers) == ([], [])
+    before.append(row)
+    assert signal.send(None) == []
+    signal.receivers = before
+    assert signal.send(None) == [(receiver, "heard")]
+
+
 def test_a_copy_of_the_list_is_a_plain_list(signal):
     signal.connect(receiver)
     rows = signal.receivers.copy()

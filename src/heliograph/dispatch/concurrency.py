@@ -79,7 +79,7 @@ def _all_begun(coroutines: Coroutines, context: Context) -> list[asyncio.Task[An
     try:
         for coroutine in coroutines:
             tasks.append(_begun(coroutine, context))  # noqa: PERF401 - those that have begun are needed below
-    except BaseException:  # KeyboardInterrupt and SystemExit leave a task at once
+    except BaseException:  # pragma: python>=3.12 - KeyboardInterrupt and SystemExit leave an eager task at once
         for task in tasks:
             task.cancel()
         for coroutine in coroutines[len(tasks) + 1 :]:

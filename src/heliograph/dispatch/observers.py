@@ -90,8 +90,7 @@ def inside_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        if _inside.get() != outer:
-            _inside.set(outer)
+        _inside.set(outer)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ Resolver = Callable[[], Receiver | None]
 # One lock for the connecting and disconnecting of all signals: no two locks can be taken in two orders. It is
 # re-entrant, since a __del__ that garbage collection runs in the middle may disconnect. No send takes it.
 registering = threading.RLock()
-if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    # A child must not wait for a thread that it does not have.
     os.register_at_fork(after_in_child=registering._at_fork_reinit)  # type: ignore[attr-defined]
 
 _in_order = attrgetter("order", "seq")
@@ -281,9 +282,7 @@ _OPAQUE = Bucket(nobody, 0)
 
 def _sender_died(buckets: dict[int, Bucket], sender_id: int, reference: object) -> None:
     """Drop the bucket of a sender, before another object can have its id; emptied, so that no cycle is left."""
-    bucket = buckets.pop(sender_id, None)
-    if bucket is not None:
-        bucket.clear()
+    buckets.pop(sender_id, _OPAQUE).clear()
 
 
 def _held(sender: Any) -> Any:

@@ -55,9 +55,9 @@ class Send:
         return [self._call_async(called) for called in self.concurrent]
 
     def _call(self, called: Receiver) -> Pair:
-        receiver = called.receiver if type(called) is Guarded else called
+        receiver = called.receiver if type(called) is Guarded else called  # receiver_of(), without the call of it
         try:
-            if not self.scopes:  # _made(), without the call of it
+            if not self.scopes:
                 return receiver, called(signal=self.signal, sender=self.sender, **self.payload)
             return receiver, self._respond(called, receiver)
         except Exception as error:
@@ -68,7 +68,7 @@ class Send:
     async def _call_async(self, called: Receiver) -> Pair:
         receiver = receiver_of(called)
         try:
-            if not self.scopes:  # _made(), without the call of it
+            if not self.scopes:
                 return receiver, await called(signal=self.signal, sender=self.sender, **self.payload)
             return receiver, await self._respond_async(called, receiver)
         except Exception as error:
@@ -76,17 +76,14 @@ class Send:
                 raise
             return receiver, _logged(receiver, error)
 
-    def _made(self, called: Receiver) -> Any:
-        return called(signal=self.signal, sender=self.sender, **self.payload)
-
     def _respond(self, called: Receiver, receiver: Receiver) -> Any:
         with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
-            outcome.append(self._made(called))
+            outcome.append(called(signal=self.signal, sender=self.sender, **self.payload))
         return outcome[0]
 
     async def _respond_async(self, called: Receiver, receiver: Receiver) -> Any:
         with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
-            outcome.append(await self._made(called))
+            outcome.append(await called(signal=self.signal, sender=self.sender, **self.payload))
         return outcome[0]
 
 

@@ -22,6 +22,7 @@ from django.core.management import call_command
 
 from heliograph import Signal
 from heliograph.conf import DEFAULTS
+from heliograph.dispatch import Call
 
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "docs" / "start.md"

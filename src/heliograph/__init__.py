@@ -1,5 +1,8 @@
 """The public names of Heliograph, Django's signal system made complete and safe to build on."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from heliograph.dispatch import (
     Condition,
     Inline,
@@ -8,20 +11,50 @@ from heliograph.dispatch import (
     capture,
     mute,
     observe,
-    receiver,
     trace,
 )
+
+if TYPE_CHECKING:
+    from heliograph.changes import UNKNOWN, Change, changes_of
+    from heliograph.conditions import action, changed, created, raw, update_fields
+    from heliograph.registration import receiver
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "UNKNOWN",
+    "Change",
     "Condition",
     "Inline",
     "ReentrancyError",
     "Signal",
+    "action",
     "capture",
+    "changed",
+    "changes_of",
+    "created",
     "mute",
     "observe",
+    "raw",
     "receiver",
     "trace",
+    "update_fields",
 ]
+
+# Where the names are that need Django, which the dispatcher does without.
+_HOMES = {
+    **dict.fromkeys(("UNKNOWN", "Change", "changes_of"), "changes"),
+    **dict.fromkeys(("action", "changed", "created", "raw", "update_fields"), "conditions"),
+    "receiver": "registration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

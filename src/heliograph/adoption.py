@@ -7,55 +7,26 @@ import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import django
-from django.db.models.options import Options
 from django.db.models.signals import ModelSignal
-from django.db.models.utils import make_model_tuple
 from django.dispatch import dispatcher
 
 from heliograph import dispatch
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
+from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.generated import is_generated, learned_send
 from heliograph.dispatch.receivers import Connection
-from heliograph.dispatch.registration import OF_THE_CALL
 from heliograph.dispatch.signal import OURS, options_of
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
+from heliograph.patches import Patch, Undo, applied, undone
+from heliograph.registration import OF_THE_CALL, when_loaded
+from heliograph.saves import OPTIONS, dispatched
 from heliograph.signals import CATALOGUE, Entry
-
-_MISSING: Any = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """An attribute of Django that is replaced, and the reason."""
-
-    owner: Any
-    name: str
-    value: Any
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """What an attribute was before it was replaced."""
-
-    owner: Any
-    name: str
-    value: Any
-
-    def __call__(self) -> None:
-        """Put it back."""
-        if self.value is _MISSING:
-            delattr(self.owner, self.name)
-        else:
-            setattr(self.owner, self.name, self.value)
-
 
 _undo: list[Undo] = []
 
@@ -72,17 +43,10 @@ def adopt() -> None:
     """
     if is_adopted():
         return
-    for patch in list(_patches()):
-        _undo.append(Undo(patch.owner, patch.name, _own(patch.owner, patch.name)))
-        setattr(patch.owner, patch.name, patch.value)
+    _undo.extend(applied([*_patches()]))
     for entry in CATALOGUE.values():
         if entry.module in sys.modules:
             _introduce(getattr(sys.modules[entry.module], entry.name), entry)
-
-
-def _own(owner: Any, name: str) -> Any:
-    """Return the attribute that an owner has itself, not by inheritance."""
-    return owner.__code__ if isinstance(owner, FunctionType) else vars(owner).get(name, _MISSING)
 
 
 def release() -> None:
@@ -90,8 +54,7 @@ def release() -> None:
     signals: list[Any] = [*names.live_signals()]
     adopted: list[Any] = [signal for signal in signals if isinstance(signal, dispatcher.Signal)]
     rows = [(signal, list(signal.receivers)) for signal in adopted]
-    while _undo:
-        _undo.pop()()
+    undone(_undo)
     for signal, receivers in rows:
         _hand_over(signal, receivers)
 
@@ -189,13 +152,15 @@ def _connect_model(
     **options: Any,
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
-    _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **options)
-    options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
+    known = {name: value for name, value in options.items() if name not in OPTIONS}
+    _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **known)
+    options_of(**{name: known[name] for name in OF_THE_CALL if name in known})
     if weak and not isinstance(sender, str):  # one that waits for its model is held, and verified, until then
         verify_receiver(receiver)
         refuse_fleeting(receiver)
     for one in sender if type(sender) is list else (sender,):
-        _when_loaded(_connect_now, self, receiver, one, apps, weak=weak, dispatch_uid=dispatch_uid, **options)
+        operation = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)
+        when_loaded(operation, one, apps)
 
 
 def _disconnect_model(
@@ -207,23 +172,14 @@ def _disconnect_model(
     **options: Any,
 ) -> Any:
     """Disconnect from a model, from several, or from one that is named "app.Model"."""
-    senders = sender if type(sender) is list else [sender]
-    done = [
-        _when_loaded(_disconnect_now, self, receiver, one, apps, dispatch_uid=dispatch_uid, **options)
-        for one in senders
-    ]
+    operation = partial(MethodType(_disconnect_now, self), receiver, dispatch_uid=dispatch_uid, **options)
+    done = [when_loaded(operation, one, apps) for one in (sender if type(sender) is list else [sender])]
     return done[0] if len(done) == 1 else any(done)
 
 
-def _when_loaded(verb: Callable[..., Any], signal: Any, receiver: Any, sender: Any, apps: Any, **options: Any) -> Any:
-    operation = partial(MethodType(verb, signal), receiver, **options)
-    if not isinstance(sender, str):
-        return operation(sender)
-    return (apps or Options.default_apps).lazy_model_operation(operation, make_model_tuple(sender))
-
-
 def _connect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> None:
-    dispatcher.Signal.connect(signal, receiver, sender, **options)
+    place = Place(signal, sender, options.get("subclasses", False))
+    dispatcher.Signal.connect(signal, receiver, sender, **dispatched(receiver, place, options))
 
 
 def _disconnect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> bool:

@@ -22,6 +22,9 @@ class HeliographConfig(AppConfig):
             adopt()
 
     def ready(self) -> None:
-        from heliograph.checks import check_settings
+        from heliograph.changes.tracking import watch_anew
+        from heliograph.checks import check_conditions, check_settings
 
+        watch_anew()
         register(check_settings)
+        register(check_conditions)

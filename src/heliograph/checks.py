@@ -1,14 +1,22 @@
-"""System checks of the settings."""
+"""System checks: of the settings, and of the conditions of all receivers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.db.models import Model
+from django.db.models.base import ModelBase
 
+from heliograph.changes.tracking import models_below
+from heliograph.conditions import OnFields, Problem
 from heliograph.conf import DEFAULTS
+from heliograph.dispatch import live_signals
+from heliograph.dispatch.describe import describe
+from heliograph.dispatch.receivers import Connection
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -20,3 +28,36 @@ def _unknown(key: Any) -> CheckMessage:
     close = get_close_matches(str(key), DEFAULTS, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(sorted(DEFAULTS))}."
     return Error(f"HELIOGRAPH has an unknown key {key!r}.", hint=hint, id="heliograph.E001")
+
+
+def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for each condition on a field that none of the models has which the receiver hears.
+
+    For a receiver of one model that is known when it is connected, that is an error there and then.
+    """
+    connections = [connection for signal in live_signals() for connection in signal._table.connections()]
+    return [
+        Error(problem.text, hint=problem.hint, obj=describe(connection.receiver()), id="heliograph.E002")
+        for connection in connections
+        for condition in _conditions(connection)
+        if (problem := _problem(condition, connection)) is not None
+    ]
+
+
+def _conditions(connection: Connection) -> Iterator[OnFields]:
+    when = connection.guarded and connection.guarded.when
+    return (leaf for leaf in (when.leaves() if when else ()) if isinstance(leaf, OnFields))
+
+
+def _problem(condition: OnFields, connection: Connection) -> Problem | None:
+    """Return what is wrong with a condition on every model that is heard."""
+    problems = [next(condition.problems(model), None) for model in _models(connection)]
+    return problems[0] if problems and all(problems) else None
+
+
+def _models(connection: Connection) -> list[Any]:
+    """Return the models that a receiver hears."""
+    sender = connection.bucket.sender()
+    if sender is None or connection.bucket.shared:
+        return [*models_below(sender or Model)]
+    return [sender] if isinstance(sender, ModelBase) else []

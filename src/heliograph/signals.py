@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,15 @@ CATALOGUE: dict[str, Entry] = {
         for name in ("task_enqueued", "task_started", "task_finished")
     },
 }
+
+
+def carried(signal: Any) -> frozenset[str] | None:
+    """Return the names that a signal sends, or None where nobody has said so."""
+    for entry in CATALOGUE.values():
+        if getattr(sys.modules.get(entry.module), entry.name, None) is signal:
+            return frozenset(entry.carries)
+    contract = getattr(signal, "_contract", None)
+    return None if contract is None else frozenset(contract.parameters)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,11 +3,10 @@
 import functools
 import pickle
 import re
-from types import SimpleNamespace
 
 import pytest
 
-from heliograph.dispatch import Inline, Signal, capture, condition, mute, receiver
+from heliograph.dispatch import Inline, Signal, capture, condition, mute
 
 FILE = re.escape(__file__)
 
@@ -210,11 +209,6 @@ def test_a_class_cannot_be_decorated_by_mute():
         mute()(Sender)
 
 
-def test_a_receiver_without_kwargs_is_refused_for_a_foreign_signal_too():
-    with pytest.raises(ValueError, match=r"^Signal receivers must accept keyword arguments"):
-        receiver(SimpleNamespace(connect=None))(lambda sender: None)
-
-
 def test_a_contract_without_sender():
     with pytest.raises(TypeError, match=r"^@Signal\.define: the first parameter of .*<lambda> must be 'sender'\.$"):
         Signal.define(lambda order: None)
@@ -230,16 +224,6 @@ def test_a_contract_with_a_name_that_cannot_be_sent(name):
     contract = eval(f"lambda sender, *, {name}: None")
     with pytest.raises(TypeError, match=rf"cannot send '{name}': choose another name\.$"):
         Signal.define(contract)
-
-
-def test_options_of_the_route_need_a_signal_of_this_dispatcher():
-    foreign = SimpleNamespace(connect=None)
-    message = (
-        r"^order= works on signals that Heliograph runs, and namespace\(connect=None\) is not one\."
-        r" Add 'heliograph' to INSTALLED_APPS, and leave ADOPT_DJANGO_SIGNALS on\.$"
-    )
-    with pytest.raises(TypeError, match=message):
-        receiver(foreign, order=1)(dict)
 
 
 def test_an_unnamed_signal_cannot_be_pickled(signal):

@@ -237,3 +237,17 @@ def test_the_decorator_connects_to_one_signal_or_to_several():
 
     assert heard(one) == heard(two) == ["heard"]
     assert hears() == "heard"
+
+
+def test_rows_that_are_put_back_after_a_disconnect_have_their_options():
+    signal, calls = Signal(), []
+
+    def note(**kwargs):
+        calls.append(kwargs)
+
+    signal.connect(note, when=lambda **kwargs: False)
+    rows = signal.receivers
+    signal.disconnect(note)
+    signal.receivers = rows
+    signal.send(None)
+    assert calls == []

@@ -4,6 +4,7 @@ from textwrap import dedent
 
 import django
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.signals import request_started
 from django.db.models.signals import ModelSignal, post_save
@@ -768,10 +769,29 @@ def test_the_check_runs_with_djangos_checks(settings):
     from django.core.checks import run_checks
 
     settings.HELIOGRAPH = {"COLOUR": "red"}
-    assert [error.id for error in run_checks() if error.id and error.id.startswith("heliograph")] == ["heliograph.E001"]
+    assert [error.id for error in run_checks([apps.get_app_config("heliograph")])] == ["heliograph.E001"]
 
 
 def checks():
     from heliograph.checks import check_settings
 
     return [(error.id, error.msg, error.hint) for error in check_settings(None)]
+
+
+def test_a_receiver_with_options_is_still_known_after_release_and_adoption():
+    script = """
+        from django.contrib.auth.models import User
+        from django.db.models.signals import post_save
+        from heliograph import receiver
+        from heliograph.adoption import adopt, release
+
+        @receiver(post_save, sender=User, when=lambda **kwargs: True)
+        def note(**kwargs):
+            pass
+
+        release()
+        adopt()
+        tell(post_save.disconnect(note, sender=User), post_save.send(User))
+    """
+    apps = ["heliograph", "django.contrib.contenttypes", "django.contrib.auth"]
+    assert run(script, INSTALLED_APPS=apps) == [True, []]

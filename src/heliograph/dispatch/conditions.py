@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from heliograph.dispatch.describe import qualified_name
 
 Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a receiver is connected: to which signal, and to which sender (None is anybody)."""
+
+    signal: Any
+    sender: Any
+    subclasses: bool = False
 
 
 class Condition:
@@ -18,6 +27,17 @@ class Condition:
         """Answer for a send with this payload, which includes `sender` and `signal`."""
         raise NotImplementedError(f"{type(self).__name__} must define holds(payload).")
 
+    def connected(self, place: Place) -> Condition:
+        """Return the condition that is asked at this place; it lives as long as the receiver is connected there.
+
+        Raises TypeError or ValueError where the question makes no sense.
+        """
+        return self
+
+    def leaves(self) -> Iterator[Condition]:
+        """Yield the conditions of which this one is made."""
+        yield self
+
     def __and__(self, other: Condition | Callable[..., object]) -> Condition:
         """Hold where both hold; the right side is asked only if the left one holds."""
         return Both(self, condition(other))
@@ -25,6 +45,12 @@ class Condition:
     def __or__(self, other: Condition | Callable[..., object]) -> Condition:
         """Hold where at least one holds; the right side is asked only if the left one does not."""
         return Either(self, condition(other))
+
+    def __rand__(self, other: Callable[..., object]) -> Condition:
+        return Both(condition(other), self)
+
+    def __ror__(self, other: Callable[..., object]) -> Condition:
+        return Either(condition(other), self)
 
     def __invert__(self) -> Condition:
         """Hold where this one does not."""
@@ -45,11 +71,22 @@ class Predicate(Condition):
 
 
 @dataclass(frozen=True, repr=False)
-class Both(Condition):
-    """Two conditions of which both must hold."""
+class Pair(Condition):
+    """What two conditions become together."""
 
     left: Condition
     right: Condition
+
+    def connected(self, place: Place) -> Condition:
+        return replace(self, left=self.left.connected(place), right=self.right.connected(place))
+
+    def leaves(self) -> Iterator[Condition]:
+        yield from self.left.leaves()
+        yield from self.right.leaves()
+
+
+class Both(Pair):
+    """Two conditions of which both must hold."""
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) and self.right.holds(payload)
@@ -58,12 +95,8 @@ class Both(Condition):
         return " & ".join(f"({side!r})" if isinstance(side, Either) else repr(side) for side in (self.left, self.right))
 
 
-@dataclass(frozen=True, repr=False)
-class Either(Condition):
+class Either(Pair):
     """Two conditions of which one must hold."""
-
-    left: Condition
-    right: Condition
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) or self.right.holds(payload)
@@ -80,6 +113,12 @@ class Not(Condition):
 
     def holds(self, payload: Payload) -> bool:
         return not self.inner.holds(payload)
+
+    def connected(self, place: Place) -> Condition:
+        return Not(self.inner.connected(place))
+
+    def leaves(self) -> Iterator[Condition]:
+        return self.inner.leaves()
 
     def __repr__(self) -> str:
         return f"~({self.inner!r})" if isinstance(self.inner, Both | Either) else f"~{self.inner!r}"

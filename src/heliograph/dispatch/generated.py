@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from heliograph.dispatch.guarded import SKIPPED, receiver_of
 from heliograph.dispatch.scopes import watch
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "<absent>"})()
 
 # Names with an underscore are the function's own; a payload that has such names is not written out. The generated
 # function steps aside, for the send of the class, wherever a plain call of each receiver is not the whole truth:
-# somebody watches; a receiver has options or is async (no `refs`); other names are sent; or the class was patched, as
-# monitoring tools and mocks do. It calls receivers from its own frame, as Django does: warnings count on that.
+# somebody watches; a receiver is async (neither `refs` nor `guarded`); other names are sent; or the class was patched,
+# as monitoring tools and mocks do. It calls receivers from its own frame, as Django does: warnings count on that.
 _TEMPLATE = """
 def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len, _unknown{cells}):
     _buckets = _table.buckets
@@ -47,6 +48,14 @@ def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len, _unk
                 if not _refs:
                     return []
                 if _class._live_receivers is _live{usual}:{calls}
+            elif _route.guarded is not None and _class._live_receivers is _live{usual}:
+                _responses = []
+                for _receiver in [_ref() for _ref in _route.guarded]:
+                    if _receiver is not None:
+                        _response = _receiver(signal=_signal, sender=sender{keywords})
+                        if _response is not _skipped:
+                            _responses.append((_receiver_of(_receiver), _response))
+                return _responses
         return _of_class(_signal)(sender=sender{slow})
     return send
 """
@@ -165,7 +174,13 @@ def _of_class(signal: Signal[...]) -> Callable[..., Any]:
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(source: str) -> Callable[..., Callable[..., Any]]:
-    namespace: dict[str, Any] = {"_given": _given, "_of_class": _of_class, "__name__": __name__}
+    namespace: dict[str, Any] = {
+        "_given": _given,
+        "_of_class": _of_class,
+        "_receiver_of": receiver_of,
+        "_skipped": SKIPPED,
+        "__name__": __name__,
+    }
     exec(compile(source, _FILENAME, "exec"), namespace)  # the names in it are checked identifiers
     return namespace["make"]  # type: ignore[no-any-return]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable
+from contextlib import nullcontext
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import markcoroutinefunction
 
-from heliograph.dispatch import reentrancy
-from heliograph.dispatch.policies import Call
-from heliograph.dispatch.receivers import Connection, Options, Receiver
+from heliograph.dispatch.policies import Call, Inline
+from heliograph.dispatch.receivers import PLAIN, Connection, Options, Receiver, connection_to
+from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.routes import Bucket
 
 
 class _Skipped:
@@ -29,19 +33,23 @@ class Guarded:
     def __init__(self, connection: Connection, options: Options) -> None:
         self.connection = connection
         self.options = options
+        self.when = options.when
+        self.reentrant = options.reentrant
+        # What Inline does with a Call, without them.
+        self.is_plain = type(options.delivery) is Inline and options.call is Call
         # What a class has too, and so hides from __getattr__.
         self.__module__ = getattr(self.receiver, "__module__", type(self).__module__)
         self.__doc__ = self.receiver.__doc__
         if connection.is_async:
             markcoroutinefunction(self)  # for dispatchers that see nothing but this
 
-    def of(self, connection: Connection) -> Guarded:
-        """Return the same for another connection."""
-        return Guarded(connection, self.options)
-
     def if_alive(self) -> Receiver | None:
         """Return this, or None once the receiver was garbage collected."""
         return self if self.connection() is not None else None
+
+    def release(self) -> None:
+        """Let go of the options, once the receiver was garbage collected: what they hold lives as long as it did."""
+        self.options, self.when = PLAIN, None
 
     @property
     def receiver(self) -> Receiver:
@@ -54,36 +62,49 @@ class Guarded:
         return getattr(self.receiver, name)
 
     def __call__(self, **payload: Any) -> Any:
-        call = Call(self.receiver, payload)
-        return self._deliver_async(call) if self.connection.is_async else self._deliver(call)
-
-    def _deliver(self, call: Call) -> Any:
-        if not self._is_due(call):
+        if self.connection.is_async:
+            return self._call_async(payload)
+        if self.when is not None and not self.when.holds(payload):
             return SKIPPED
-        with self._guard(call):
-            return self.options.delivery.deliver(call)
-
-    async def _deliver_async(self, call: Call) -> Any:
-        if not self._is_due(call):
+        receiver = self.receiver
+        if self.reentrant == "allow" or payload.get("instance") is None:
+            return self._make(receiver, payload)
+        if self._is_reentered(receiver, payload):
             return SKIPPED
-        with self._guard(call):
-            response = self.options.delivery.deliver(call)
+        with Handling(receiver, payload):
+            return self._make(receiver, payload)
+
+    async def _call_async(self, payload: dict[str, Any]) -> Any:
+        receiver = self.receiver
+        if (self.when is not None and not self.when.holds(payload)) or self._is_reentered(receiver, payload):
+            return SKIPPED
+        with nullcontext() if self.reentrant == "allow" else Handling(receiver, payload):
+            response = self._make(receiver, payload)
             return await response if isawaitable(response) else response
 
-    def _is_due(self, call: Call) -> bool:
-        """Answer the condition, and whether the receiver is at work on this instance already."""
-        options = self.options
-        if options.when is not None and not options.when.holds(call.payload):
+    def _is_reentered(self, receiver: Receiver, payload: dict[str, Any]) -> bool:
+        """Return whether the receiver is at work on this instance already, and has said that it is skipped then."""
+        if self.reentrant == "allow" or not is_reentered(receiver, payload):
             return False
-        if options.reentrant == "allow" or not reentrancy.is_reentered(call.receiver, call.payload):
-            return True
-        if options.reentrant == "raise":
-            reentrancy.refuse(call.receiver, call.payload)
-        return False
+        if self.reentrant == "raise":
+            refuse(receiver, payload)
+        return True
 
-    def _guard(self, call: Call) -> AbstractContextManager[None]:
-        guarded = self.options.reentrant != "allow" and call.payload.get("instance") is not None
-        return reentrancy.handling(call.receiver, call.payload) if guarded else nullcontext()
+    def _make(self, receiver: Receiver, payload: dict[str, Any]) -> Any:
+        if self.is_plain:
+            return receiver(**payload)
+        return self.options.delivery.deliver(self.options.call(receiver, payload))
+
+
+def connection_with(
+    options: Options, bucket: Bucket, receiver: Receiver, key: Hashable, weak: bool, order: int
+) -> Connection:
+    """Return a new connection of a receiver that is called with these options."""
+    if options is PLAIN:
+        return connection_to(bucket, receiver, key, order, bucket.forget if weak else None)
+    connection = connection_to(bucket, receiver, key, order, bucket.forget_guarded if weak else None)
+    connection.guarded = Guarded(connection, options)
+    return connection
 
 
 def receiver_of(called: Any) -> Receiver:

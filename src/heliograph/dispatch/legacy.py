@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from heliograph.dispatch.receivers import Connection, connection_to, identity, object_identity
+from heliograph.dispatch.guarded import Guarded, connection_with
+from heliograph.dispatch.receivers import PLAIN, Connection, Options, identity, object_identity
 from heliograph.dispatch.routes import Bucket, Table, nobody, registering
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Row(tuple[Any, ...]):
     """A connection in Django's shape: (receiver's key, sender's id), receiver or reference, sender, is it async."""
 
     connection: Connection | None = None
+    options: Options = PLAIN  # which the connection itself forgets when it is disconnected
 
 
 class ReceiverList(list[Any]):
@@ -68,6 +70,7 @@ def _row(connection: Connection, receiver: Any, with_sender: bool) -> Row:
     rest = (sender_ref, connection.is_async) if with_sender else (connection.is_async,)
     row = Row((keys, _reference(connection, receiver), *rest))
     row.connection = connection
+    row.options = PLAIN if connection.guarded is None else connection.guarded.options
     return row
 
 
@@ -104,21 +107,18 @@ def put(table: Table, rows: Iterable[Any]) -> None:
         table.clear()
         table.shown = object()
         for row in rows:
-            connection = getattr(row, "connection", None)
-            restored = _restored(table, connection) if connection is not None else _made_by_hand(table, row)
+            restored = _restored(table, row) if getattr(row, "connection", None) else _made_by_hand(table, row)
             if restored is not None and (receiver := restored.receiver()) is not None:
                 table.connect(restored, receiver)
 
 
-def _restored(table: Table, old: Connection) -> Connection | None:
+def _restored(table: Table, row: Any) -> Connection | None:
     """Return a connection like the one that a row of ours shows, or None where its receiver or sender is dead."""
+    old = row.connection
     receiver, bucket = old.receiver(), _bucket_like(table, old.bucket)
     if receiver is None or bucket is None:
         return None
-    new = connection_to(bucket, receiver, old.key, old.pinned is None, old.order)
-    if old.guarded is not None:
-        new.guarded = old.guarded.of(new)
-    return new
+    return connection_with(row.options, bucket, receiver, old.key, old.pinned is None, old.order)
 
 
 def _bucket_like(table: Table, old: Bucket) -> Bucket | None:
@@ -131,14 +131,17 @@ def _bucket_like(table: Table, old: Bucket) -> Bucket | None:
 def _made_by_hand(table: Table, row: Any) -> Connection | None:
     """Return the connection that a plain tuple in Django's shape asks for, or None where it refers to the dead."""
     (uid, sender_id), reference, *rest = row
-    weak = isinstance(reference, weakref.ReferenceType)
+    weak, options = isinstance(reference, weakref.ReferenceType), PLAIN
     receiver = reference() if weak else reference
+    if type(receiver) is Guarded:  # which another dispatcher has had in the meantime
+        weak, options = receiver.connection.pinned is None, receiver.options
+        receiver = receiver.connection.receiver()
     if receiver is None:
         return None
     sender = rest[0]() if len(rest) == 2 and rest[0] is not None else _with_id(sender_id)
     bucket = table.bucket_of_id(sender_id) if sender is None and sender_id != id(None) else table.bucket_of(sender)
     key = identity(receiver, None if uid == object_identity(receiver) else uid)
-    return connection_to(bucket, receiver, key, weak, order=0)
+    return connection_with(options, bucket, receiver, key, weak, order=0)
 
 
 def _with_id(sender_id: int) -> Any:

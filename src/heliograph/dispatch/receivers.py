@@ -6,16 +6,16 @@ import functools
 import itertools
 import weakref
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import CO_COROUTINE
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
 
-from heliograph.dispatch.conditions import Condition
+from heliograph.dispatch.conditions import Condition, Place
 from heliograph.dispatch.describe import origin
-from heliograph.dispatch.policies import DeliveryPolicy, Inline
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
 
 if TYPE_CHECKING:
     from heliograph.dispatch.guarded import Guarded
@@ -34,6 +34,11 @@ class Options:
     delivery: DeliveryPolicy = Inline()
     reentrant: str = "allow"
     blocking: bool = True
+    call: Callable[[Receiver, dict[str, Any]], Call] = Call  # what a policy is handed, made for each send that is due
+
+    def connected(self, place: Place) -> Options:
+        """Return the options of a receiver that is connected at this place."""
+        return self if self.when is None else replace(self, when=self.when.connected(place))
 
 
 PLAIN = Options()
@@ -82,12 +87,15 @@ class Connection(IdentityRef):
         return self if self.method is None else self.receiver
 
 
-def connection_to(bucket: Bucket, receiver: Receiver, key: Hashable, weak: bool, order: int) -> Connection:
+def connection_to(
+    bucket: Bucket, receiver: Receiver, key: Hashable, order: int, forget: Callable[[Any], None] | None
+) -> Connection:
     """Return a new connection of a receiver, last in the order of connecting, not yet in its bucket.
 
-    Raises TypeError for a weak connection of a receiver that has no weak references.
+    `forget` is called for a receiver that is garbage collected; None is for one that the connection holds. Raises
+    TypeError for a receiver that has no weak references.
     """
-    connection = _weak(receiver, bucket.forget) if weak else _strong(receiver)
+    connection = _strong(receiver) if forget is None else _weak(receiver, forget)
     connection.bucket = bucket
     connection.key = key
     connection.order = order

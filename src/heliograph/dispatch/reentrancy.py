@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from heliograph.dispatch.describe import full_name
@@ -17,13 +15,22 @@ class ReentrancyError(RuntimeError):
     """A receiver was sent the instance that it is handling; the message has the chain of receivers."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Handling:
-    """A receiver at work on an instance, in this context."""
+    """A receiver at work on an instance, in this context, for the time of a `with`."""
 
-    receiver: Any
-    instance: Any
-    using: str | None
+    __slots__ = ("instance", "receiver", "using")
+
+    def __init__(self, receiver: Any, payload: Mapping[str, Any]) -> None:
+        self.receiver = receiver
+        self.instance = payload.get("instance")
+        self.using = payload.get("using")
+
+    def __enter__(self) -> None:
+        _at_work.set((*_at_work.get(), self))
+
+    def __exit__(self, *error: object) -> None:
+        # Not by a token: async receivers of one send share their context and do not end in the order they began.
+        _at_work.set(tuple(other for other in _at_work.get() if other is not self))
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
         return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
@@ -44,30 +51,20 @@ _at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", de
 
 def is_reentered(receiver: Any, payload: Mapping[str, Any]) -> bool:
     """Return whether the receiver is already handling, further up in this context, the instance of this send."""
+    at_work = _at_work.get()
+    if not at_work:
+        return False
     instance, using = payload.get("instance"), payload.get("using")
-    return instance is not None and any(handling.is_of(receiver, instance, using) for handling in _at_work.get())
+    return instance is not None and any(handling.is_of(receiver, instance, using) for handling in at_work)
 
 
 def refuse(receiver: Any, payload: Mapping[str, Any]) -> None:
     """Raise ReentrancyError with the chain of receivers that led back to this one."""
-    again = Handling(receiver, payload["instance"], payload.get("using"))
-    chain = " -> ".join(str(handling) for handling in (*_at_work.get(), again))
+    chain = " -> ".join(str(handling) for handling in (*_at_work.get(), Handling(receiver, payload)))
     raise ReentrancyError(
         f"{full_name(receiver)} was called for the instance it is handling: {chain}."
         " Save with QuerySet.update(), or connect it with reentrant='skip'."
     )
-
-
-@contextmanager
-def handling(receiver: Any, payload: Mapping[str, Any]) -> Iterator[None]:
-    """Note for the time of a call which instance the receiver handles."""
-    mine = Handling(receiver, payload.get("instance"), payload.get("using"))
-    _at_work.set((*_at_work.get(), mine))
-    try:
-        yield
-    finally:
-        # Not by a token: async receivers of one send share their context and do not end in the order they began.
-        _at_work.set(tuple(other for other in _at_work.get() if other is not mine))
 
 
 def verify_reentrant(value: object) -> None:

@@ -34,7 +34,7 @@ _in_order = attrgetter("order", "seq")
 class Route:
     """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
 
-    __slots__ = ("alive", "concurrent", "epoch", "refs", "size", "steady", "sync")
+    __slots__ = ("alive", "concurrent", "epoch", "guarded", "refs", "size", "steady", "sync")
 
     alive: set[Any]  # loses a member with each receiver that dies
     size: int  # how many members `alive` had when this was filled
@@ -42,6 +42,7 @@ class Route:
     sync: tuple[Resolver, ...]
     concurrent: tuple[Resolver, ...]  # the async receivers
     refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
+    guarded: tuple[Resolver, ...] | None  # `sync`, where some of these may skip the call, and none is async
     steady: bool  # whether no receiver can die because of what another one does
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Route:
         self.size = 0
         self.epoch = None
         self.refs = None
+        self.guarded = None
 
 
 _NOBODY: set[Any] = set()
@@ -79,6 +81,13 @@ class Bucket:
     def remove(self, connection: Connection) -> None:
         self.index.pop(connection.key, None)
         self.alive.discard(connection)
+        connection.guarded = None  # which refers to the connection, and to what lives no longer than that
+
+    def forget_guarded(self, connection: Connection) -> None:
+        """Do what `forget` does for a receiver with options, and let go of what they hold."""
+        self.alive.discard(connection)
+        if connection.guarded is not None:
+            connection.guarded.release()
 
     def clear(self) -> None:
         self.index.clear()
@@ -163,7 +172,11 @@ class Table:
         route.sync = tuple(one.resolver() for one in connections if not one.is_async)
         route.concurrent = tuple(one.resolver() for one in connections if one.is_async)
         route.epoch = epoch
-        if not route.concurrent and all(one.guarded is None for one in connections):
+        if route.concurrent:
+            return route
+        if any(one.guarded is not None for one in connections):
+            route.guarded = route.sync
+        else:
             route.steady = len(connections) == 1 or all(one.is_steady() for one in connections)
             route.refs = route.sync
         return route

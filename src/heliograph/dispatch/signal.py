@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
 from heliograph.dispatch import legacy, names
 from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
 from heliograph.dispatch.concurrency import Concurrency, InTurn
-from heliograph.dispatch.conditions import Condition, condition
+from heliograph.dispatch.conditions import Condition, Place, condition
 from heliograph.dispatch.generated import can_be_written, declared_payload, declared_send, learned_send
-from heliograph.dispatch.guarded import Guarded
-from heliograph.dispatch.policies import DeliveryPolicy, Inline, verify_policy
-from heliograph.dispatch.receivers import PLAIN, Options, Receiver, connection_to, identity
+from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
+from heliograph.dispatch.receivers import PLAIN, Options, Receiver, identity
 from heliograph.dispatch.reentrancy import verify_reentrant
 from heliograph.dispatch.routes import Table, registering
 from heliograph.dispatch.scopes import audible, current
@@ -100,6 +100,7 @@ class Signal(Generic[P]):
         delivery: DeliveryPolicy | None = None,
         reentrant: str = "allow",
         blocking: bool = True,
+        call: Callable[..., Call] = Call,
     ) -> None:
         """Connect a receiver to the sends of a sender, of several (a list), or of anybody (None).
 
@@ -107,7 +108,8 @@ class Signal(Generic[P]):
         adds the subclasses of a sender that is a class; `when` is a condition, or a function of the payload, that is
         tested before each call; `delivery` says how the call is made; `reentrant` is 'allow', 'skip' or 'raise', for
         a receiver that is called for the instance it is already handling; `blocking=False` promises that a sync
-        receiver may be called in the event loop by an async send.
+        receiver may be called in the event loop by an async send. `call` is for libraries: it makes what a policy is
+        handed, from the receiver and the payload.
 
         Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work.
         """
@@ -116,7 +118,7 @@ class Signal(Generic[P]):
             verify_payload(receiver, self._contract, self.name)
         if weak:
             refuse_fleeting(receiver)
-        options = options_of(when, delivery, reentrant, blocking)
+        options = options_of(when, delivery, reentrant, blocking, call)
         for one in sender if type(sender) is list else (sender,):
             _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options)
         _forget_cache(self)
@@ -260,11 +262,10 @@ def _connect(
     if subclasses and not isinstance(sender, type):
         raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
     key = identity(receiver, dispatch_uid)
+    options = options.connected(Place(signal, sender, subclasses))
     with registering:
         table = signal._table
-        connection = connection_to(table.bucket_of(sender, subclasses), receiver, key, weak, order)
-        if options is not PLAIN:
-            connection.guarded = Guarded(connection, options)
+        connection = connection_with(options, table.bucket_of(sender, subclasses), receiver, key, weak, order)
         table.connect(connection, receiver)
 
 
@@ -305,14 +306,15 @@ def options_of(
     delivery: DeliveryPolicy | None = None,
     reentrant: str = "allow",
     blocking: bool = True,
+    call: Callable[..., Call] = Call,
 ) -> Options:
     """Return verified options: PLAIN itself for those of Django, which cost nothing."""
-    if when is None and delivery is None and reentrant == "allow" and blocking:
+    if when is None and delivery is None and reentrant == "allow" and blocking and call is Call:
         return PLAIN
     if delivery is not None:
         verify_policy(delivery)
     verify_reentrant(reentrant)
-    return Options(None if when is None else condition(when), delivery or Inline(), reentrant, blocking)
+    return Options(None if when is None else condition(when), delivery or Inline(), reentrant, blocking, call)
 
 
 def _verify_contract(contract: Any, signature: inspect.Signature) -> None:

@@ -1,0 +1,7 @@
+"""Changes: what became of the fields of an instance since it was loaded or saved."""
+
+from heliograph.changes.comparing import Change
+from heliograph.changes.current import changes_of
+from heliograph.changes.values import UNKNOWN
+
+__all__ = ["UNKNOWN", "Change", "changes_of"]

@@ -1,0 +1,46 @@
+"""What is changed in an instance now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist
+
+from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.memory import recalled, settled_memory
+from heliograph.changes.plans import plan_of
+from heliograph.changes.saving import running
+
+
+def comparison(instance: Any, written: Collection[str] | None = None) -> Comparison | None:
+    """Compare an instance with its row: during a save, what that save has changed, else what is not saved yet.
+
+    There is nothing to compare for an instance that is added, or was. Raises LookupError for a model that nobody
+    watches.
+    """
+    saving = running(instance)
+    if saving is not None and saving.new is not None:
+        return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new)
+    plan = plan_of(type(instance))
+    old = recalled(settled_memory(instance), instance, plan) if saving is None else saving.old
+    if old is plan.unknown and (instance._state.adding or not instance._is_pk_set()):
+        return None
+    return Comparison(plan, old, plan.of_instance(instance), written)
+
+
+def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
+    """Return what is changed in an instance and not saved, without a query: of these fields, or of all watched ones.
+
+    In an instance that was never saved, nothing is; while it is saved, this is what that save changes. Raises
+    LookupError for a model that no receiver watches, FieldDoesNotExist for a field that is not watched.
+    """
+    plan = plan_of(type(instance))
+    for name in names:
+        if name not in plan.places:
+            watched = ", ".join(field.name for field in plan.fields)
+            raise FieldDoesNotExist(f"{name!r} of {plan.model._meta.label} is not watched: {watched} are.")
+    compared = comparison(instance)
+    if compared is None:
+        return {}
+    return compared.changes(names) if names else compared.all_changes()

@@ -1,0 +1,109 @@
+"""Memory: what an instance knows of its row, until a rollback makes it know better."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db import connections
+
+from heliograph.changes.plans import Plan, is_among
+from heliograph.changes.values import UNKNOWN, copied, is_same, kept
+from heliograph.moments import Moment, now
+
+# The attribute of an instance's `_state` that remembers its row, as a sequence of all its columns (what a query gave),
+# a dict of some, or a `Saved`.
+MEMORY = "_heliograph"
+
+
+class Saved:
+    """The values of a row as they were saved, and what was remembered before, in case that is rolled back."""
+
+    __slots__ = ("before", "moment", "names", "values")
+
+    def __init__(self, names: tuple[str, ...], values: tuple[Any, ...], moment: Moment | None, before: Any) -> None:
+        self.names = names
+        self.values = values
+        self.moment = moment
+        self.before = before
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values by the attributes of their fields."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def __reduce__(self) -> Any:
+        # A copy or a pickle is read outside of the transaction, maybe by a process that has no Heliograph.
+        memory = settled(self)
+        return dict, (memory.as_dict() if type(memory) is Saved else {},)
+
+
+def settled(memory: Any) -> Any:
+    """Return what is remembered when what was rolled back is forgotten."""
+    while type(memory) is Saved and memory.moment is not None and memory.moment.is_undone:
+        memory = memory.before
+    return memory
+
+
+def settled_memory(instance: Any) -> Any:
+    """Return what an instance remembers."""
+    return settled(getattr(instance._state, MEMORY, None))
+
+
+def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
+    """Return the values of the instance's row as far as they are in a memory."""
+    values = _values_of(settled(memory), plan)
+    return values if _is_of_row(plan, values, instance) else plan.unknown
+
+
+def _values_of(memory: Any, plan: Plan) -> Sequence[Any]:
+    if memory is None:
+        return plan.unknown
+    if type(memory) is Saved:
+        return memory.values if memory.names == plan.names else _values_of(memory.as_dict(), plan)
+    if isinstance(memory, dict):
+        return [memory.get(name, UNKNOWN) for name in plan.names]
+    return plan.from_row(memory) if len(memory) == len(plan.columns) else plan.unknown
+
+
+def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
+    """Return whether values are those of the row that the instance stands for; it may have got another primary key."""
+    for at in range(plan.keys):
+        key = instance.__dict__.get(plan.names[at])
+        if key is not values[at] and not is_same(plan.fields[at], values[at], key):
+            return False
+    return True
+
+
+def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | None, before: Any) -> None:
+    """Let an instance remember these values of its row."""
+    if type(before) is Saved and before.moment is moment:
+        before = before.before  # both are undone or neither is
+    instance._state._heliograph = Saved(plan.names, tuple(values), moment, None if moment is None else before)
+
+
+def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
+    """Remember the fields with these names as they are now, since they were just read from the row."""
+    memory = settled_memory(instance)
+    moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
+    values = instance.__dict__
+    old = recalled(memory, instance, plan)
+    new = [
+        kept(values[field.attname]) if field.attname in values and is_among(field, names) else value
+        for field, value in zip(plan.fields, old, strict=True)
+    ]
+    remember(instance, plan, new, moment, memory)
+
+
+def _is_undoable(memory: Any) -> bool:
+    """Return whether a memory goes with a transaction that is still open."""
+    return type(memory) is Saved and memory.moment is not None and memory.moment.transaction.is_open
+
+
+def protect(instance: Any, name: str, column: int, value: Any) -> None:
+    """Remember a copy of a value that the instance is about to give away, and that may be changed in place."""
+    memory = getattr(instance._state, MEMORY, None)
+    place: Any = name if isinstance(memory, dict) else column
+    if isinstance(memory, dict | list | tuple) and memory[place] is value:
+        memory = {**memory} if isinstance(memory, dict) else [*memory]
+        memory[place] = copied(value)
+        setattr(instance._state, MEMORY, memory)

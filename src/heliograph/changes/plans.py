@@ -1,0 +1,108 @@
+"""Plans: which fields of a model are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
+
+from heliograph.changes.values import UNKNOWN, may_mutate
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The fields of a model that somebody watches, behind those of the primary key."""
+
+    model: Any
+    fields: tuple[Any, ...]
+    keys: int  # how many of them are of the primary key
+    columns: Sequence[Any]  # all of the model
+    fetched: frozenset[str] = frozenset()  # those to ask the database for where they are not known
+    asked: frozenset[str] = frozenset()  # those to ask it for at each save
+    writes: bool = False  # whether receivers add to update_fields
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The attributes of the fields."""
+        return tuple(field.attname for field in self.fields)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each field is, by its name and by its attribute."""
+        return {name: at for at, field in enumerate(self.fields) for name in (field.attname, field.name)}
+
+    def field(self, name: str) -> Any:
+        """Return the field with this name or attribute."""
+        return self.fields[self.places[name]]
+
+    @property
+    def mutable(self) -> list[Any]:
+        """The fields whose values may be changed in place."""
+        return [field for field in self.fields if may_mutate(field)]
+
+    @cached_property
+    def automatic(self) -> frozenset[str]:
+        """The names of the fields that Django sets at each save."""
+        return frozenset(field.name for field in self.fields if getattr(field, "auto_now", False))
+
+    @cached_property
+    def from_row(self) -> Any:
+        """Take the values of the fields from those of all columns."""
+        return _picker([self.columns.index(field) for field in self.fields])
+
+    @cached_property
+    def from_dict(self) -> Any:
+        """Take the values of the fields from the attributes of an instance."""
+        return _picker(self.names)
+
+    @cached_property
+    def unknown(self) -> tuple[Any, ...]:
+        """What is known of a row of which nothing is known."""
+        return (UNKNOWN,) * len(self.fields)
+
+    def of_instance(self, instance: Any) -> Sequence[Any]:
+        """Return the values that an instance has now; ABSENT where it has none."""
+        values = instance.__dict__
+        try:
+            return self.from_dict(values)  # type: ignore[no-any-return]
+        except KeyError:
+            return [values.get(name, ABSENT) for name in self.names]
+
+    def absent_from(self, instance: Any) -> Collection[str]:
+        """Return the names of the fields that an instance has not loaded."""
+        values = instance.__dict__
+        try:
+            self.from_dict(values)
+        except KeyError:
+            return [name for name in self.names if name not in values]
+        return ()
+
+
+# The value of a field that an instance has not loaded.
+ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "ABSENT"})()
+
+
+def _picker(keys: Sequence[Any]) -> Any:
+    return itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
+
+
+# The plan of each model that somebody watches; the watches keep it.
+PLANS: dict[type, Plan] = {}
+
+
+def plan_of(model: Any) -> Plan:
+    """Return the plan of a model."""
+    plan = PLANS.get(model)
+    if plan is None:
+        raise LookupError(
+            f"The changes of {model.__module__}.{model.__qualname__} are not known: no receiver watches it."
+            " Connect one with when=changed(...), or with a parameter named changes."
+        )
+    return plan
+
+
+def is_among(field: Any, names: Collection[str] | None) -> bool:
+    """Return whether a field is one of those that a save names; None are all."""
+    return names is None or field.name in names or field.attname in names

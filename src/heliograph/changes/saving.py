@@ -1,0 +1,108 @@
+"""Saves that are under way: what was known before, and what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db import connections
+
+from heliograph.changes.memory import MEMORY, recalled, remember
+from heliograph.changes.plans import ABSENT, Plan, is_among
+from heliograph.changes.values import SCALARS, UNKNOWN, kept
+from heliograph.moments import now
+
+# The attribute of an instance's `_state` that has the save that is under way.
+SAVING = "_heliograph_saving"
+
+
+class Saving:
+    """A save that is under way: what was known of the row before, and what was written.
+
+    Every save of a watched model comes through here, so it does little, and leaves what only receivers want to know
+    until they ask.
+    """
+
+    __slots__ = ("_old", "absent", "instance", "is_created", "memory", "new", "outer", "plan", "using")
+
+    def __init__(self, instance: Any, plan: Plan, using: str) -> None:
+        state = instance._state
+        self.instance = instance
+        self.plan = plan
+        self.using = using
+        self.outer = getattr(state, SAVING, None)
+        self.memory = getattr(state, MEMORY, None) if state.db == using or state.db is None else None
+        self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
+        self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
+        self.is_created = False
+        self._old: Sequence[Any] | None = None
+        state._heliograph_saving = self
+
+    def end(self) -> None:
+        """Let the save be over."""
+        if self.outer is None:
+            del self.instance._state._heliograph_saving
+        else:
+            self.instance._state._heliograph_saving = self.outer
+
+    def __reduce__(self) -> Any:
+        return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
+
+    @property
+    def old(self) -> Sequence[Any]:
+        """What was in the row before."""
+        if self._old is None:
+            self._old = recalled(self.memory, self.instance, self.plan)
+        return self._old
+
+    def written(self, created: bool, names: Collection[str] | None) -> None:
+        """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
+        self.is_created = created
+        self.new = new = self._all() if names is None else self._some(names)
+        if ABSENT in new:
+            new = [old if value is ABSENT else value for old, value in zip(self.old, new, strict=True)]
+        remember(self.instance, self.plan, new, now(connections[self.using]), self.memory)
+
+    def _all(self) -> Sequence[Any]:
+        try:
+            values = self.plan.from_dict(self.instance.__dict__)
+        except KeyError:
+            return self._some(self.plan.names)
+        return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
+
+    def _some(self, names: Collection[str]) -> Sequence[Any]:
+        """Return the values of these fields and of the primary key, and ABSENT for those that were not written."""
+        values, absent = self.instance.__dict__, self.absent
+        return [
+            kept(values.get(field.attname, UNKNOWN))
+            if field.attname not in absent and (field.primary_key or is_among(field, names))
+            else ABSENT
+            for field in self.plan.fields
+        ]
+
+    def fetch(self, force_insert: bool) -> None:
+        """Ask the database, before the save, for what receivers want to know of the row and the instance does not."""
+        names = [name for name in self.plan.names if self._is_wanted(name)]
+        instance = self.instance
+        if not names or force_insert or not instance._is_pk_set() or _is_sure_to_be_added(instance):
+            return
+        rows = self.plan.model._base_manager.using(self.using).filter(pk=instance.pk).values_list(*names)[:1]
+        for row in rows:
+            known = dict(zip(names, row, strict=True))
+            self._old = [known.get(name, old) for name, old in zip(self.plan.names, self.old, strict=True)]
+
+    def _is_wanted(self, name: str) -> bool:
+        plan = self.plan
+        return name in plan.asked or (name in plan.fetched and self.old[plan.places[name]] is UNKNOWN)
+
+
+def _is_sure_to_be_added(instance: Any) -> bool:
+    """Return whether Django inserts without trying an update: the primary key is a default."""
+    fields = instance._meta.pk_fields
+    return instance._state.adding and all(field.has_default() or field.has_db_default() for field in fields)
+
+
+def running(instance: Any) -> Saving | None:
+    """Return the innermost save of an instance that is under way."""
+    saving = getattr(instance._state, SAVING, None)
+    return saving if saving is not None and saving.instance is instance else None  # a copy has that of its source

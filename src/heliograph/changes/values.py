@@ -1,0 +1,117 @@
+"""Values of fields: whether two are the same to the database, and what to keep of one."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files import File
+from django.db.models import CharField, DateTimeField, EmailField, FileField, JSONField, SlugField, TextField, URLField
+from django.utils.timezone import get_default_timezone, is_naive, make_aware
+
+
+class Unknown(Enum):
+    """The class of `UNKNOWN`."""
+
+    UNKNOWN = "UNKNOWN"
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    __str__ = __repr__
+
+
+#: The value of a field that nobody has told: it was never loaded, or an expression computed it in the database.
+UNKNOWN: Final = Unknown.UNKNOWN
+
+_IMMUTABLE = (str, int, float, complex, Decimal, datetime.date, datetime.time, datetime.timedelta, UUID, bytes, Enum)
+# The usual ones, which can be told without a look at their classes.
+SCALARS = frozenset([*_IMMUTABLE, bool, datetime.datetime, type(None), Unknown])
+
+
+def may_mutate(field: Any) -> bool:
+    """Return whether the values of a field may be changed in place; those of Django's own scalar fields are not."""
+    return isinstance(field, JSONField) or not type(field).__module__.startswith("django.db.models.fields")
+
+
+def is_immutable(value: Any) -> bool:
+    """Return whether a value cannot be changed in place."""
+    return type(value) in SCALARS or isinstance(value, _IMMUTABLE)
+
+
+def kept(value: Any) -> Any:
+    """Return what can be kept of a value: no file but its name, no expression, and a copy of what may be changed."""
+    if type(value) in SCALARS:
+        return value
+    return shown(value) if isinstance(value, File) or is_expression(value) else copied(value)
+
+
+def shown(value: Any) -> Any:
+    """Return a value as a change shows it: the name of a file, and UNKNOWN for an expression."""
+    if isinstance(value, File):
+        return value.name
+    return UNKNOWN if is_expression(value) else value
+
+
+def is_expression(value: Any) -> bool:
+    """Return whether the database computes the value."""
+    return hasattr(value, "resolve_expression")
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of a value that may be changed in place; one that cannot be copied is kept as it is."""
+    if is_immutable(value):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a class of the user's may refuse in any way
+        return value
+
+
+def is_same(field: Any, old: Any, new: Any) -> bool:
+    """Return whether two values of a field are one to the database: Decimal("1.0") and Decimal("1.00"), "5" and 5.
+
+    A value that the field does not take is the same as no other.
+    """
+    if type(old) is type(new) and (type(old) in _COMPARABLE or (type(old) is str and type(field) in _TEXTS)):
+        return bool(old == new)
+    try:
+        if not isinstance(field, JSONField) and _is_equal(old, new):
+            return True
+        return _is_equal(_prepared(field, old), _prepared(field, new))
+    except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
+        return False
+
+
+# Types of values that are one to the database only if they are equal, and fields of which texts are.
+_COMPARABLE = frozenset([int, bool, float, Decimal, UUID, datetime.date])
+_TEXTS = frozenset([CharField, TextField, SlugField, EmailField, URLField])
+
+
+def _is_equal(old: Any, new: Any) -> bool:
+    try:
+        return bool(old == new)
+    except ValueError:  # arrays compare to an array
+        return False
+
+
+def _prepared(field: Any, value: Any) -> Any:
+    """Return a value as it is stored, as far as that can be told without a database."""
+    if isinstance(field, FileField):
+        return str(value or "")
+    if isinstance(field, JSONField):
+        # Python has True for 1, and JSON has lists for tuples.
+        return json.dumps(value, cls=field.encoder, sort_keys=True)
+    if isinstance(value, datetime.datetime) and isinstance(field, DateTimeField) and _lacks_zone(value):
+        return make_aware(value, get_default_timezone())  # as saving it would, which warns
+    return field.get_prep_value(value)
+
+
+def _lacks_zone(value: datetime.datetime) -> bool:
+    return settings.USE_TZ and is_naive(value)

@@ -1,0 +1,345 @@
+"""Conditions on what Django's signals say: what was created, what changed, which fields were saved, which action."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import ForeignKey, Model
+from django.db.models.base import ModelBase
+
+from heliograph.changes.comparing import Change
+from heliograph.changes.current import comparison
+from heliograph.changes.plans import PLANS
+from heliograph.changes.tracking import ALL, Watch, is_historical, watch
+from heliograph.changes.values import UNKNOWN, is_same
+from heliograph.dispatch.conditions import Condition, Payload, Place
+from heliograph.signals import carried
+
+# --- what a send carries ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Carried(Condition):
+    """A condition on one name of the payload, which a signal must send."""
+
+    def connected(self, place: Place) -> Condition:
+        names = carried(place.signal)
+        if names is not None and not names & {*self.asks_for()}:
+            raise TypeError(
+                f"{self!r} asks for {' or '.join(map(repr, self.asks_for()))}, which {place.signal!r} does not send;"
+                f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
+            )
+        return self
+
+    def asks_for(self) -> tuple[str, ...]:
+        """Return the names of which the signal must send one."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class Created(Carried):
+    """Hold where a row was added; before the save, where Django takes the instance for a new one."""
+
+    def holds(self, payload: Payload) -> bool:
+        created = payload.get("created")
+        return bool(payload["instance"]._state.adding if created is None else created)
+
+    def asks_for(self) -> tuple[str, ...]:
+        return "created", "update_fields"  # pre_save has the latter
+
+    def __repr__(self) -> str:
+        return "created"
+
+
+@dataclass(frozen=True, repr=False)
+class Raw(Carried):
+    """Hold where a fixture is loaded, whose rows may refer to some that are not there yet."""
+
+    def holds(self, payload: Payload) -> bool:
+        return bool(payload.get("raw"))
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("raw",)
+
+    def __repr__(self) -> str:
+        return "raw"
+
+
+created = Created()
+raw = Raw()
+
+
+@dataclass(frozen=True, repr=False)
+class Using(Carried):
+    """Hold where the send is about one of these databases."""
+
+    aliases: tuple[str, ...]
+
+    def holds(self, payload: Payload) -> bool:
+        return payload.get("using") in self.aliases
+
+    def connected(self, place: Place) -> Condition:
+        for alias in self.aliases:
+            if alias not in settings.DATABASES:
+                there = ", ".join(map(repr, settings.DATABASES))
+                raise ValueError(f"using={alias!r}: there is no such database. DATABASES has {there}.")
+        return super().connected(place)
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("using",)
+
+    def __repr__(self) -> str:
+        return f"using={self.aliases[0] if len(self.aliases) == 1 else list(self.aliases)!r}"
+
+
+ACTIONS = ("pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear")
+
+
+@dataclass(frozen=True, repr=False)
+class Action(Carried):
+    """Hold where m2m_changed tells one of these actions."""
+
+    actions: tuple[str, ...]
+
+    def holds(self, payload: Payload) -> bool:
+        return payload.get("action") in self.actions
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("action",)
+
+    def __repr__(self) -> str:
+        return f"action({_listed(self.actions)})"
+
+
+def action(*actions: str) -> Action:
+    """Return the condition that holds for these actions of m2m_changed, such as "post_add".
+
+    Raises ValueError for one that there is not.
+    """
+    unknown = [name for name in actions if name not in ACTIONS]
+    if unknown or not actions:
+        raise ValueError(f"action({_listed(actions)}): m2m_changed has the actions {', '.join(ACTIONS)}.")
+    return Action(actions)
+
+
+@dataclass(frozen=True, repr=False)
+class Historical(Condition):
+    """Hold for a model that a migration works with: it has the fields of its day, and none of its methods."""
+
+    def holds(self, payload: Payload) -> bool:
+        return is_historical(payload["sender"])
+
+    def __repr__(self) -> str:
+        return "historical"
+
+
+historical = Historical()
+
+
+# --- fields of a model ------------------------------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """What is wrong with a condition on a model, and what to do."""
+
+    text: str
+    hint: str
+
+
+@dataclass(frozen=True, repr=False)
+class OnFields(Carried):
+    """A condition on fields of the sender."""
+
+    fields: tuple[str, ...]
+
+    def connected(self, place: Place) -> Condition:
+        super().connected(place)
+        if isinstance(place.sender, ModelBase) and not place.subclasses:
+            for problem in self.problems(place.sender):
+                raise FieldDoesNotExist(f"{problem.text} {problem.hint}")
+        return self
+
+    def problems(self, model: Any) -> Iterator[Problem]:
+        """Yield what is wrong with the condition on a model."""
+        return (problem for name in self.fields if (problem := _problem_of_name(self, model, name)))
+
+
+@dataclass(frozen=True, repr=False)
+class UpdateFields(OnFields):
+    """Hold where save() was told the fields to write, and one of these is among them."""
+
+    def holds(self, payload: Payload) -> bool:
+        told = payload.get("update_fields")
+        if told is None or not self.fields:
+            return told is not None
+        mine = fields_of(payload["sender"], self.fields)
+        return any(one.name in told or one.attname in told for one in mine)
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("update_fields",)
+
+    def __repr__(self) -> str:
+        return f"update_fields({_listed(self.fields)})"
+
+
+def update_fields(*fields: str) -> UpdateFields:
+    """Return the condition that holds for save(update_fields=...) with at least one of these fields, or with any."""
+    return UpdateFields(_names(fields))
+
+
+class _Anything:
+    """The class of `ANYTHING`."""
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+    def __reduce__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Final[Any] = _Anything()
+
+
+@dataclass(frozen=True, repr=False)
+class Changed(OnFields):
+    """Hold where a field has another value than its row had."""
+
+    was: Any = ANYTHING
+    to: Any = ANYTHING
+    watch: Watch | None = dataclass_field(default=None, compare=False)
+
+    def holds(self, payload: Payload) -> bool:
+        instance = _instance(self, payload)
+        if self.watch is not None and type(instance) not in PLANS:  # a receiver of many models hears one without it
+            return False
+        compared = comparison(instance, payload.get("update_fields"))
+        if compared is None:
+            return False
+        if self.fields and self.was is ANYTHING and self.to is ANYTHING:
+            return compared.differs(self.fields)
+        changes = compared.changes(self.fields) if self.fields else compared.all_changes()
+        field_of = compared.plan.field
+        return any(self._fits(field_of(name), change) for name, change in changes.items())
+
+    def _fits(self, field: Any, change: Change) -> bool:
+        return _is_value(field, self.was, change.old) and _is_value(field, self.to, change.new)
+
+    def connected(self, place: Place) -> Condition:
+        super().connected(place)
+        return replace(self, watch=watch_at(place, self.fields or ALL))
+
+    def problems(self, model: Any) -> Iterator[Problem]:
+        yield from super().problems(model)
+        given = {"was": self.was, "to": self.to}
+        for name, value in given.items():
+            if value is not ANYTHING:
+                yield from _problems_of_value(self, model, f"{name}={value!r}", value)
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("instance",)
+
+    def __repr__(self) -> str:
+        given = {"was": self.was, "to": self.to}
+        values = [f"{name}={value!r}" for name, value in given.items() if value is not ANYTHING]
+        return f"changed({', '.join([*map(repr, self.fields), *values])})"
+
+
+def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
+    """Return the condition that holds where one of these fields is changed, or any if none is named.
+
+    With `was` and `to`, one of them is changed from this value, and to that. For a row that is created nothing is
+    changed: ask for `created | changed(...)`. An old value that is not known is a change, but is not `was` anything.
+    """
+    return Changed(_names(fields), was, to)
+
+
+def watch_at(place: Place, names: tuple[str, ...], **options: Any) -> Watch:
+    """Watch fields of the models that a receiver hears at a place."""
+    is_class = isinstance(place.sender, ModelBase) or (isinstance(place.sender, type) and place.subclasses)
+    return watch(place.sender if is_class else None, names, subclasses=place.subclasses, **options)
+
+
+def watched(condition: Condition) -> tuple[str, ...]:
+    """Return the names of the fields whose changes a condition asks for; ALL if it asks for any."""
+    asked = [leaf.fields for leaf in condition.leaves() if isinstance(leaf, Changed)]
+    return tuple(dict.fromkeys(name for fields in asked for name in fields)) if all(asked) else ALL
+
+
+# --- the details ------------------------------------------------------------------------------------------------
+
+
+def _names(fields: Iterable[Any]) -> tuple[str, ...]:
+    for name in (fields := tuple(fields)):
+        if not isinstance(name, str):
+            raise TypeError(f"A field is given by its name, not as {name!r}.")
+    return fields
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(map(repr, values))
+
+
+def _instance(condition: Condition, payload: Payload) -> Any:
+    instance = payload.get("instance")
+    if not isinstance(instance, Model):
+        raise TypeError(
+            f"{condition!r} asks for 'instance', and {payload.get('signal')!r} sent {instance!r}."
+            " Send the instance of a model under this name, or take the condition away."
+        )
+    return instance
+
+
+def _is_value(field: Any, wanted: Any, value: Any) -> bool:
+    if wanted is ANYTHING:
+        return True
+    return value is not UNKNOWN and is_same(field, wanted.pk if isinstance(wanted, Model) else wanted, value)
+
+
+def _problem_of_name(condition: OnFields, model: Any, name: str) -> Problem | None:
+    columns = {one for field in model._meta.concrete_fields for one in (field.name, field.attname)}
+    if name in columns:
+        return None
+    others = {field.name for field in model._meta.get_fields()} - columns
+    if name in others:
+        hint = "Ask for fields with a column; m2m_changed tells about many-to-many fields."
+        return Problem(f"{condition!r}: {name!r} of {model._meta.label} has no column.", hint)
+    close = get_close_matches(name, sorted(columns), n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(columns))}."
+    return Problem(f"{condition!r}: {model._meta.label} has no field {name!r}.", hint)
+
+
+def _problems_of_value(condition: Changed, model: Any, given: str, value: Any) -> Iterator[Problem]:
+    if not condition.fields:
+        yield Problem(f"{condition!r}: {given} is a value of no field.", "Name the field before it.")
+    for field in fields_of(model, condition.fields):
+        if not _takes(field, value):
+            kind = type(field).__name__
+            text = f"{condition!r}: {value!r} is not a value of {model._meta.label}.{field.name} ({kind})."
+            yield Problem(text, "Give a value that the field can have.")
+
+
+def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
+    """Yield the fields of a model that have one of these names, or a column of this name."""
+    for field in model._meta.concrete_fields:
+        if field.name in names or field.attname in names:
+            yield field
+
+
+def _takes(field: Any, value: Any) -> bool:
+    """Return whether a field can have a value; of a relation to a model that is not loaded, that cannot be told yet."""
+    related = field.remote_field and field.remote_field.model
+    if value is None or isinstance(related, str):
+        return True
+    if isinstance(value, Model):
+        return isinstance(field, ForeignKey) and isinstance(value, related._meta.concrete_model)
+    try:
+        field.to_python(value)
+    except (ValidationError, TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""The decorator that connects a function where it is written, to Django's signals and to others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Literal, TypeVar, Unpack
+
+from django.db.models.options import Options
+from django.db.models.signals import ModelSignal
+from django.db.models.utils import make_model_tuple
+
+from heliograph.conditions import historical
+from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.receivers import PLAIN, object_identity
+from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
+from heliograph.dispatch.registration import each, with_defaults
+from heliograph.dispatch.routes import Table
+from heliograph.dispatch.signal import options_of
+from heliograph.dispatch.verification import verify_receiver
+from heliograph.saves import dispatched
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ReceiverOptions(DispatcherOptions, total=False):
+    """What `receiver` takes: the options of `Signal.connect`, and those of receivers of a save."""
+
+    using: str | Collection[str] | None
+    fetch: bool | Literal["always"]
+    writes: Collection[str]
+
+
+def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
+    """Connect a function to a signal, or to each of a list, with the options of `Signal.connect` and these.
+
+    `using` names the databases it is for. On pre_save and post_save, `fetch=True` asks the database, before a row is
+    written, for old values that are not known, in one query, and `fetch="always"` for all that the receiver watches; on
+    pre_save, `writes` names the fields that the receiver sets, which are then saved also with `update_fields`.
+
+    Where the signal has an `instance` that a receiver may save again (pre_save, post_save, pre_delete, post_delete,
+    m2m_changed, and those that declare one), the default is `reentrant="skip"`, and receivers of all models, or of
+    subclasses, are not called for the models that migrations make up.
+    """
+
+    def connect(function: F) -> F:
+        for one in each(signal):
+            _connect(one, function, options)
+        return function
+
+    return connect
+
+
+def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    if not hasattr(type(signal), "_table"):
+        _connect_elsewhere(signal, function, _of_today(options) if isinstance(signal, ModelSignal) else options)
+    elif isinstance(signal, ModelSignal):
+        signal.connect(function, **with_defaults(signal, _of_today(options)))
+    else:
+        place = Place(signal, options.get("sender"))
+        signal.connect(function, **with_defaults(signal, dispatched(function, place, options)))
+
+
+def _of_today(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options that leave the models of migrations out, where a receiver would hear them."""
+    if options.get("sender") is not None and not options.get("subclasses"):
+        return {**options}
+    when = options.get("when")
+    return {**options, "when": ~historical & when if when else ~historical}
+
+
+def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any) -> Any:
+    """Do something with a sender; with one that is named "app.Model", as soon as it is loaded."""
+    if not isinstance(sender, str):
+        return operation(sender)
+    return (apps or Options.default_apps).lazy_model_operation(operation, make_model_tuple(sender))
+
+
+# --- signals that another dispatcher runs -----------------------------------------------------------------------
+
+OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call")
+_OF_THE_ROUTE = ("order", "subclasses")
+
+
+def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Connect to a signal that another dispatcher runs, such as Django's where it is not adopted."""
+    verify_receiver(function)
+    for name in _OF_THE_ROUTE:
+        if options.get(name):
+            raise TypeError(
+                f"{name}= works on signals that Heliograph runs, and {signal!r} is not one."
+                " Add 'heliograph' to INSTALLED_APPS, and leave ADOPT_DJANGO_SIGNALS on."
+            )
+    rest = {name: value for name, value in options.items() if name not in (*_OF_THE_ROUTE, "sender", "apps")}
+    sender = options.get("sender")
+    for one in sender if isinstance(sender, list) else [sender]:
+        if isinstance(signal, ModelSignal):
+            when_loaded(partial(_connect_one_elsewhere, signal, function, rest), one, options.get("apps"))
+        else:
+            _connect_one_elsewhere(signal, function, rest, one)
+
+
+def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any], sender: Any) -> None:
+    place = Place(signal, sender)
+    options = dispatched(function, place, options)
+    rest = {name: value for name, value in options.items() if name not in OF_THE_CALL}
+    called = options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
+    if called is not PLAIN:
+        # Under the id that Django gives the function, so that it is connected once and can be disconnected.
+        uid = rest.setdefault("dispatch_uid", object_identity(function))
+        bucket, weak = Table().anyone, rest.get("weak", True)
+        connection = connection_with(called.connected(place), bucket, function, uid, weak, order=0)
+        function = connection.guarded or function
+        rest["weak"] = False
+    signal.connect(function, sender=sender, **rest)

@@ -1,0 +1,153 @@
+"""What receivers of a save may ask for beyond its payload: `changes`, `fetch`, `writes`, and one database."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable
+from types import FunctionType
+from typing import Any
+
+from django.db.models.signals import ModelSignal
+
+from heliograph.changes.current import comparison
+from heliograph.changes.plans import ABSENT, PLANS
+from heliograph.changes.tracking import ALL, Watch
+from heliograph.changes.values import is_same, kept
+from heliograph.conditions import Using, fields_of, update_fields, watch_at, watched
+from heliograph.dispatch import Call, Inline, condition
+from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.describe import describe
+from heliograph.signals import carried
+
+# What connect takes here beyond what the dispatcher knows.
+OPTIONS = ("using", "fetch", "writes")
+
+
+def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the dispatcher that these come to, for a receiver at a place.
+
+    Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
+    """
+    using, fetch, writes = (options.get(name) for name in OPTIONS)
+    rest = {name: value for name, value in options.items() if name not in OPTIONS}
+    if using is not None:
+        only = Using((using,) if isinstance(using, str) else tuple(using))
+        rest["when"] = only & options["when"] if options.get("when") else only
+    if isinstance(writes, str):
+        writes = (writes,)
+    wants_changes = _wants_changes(receiver, place.signal)
+    if wants_changes or fetch or writes:
+        rest["call"] = _call(receiver, place, rest, wants_changes, fetch, tuple(writes or ()))
+    return rest
+
+
+def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
+    """Return whether a receiver has a parameter named changes, which the signal itself does not send."""
+    names = carried(signal)
+    if names is None or "changes" in names or not isinstance(signal, ModelSignal) or "changes" not in _names(receiver):
+        return False
+    # On other signals, one that can do without is called as Django would.
+    default = inspect.signature(receiver).parameters["changes"].default
+    return "update_fields" in names or default is inspect.Parameter.empty
+
+
+def _call(
+    receiver: Any, place: Place, options: Mapping[str, Any], wants_changes: bool, fetch: Any, writes: tuple[str, ...]
+) -> Callable[..., Call]:
+    """Return what makes the calls of a receiver, and keeps its model watched."""
+    names = watched(condition(options["when"])) if options.get("when") else ()
+    _verify_signal(receiver, place, {"a parameter named changes": wants_changes, "fetch=": fetch, "writes=": writes})
+    _verify_fetch(fetch, names or wants_changes)
+    _verify_writes(place, writes, options.get("delivery"))
+    if wants_changes and not names:
+        names = ALL
+    needed = watch_at(place, names or writes, fetch=fetch or False, writes=bool(writes))
+    return partial(_made, needed, wants_changes, writes)
+
+
+def _made(
+    needed: Watch, wants_changes: bool, writes: tuple[str, ...], receiver: Callable[..., Any], payload: dict[str, Any]
+) -> Call:
+    """Make the call of a receiver of a save."""
+    if wants_changes:
+        payload = {**payload, "changes": _changes(payload, needed.names)}
+    return WritingCall(receiver, payload, writes) if writes else Call(receiver, payload)
+
+
+def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    instance = payload["instance"]
+    compared = comparison(instance, payload.get("update_fields")) if type(instance) in PLANS else None
+    if compared is None:
+        return {}
+    return compared.all_changes() if names is ALL else compared.changes(names)
+
+
+@dataclass(frozen=True, slots=True)
+class WritingCall(Call):
+    """The call of a receiver of pre_save that says which fields it sets: they are saved along with update_fields."""
+
+    writes: tuple[str, ...]
+
+    def make(self) -> Any:
+        """Call the receiver, and add the fields that it has set to update_fields."""
+        before = self._values()
+        response = Call.make(self)
+        if isawaitable(response):
+            return self._when_done(response, before)
+        self._add(before)
+        return response
+
+    async def _when_done(self, response: Awaitable[Any], before: Mapping[Any, Any]) -> Any:
+        result = await response
+        self._add(before)
+        return result
+
+    def _values(self) -> dict[Any, Any]:
+        instance = self.payload["instance"]
+        values = instance.__dict__
+        fields = fields_of(type(instance), self.writes)
+        return {field: kept(values[field.attname]) if field.attname in values else ABSENT for field in fields}
+
+    def _add(self, before: Mapping[Any, Any]) -> None:
+        told = self.payload["update_fields"]
+        if told is not None:
+            after = self._values()
+            told.update(field.name for field in after if not is_same(field, before[field], after[field]))
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------
+
+
+def _verify_signal(receiver: Any, place: Place, wishes: Mapping[str, Any]) -> None:
+    names = carried(place.signal) or ()
+    for wish, value in wishes.items():
+        if value and ("update_fields" not in names or (wish == "writes=" and "created" in names)):
+            where = "pre_save" if wish == "writes=" else "pre_save and post_save"
+            raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {place.signal!r}.")
+
+
+def _verify_fetch(fetch: Any, names: Any) -> None:
+    if fetch not in (None, False, True, "always"):
+        raise ValueError(f"fetch= takes True, for values that are not known, or 'always', not {fetch!r}.")
+    if fetch and not names:
+        raise TypeError("fetch= asks for old values of no field: add when=changed(...) or a parameter named changes.")
+
+
+def _verify_writes(place: Place, writes: tuple[str, ...], delivery: Any) -> None:
+    if writes and not isinstance(delivery, Inline | None):
+        raise TypeError(f"writes= is for a receiver that runs before the save, and delivery={delivery!r} is later.")
+    if writes:
+        update_fields(*writes).connected(place)
+
+
+def _names(receiver: Any) -> Collection[str]:
+    if type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__"):
+        code = receiver.__code__
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    try:
+        return inspect.signature(receiver).parameters
+    except (TypeError, ValueError):  # a callable in C that does not tell
+        return ()

@@ -103,7 +103,7 @@ def public_names(module):
 )
 def test_a_method_of_signal_has_the_parameters_of_the_reference(name, reference):
     written = re.search(rf"^```{{py:method}} Signal\.{name}\((.*)\)$", reference, re.MULTILINE)[1]
-    documented = inspect.signature(eval(f"lambda {written}: None"))
+    documented = inspect.signature(eval(f"lambda {written}: None", {"Call": Call}))
     actual = inspect.signature(getattr(Signal, name))
 
     assert described(documented) == described(actual)

@@ -158,9 +158,20 @@ def _connect_model(
     if weak and not isinstance(sender, str):  # one that waits for its model is held, and verified, until then
         verify_receiver(receiver)
         refuse_fleeting(receiver)
-    for one in sender if type(sender) is list else (sender,):
+    senders = sender if type(sender) is list else (sender,)
+    for one in senders if len(senders) > 1 else ():  # one that is refused leaves none connected
+        if not isinstance(one, str):
+            _verify_there(self, receiver, one, options)
+    for one in senders:
         operation = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)
         when_loaded(operation, one, apps)
+
+
+def _verify_there(signal: Any, receiver: Any, sender: Any, options: dict[str, Any]) -> None:
+    """Raise what connecting to this sender would."""
+    place = Place(signal, sender, options.get("subclasses", False))
+    when = dispatched(receiver, place, options).get("when")
+    options_of(when=when).connected(place)
 
 
 def _disconnect_model(

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import ForeignKey, Model
 from django.db.models.base import ModelBase
+from django.db.models.signals import ModelSignal
 
 from heliograph.changes.comparing import Change
-from heliograph.changes.current import comparison
+from heliograph.changes.current import comparison, without_wrapper
 from heliograph.changes.plans import PLANS
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_same
@@ -48,7 +49,7 @@ class Created(Carried):
 
     def holds(self, payload: Payload) -> bool:
         created = payload.get("created")
-        return bool(payload["instance"]._state.adding if created is None else created)
+        return bool(_instance(self, payload)._state.adding if created is None else created)
 
     def asks_for(self) -> tuple[str, ...]:
         return "created", "update_fields"  # pre_save has the latter
@@ -146,10 +147,11 @@ historical = Historical()
 
 
 class Problem(NamedTuple):
-    """What is wrong with a condition on a model, and what to do."""
+    """What is wrong with a condition on a model, what to do, and the error that says so."""
 
     text: str
     hint: str
+    error: type[Exception] = FieldDoesNotExist
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,12 +164,12 @@ class OnFields(Carried):
         super().connected(place)
         if isinstance(place.sender, ModelBase) and not place.subclasses:
             for problem in self.problems(place.sender):
-                raise FieldDoesNotExist(f"{problem.text} {problem.hint}")
+                raise problem.error(f"{problem.text} {problem.hint}")
         return self
 
     def problems(self, model: Any) -> Iterator[Problem]:
         """Yield what is wrong with the condition on a model."""
-        return (problem for name in self.fields if (problem := _problem_of_name(self, model, name)))
+        return problems_of_names(repr(self), model, self.fields)
 
 
 @dataclass(frozen=True, repr=False)
@@ -216,8 +218,8 @@ class Changed(OnFields):
 
     def holds(self, payload: Payload) -> bool:
         instance = _instance(self, payload)
-        if self.watch is not None and type(instance) not in PLANS:  # a receiver of many models hears one without it
-            return False
+        if self.watch is not None and self.watch.subclasses and type(instance) not in PLANS:
+            return False  # one of many models, which has none of the fields
         compared = comparison(instance, payload.get("update_fields"))
         if compared is None:
             return False
@@ -232,6 +234,12 @@ class Changed(OnFields):
 
     def connected(self, place: Place) -> Condition:
         super().connected(place)
+        names = carried(place.signal) or ()
+        if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
+            raise TypeError(
+                f"{self!r} is for pre_save, post_save, the signals of a deletion and your own, not for"
+                f" {place.signal!r}. Take the condition away, or another signal."
+            )
         return replace(self, watch=watch_at(place, self.fields or ALL))
 
     def problems(self, model: Any) -> Iterator[Problem]:
@@ -262,7 +270,9 @@ def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
 def watch_at(place: Place, names: tuple[str, ...], **options: Any) -> Watch:
     """Watch fields of the models that a receiver hears at a place."""
     is_class = isinstance(place.sender, ModelBase) or (isinstance(place.sender, type) and place.subclasses)
-    return watch(place.sender if is_class else None, names, subclasses=place.subclasses, **options)
+    # A signal of the user's own may send an instance of a subclass, whoever its sender is.
+    with_subclasses = place.subclasses or not isinstance(place.signal, ModelSignal)
+    return watch(place.sender if is_class else None, names, subclasses=with_subclasses, **options)
 
 
 def watched(condition: Condition) -> tuple[str, ...]:
@@ -287,41 +297,51 @@ def _listed(values: Iterable[Any]) -> str:
 
 def _instance(condition: Condition, payload: Payload) -> Any:
     instance = payload.get("instance")
-    if not isinstance(instance, Model):
+    if not isinstance(instance, Model):  # which a lazy object is, too
         raise TypeError(
             f"{condition!r} asks for 'instance', and {payload.get('signal')!r} sent {instance!r}."
             " Send the instance of a model under this name, or take the condition away."
         )
-    return instance
+    return without_wrapper(instance)
 
 
 def _is_value(field: Any, wanted: Any, value: Any) -> bool:
     if wanted is ANYTHING:
         return True
-    return value is not UNKNOWN and is_same(field, wanted.pk if isinstance(wanted, Model) else wanted, value)
+    return value is not UNKNOWN and is_same(field, _key(field, wanted) if isinstance(wanted, Model) else wanted, value)
 
 
-def _problem_of_name(condition: OnFields, model: Any, name: str) -> Problem | None:
+def _key(field: Any, instance: Model) -> Any:
+    """Return what a foreign key to an instance is."""
+    return getattr(instance, field.target_field.attname)
+
+
+def problems_of_names(option: str, model: Any, names: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with names of fields that an option has."""
     columns = {one for field in model._meta.concrete_fields for one in (field.name, field.attname)}
-    if name in columns:
-        return None
-    others = {field.name for field in model._meta.get_fields()} - columns
-    if name in others:
+    others = {field.name for field in model._meta.get_fields()}
+    for name in names:
+        if name not in columns:
+            yield _problem_of_name(f"{option}: {model._meta.label}", name, columns, name in others)
+
+
+def _problem_of_name(where: str, name: str, columns: set[str], is_there: bool) -> Problem:
+    if is_there:
         hint = "Ask for fields with a column; m2m_changed tells about many-to-many fields."
-        return Problem(f"{condition!r}: {name!r} of {model._meta.label} has no column.", hint)
+        return Problem(f"{where}.{name} has no column.", hint)
     close = get_close_matches(name, sorted(columns), n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(columns))}."
-    return Problem(f"{condition!r}: {model._meta.label} has no field {name!r}.", hint)
+    return Problem(f"{where} has no field {name!r}.", hint)
 
 
 def _problems_of_value(condition: Changed, model: Any, given: str, value: Any) -> Iterator[Problem]:
     if not condition.fields:
-        yield Problem(f"{condition!r}: {given} is a value of no field.", "Name the field before it.")
+        yield Problem(f"{condition!r}: {given} is a value of no field.", "Name the field before it.", ValueError)
     for field in fields_of(model, condition.fields):
         if not _takes(field, value):
             kind = type(field).__name__
             text = f"{condition!r}: {value!r} is not a value of {model._meta.label}.{field.name} ({kind})."
-            yield Problem(text, "Give a value that the field can have.")
+            yield Problem(text, "Give a value that the field can have.", ValueError)
 
 
 def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
@@ -337,7 +357,8 @@ def _takes(field: Any, value: Any) -> bool:
     if value is None or isinstance(related, str):
         return True
     if isinstance(value, Model):
-        return isinstance(field, ForeignKey) and isinstance(value, related._meta.concrete_model)
+        is_related = isinstance(field, ForeignKey) and isinstance(value, related._meta.concrete_model)
+        return is_related and _key(field, value) is not None
     try:
         field.to_python(value)
     except (ValidationError, TypeError, ValueError):

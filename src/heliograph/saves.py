@@ -10,13 +10,14 @@ from inspect import isawaitable
 from types import FunctionType
 from typing import Any
 
+from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal
 
-from heliograph.changes.current import comparison
+from heliograph.changes.current import changes_of, comparison
 from heliograph.changes.plans import ABSENT, PLANS
 from heliograph.changes.tracking import ALL, Watch
 from heliograph.changes.values import is_same, kept
-from heliograph.conditions import Using, fields_of, update_fields, watch_at, watched
+from heliograph.conditions import Using, fields_of, problems_of_names, watch_at, watched
 from heliograph.dispatch import Call, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
@@ -34,13 +35,11 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
     using, fetch, writes = (options.get(name) for name in OPTIONS)
     rest = {name: value for name, value in options.items() if name not in OPTIONS}
     if using is not None:
-        only = Using((using,) if isinstance(using, str) else tuple(using))
+        only = Using(_listed("using", using))
         rest["when"] = only & options["when"] if options.get("when") else only
-    if isinstance(writes, str):
-        writes = (writes,)
     wants_changes = _wants_changes(receiver, place.signal)
     if wants_changes or fetch or writes:
-        rest["call"] = _call(receiver, place, rest, wants_changes, fetch, tuple(writes or ()))
+        rest["call"] = _call(receiver, place, rest, wants_changes, fetch, _listed("writes", writes))
     return rest
 
 
@@ -62,18 +61,22 @@ def _call(
     _verify_signal(receiver, place, {"a parameter named changes": wants_changes, "fetch=": fetch, "writes=": writes})
     _verify_fetch(fetch, names or wants_changes)
     _verify_writes(place, writes, options.get("delivery"))
-    if wants_changes and not names:
-        names = ALL
-    needed = watch_at(place, names or writes, fetch=fetch or False, writes=bool(writes))
-    return partial(_made, needed, wants_changes, writes)
+    given = (names or ALL) if wants_changes else ()
+    needed = watch_at(place, given or (*names, *writes), fetch=fetch or False)
+    writing = watch_at(place, writes, writes=True) if writes else None
+    return partial(_made, (needed, writing), given, writes)
 
 
 def _made(
-    needed: Watch, wants_changes: bool, writes: tuple[str, ...], receiver: Callable[..., Any], payload: dict[str, Any]
+    needed: tuple[Watch | None, ...],
+    given: tuple[str, ...],
+    writes: tuple[str, ...],
+    receiver: Callable[..., Any],
+    payload: dict[str, Any],
 ) -> Call:
-    """Make the call of a receiver of a save."""
-    if wants_changes:
-        payload = {**payload, "changes": _changes(payload, needed.names)}
+    """Make the call of a receiver of a save; what it needs lives as long as this function."""
+    if given:
+        payload = {**payload, "changes": _changes(payload, given)}
     return WritingCall(receiver, payload, writes) if writes else Call(receiver, payload)
 
 
@@ -82,7 +85,7 @@ def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, An
     compared = comparison(instance, payload.get("update_fields")) if type(instance) in PLANS else None
     if compared is None:
         return {}
-    return compared.all_changes() if names is ALL else compared.changes(names)
+    return compared.all_changes() if names == ALL else compared.changes(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,17 @@ class WritingCall(Call):
 
     def _add(self, before: Mapping[Any, Any]) -> None:
         told = self.payload["update_fields"]
-        if told is not None:
-            after = self._values()
-            told.update(field.name for field in after if not is_same(field, before[field], after[field]))
+        if isinstance(told, set):
+            told.update(
+                field.name for field, after in self._values().items() if self._is_set(field, before[field], after)
+            )
+
+    def _is_set(self, field: Any, before: Any, after: Any) -> bool:
+        """Return whether the receiver has set a field; one that was not loaded may have been by reading it."""
+        if before is ABSENT:
+            instance = self.payload["instance"]
+            return after is not ABSENT and bool(changes_of(instance, field.name))
+        return not is_same(field, before, after)
 
 
 # --- mistakes -------------------------------------------------------------------------------------------------
@@ -139,8 +150,17 @@ def _verify_fetch(fetch: Any, names: Any) -> None:
 def _verify_writes(place: Place, writes: tuple[str, ...], delivery: Any) -> None:
     if writes and not isinstance(delivery, Inline | None):
         raise TypeError(f"writes= is for a receiver that runs before the save, and delivery={delivery!r} is later.")
-    if writes:
-        update_fields(*writes).connected(place)
+    if isinstance(place.sender, ModelBase) and not place.subclasses:
+        for problem in problems_of_names(f"writes={[*writes]!r}", place.sender, writes):
+            raise problem.error(f"{problem.text} {problem.hint}")
+
+
+def _listed(option: str, value: Any) -> tuple[str, ...]:
+    """Return the names that an option takes, of which one may be given by itself."""
+    names = (value,) if isinstance(value, str) else tuple(value or ())
+    if value is not None and not names:
+        raise ValueError(f"{option}={value!r} names nothing: leave it out.")
+    return names
 
 
 def _names(receiver: Any) -> Collection[str]:

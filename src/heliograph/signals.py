@@ -98,7 +98,7 @@ def carried(signal: Any) -> frozenset[str] | None:
         if getattr(sys.modules.get(entry.module), entry.name, None) is signal:
             return frozenset(entry.carries)
     contract = getattr(signal, "_contract", None)
-    return None if contract is None else frozenset(contract.parameters)
+    return None if contract is None else frozenset(contract.parameters) - {"sender"}
 
 
 def __getattr__(name: str) -> Any:

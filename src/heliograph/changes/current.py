@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 
 from heliograph.changes.comparing import Change, Comparison
-from heliograph.changes.memory import recalled, settled_memory
+from heliograph.changes.memory import recalled, remembered
 from heliograph.changes.plans import plan_of
 from heliograph.changes.saving import running
 
@@ -20,13 +20,21 @@ def comparison(instance: Any, written: Collection[str] | None = None) -> Compari
     watches.
     """
     saving = running(instance)
-    if saving is not None and saving.new is not None:
+    if saving is None:
+        plan = plan_of(type(instance))
+        old = recalled(remembered(instance), instance, plan)
+    elif saving.new is not None:
         return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new)
-    plan = plan_of(type(instance))
-    old = recalled(settled_memory(instance), instance, plan) if saving is None else saving.old
+    else:
+        plan, old = saving.plan, saving.old
     if old is plan.unknown and (instance._state.adding or not instance._is_pk_set()):
         return None
     return Comparison(plan, old, plan.of_instance(instance), written)
+
+
+def without_wrapper(instance: Any) -> Any:
+    """Return the instance itself, also of a lazy object, such as request.user."""
+    return instance if type(instance) is instance.__class__ else instance._wrapped
 
 
 def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
@@ -35,6 +43,7 @@ def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
     In an instance that was never saved, nothing is; while it is saved, this is what that save changes. Raises
     LookupError for a model that no receiver watches, FieldDoesNotExist for a field that is not watched.
     """
+    instance = without_wrapper(instance)
     plan = plan_of(type(instance))
     for name in names:
         if name not in plan.places:

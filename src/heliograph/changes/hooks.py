@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from typing import Any
 
+from django.core.serializers.base import DeserializedObject
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.query_utils import DeferredAttribute
@@ -77,7 +78,7 @@ def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
         using = using or router.db_for_write(type(self), instance=self)
         saving = Saving(self, plan, using)
         if plan.fetched or plan.asked:
-            saving.fetch(force_insert)
+            saving.fetch(raw, force_insert)
         if plan.writes and update_fields is not None:
             update_fields = set(update_fields)  # which receivers of pre_save add to
         try:
@@ -120,9 +121,16 @@ def _refresh_from_db(inner: Callable[..., Any]) -> Callable[..., Any]:
         plan = PLANS.get(type(self))
         if plan is not None:
             queryset = rest[0] if rest else options.get("from_queryset")
-            measured(self, plan, _refreshed(plan, fields, queryset))
+            _measured(self, plan, _refreshed(plan, fields, queryset))
 
     return refresh_from_db
+
+
+def _measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
+    measured(instance, plan, names)
+    saving = running(instance)
+    if saving is not None:
+        saving.reloaded()
 
 
 def _refreshed(plan: Plan, fields: list[str] | None, queryset: Any) -> Collection[str]:
@@ -171,6 +179,13 @@ def _attribute(model: Any, name: str) -> Any:
 
 
 # --- what all models share ------------------------------------------------------------------------------------
+
+
+def of_all_models() -> Iterator[Patch]:
+    """Yield what is patched as long as any model is watched."""
+    yield from of_connections()
+    yield from of_fixtures()
+    yield from of_fetching()
 
 
 def of_connections() -> Iterator[Patch]:
@@ -233,6 +248,31 @@ def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
     return close
 
 
+def of_fixtures() -> Iterator[Patch]:
+    """Yield what sees rows that are loaded from fixtures, which calls Model.save_base past that of the model."""
+    inner = _inner(DeserializedObject, "save")
+    yield Patch(DeserializedObject, "save", _save_deserialized(inner), "calls Model.save_base, whatever the model has")
+
+
+def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @_around(inner)
+    def save(self: Any, save_m2m: bool = True, using: str | None = None, **options: Any) -> None:
+        instance = self.object
+        plan = PLANS.get(type(instance))
+        if plan is None:
+            inner(self, save_m2m, using, **options)
+            return
+        saving = Saving(instance, plan, using or router.db_for_write(type(instance), instance=instance))
+        if plan.fetched or plan.asked:
+            saving.fetch(raw=True, force_insert=options.get("force_insert", False))
+        try:
+            inner(self, save_m2m, using, **options)
+        finally:
+            saving.end()
+
+    return save
+
+
 def of_fetching() -> Iterator[Patch]:
     """Yield what tells the fetching of a deferred field for several instances, which Django 6.1 has, from assigning."""
     inner = vars(DeferredAttribute).get("fetch_many")
@@ -249,6 +289,6 @@ def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
         for instance in fetched:
             plan = PLANS.get(type(instance))
             if plan is not None and name in plan.places:
-                measured(instance, plan, [name])
+                _measured(instance, plan, [name])
 
     return fetch_many

@@ -44,9 +44,9 @@ def settled(memory: Any) -> Any:
     return memory
 
 
-def settled_memory(instance: Any) -> Any:
-    """Return what an instance remembers."""
-    return settled(getattr(instance._state, MEMORY, None))
+def remembered(instance: Any) -> Any:
+    """Return what an instance remembers, be it rolled back or not."""
+    return getattr(instance._state, MEMORY, None)
 
 
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
@@ -56,10 +56,10 @@ def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
 
 
 def _values_of(memory: Any, plan: Plan) -> Sequence[Any]:
-    if memory is None:
-        return plan.unknown
     if type(memory) is Saved:
         return memory.values if memory.names == plan.names else _values_of(memory.as_dict(), plan)
+    if memory is None:
+        return plan.unknown
     if isinstance(memory, dict):
         return [memory.get(name, UNKNOWN) for name in plan.names]
     return plan.from_row(memory) if len(memory) == len(plan.columns) else plan.unknown
@@ -83,7 +83,7 @@ def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | 
 
 def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     """Remember the fields with these names as they are now, since they were just read from the row."""
-    memory = settled_memory(instance)
+    memory = settled(remembered(instance))
     moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
     values = instance.__dict__
     old = recalled(memory, instance, plan)
@@ -101,7 +101,7 @@ def _is_undoable(memory: Any) -> bool:
 
 def protect(instance: Any, name: str, column: int, value: Any) -> None:
     """Remember a copy of a value that the instance is about to give away, and that may be changed in place."""
-    memory = getattr(instance._state, MEMORY, None)
+    memory = remembered(instance)
     place: Any = name if isinstance(memory, dict) else column
     if isinstance(memory, dict | list | tuple) and memory[place] is value:
         memory = {**memory} if isinstance(memory, dict) else [*memory]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from django.db import connections
+from django.db import connections, router
 
-from heliograph.changes.memory import MEMORY, recalled, remember
+from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, Plan, is_among
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.moments import now
@@ -23,7 +23,7 @@ class Saving:
     until they ask.
     """
 
-    __slots__ = ("_old", "absent", "instance", "is_created", "memory", "new", "outer", "plan", "using")
+    __slots__ = ("_old", "absent", "fetched", "instance", "is_created", "memory", "new", "outer", "plan", "using")
 
     def __init__(self, instance: Any, plan: Plan, using: str) -> None:
         state = instance._state
@@ -31,10 +31,11 @@ class Saving:
         self.plan = plan
         self.using = using
         self.outer = getattr(state, SAVING, None)
-        self.memory = getattr(state, MEMORY, None) if state.db == using or state.db is None else None
+        self.memory = remembered(instance) if state.db == using or _is_same_row(instance, using) else None
         self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
         self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
         self.is_created = False
+        self.fetched: dict[str, Any] = {}  # what the database was asked for
         self._old: Sequence[Any] | None = None
         state._heliograph_saving = self
 
@@ -53,7 +54,14 @@ class Saving:
         """What was in the row before."""
         if self._old is None:
             self._old = recalled(self.memory, self.instance, self.plan)
+            if self.fetched:
+                self._old = [*map(self.fetched.get, self.plan.names, self._old)]
         return self._old
+
+    def reloaded(self) -> None:
+        """Note that a receiver has read fields of the row which the instance had not loaded."""
+        if self.new is None:
+            self.memory, self._old = remembered(self.instance), None
 
     def written(self, created: bool, names: Collection[str] | None) -> None:
         """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
@@ -80,24 +88,31 @@ class Saving:
             for field in self.plan.fields
         ]
 
-    def fetch(self, force_insert: bool) -> None:
+    def fetch(self, raw: bool, force_insert: Any) -> None:
         """Ask the database, before the save, for what receivers want to know of the row and the instance does not."""
         names = [name for name in self.plan.names if self._is_wanted(name)]
         instance = self.instance
-        if not names or force_insert or not instance._is_pk_set() or _is_sure_to_be_added(instance):
+        if not names or force_insert or not instance._is_pk_set() or (not raw and _has_default_key(instance)):
             return
         rows = self.plan.model._base_manager.using(self.using).filter(pk=instance.pk).values_list(*names)[:1]
         for row in rows:
-            known = dict(zip(names, row, strict=True))
-            self._old = [known.get(name, old) for name, old in zip(self.plan.names, self.old, strict=True)]
+            self.fetched, self._old = dict(zip(names, row, strict=True)), None
 
     def _is_wanted(self, name: str) -> bool:
         plan = self.plan
         return name in plan.asked or (name in plan.fetched and self.old[plan.places[name]] is UNKNOWN)
 
 
-def _is_sure_to_be_added(instance: Any) -> bool:
-    """Return whether Django inserts without trying an update: the primary key is a default."""
+def _is_same_row(instance: Any, using: str) -> bool:
+    """Return whether a save to another database than the instance is from is to its own row.
+
+    It is for one that was read from a replica, or from none: then the router says that it is written there.
+    """
+    return instance._state.db is None or router.db_for_write(type(instance), instance=instance) == using
+
+
+def _has_default_key(instance: Any) -> bool:
+    """Return whether Django inserts a new instance without trying an update."""
     fields = instance._meta.pk_fields
     return instance._state.adding and all(field.has_default() or field.has_db_default() for field in fields)
 

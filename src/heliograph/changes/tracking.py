@@ -34,7 +34,7 @@ class Watch:
 
     def includes(self, field: Any) -> bool:
         """Return whether the receiver watches this field."""
-        return self.names is ALL or field.name in self.names or field.attname in self.names
+        return self.names == ALL or field.name in self.names or field.attname in self.names
 
     def finds(self, model: Any) -> bool:
         """Return whether a model has one of the fields."""
@@ -124,7 +124,7 @@ def _settle_one(model: Any) -> None:
     if not PLANS:
         undone(_patched_for_all)
     elif not _patched_for_all:
-        _patched_for_all.extend(applied([*hooks.of_connections(), *hooks.of_fetching()]))
+        _patched_for_all.extend(applied(hooks.of_all_models()))
 
 
 def _planned(model: Any) -> Plan | None:

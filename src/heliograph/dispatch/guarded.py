@@ -43,10 +43,6 @@ class Guarded:
         if connection.is_async:
             markcoroutinefunction(self)  # for dispatchers that see nothing but this
 
-    def if_alive(self) -> Receiver | None:
-        """Return this, or None once the receiver was garbage collected."""
-        return self if self.connection() is not None else None
-
     def release(self) -> None:
         """Let go of the options, once the receiver was garbage collected: what they hold lives as long as it did."""
         self.options, self.when = PLAIN, None

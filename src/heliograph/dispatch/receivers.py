@@ -73,6 +73,10 @@ class Connection(IdentityRef):
         anchor = self()
         return anchor if self.method is None or anchor is None else MethodType(self.method, anchor)
 
+    def _guarded_if_alive(self) -> Receiver | None:
+        # Not a method of Guarded: a route that is out of date must not hold what a receiver that has left held.
+        return self.guarded if self() is not None else None
+
     def is_steady(self) -> bool:
         """Return whether the receiver lives on whatever others do: it is held, or its module has it by its name."""
         anchor = self()
@@ -81,7 +85,7 @@ class Connection(IdentityRef):
     def resolver(self) -> Callable[[], Receiver | None]:
         """Return what gives a send the thing to call: in C, where the receiver is a function or strongly connected."""
         if self.guarded is not None:
-            return self.guarded.if_alive
+            return self._guarded_if_alive
         if self.pinned is not None:
             return itertools.repeat(self.pinned).__next__
         return self if self.method is None else self.receiver

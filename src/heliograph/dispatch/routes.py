@@ -87,9 +87,12 @@ class Bucket:
         """Do what `forget` does for a receiver with options, and let go of what they hold."""
         self.alive.discard(connection)
         if connection.guarded is not None:
-            connection.guarded.release()
+            connection.guarded.release()  # another dispatcher may have it
+            connection.guarded = None
 
     def clear(self) -> None:
+        for connection in [*self.index.values()]:
+            connection.guarded = None
         self.index.clear()
         self.alive.clear()
         self.route = Route()

@@ -119,8 +119,11 @@ class Signal(Generic[P]):
         if weak:
             refuse_fleeting(receiver)
         options = options_of(when, delivery, reentrant, blocking, call)
-        for one in sender if type(sender) is list else (sender,):
-            _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options)
+        senders = sender if type(sender) is list else (sender,)
+        # All of them first: one that is refused leaves none connected.
+        places = [(one, options.connected(Place(self, one, subclasses))) for one in senders]
+        for one, options_there in places:
+            _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options_there)
         _forget_cache(self)
 
     def disconnect(
@@ -262,7 +265,6 @@ def _connect(
     if subclasses and not isinstance(sender, type):
         raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
     key = identity(receiver, dispatch_uid)
-    options = options.connected(Place(signal, sender, subclasses))
     with registering:
         table = signal._table
         connection = connection_with(options, table.bucket_of(sender, subclasses), receiver, key, weak, order)

@@ -217,9 +217,11 @@ class Changed(OnFields):
     watch: Watch | None = dataclass_field(default=None, compare=False)
 
     def holds(self, payload: Payload) -> bool:
-        instance = _instance(self, payload)
-        if self.watch is not None and self.watch.subclasses and type(instance) not in PLANS:
-            return False  # one of many models, which has none of the fields
+        instance = payload.get("instance")
+        if type(instance) not in PLANS:
+            instance = _instance(self, payload)
+            if self.watch is not None and self.watch.subclasses and type(instance) not in PLANS:
+                return False  # one of many models, which has none of the fields
         compared = comparison(instance, payload.get("update_fields"))
         if compared is None:
             return False

@@ -25,6 +25,10 @@ class Transaction:
         """Note that a savepoint was made."""
         self.marks[savepoint] = self._pass()
 
+    def release(self, savepoint: str) -> None:
+        """Note that there is no way back to a savepoint any more."""
+        self.marks.pop(savepoint, None)
+
     def roll_back_to(self, savepoint: str) -> None:
         """Note that what was done since a savepoint is undone; one that was made before all this counts as such."""
         self.undone.append((self.marks.get(savepoint, -1), self._pass()))
@@ -49,6 +53,12 @@ class Moment:
         transaction = self.transaction
         return transaction.is_rolled_back or any(after < self.tick <= until for after, until in transaction.undone)
 
+    def goes_with(self, earlier: Moment) -> bool:
+        """Return whether what was done at both is undone together: no savepoint lies between them any more."""
+        if self is earlier or self.transaction is not earlier.transaction:
+            return self is earlier
+        return not any(earlier.tick <= mark < self.tick for mark in self.transaction.marks.values())
+
 
 def now(connection: Any) -> Moment | None:
     """Return the present moment of a connection, or None in autocommit, where nothing can be rolled back."""
@@ -68,6 +78,13 @@ def savepoint_made(connection: Any, savepoint: str | None) -> None:
     transaction = connection.__dict__.get(_NAME)
     if transaction is not None and savepoint is not None:
         transaction.mark(savepoint)
+
+
+def savepoint_released(connection: Any, savepoint: str) -> None:
+    """Note that a savepoint is gone, and what was done since it stays as long as what was done before."""
+    transaction = connection.__dict__.get(_NAME)
+    if transaction is not None:
+        transaction.release(savepoint)
 
 
 def savepoint_rolled_back(connection: Any, savepoint: str) -> None:

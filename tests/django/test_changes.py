@@ -970,6 +970,67 @@ def test_c19_a_connection_that_is_lost_rolls_back(hear_changes):
 
 
 @committing
+def test_c19_a_long_transaction_holds_no_more_of_an_instance_than_it_can_roll_back(hear_changes):
+    hear_changes(Article, "words")
+    article = Article.objects.create(words=0)
+    with transaction.atomic():
+        for words in range(1, 20):
+            with transaction.atomic():
+                article.words = words
+                article.save()
+        memory, length = article._state._heliograph, 0
+        while memory is not None:
+            memory, length = memory.before, length + 1
+        assert length <= 4
+
+
+@committing
+def test_c19_nested_blocks_roll_back_to_what_was_saved_before_each(hear_changes):
+    hear_changes(Article, "words")
+    article = Article.objects.create(words=0)
+    with rolled_back():
+        article.words = 1
+        article.save()
+        with rolled_back():
+            article.words = 2
+            article.save()
+            with transaction.atomic():
+                article.words = 3
+                article.save()
+            with rolled_back():
+                article.words = 4
+                article.save()
+            assert changes_of(article) == {"words": Change(3, 4)}
+        assert changes_of(article) == {"words": Change(1, 4)}
+    assert changes_of(article) == {"words": Change(0, 4)}
+
+
+@committing
+def test_c19_a_loaded_instance_is_measured_from_what_it_loaded_after_a_rollback(hear_changes):
+    hear_changes(Article, "words")
+    Article.objects.create(words=0)
+    article = Article.objects.get()
+    with rolled_back():
+        article.words = 1
+        article.save()
+        other = copy.copy(article)
+        pickled = pickle.dumps(article)
+    assert changes_of(article) == changes_of(other) == {"words": Change(0, 1)}
+    assert pickle.loads(pickled).words == 1
+
+
+@committing
+def test_c19_a_pickle_after_a_rollback_is_measured_from_what_was_loaded(hear_changes):
+    hear_changes(Article, "words")
+    Article.objects.create(words=0)
+    article = Article.objects.get()
+    with rolled_back():
+        article.words = 1
+        article.save()
+    assert changes_of(pickle.loads(pickle.dumps(article))) == {"words": Change(0, 1)}
+
+
+@committing
 def test_c19_what_is_committed_stays(hear_changes):
     hear_changes(Article, "words")
     article = Article.objects.create(words=1)

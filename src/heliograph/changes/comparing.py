@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from heliograph.changes.plans import ABSENT, Plan, is_among
-from heliograph.changes.values import UNKNOWN, is_same, shown
+from heliograph.changes.values import SCALARS, UNKNOWN, is_same, shown
 
 
 class Change(NamedTuple):
@@ -29,7 +29,9 @@ class Comparison(NamedTuple):
         old, new = self.old[at], self.new[at]
         if new is ABSENT or (old is new and new is not UNKNOWN):
             return None
-        field, new = self.plan.fields[at], shown(new)
+        field = self.plan.fields[at]
+        if type(new) not in SCALARS:
+            new = shown(new)
         if old is not UNKNOWN and new is not UNKNOWN and is_same(field, old, new):
             return None
         return Change(old, new) if is_among(field, self.written) else None
@@ -39,7 +41,6 @@ class Comparison(NamedTuple):
         plan, old, new, _ = self
         for name in names:
             at = plan.places.get(name)
-            # The same object is mostly all there is to see.
             if at is not None and (old[at] is not new[at] or new[at] is UNKNOWN) and self.change(at) is not None:
                 return True
         return False
@@ -47,12 +48,15 @@ class Comparison(NamedTuple):
     def changes(self, names: Iterable[str]) -> dict[str, Change]:
         """Return the changes of the fields with these names."""
         places = self.plan.places
-        found = {name: self.change(places[name]) for name in names if name in places}
-        return {name: change for name, change in found.items() if change is not None}
+        found = ((name, self.change(places[name])) for name in names if name in places)
+        return {name: change for name, change in found if change is not None}
 
     def all_changes(self) -> dict[str, Change]:
         """Return the changes of all fields but the key; that auto_now sets its field is none by itself."""
-        plan = self.plan
-        found = {plan.fields[at].name: self.change(at) for at in range(plan.keys, len(plan.fields))}
-        changes = {name: change for name, change in found.items() if change is not None}
+        plan, old, new, _ = self
+        changes = {}
+        for at in range(plan.keys, len(new)):
+            # The same object is mostly all there is to see.
+            if (old[at] is not new[at] or new[at] is UNKNOWN) and (change := self.change(at)) is not None:
+                changes[plan.fields[at].name] = change
         return {} if plan.automatic.issuperset(changes) else changes

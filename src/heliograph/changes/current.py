@@ -9,7 +9,7 @@ from django.core.exceptions import FieldDoesNotExist
 
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.memory import recalled, remembered
-from heliograph.changes.plans import plan_of
+from heliograph.changes.plans import PLANS, Plan, plan_of
 from heliograph.changes.saving import running
 
 
@@ -43,13 +43,18 @@ def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
     In an instance that was never saved, nothing is; while it is saved, this is what that save changes. Raises
     LookupError for a model that no receiver watches, FieldDoesNotExist for a field that is not watched.
     """
-    instance = without_wrapper(instance)
-    plan = plan_of(type(instance))
-    for name in names:
-        if name not in plan.places:
-            watched = ", ".join(field.name for field in plan.fields)
-            raise FieldDoesNotExist(f"{name!r} of {plan.model._meta.label} is not watched: {watched} are.")
+    if type(instance) not in PLANS:
+        instance = without_wrapper(instance)
+    if names:
+        _verify(plan_of(type(instance)), names)
     compared = comparison(instance)
     if compared is None:
         return {}
     return compared.changes(names) if names else compared.all_changes()
+
+
+def _verify(plan: Plan, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in plan.places:
+            watched = ", ".join(field.name for field in plan.fields)
+            raise FieldDoesNotExist(f"{name!r} of {plan.model._meta.label} is not watched: {watched} are.")

@@ -193,6 +193,7 @@ def of_connections() -> Iterator[Patch]:
     for name, hook in {
         "savepoint": _savepoint,
         "savepoint_rollback": _savepoint_rollback,
+        "savepoint_commit": _savepoint_commit,
         "commit": _commit,
         "rollback": _rollback,
         "close": _close,
@@ -217,6 +218,15 @@ def _savepoint_rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
         moments.savepoint_rolled_back(self, sid)
 
     return savepoint_rollback
+
+
+def _savepoint_commit(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @_around(inner)
+    def savepoint_commit(self: Any, sid: Any) -> None:
+        inner(self, sid)
+        moments.savepoint_released(self, sid)
+
+    return savepoint_commit
 
 
 def _commit(inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,7 +34,10 @@ class Saved:
     def __reduce__(self) -> Any:
         # A copy or a pickle is read outside of the transaction, maybe by a process that has no Heliograph.
         memory = settled(self)
-        return dict, (memory.as_dict() if type(memory) is Saved else {},)
+        if memory is None:
+            return type(None), ()
+        is_row = type(memory) in (tuple, list)
+        return (tuple, (memory,)) if is_row else (dict, (memory.as_dict() if type(memory) is Saved else memory,))
 
 
 def settled(memory: Any) -> Any:
@@ -51,13 +54,15 @@ def remembered(instance: Any) -> Any:
 
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
     """Return the values of the instance's row as far as they are in a memory."""
-    values = _values_of(settled(memory), plan)
+    memory = settled(memory)
+    if type(memory) is Saved:
+        values = memory.values if memory.names == plan.names else _values_of(memory.as_dict(), plan)
+    else:
+        values = _values_of(memory, plan)
     return values if _is_of_row(plan, values, instance) else plan.unknown
 
 
 def _values_of(memory: Any, plan: Plan) -> Sequence[Any]:
-    if type(memory) is Saved:
-        return memory.values if memory.names == plan.names else _values_of(memory.as_dict(), plan)
     if memory is None:
         return plan.unknown
     if isinstance(memory, dict):
@@ -76,9 +81,24 @@ def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
 
 def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | None, before: Any) -> None:
     """Let an instance remember these values of its row."""
-    if type(before) is Saved and before.moment is moment:
+    if moment is None:
+        before = None
+    elif type(before) is Saved and before.moment is moment:
         before = before.before  # both are undone or neither is
-    instance._state._heliograph = Saved(plan.names, tuple(values), moment, None if moment is None else before)
+    else:
+        before = _needed(before, moment)
+    instance._state._heliograph = Saved(plan.names, tuple(values), moment, before)
+
+
+def _needed(before: Any, moment: Moment) -> Any:
+    """Return what of a memory a rollback could bring back, so that a long transaction holds no more."""
+    before = settled(before)
+    while type(before) is Saved and before.moment is not None and moment.goes_with(before.moment):
+        before = before.before
+    if type(before) is Saved and before.moment is not None:
+        is_open = before.moment.transaction.is_open
+        before.before = _needed(before.before, before.moment) if is_open else None
+    return before
 
 
 def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:

@@ -23,14 +23,17 @@ class Saving:
     until they ask.
     """
 
-    __slots__ = ("_old", "absent", "fetched", "instance", "is_created", "memory", "new", "outer", "plan", "using")
+    __slots__ = (
+        *("_old", "absent", "fetched", "instance", "is_created", "memory", "new", "outer", "plan", "state", "using"),
+    )
 
     def __init__(self, instance: Any, plan: Plan, using: str) -> None:
         state = instance._state
         self.instance = instance
+        self.state = state
         self.plan = plan
         self.using = using
-        self.outer = getattr(state, SAVING, None)
+        self.outer = running(instance)
         self.memory = remembered(instance) if state.db == using or _is_same_row(instance, using) else None
         self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
         self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
@@ -42,9 +45,9 @@ class Saving:
     def end(self) -> None:
         """Let the save be over."""
         if self.outer is None:
-            del self.instance._state._heliograph_saving
+            del self.state._heliograph_saving
         else:
-            self.instance._state._heliograph_saving = self.outer
+            self.state._heliograph_saving = self.outer
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
@@ -66,10 +69,10 @@ class Saving:
     def written(self, created: bool, names: Collection[str] | None) -> None:
         """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
         self.is_created = created
-        self.new = new = self._all() if names is None else self._some(names)
-        if ABSENT in new:
-            new = [old if value is ABSENT else value for old, value in zip(self.old, new, strict=True)]
-        remember(self.instance, self.plan, new, now(connections[self.using]), self.memory)
+        self.new = row = self._all() if names is None else self._some(names)
+        if names is not None or self.absent:
+            row = [old if value is ABSENT else value for old, value in zip(self.old, row, strict=True)]
+        remember(self.instance, self.plan, row, now(connections[self.using]), self.memory)
 
     def _all(self) -> Sequence[Any]:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from inspect import isawaitable
 from types import FunctionType
 from typing import Any
@@ -39,7 +38,7 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
         rest["when"] = only & options["when"] if options.get("when") else only
     wants_changes = _wants_changes(receiver, place.signal)
     if wants_changes or fetch or writes:
-        rest["call"] = _call(receiver, place, rest, wants_changes, fetch, _listed("writes", writes))
+        rest["call"] = _wishes(receiver, place, rest, wants_changes, fetch or False, _listed("writes", writes))
     return rest
 
 
@@ -53,31 +52,41 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     return "update_fields" in names or default is inspect.Parameter.empty
 
 
-def _call(
+def _wishes(
     receiver: Any, place: Place, options: Mapping[str, Any], wants_changes: bool, fetch: Any, writes: tuple[str, ...]
-) -> Callable[..., Call]:
-    """Return what makes the calls of a receiver, and keeps its model watched."""
+) -> Wishes:
     names = watched(condition(options["when"])) if options.get("when") else ()
     _verify_signal(receiver, place, {"a parameter named changes": wants_changes, "fetch=": fetch, "writes=": writes})
     _verify_fetch(fetch, names or wants_changes)
     _verify_writes(place, writes, options.get("delivery"))
-    given = (names or ALL) if wants_changes else ()
-    needed = watch_at(place, given or (*names, *writes), fetch=fetch or False)
-    writing = watch_at(place, writes, writes=True) if writes else None
-    return partial(_made, (needed, writing), given, writes)
+    changes = (names or ALL) if wants_changes else ()
+    watches = [watch_at(place, changes or (*names, *writes), fetch=fetch)]
+    if writes:
+        watches.append(watch_at(place, writes, writes=True))
+    return Wishes(changes, fetch, writes, tuple(watches))
 
 
-def _made(
-    needed: tuple[Watch | None, ...],
-    given: tuple[str, ...],
-    writes: tuple[str, ...],
-    receiver: Callable[..., Any],
-    payload: dict[str, Any],
-) -> Call:
-    """Make the call of a receiver of a save; what it needs lives as long as this function."""
-    if given:
-        payload = {**payload, "changes": _changes(payload, given)}
-    return WritingCall(receiver, payload, writes) if writes else Call(receiver, payload)
+@dataclass(frozen=True, repr=False)
+class Wishes:
+    """What a receiver of a save asks for: it makes its calls so, and keeps its model watched."""
+
+    changes: tuple[str, ...]  # the fields whose changes it is given
+    fetch: bool | str
+    writes: tuple[str, ...]
+    watches: tuple[Watch, ...]
+
+    def __call__(self, receiver: Callable[..., Any], payload: dict[str, Any]) -> Call:
+        if self.changes:
+            payload = {**payload, "changes": _changes(payload, self.changes)}
+        return WritingCall(receiver, payload, self.writes) if self.writes else Call(receiver, payload)
+
+    def __repr__(self) -> str:
+        wishes = {
+            "changes": self.changes,
+            f"fetch={self.fetch!r}": self.fetch,
+            f"writes={[*self.writes]!r}": self.writes,
+        }
+        return ", ".join(text for text, is_wished in wishes.items() if is_wished)
 
 
 def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

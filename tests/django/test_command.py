@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.dispatch import Signal
 
-from heliograph.signals import post_save, user_login_failed
+from heliograph import changed, created
+from heliograph.signals import post_save, pre_save, user_login_failed
 from tests.app.models import Novel, Writer
 
 book_read = Signal()
@@ -134,6 +135,15 @@ def test_a_receiver_that_promises_not_to_block_says_so(connect):
 def test_options_are_listed_beside_each_other(connect):
     connect(book_read, later, order=2, when=is_paid)
     assert rows()[0][2] == "any sender  order=2, async, when=is_paid"
+
+
+def test_what_a_receiver_of_a_save_asks_for_is_listed(receive):
+    @receive(pre_save, sender=Writer, when=created | changed("name", to="Ada"), fetch=True, writes=["name"])
+    def asks(changes, **kwargs):
+        """A receiver that is told what changed, and writes."""
+
+    asked = "when=created | changed('name', to='Ada'), changes, fetch=True, writes=['name'], reentrant=skip"
+    assert any(line.endswith(f"app.Writer  {asked}") for line in listing("pre_save"))
 
 
 def test_a_method_is_listed_with_its_class(connect):

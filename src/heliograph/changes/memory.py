@@ -54,29 +54,30 @@ def remembered(instance: Any) -> Any:
 
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
     """Return the values of the instance's row as far as they are in a memory."""
-    memory = settled(memory)
-    if type(memory) is Saved:
-        values = memory.values if memory.names == plan.names else _values_of(memory.as_dict(), plan)
+    kind = type(memory)
+    if kind is Saved and memory.moment is not None:
+        memory = settled(memory)
+        kind = type(memory)
+    if kind is Saved and memory.names == plan.names:
+        values = memory.values
+    elif (kind is list or kind is tuple) and len(memory) == len(plan.columns):
+        values = plan.from_row(memory)
     else:
-        values = _values_of(memory, plan)
-    return values if _is_of_row(plan, values, instance) else plan.unknown
+        values = _some_values(memory, plan)
+    is_usual = plan.keys == 1 and values[0] is instance.__dict__.get(plan.names[0])
+    return values if is_usual or _is_of_row(plan, values, instance) else plan.unknown
 
 
-def _values_of(memory: Any, plan: Plan) -> Sequence[Any]:
-    if memory is None:
-        return plan.unknown
-    if isinstance(memory, dict):
-        return [memory.get(name, UNKNOWN) for name in plan.names]
-    return plan.from_row(memory) if len(memory) == len(plan.columns) else plan.unknown
+def _some_values(memory: Any, plan: Plan) -> Sequence[Any]:
+    """Return the values that are in a memory of other fields than those of the plan."""
+    known = memory.as_dict() if type(memory) is Saved else memory
+    return [known.get(name, UNKNOWN) for name in plan.names] if isinstance(known, dict) else plan.unknown
 
 
 def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
     """Return whether values are those of the row that the instance stands for; it may have got another primary key."""
-    for at in range(plan.keys):
-        key = instance.__dict__.get(plan.names[at])
-        if key is not values[at] and not is_same(plan.fields[at], values[at], key):
-            return False
-    return True
+    keys = [instance.__dict__.get(name) for name in plan.names[: plan.keys]]
+    return all(map(is_same, plan.fields, values, keys))
 
 
 def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | None, before: Any) -> None:

@@ -60,6 +60,7 @@ def _extras(connection: Connection) -> str:
         "async": connection.is_async,
         f"when={options.when!r}": options.when,
         f"delivery={options.delivery!r}": options.delivery != PLAIN.delivery,
+        f"{options.call!r}": options.call is not PLAIN.call,
         f"reentrant={options.reentrant}": options.reentrant != PLAIN.reentrant,
         "non-blocking": not options.blocking,
     }

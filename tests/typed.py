@@ -1,6 +1,7 @@
 """What a type checker makes of declared signals: each ignored error must be one, or mypy says so."""
 
-from heliograph import Signal, capture, mute, receiver
+from heliograph import UNKNOWN, Change, Signal, capture, changed, changes_of, created, mute, raw, receiver
+from heliograph.signals import pre_save
 
 
 @Signal.define
@@ -30,3 +31,17 @@ with mute(order_shipped), capture(order_shipped) as sent:
 async def sends() -> None:
     await order_shipped.asend(None, order=1)
     await order_shipped.asend_robust(None)  # type: ignore[call-arg]
+
+
+def is_loud(**payload: object) -> bool:
+    return True
+
+
+@receiver(pre_save, when=is_loud & created & ~raw | changed("name", to="Ada"), using="default", fetch="always")
+def watches(instance: object, changes: dict[str, Change], **kwargs: object) -> bool:
+    return changes["name"].old is UNKNOWN or "name" in changes_of(instance)
+
+
+receiver(pre_save, fetch="sometimes")  # type: ignore[arg-type]
+receiver(pre_save, writes=[1])  # type: ignore[list-item]
+changed(1)  # type: ignore[arg-type]

@@ -136,6 +136,27 @@ async def test_asave_tells_changes_like_save(hear_changes, async_database):
     assert heard == [{"title": Change("Old", "New")}]
 
 
+@database
+def test_a_save_past_the_method_of_the_model_is_remembered(hear_changes):
+    heard = hear_changes(Article, "words")
+    article = Article.objects.create(words=1)
+    article.words = 2
+    models.Model.save_base(article)
+    assert changes_of(article) == {}
+    article.words = 3
+    article.save()
+    assert heard == [{"words": Change(2, 3)}]
+
+
+@database
+def test_a_query_for_old_values_that_fails_leaves_the_instance_as_it_was(hear_changes):
+    hear_changes(Article, "words", fetch=True)
+    article = Article(pk="x", words=2)
+    with pytest.raises(ValueError, match="expected a number"):
+        article.save()
+    assert not hasattr(article._state, "_heliograph_saving")
+
+
 # --- C1 to C6: part of a row ------------------------------------------------------------------------------------------
 
 

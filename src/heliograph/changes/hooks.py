@@ -76,12 +76,12 @@ def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
         if plan is None:  # a subclass of a model that is watched
             return inner(self, raw, force_insert, force_update, using, update_fields)
         using = using or router.db_for_write(type(self), instance=self)
-        saving = Saving(self, plan, using)
-        if plan.fetched or plan.asked:
-            saving.fetch(raw, force_insert)
         if plan.writes and update_fields is not None:
             update_fields = set(update_fields)  # which receivers of pre_save add to
+        saving = Saving(self, plan, using)
         try:
+            if plan.fetched or plan.asked:
+                saving.fetch(raw, force_insert)
             return inner(self, raw, force_insert, force_update, using, update_fields)
         finally:
             saving.end()
@@ -101,14 +101,20 @@ def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
         update_fields: Collection[str] | None = None,
     ) -> Any:
         saving = running(self)
-        if saving is None:
+        if saving is None and type(self) not in PLANS:
             return inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        if not saving.absent:  # of several tables, the first to be written tells
-            saving.absent = saving.plan.absent_from(self)
-        updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        if cls is self._meta.concrete_model:  # and not one of its parents, which are written first
-            saving.written(not updated, update_fields)
-        return updated
+        # Somebody may have called Model.save_base, past that of the model.
+        begun = saving or Saving(self, PLANS[type(self)], using or self._state.db)
+        try:
+            if not begun.absent:  # of several tables, the first to be written tells
+                begun.absent = begun.plan.absent_from(self)
+            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
+            if cls is self._meta.concrete_model:  # and not one of its parents, which are written first
+                begun.written(not updated, update_fields)
+            return updated
+        finally:
+            if saving is None:
+                begun.end()
 
     return _save_table
 
@@ -273,9 +279,9 @@ def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
             inner(self, save_m2m, using, **options)
             return
         saving = Saving(instance, plan, using or router.db_for_write(type(instance), instance=instance))
-        if plan.fetched or plan.asked:
-            saving.fetch(raw=True, force_insert=options.get("force_insert", False))
         try:
+            if plan.fetched or plan.asked:
+                saving.fetch(raw=True, force_insert=options.get("force_insert", False))
             inner(self, save_m2m, using, **options)
         finally:
             saving.end()

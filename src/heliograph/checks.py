@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -40,7 +41,7 @@ def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         Error(problem.text, hint=problem.hint, obj=describe(connection.receiver()), id="heliograph.E002")
         for connection in connections
         for condition in _conditions(connection)
-        if (problem := _problem(condition, connection)) is not None
+        for problem in _problems(condition, _models(connection))
     ]
 
 
@@ -49,10 +50,14 @@ def _conditions(connection: Connection) -> Iterator[OnFields]:
     return (leaf for leaf in (when.leaves() if when else ()) if isinstance(leaf, OnFields))
 
 
-def _problem(condition: OnFields, connection: Connection) -> Problem | None:
-    """Return what is wrong with a condition on every model that is heard."""
-    problems = [next(condition.problems(model), None) for model in _models(connection)]
-    return problems[0] if problems and all(problems) else None
+def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:
+    """Yield what is wrong with each field of a condition on every model."""
+    for name in condition.fields:
+        of_name = replace(condition, fields=(name,))
+        problems = [problem for model in models if (problem := next(of_name.problems(model), None))]
+        if problems and len(problems) == len(models):
+            # What is wrong on a model that has the field tells more.
+            yield max(problems, key=lambda problem: problem.error is ValueError)
 
 
 def _models(connection: Connection) -> list[Any]:

@@ -220,7 +220,7 @@ class Changed(OnFields):
         instance = payload.get("instance")
         if type(instance) not in PLANS:
             instance = _instance(self, payload)
-            if self.watch is not None and self.watch.subclasses and type(instance) not in PLANS:
+            if self.watch is not None and self.watch.wish.subclasses and type(instance) not in PLANS:
                 return False  # one of many models, which has none of the fields
         compared = comparison(instance, payload.get("update_fields"))
         if compared is None:

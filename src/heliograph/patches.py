@@ -34,10 +34,14 @@ class Undo:
         else:
             setattr(self.patch.owner, self.patch.name, self.value)
 
+    def is_due(self) -> bool:
+        """Return whether the attribute is still what it was replaced by: somebody may have replaced it again."""
+        return own(self.patch.owner, self.patch.name) is self.patch.value
+
 
 def applied(patches: Iterable[Patch]) -> list[Undo]:
     """Replace the attributes, and return what puts them back."""
-    return [_apply(patch) for patch in patches]
+    return [_apply(patch) for patch in [*patches]]
 
 
 def _apply(patch: Patch) -> Undo:
@@ -50,6 +54,12 @@ def undone(undos: list[Undo]) -> None:
     """Put all back, the last one first."""
     while undos:
         undos.pop()()
+
+
+def withdrawn(undos: list[Undo]) -> None:
+    """Put back what nobody has replaced since; what has a wrapper around it stays, and has to be of no effect."""
+    undone([undo for undo in undos if undo.is_due()])
+    undos.clear()
 
 
 def own(owner: Any, name: str, default: Any = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 from types import FunctionType
 from typing import Any
@@ -44,6 +45,8 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
 
 def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     """Return whether a receiver has a parameter named changes, which the signal itself does not send."""
+    if isinstance(receiver, partial) and "changes" in receiver.keywords:
+        return False
     names = carried(signal)
     if names is None or "changes" in names or not isinstance(signal, ModelSignal) or "changes" not in _names(receiver):
         return False

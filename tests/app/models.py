@@ -136,9 +136,25 @@ class Own(models.Model):
         instance.was_loaded = True
         return instance
 
-    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        super().refresh_from_db(*args, **kwargs)
+    # These have fewer parameters than Django's, as many models do.
+    def save_base(self, raw: bool = False, **kwargs: Any) -> None:  # type: ignore[override]
+        super().save_base(raw, **kwargs)
+
+    def refresh_from_db(self, **kwargs: Any) -> None:  # type: ignore[override]
+        super().refresh_from_db(**kwargs)
         self.was_refreshed = True
+
+
+class Eager(models.Model):
+    """A model that reads all its deferred fields when one is read, as Django's documentation shows."""
+
+    name = models.CharField(max_length=50)
+    extra = models.CharField(max_length=50, default="")
+
+    def refresh_from_db(self, using: Any = None, fields: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
+        if fields is not None:
+            fields = self.get_deferred_fields() | {*fields}
+        super().refresh_from_db(using=using, fields=fields, **kwargs)
 
 
 class Chapter(models.Model):

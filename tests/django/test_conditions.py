@@ -20,6 +20,7 @@ from django.test.utils import isolate_apps
 from django.utils.functional import SimpleLazyObject
 
 from heliograph import Signal, action, changed, created, raw, receiver, update_fields
+from heliograph.checks import check_conditions
 from heliograph.signals import (
     connection_created,
     m2m_changed,
@@ -1220,3 +1221,33 @@ def test_a_plain_signal_that_sends_neither_created_nor_an_instance_says_so(hear)
 
     with pytest.raises(TypeError, match=r"^created asks for "):
         published.send(None)
+
+
+# --- the system check -------------------------------------------------------------------------------------------------
+
+
+def problems():
+    return [(error.id, error.msg, error.hint) for error in check_conditions(None)]
+
+
+def test_a_field_that_no_model_has_is_an_error_of_the_system_check(connect):
+    connect(post_save, note, when=changed("titel"))
+    ((found, text, _),) = problems()
+    assert found == "heliograph.E002"
+    assert text.startswith("changed('titel'): ")
+
+
+def test_a_field_that_one_model_has_is_none(connect):
+    connect(post_save, note, when=changed("words", "minutes") | update_fields("title"))
+    assert problems() == []
+
+
+def test_a_value_that_no_model_takes_is_an_error_of_the_system_check(connect):
+    connect(post_save, note, when=changed("minutes", to="many"))
+    text = "changed('minutes', to='many'): 'many' is not a value of app.Audiobook.minutes (IntegerField)."
+    assert problems() == [("heliograph.E002", text, "Give a value that the field can have.")]
+
+
+def test_a_receiver_of_subclasses_is_checked_with_those_that_there_are(connect):
+    connect(post_save, note, sender=Novel, subclasses=True, when=changed("minutes"))
+    assert problems() == []

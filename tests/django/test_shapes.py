@@ -878,3 +878,16 @@ def test_a_model_of_a_migration_calls_no_receiver_of_djangos_own_dispatcher(when
         tell("migrated")
     """
     assert run(dedent(script), HELIOGRAPH={"ADOPT_DJANGO_SIGNALS": False}) == ["migrated"]
+
+
+# --- part of a child --------------------------------------------------------------------------------------------------
+
+
+@database
+def test_the_key_of_a_parent_that_was_not_loaded_is_no_change(told):
+    got = told(post_save, sender=Audiobook, when=changed())
+    Audiobook.objects.create(name="Tides", minutes=1)
+    audiobook = Audiobook.objects.only("minutes").get()
+    assert audiobook.id == audiobook.pk
+    audiobook.save()
+    assert got == []

@@ -22,7 +22,7 @@ def comparison(instance: Any, written: Collection[str] | None = None) -> Compari
     saving = running(instance)
     if saving is None:
         plan = PLANS.get(type(instance)) or plan_of(type(instance))
-        old = recalled(remembered(instance), instance, plan)
+        old = recalled(remembered(instance, plan), instance, plan)
     elif saving.new is not None:
         return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from django.core.serializers.base import DeserializedObject
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 
 from heliograph import moments
-from heliograph.changes.memory import measured, protect
+from heliograph.changes.memory import measured, protect, told
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
@@ -20,77 +22,81 @@ from heliograph.patches import Patch
 
 # --- a model --------------------------------------------------------------------------------------------------
 
+# A hook is of one class, and is passed through by its subclasses: one that is watched has a hook of its own. It is also
+# of one time of watching, told by its name for the memory: where a wrapper holds it after that, it is of no effect.
+
 
 def of_model(model: Any, plan: Plan) -> Iterator[Patch]:
     """Yield what makes the instances of a model remember their rows."""
-    yield Patch(model, "from_db", classmethod(_from_db(_inner(model, "from_db"))), "is given the row")
-    yield Patch(model, "save_base", _save_base(_inner(model, "save_base")), "goes around the receivers of a save")
-    yield Patch(model, "_save_table", _save_table(_inner(model, "_save_table")), "ends when the row is written")
-    yield Patch(model, "refresh_from_db", _refresh_from_db(_inner(model, "refresh_from_db")), "reads the row again")
+    for name, (hook, reason) in _HOOKS.items():
+        yield Patch(model, name, hook(model, plan.memory, _inner(model, name)), reason)
     for field in plan.mutable:
-        descriptor = CopiedOnRead(field.attname, plan.columns.index(field), _attribute(model, field.attname))
-        yield Patch(model, field.attname, descriptor, "tells whether a value is changed in place")
+        attribute = inspect.getattr_static(model, field.attname, None)
+        if attribute is not None:
+            descriptor = CopiedOnRead(field.attname, plan.columns.index(field), attribute)
+            yield Patch(model, field.attname, descriptor, "tells whether a value is changed in place")
+    yield Patch(model, "from_db", classmethod(_from_db(model, plan.memory)), "is given the row")
 
 
-def _inner(model: Any, name: str) -> Callable[..., Any]:
-    """Return the function that a hook goes around: never a hook, since a base of the model may be watched too."""
-    found = next(vars(base)[name] for base in model.__mro__ if name in vars(base))
-    function = getattr(found, "__func__", found)
-    return getattr(function, "_heliograph_inner", function)  # type: ignore[no-any-return]
+def _inner(owner: Any, name: str) -> Callable[..., Any]:
+    """Return what a hook of a class goes around: its own method, or what it inherits at the time of the call."""
+    if name in vars(owner):
+        return vars(owner)[name]  # type: ignore[no-any-return]
+
+    @wraps(getattr(owner, name))
+    def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(super(owner, self), name)(*args, **kwargs)
+
+    return inherited
 
 
-def _around(inner: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a hook with the name and the signature of what it goes around."""
+def _from_db(owner: Any, memory: str) -> Callable[..., Any]:
+    own = vars(owner).get("from_db")
+    inner = owner.from_db if own is None else own
 
-    def decorate(hook: Any) -> Any:
-        hook = wraps(inner)(hook)
-        hook._heliograph_inner = inner
-        return hook
-
-    return decorate
-
-
-def _from_db(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(getattr(inner, "__func__", inner))
     def from_db(cls: Any, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
-        instance = inner(cls, db, field_names, values, **options)
-        # A reference to all values takes no time; those of some fields need their names.
-        is_row = len(values) == len(cls._meta.concrete_fields)
-        instance._state._heliograph = values if is_row else dict(zip(field_names, values, strict=False))
+        make = super(owner, cls).from_db if own is None else own.__get__(None, cls)
+        instance = make(db, field_names, values, **options)
+        if type(instance) is owner:
+            # A reference to all values takes no time; those of some fields need their names.
+            is_row = len(values) == len(owner._meta.concrete_fields)
+            setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
         return instance
 
     return from_db
 
 
-def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
-    def save_base(
-        self: Any,
-        raw: bool = False,
-        force_insert: Any = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Collection[str] | None = None,
-    ) -> Any:
-        plan = PLANS.get(type(self))
-        if plan is None:  # a subclass of a model that is watched
-            return inner(self, raw, force_insert, force_update, using, update_fields)
-        using = using or router.db_for_write(type(self), instance=self)
-        if plan.writes and update_fields is not None:
-            update_fields = set(update_fields)  # which receivers of pre_save add to
-        saving = Saving(self, plan, using)
-        try:
+def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def save_base(self: Any, *args: Any, **kwargs: Any) -> Any:
+        plan = PLANS.get(owner)
+        if plan is None or plan.memory != memory or type(self) is not owner:
+            return inner(self, *args, **kwargs)
+        raw, force_insert, using = _of_save_base(*args, **kwargs)
+        if plan.writes and kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
+        with Saving(self, plan, using or router.db_for_write(owner, instance=self)) as saving:
             if plan.fetched or plan.asked:
                 saving.fetch(raw, force_insert)
-            return inner(self, raw, force_insert, force_update, using, update_fields)
-        finally:
-            saving.end()
+            return inner(self, *args, **kwargs)
 
     return save_base
 
 
-def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+def _of_save_base(
+    raw: bool = False,
+    force_insert: Any = False,
+    force_update: Any = False,
+    using: str | None = None,
+    *_: Any,
+    **__: Any,
+) -> tuple[bool, Any, str | None]:
+    return raw, force_insert, using
+
+
+def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
     def _save_table(
         self: Any,
         raw: bool = False,
@@ -100,36 +106,77 @@ def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
         using: str | None = None,
         update_fields: Collection[str] | None = None,
     ) -> Any:
-        saving = running(self)
-        if saving is None and type(self) not in PLANS:
+        plan = PLANS.get(owner)
+        if plan is None or plan.memory != memory or type(self) is not owner:
             return inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        # Somebody may have called Model.save_base, past that of the model.
-        begun = saving or Saving(self, PLANS[type(self)], using or self._state.db)
-        try:
-            if not begun.absent:  # of several tables, the first to be written tells
-                begun.absent = begun.plan.absent_from(self)
-            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-            if cls is self._meta.concrete_model:  # and not one of its parents, which are written first
-                begun.written(not updated, update_fields)
-            return updated
-        finally:
-            if saving is None:
-                begun.end()
+        saving = running(self)
+        if saving is None:  # somebody has called Model.save_base, past that of the model
+            with Saving(self, plan, using or self._state.db):
+                return self._save_table(raw, cls, force_insert, force_update, using, update_fields)
+        if not saving.absent:  # of several tables, the first to be written tells
+            saving.absent = saving.plan.absent_from(self)
+        updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
+        if cls is self._meta.concrete_model:  # and not one of its parents, which are written first
+            saving.written(not updated, update_fields)
+        return updated
 
     return _save_table
 
 
-def _refresh_from_db(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
-    def refresh_from_db(self: Any, using: Any = None, fields: Any = None, *rest: Any, **options: Any) -> None:
-        fields = None if fields is None else list(fields)
-        inner(self, using, fields, *rest, **options)
-        plan = PLANS.get(type(self))
-        if plan is not None:
-            queryset = rest[0] if rest else options.get("from_queryset")
-            _measured(self, plan, _refreshed(plan, fields, queryset))
+def _refresh_from_db(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def refresh_from_db(self: Any, *args: Any, **kwargs: Any) -> None:
+        plan = PLANS.get(owner)
+        if plan is None or plan.memory != memory or type(self) is not owner:
+            inner(self, *args, **kwargs)
+            return
+        args, kwargs = _with_listed_fields(args, kwargs)
+        absent = plan.absent_from(self)
+        inner(self, *args, **kwargs)
+        # A model may read more than it was asked for.
+        more = [name for name in absent if name in self.__dict__]
+        _measured(self, plan, [*_refreshed(plan, *_of_refresh(*args, **kwargs)), *more])
 
     return refresh_from_db
+
+
+def _with_listed_fields(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a refresh with fields that can be read twice."""
+    if kwargs.get("fields") is not None:
+        kwargs = {**kwargs, "fields": [*kwargs["fields"]]}
+    if len(args) > 1 and args[1] is not None:
+        args = (args[0], [*args[1]], *args[2:])
+    return args, kwargs
+
+
+def _of_refresh(using: Any = None, fields: Any = None, from_queryset: Any = None, **others: Any) -> tuple[Any, Any]:
+    return fields, from_queryset
+
+
+def _getstate(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def getstate(self: Any) -> Any:
+        state = inner(self)
+        plan = PLANS.get(owner)
+        if (
+            plan is None
+            or plan.memory != memory
+            or type(self) is not owner
+            or not isinstance(state.get("_state"), ModelState)
+        ):
+            return state
+        return {**state, "_state": told(state["_state"], plan)}
+
+    return getstate
+
+
+# The first one is what keeps a memory right; from_db, which begins it, comes after all.
+_HOOKS = {
+    "_save_table": (_save_table, "ends when the row is written, before the receivers are called"),
+    "save_base": (_save_base, "goes around the receivers of a save"),
+    "refresh_from_db": (_refresh_from_db, "reads the row again"),
+    "__getstate__": (_getstate, "says what is in a copy or a pickle"),
+}
 
 
 def _measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
@@ -162,8 +209,9 @@ class CopiedOnRead:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is not None:
             value = instance.__dict__.get(self.name)
-            if not is_immutable(value):
-                protect(instance, self.name, self.column, value)
+            plan = None if is_immutable(value) else PLANS.get(type(instance))
+            if plan is not None:
+                protect(instance, plan, self.name, self.column, value)
         return self.inner.__get__(instance, owner)
 
     def __set__(self, instance: Any, value: Any) -> None:
@@ -173,15 +221,13 @@ class CopiedOnRead:
             self.set_inner(self.inner, instance, value)
 
     def __delete__(self, instance: Any) -> None:
-        if self.name not in instance.__dict__:
+        delete = getattr(type(self.inner), "__delete__", None)
+        if delete is not None:
+            delete(self.inner, instance)
+        elif self.name in instance.__dict__:
+            del instance.__dict__[self.name]
+        else:
             raise AttributeError(self.name)
-        del instance.__dict__[self.name]
-
-
-def _attribute(model: Any, name: str) -> Any:
-    """Return the descriptor of a field: never ours, since a base of the model may be watched too."""
-    found = next(vars(base)[name] for base in model.__mro__ if name in vars(base))
-    return found.inner if isinstance(found, CopiedOnRead) else found
 
 
 # --- what all models share ------------------------------------------------------------------------------------
@@ -202,13 +248,14 @@ def of_connections() -> Iterator[Patch]:
         "savepoint_commit": _savepoint_commit,
         "commit": _commit,
         "rollback": _rollback,
+        "set_autocommit": _set_autocommit,
         "close": _close,
     }.items():
-        yield Patch(BaseDatabaseWrapper, name, hook(_inner(BaseDatabaseWrapper, name)), "tells what is rolled back")
+        yield Patch(BaseDatabaseWrapper, name, hook(vars(BaseDatabaseWrapper)[name]), "tells what is rolled back")
 
 
 def _savepoint(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def savepoint(self: Any) -> Any:
         name = inner(self)
         moments.savepoint_made(self, name)
@@ -218,7 +265,7 @@ def _savepoint(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _savepoint_rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def savepoint_rollback(self: Any, sid: Any) -> None:
         inner(self, sid)
         moments.savepoint_rolled_back(self, sid)
@@ -227,7 +274,7 @@ def _savepoint_rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _savepoint_commit(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def savepoint_commit(self: Any, sid: Any) -> None:
         inner(self, sid)
         moments.savepoint_released(self, sid)
@@ -236,7 +283,7 @@ def _savepoint_commit(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _commit(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def commit(self: Any) -> None:
         inner(self)
         moments.ended(self, rolled_back=False)
@@ -245,7 +292,7 @@ def _commit(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def rollback(self: Any) -> None:
         inner(self)
         moments.ended(self, rolled_back=True)
@@ -253,8 +300,18 @@ def _rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
     return rollback
 
 
+def _set_autocommit(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def set_autocommit(self: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        inner(self, autocommit, *args, **kwargs)
+        if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
+            moments.ended(self, rolled_back=False)
+
+    return set_autocommit
+
+
 def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def close(self: Any) -> None:
         try:
             inner(self)
@@ -266,25 +323,22 @@ def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 def of_fixtures() -> Iterator[Patch]:
     """Yield what sees rows that are loaded from fixtures, which calls Model.save_base past that of the model."""
-    inner = _inner(DeserializedObject, "save")
+    inner = vars(DeserializedObject)["save"]
     yield Patch(DeserializedObject, "save", _save_deserialized(inner), "calls Model.save_base, whatever the model has")
 
 
 def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def save(self: Any, save_m2m: bool = True, using: str | None = None, **options: Any) -> None:
         instance = self.object
         plan = PLANS.get(type(instance))
         if plan is None:
             inner(self, save_m2m, using, **options)
             return
-        saving = Saving(instance, plan, using or router.db_for_write(type(instance), instance=instance))
-        try:
+        with Saving(instance, plan, using or router.db_for_write(type(instance), instance=instance)) as saving:
             if plan.fetched or plan.asked:
                 saving.fetch(raw=True, force_insert=options.get("force_insert", False))
             inner(self, save_m2m, using, **options)
-        finally:
-            saving.end()
 
     return save
 
@@ -297,7 +351,7 @@ def of_fetching() -> Iterator[Patch]:
 
 
 def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @_around(inner)
+    @wraps(inner)
     def fetch_many(self: Any, instances: Any) -> None:
         name = self.field.attname
         fetched = [instance for instance in instances if name not in instance.__dict__]

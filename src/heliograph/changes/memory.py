@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connections
 
-from heliograph.changes.plans import Plan, is_among
+from heliograph.changes.plans import SAVING, Plan, is_among
 from heliograph.changes.values import UNKNOWN, copied, is_same, kept
 from heliograph.moments import Moment, now
-
-# The attribute of an instance's `_state` that remembers its row, as a sequence of all its columns (what a query gave),
-# a dict of some, or a `Saved`.
-MEMORY = "_heliograph"
 
 
 class Saved:
@@ -28,16 +25,14 @@ class Saved:
         self.before = before
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values by the attributes of their fields."""
-        return dict(zip(self.names, self.values, strict=True))
+        """Return the values that are known, by the attributes of their fields."""
+        known = zip(self.names, self.values, strict=True)
+        return {name: value for name, value in known if value is not UNKNOWN}
 
     def __reduce__(self) -> Any:
         # A copy or a pickle is read outside of the transaction, maybe by a process that has no Heliograph.
         memory = settled(self)
-        if memory is None:
-            return type(None), ()
-        is_row = type(memory) in (tuple, list)
-        return (tuple, (memory,)) if is_row else (dict, (memory.as_dict() if type(memory) is Saved else memory,))
+        return dict, (memory.as_dict() if type(memory) is Saved else memory if isinstance(memory, dict) else {},)
 
 
 def settled(memory: Any) -> Any:
@@ -47,9 +42,22 @@ def settled(memory: Any) -> Any:
     return memory
 
 
-def remembered(instance: Any) -> Any:
-    """Return what an instance remembers, be it rolled back or not."""
-    return getattr(instance._state, MEMORY, None)
+def remembered(instance: Any, plan: Plan) -> Any:
+    """Return what an instance remembers of its row, be it rolled back or not."""
+    return getattr(instance._state, plan.memory, None)
+
+
+def told(state: Any, plan: Plan) -> Any:
+    """Return the `_state` of an instance as a copy or a pickle has it: with the names of what it remembers."""
+    state = copy.copy(state)
+    state.__dict__.pop(SAVING, None)
+    memory = settled(state.__dict__.get(plan.memory))
+    if type(memory) in (list, tuple) and len(memory) == len(plan.columns):
+        # By their names: a process with another version of the model may read it.
+        memory = dict(zip((column.attname for column in plan.columns), memory, strict=True))
+    if memory is not None:
+        setattr(state, plan.memory, memory)
+    return state
 
 
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
@@ -88,28 +96,33 @@ def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | 
         before = before.before  # both are undone or neither is
     else:
         before = _needed(before, moment)
-    instance._state._heliograph = Saved(plan.names, tuple(values), moment, before)
+    setattr(instance._state, plan.memory, Saved(plan.names, tuple(values), moment, before))
 
 
 def _needed(before: Any, moment: Moment) -> Any:
     """Return what of a memory a rollback could bring back, so that a long transaction holds no more."""
-    before = settled(before)
-    while type(before) is Saved and before.moment is not None and moment.goes_with(before.moment):
-        before = before.before
+    before = _beyond(settled(before), moment)
     if type(before) is Saved and before.moment is not None:
-        is_open = before.moment.transaction.is_open
-        before.before = _needed(before.before, before.moment) if is_open else None
+        # What is older was looked through in its time.
+        before.before = _beyond(before.before, before.moment) if before.moment.transaction.is_open else None
     return before
+
+
+def _beyond(memory: Any, moment: Moment) -> Any:
+    """Return the first memory that is not rolled back whenever what is done at a moment is."""
+    while type(memory) is Saved and memory.moment is not None and moment.goes_with(memory.moment):
+        memory = memory.before
+    return memory
 
 
 def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     """Remember the fields with these names as they are now, since they were just read from the row."""
-    memory = settled(remembered(instance))
+    memory = settled(remembered(instance, plan))
     moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
-    values = instance.__dict__
+    values, keys = instance.__dict__, plan.fields[: plan.keys]
     old = recalled(memory, instance, plan)
     new = [
-        kept(values[field.attname]) if field.attname in values and is_among(field, names) else value
+        kept(values[field.attname]) if field.attname in values and (field in keys or is_among(field, names)) else value
         for field, value in zip(plan.fields, old, strict=True)
     ]
     remember(instance, plan, new, moment, memory)
@@ -120,11 +133,11 @@ def _is_undoable(memory: Any) -> bool:
     return type(memory) is Saved and memory.moment is not None and memory.moment.transaction.is_open
 
 
-def protect(instance: Any, name: str, column: int, value: Any) -> None:
+def protect(instance: Any, plan: Plan, name: str, column: int, value: Any) -> None:
     """Remember a copy of a value that the instance is about to give away, and that may be changed in place."""
-    memory = remembered(instance)
-    place: Any = name if isinstance(memory, dict) else column
-    if isinstance(memory, dict | list | tuple) and memory[place] is value:
-        memory = {**memory} if isinstance(memory, dict) else [*memory]
-        memory[place] = copied(value)
-        setattr(instance._state, MEMORY, memory)
+    memory = remembered(instance, plan)
+    if isinstance(memory, dict):
+        if memory.get(name) is value:
+            setattr(instance._state, plan.memory, {**memory, name: copied(value)})
+    elif type(memory) in (list, tuple) and len(memory) == len(plan.columns) and memory[column] is value:
+        setattr(instance._state, plan.memory, [*memory[:column], copied(value), *memory[column + 1 :]])

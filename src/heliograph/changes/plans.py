@@ -22,6 +22,7 @@ class Plan:
     fetched: frozenset[str] = frozenset()  # those to ask the database for where they are not known
     asked: frozenset[str] = frozenset()  # those to ask it for at each save
     writes: bool = False  # whether receivers add to update_fields
+    memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -87,6 +88,9 @@ ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "ABSENT"})()
 def _picker(keys: Sequence[Any]) -> Any:
     return itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
 
+
+# The attribute of an instance's `_state` that has the save that is under way.
+SAVING = "_heliograph_saving"
 
 # The plan of each model that somebody watches; the watches keep it.
 PLANS: dict[type, Plan] = {}

@@ -8,12 +8,9 @@ from typing import Any
 from django.db import connections, router
 
 from heliograph.changes.memory import recalled, remember, remembered
-from heliograph.changes.plans import ABSENT, Plan, is_among
+from heliograph.changes.plans import ABSENT, SAVING, Plan, is_among
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.moments import now
-
-# The attribute of an instance's `_state` that has the save that is under way.
-SAVING = "_heliograph_saving"
 
 
 class Saving:
@@ -24,7 +21,8 @@ class Saving:
     """
 
     __slots__ = (
-        *("_old", "absent", "fetched", "instance", "is_created", "memory", "new", "outer", "plan", "state", "using"),
+        *("_old", "absent", "fetched", "instance", "is_created", "is_here", "memory", "new", "outer", "plan"),
+        *("state", "using"),
     )
 
     def __init__(self, instance: Any, plan: Plan, using: str) -> None:
@@ -34,20 +32,25 @@ class Saving:
         self.plan = plan
         self.using = using
         self.outer = running(instance)
-        self.memory = remembered(instance) if state.db == using or _is_same_row(instance, using) else None
+        self.is_here = state.db == using or _is_same_row(instance, using)
+        self.memory = remembered(instance, plan) if self.is_here else None
         self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
         self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
         self.is_created = False
         self.fetched: dict[str, Any] = {}  # what the database was asked for
         self._old: Sequence[Any] | None = None
-        state._heliograph_saving = self
 
-    def end(self) -> None:
-        """Let the save be over."""
-        if self.outer is None:
-            del self.state._heliograph_saving
-        else:
-            self.state._heliograph_saving = self.outer
+    def __enter__(self) -> Saving:
+        self.state._heliograph_saving = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.instance = None  # whoever still refers to it, it is over
+        if getattr(self.state, SAVING, None) is self:
+            if self.outer is None:
+                del self.state._heliograph_saving
+            else:
+                self.state._heliograph_saving = self.outer
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
@@ -62,9 +65,9 @@ class Saving:
         return self._old
 
     def reloaded(self) -> None:
-        """Note that a receiver has read fields of the row which the instance had not loaded."""
-        if self.new is None:
-            self.memory, self._old = remembered(self.instance), None
+        """Note that a receiver has read fields which the instance had not loaded, or has saved it."""
+        if self.new is None and self.is_here:
+            self.memory, self._old = remembered(self.instance, self.plan), None
 
     def written(self, created: bool, names: Collection[str] | None) -> None:
         """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
@@ -73,6 +76,8 @@ class Saving:
         if names is not None or self.absent:
             row = [old if value is ABSENT else value for old, value in zip(self.old, row, strict=True)]
         remember(self.instance, self.plan, row, now(connections[self.using]), self.memory)
+        if self.outer is not None:
+            self.outer.reloaded()
 
     def _all(self) -> Sequence[Any]:
         try:

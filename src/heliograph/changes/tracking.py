@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import class_prepared
@@ -15,63 +15,92 @@ from django.db.models.signals import class_prepared
 from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.dispatch.routes import registering
-from heliograph.patches import Undo, applied, undone
+from heliograph.patches import Undo, applied, withdrawn
 
 
-@dataclass(frozen=True, eq=False)
-class Watch:
-    """A receiver's need to know the changes of a model; it ends when nobody refers to it."""
+class Wish(NamedTuple):
+    """What a receiver needs to know of a model, or of a class and its subclasses."""
 
-    model: Any  # Model itself for all models
+    model: Any
     subclasses: bool
     names: tuple[str, ...]  # of the fields; ALL for all of them
     fetch: bool | str = False
     writes: bool = False
 
     def covers(self, model: Any) -> bool:
-        """Return whether the receiver hears this model."""
-        return model is self.model or (self.subclasses and issubclass(model, self.model))
+        """Return whether the receiver hears this model, and watches one of its fields."""
+        is_heard = model is self.model or (self.subclasses and issubclass(model, self.model))
+        return is_heard and any(map(self.includes, model._meta.concrete_fields))
 
     def includes(self, field: Any) -> bool:
-        """Return whether the receiver watches this field."""
-        return self.names == ALL or field.name in self.names or field.attname in self.names
-
-    def finds(self, model: Any) -> bool:
-        """Return whether a model has one of the fields."""
-        return any(map(self.includes, model._meta.concrete_fields))
+        """Return whether the receiver watches this field; the links of a child to its parents change with it alone."""
+        if self.names == ALL:
+            return not field.primary_key and not getattr(field.remote_field, "parent_link", False)
+        return field.name in self.names or field.attname in self.names
 
     def models(self) -> Iterator[Any]:
         """Yield the models that there are now."""
         return _with_descendants(self.model) if self.subclasses else iter([self.model])
 
 
+class Watch:
+    """A wish that holds as long as somebody refers to this."""
+
+    __slots__ = ("__weakref__", "wish")
+
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+
+
 ALL = ("*",)
 
-# Weak references to the watches, by their model.
+# Weak references to the watches, by the model of their wishes.
 _watches: dict[Any, set[Any]] = {}
 _patched: dict[Any, list[Undo]] = {}
 _patched_for_all: list[Undo] = []
+# How often each model has ceased to be watched: what its instances remember from before may be out of date.
+_lapses: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def watch(model: Any, names: tuple[str, ...], *, subclasses: bool = False, **options: Any) -> Watch:
     """Watch fields of a model, or of all models (None), for as long as what is returned is referred to."""
-    made = Watch(model or Model, subclasses or model is None, names, **options)
-    _watches.setdefault(made.model, set()).add(weakref.ref(made, partial(_ended, made.model, made.subclasses)))
-    if made.subclasses:
+    wish = Wish(model or Model, subclasses or model is None, names, **options)
+    is_new = not _is_wished(wish)
+    made = Watch(wish)
+    _watches.setdefault(wish.model, set()).add(weakref.ref(made, partial(_ended, wish)))
+    if wish.subclasses:
         class_prepared.connect(_prepared)
-    _settle(made.models())
+    if is_new:
+        _settle(wish.models())
     return made
 
 
 def watch_anew() -> None:
     """Plan all models again, now that they have all their fields."""
-    _settle([*PLANS])
+    wishes = [wish for model in [*_watches] for wish in _wishes(model)]
+    _settle(model for wish in wishes for model in wish.models())
 
 
-def _ended(model: Any, subclasses: bool, reference: Any) -> None:
-    _watches[model].discard(reference)
-    # Not waiting: this is called by garbage collection, whatever its thread and others are doing.
-    _settle(_with_descendants(model) if subclasses else [model], wait=False)
+def _is_wished(wish: Wish) -> bool:
+    """Return whether another receiver has the same wish, so that nothing begins or ends with this one."""
+    return wish in _wishes(wish.model)
+
+
+def _wishes(model: Any) -> list[Wish]:
+    alive = (reference() for reference in _watches.get(model, set()).copy())
+    return [one.wish for one in alive if one is not None]
+
+
+def _ended(wish: Wish, reference: Any) -> None:
+    watches = _watches.get(wish.model, set())
+    watches.discard(reference)
+    if not watches:
+        _watches.pop(wish.model, None)
+    if not any(one.subclasses for model in [*_watches] for one in _wishes(model)):
+        class_prepared.disconnect(_prepared)
+    if not _is_wished(wish):
+        # Not waiting: this is called by garbage collection, whatever its thread and others are doing.
+        _settle(wish.models(), wait=False)
 
 
 def _prepared(sender: Any, **kwargs: Any) -> None:
@@ -97,7 +126,10 @@ _is_settling = False
 
 
 def _settle(models: Any, wait: bool = True) -> None:
-    """Plan these models, and patch them or put back what was patched; whoever is at it does this too."""
+    """Plan these models, and patch them or put back what was patched.
+
+    Where another thread holds the lock and this one must not wait, the next to come here does it.
+    """
     global _is_settling
     _unsettled.update(models)
     if not registering.acquire(blocking=wait):
@@ -115,53 +147,61 @@ def _settle(models: Any, wait: bool = True) -> None:
 def _settle_one(model: Any) -> None:
     plan = _planned(model)
     if plan is None:
-        undone(_patched.pop(model, []))
-        PLANS.pop(model, None)
+        _leave(model)
     else:
         PLANS[model] = plan
         there = {undo.patch.name for undo in _patched.setdefault(model, [])}
         _patched[model] += applied(patch for patch in hooks.of_model(model, plan) if patch.name not in there)
     if not PLANS:
-        undone(_patched_for_all)
+        withdrawn(_patched_for_all)
     elif not _patched_for_all:
         _patched_for_all.extend(applied(hooks.of_all_models()))
 
 
+def _leave(model: Any) -> None:
+    if PLANS.pop(model, None) is not None:
+        _lapses[model] = _lapses.get(model, 0) + 1
+    withdrawn(_patched.pop(model, []))
+
+
 def _planned(model: Any) -> Plan | None:
-    """Return what the watches of a model come to; None if there are none, or it has no rows."""
-    watches = [*_watches_of(model)] if _has_rows(model) else []
-    if not watches:
+    """Return what the wishes for a model come to; None if there are none, or it has no rows."""
+    if not _has_rows(model):
+        return None
+    wishes = [wish for base in model.__mro__ for wish in _wishes(base) if wish.covers(model)]
+    if not wishes:
         return None
     keys, columns = model._meta.pk_fields, model._meta.concrete_fields
-    others = [field for field in columns if field not in keys and any(one.includes(field) for one in watches)]
+    others = [field for field in columns if field not in keys and any(one.includes(field) for one in wishes)]
     fields = [*keys, *others]
+    lapses = _lapses.get(model, 0)
     return Plan(
         model,
         tuple(fields),
         len(keys),
         columns,
-        fetched=_attributes(fields, [one for one in watches if one.fetch is True]),
-        asked=_attributes(fields, [one for one in watches if one.fetch == "always"]),
-        writes=any(one.writes for one in watches),
+        fetched=_attributes(fields, [one for one in wishes if one.fetch is True]),
+        asked=_attributes(fields, [one for one in wishes if one.fetch == "always"]),
+        writes=any(one.writes for one in wishes),
+        memory=f"_heliograph_{lapses}" if lapses else "_heliograph",
     )
 
 
-def _watches_of(model: Any) -> Iterator[Watch]:
-    for base in model.__mro__:
-        alive = (reference() for reference in _watches.get(base, set()).copy())
-        yield from (one for one in alive if one is not None and one.covers(model) and one.finds(model))
-
-
-def _attributes(fields: Any, watches: list[Watch]) -> frozenset[str]:
+def _attributes(fields: Any, wishes: list[Wish]) -> frozenset[str]:
     return frozenset(
-        field.attname for field in fields if not field.primary_key and any(one.includes(field) for one in watches)
+        field.attname for field in fields if not field.primary_key and any(one.includes(field) for one in wishes)
     )
 
 
 def _has_rows(model: Any) -> bool:
     """Return whether a class is a model that is saved, and not one that migrations make up."""
     options = vars(model).get("_meta")  # a class that is being made has none yet
-    return isinstance(model, ModelBase) and options is not None and not options.abstract and not is_historical(model)
+    if not isinstance(model, ModelBase) or options is None or options.abstract or is_historical(model):
+        return False
+    try:
+        return bool(options.pk_fields)
+    except FieldDoesNotExist:  # of a composite key that Django's own checks will refuse
+        return False
 
 
 def is_historical(model: Any) -> bool:

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files import File
 from django.db.models import CharField, DateTimeField, EmailField, FileField, JSONField, SlugField, TextField, URLField
+from django.utils.functional import Promise
 from django.utils.timezone import get_default_timezone, is_naive, make_aware
 
 
@@ -49,13 +50,15 @@ def kept(value: Any) -> Any:
     """Return what can be kept of a value: no file but its name, no expression, and a copy of what may be changed."""
     if type(value) in SCALARS:
         return value
-    return shown(value) if isinstance(value, File) or is_expression(value) else copied(value)
+    return shown(value) if isinstance(value, File | Promise) or is_expression(value) else copied(value)
 
 
 def shown(value: Any) -> Any:
     """Return a value as a change shows it: the name of a file, and UNKNOWN for an expression."""
     if isinstance(value, File):
         return value.name
+    if isinstance(value, Promise):  # a text that depends on the language
+        return str(value)
     return UNKNOWN if is_expression(value) else value
 
 
@@ -82,9 +85,9 @@ def is_same(field: Any, old: Any, new: Any) -> bool:
     if type(old) is type(new) and (type(old) in _COMPARABLE or (type(old) is str and type(field) in _TEXTS)):
         return bool(old == new)
     try:
-        if not isinstance(field, JSONField) and _is_equal(old, new):
-            return True
-        return _is_equal(_prepared(field, old), _prepared(field, new))
+        if isinstance(field, JSONField):
+            return _json(field, old) == _json(field, new)
+        return _is_equal(old, new) or _is_equal(_prepared(field, old), _prepared(field, new))
     except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
         return False
 
@@ -105,12 +108,15 @@ def _prepared(field: Any, value: Any) -> Any:
     """Return a value as it is stored, as far as that can be told without a database."""
     if isinstance(field, FileField):
         return str(value or "")
-    if isinstance(field, JSONField):
-        # Python has True for 1, and JSON has lists for tuples.
-        return json.dumps(value, cls=field.encoder, sort_keys=True)
     if isinstance(value, datetime.datetime) and isinstance(field, DateTimeField) and _lacks_zone(value):
         return make_aware(value, get_default_timezone())  # as saving it would, which warns
     return field.get_prep_value(value)
+
+
+def _json(field: Any, value: Any) -> str:
+    """Return JSON as it is stored, whatever the order of its keys; 1 and True are equal in Python, and not there."""
+    stored = json.loads(json.dumps(field.get_prep_value(value), cls=field.encoder))
+    return json.dumps(stored, sort_keys=True)
 
 
 def _lacks_zone(value: datetime.datetime) -> bool:

@@ -51,6 +51,9 @@ class IdentityRef(weakref.ref[Any]):
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> IdentityRef:
+        return self  # as with other weak references
+
 
 class Connection(IdentityRef):
     """One receiver connected to one sender; it refers to the function, or to the owner of the method."""

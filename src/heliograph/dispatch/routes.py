@@ -206,6 +206,7 @@ class Table:
         rival = bucket.find_receiver(connection.key, receiver)
         if rival is not None:
             if not is_name(connection.key) or rival.receiver() is receiver:
+                connection.guarded = None  # which refers back to it
                 return
             connection.seq = rival.seq
             bucket.remove(rival)

@@ -750,6 +750,15 @@ def test_c12_a_copy_has_a_memory_of_its_own(hear_changes, copied, saved):
 
 
 @database
+def test_c12_a_copy_has_the_related_objects_of_its_source(hear_changes, django_assert_num_queries):
+    hear_changes(Article, "words")
+    article = Article.objects.create(author=Writer.objects.create(name="Ada"))
+    other = copy.deepcopy(article)
+    with django_assert_num_queries(0):
+        assert other.author.name == "Ada"
+
+
+@database
 def test_c12_a_cached_instance_knows_its_changes(hear_changes, settings):
     from django.core.cache import cache
 

@@ -10,11 +10,10 @@ from typing import Any
 from django.core.serializers.base import DeserializedObject
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 
 from heliograph import moments
-from heliograph.changes.memory import measured, protect, told
+from heliograph.changes.memory import measured, name_fields, protect
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
@@ -158,14 +157,11 @@ def _getstate(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..
     def getstate(self: Any) -> Any:
         state = inner(self)
         plan = PLANS.get(owner)
-        if (
-            plan is None
-            or plan.memory != memory
-            or type(self) is not owner
-            or not isinstance(state.get("_state"), ModelState)
-        ):
-            return state
-        return {**state, "_state": told(state["_state"], plan)}
+        is_ours = plan is not None and plan.memory == memory and type(self) is owner
+        # Django's has copied it; a model that does not would have its instance changed.
+        if plan is not None and is_ours and state.get("_state", self._state) is not self._state:
+            name_fields(state["_state"], plan)
+        return state
 
     return getstate
 

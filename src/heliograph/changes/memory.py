@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -47,17 +46,17 @@ def remembered(instance: Any, plan: Plan) -> Any:
     return getattr(instance._state, plan.memory, None)
 
 
-def told(state: Any, plan: Plan) -> Any:
-    """Return the `_state` of an instance as a copy or a pickle has it: with the names of what it remembers."""
-    state = copy.copy(state)
+def name_fields(state: Any, plan: Plan) -> None:
+    """Let the `_state` of a copy or a pickle name the fields that it remembers, and forget the save under way.
+
+    By their names, since a process with another version of the model may read it.
+    """
     state.__dict__.pop(SAVING, None)
-    memory = settled(state.__dict__.get(plan.memory))
+    memory = settled(state.__dict__.pop(plan.memory, None))
     if type(memory) in (list, tuple) and len(memory) == len(plan.columns):
-        # By their names: a process with another version of the model may read it.
         memory = dict(zip((column.attname for column in plan.columns), memory, strict=True))
     if memory is not None:
         setattr(state, plan.memory, memory)
-    return state
 
 
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:

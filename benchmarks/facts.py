@@ -131,6 +131,15 @@ def beside_column(column: str, base: str, limit: float, candidate: str = HELIOGR
     )
 
 
+def within(column: str, amount: float, words: str, above: str = "") -> Target:
+    """Return a target for a figure as a share of an amount, or for what it is above that of a candidate."""
+    return Target(
+        f"{HELIOGRAPH}, {column}{above and f', above {above}'}: share of {words}",
+        1.0,
+        lambda table: (table.cells[HELIOGRAPH, column] - (table.cells[above, column] if above else 0)) / amount,
+    )
+
+
 def above_floor(column: str, limit: float) -> Target:
     """Return a target for what the sends of a model cost, without what a model costs by itself."""
     return Target(f"{column}: cost of the two sends", limit, lambda table: _above_floor(table, column))

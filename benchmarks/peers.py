@@ -17,6 +17,7 @@ from benchmarks.django_peers import (
 )
 from benchmarks.other_peers import Blinker, Pluggy, Psygnal, PyDispatcher
 from benchmarks.peer import BareLoop, Peer
+from benchmarks.trackers import DirtyFields, HeliographChanges, Lifecycle, ModelUtils, Plain, Tracker
 
 KINDS: tuple[type[Peer], ...] = (
     BareLoop,
@@ -30,6 +31,8 @@ KINDS: tuple[type[Peer], ...] = (
     HeliographDeclared,
 )
 SAVING: tuple[type[Peer], ...] = (BareSaving, DjangoSaving, HeliographSaving)
+TRACKERS: tuple[type[Tracker], ...] = (Plain, HeliographChanges, ModelUtils, DirtyFields, Lifecycle)
+PACKAGED: tuple[type[Peer] | type[Tracker], ...] = (*KINDS, *TRACKERS)
 
 
 def installed() -> list[Peer]:
@@ -47,16 +50,21 @@ def saving() -> list[Peer]:
     return [kind() for kind in SAVING]
 
 
+def trackers() -> list[Tracker]:
+    """Return what keeps track of changes, as far as it is installed."""
+    return [kind() for kind in TRACKERS if _is_installed(kind)]
+
+
 def left_out() -> list[str]:
     """Return those that are not installed."""
-    return [kind.name for kind in KINDS if not _is_installed(kind)]
+    return [kind.name for kind in PACKAGED if not _is_installed(kind)]
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what is compared."""
-    packages = [kind.package for kind in KINDS if kind.package and _is_installed(kind)]
+    packages = [kind.package for kind in PACKAGED if kind.package and _is_installed(kind)]
     return {"heliograph": heliograph.__version__} | {name: version(name) for name in dict.fromkeys(packages)}
 
 
-def _is_installed(kind: type[Peer]) -> bool:
+def _is_installed(kind: type[Peer] | type[Tracker]) -> bool:
     return not kind.module or find_spec(kind.module) is not None

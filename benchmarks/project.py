@@ -5,6 +5,7 @@ from django.conf import settings
 
 
 def set_up() -> None:
-    """Set Django up, with its signals adopted."""
-    settings.configure(INSTALLED_APPS=["heliograph"])
+    """Set Django up, with its signals adopted and a database in memory."""
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    settings.configure(INSTALLED_APPS=["heliograph"], DATABASES={"default": database}, USE_TZ=True)
     django.setup()

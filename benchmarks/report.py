@@ -22,7 +22,7 @@ beaten. Django's own dispatcher is a second copy of its module, which the adopti
 
 def text(results: Sequence[Result], about: Mapping[str, str]) -> Iterator[str]:
     """Yield the lines for a terminal."""
-    yield from (f"{name:<13}{value}" for name, value in about.items())
+    yield from (f"{name:<20}{value}" for name, value in about.items())
     for result in results:
         yield from ("", f"== {result.group.name}: {result.group.title}", result.group.about.replace("`", ""), "")
         yield from _aligned(_rows(result))

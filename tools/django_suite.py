@@ -250,7 +250,11 @@ def main() -> None:
     options = options_of()
     bases = found_pythons([COMMON_PYTHON])
     labels = [] if options.all else options.labels or (WATCHED_PACKAGES if options.watched else PACKAGES)
-    tallies = [test(django, base, labels, options.watched) for django in options.django or [NEWEST_DJANGO] for base in bases.values()]
+    tallies = [
+        test(django, base, labels, options.watched)
+        for django in options.django or [NEWEST_DJANGO]
+        for base in bases.values()
+    ]
     for result in tallies:
         tally.record(result)
         print(result)

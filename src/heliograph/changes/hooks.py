@@ -159,8 +159,9 @@ def _getstate(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..
         plan = PLANS.get(owner)
         is_ours = plan is not None and plan.memory == memory and type(self) is owner
         # Django's has copied it; a model that does not would have its instance changed.
-        if plan is not None and is_ours and state.get("_state", self._state) is not self._state:
-            name_fields(state["_state"], plan)
+        copied = state.get("_state") if isinstance(state, dict) else None
+        if plan is not None and is_ours and copied is not None and copied is not self._state:
+            name_fields(copied, plan)
         return state
 
     return getstate

@@ -65,11 +65,10 @@ _lapses: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 def watch(model: Any, names: tuple[str, ...], *, subclasses: bool = False, **options: Any) -> Watch:
     """Watch fields of a model, or of all models (None), for as long as what is returned is referred to."""
     wish = Wish(model or Model, subclasses or model is None, names, **options)
-    is_new = not _is_wished(wish)
     made = Watch(wish)
-    _watches.setdefault(wish.model, set()).add(weakref.ref(made, partial(_ended, wish)))
-    if wish.subclasses:
-        class_prepared.connect(_prepared)
+    with registering:
+        is_new = not _is_wished(wish)
+        _watches.setdefault(wish.model, set()).add(weakref.ref(made, partial(_ended, wish)))
     if is_new:
         _settle(wish.models())
     return made
@@ -92,12 +91,7 @@ def _wishes(model: Any) -> list[Wish]:
 
 
 def _ended(wish: Wish, reference: Any) -> None:
-    watches = _watches.get(wish.model, set())
-    watches.discard(reference)
-    if not watches:
-        _watches.pop(wish.model, None)
-    if not any(one.subclasses for model in [*_watches] for one in _wishes(model)):
-        class_prepared.disconnect(_prepared)
+    _watches.get(wish.model, set()).discard(reference)
     if not _is_wished(wish):
         # Not waiting: this is called by garbage collection, whatever its thread and others are doing.
         _settle(wish.models(), wait=False)
@@ -139,12 +133,24 @@ def _settle(models: Any, wait: bool = True) -> None:
         is_outermost, _is_settling = not _is_settling, True
         while is_outermost and _unsettled:
             _settle_one(_unsettled.pop())
+        if is_outermost:
+            _follow_new_models()
     finally:
         _is_settling = not is_outermost
         registering.release()
 
 
+def _follow_new_models() -> None:
+    """Hear of models that are defined from now on, if somebody watches subclasses."""
+    if any(wish.subclasses for model in [*_watches] for wish in _wishes(model)):
+        class_prepared.connect(_prepared)
+    else:
+        class_prepared.disconnect(_prepared)
+
+
 def _settle_one(model: Any) -> None:
+    if not _watches.get(model, True):
+        del _watches[model]
     plan = _planned(model)
     if plan is None:
         _leave(model)

@@ -1,5 +1,6 @@
 """What can be a receiver, and what makes two receivers the same one."""
 
+import copy
 import functools
 import importlib
 import sys
@@ -251,3 +252,16 @@ def test_rows_that_are_put_back_after_a_disconnect_have_their_options():
     signal.receivers = rows
     signal.send(None)
     assert calls == []
+
+
+@pytest.mark.parametrize("options", [{}, {"when": lambda **kwargs: True}], ids=["plain", "with options"])
+def test_rows_can_be_copied_deeply_and_put_back(options):
+    signal, calls = Signal(), []
+
+    def note(**kwargs):
+        calls.append(kwargs)
+
+    signal.connect(note, **options)
+    signal.receivers = copy.deepcopy(list(signal.receivers))
+    signal.send(None)
+    assert len(calls) == 1

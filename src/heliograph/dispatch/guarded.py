@@ -53,6 +53,9 @@ class Guarded:
         receiver = self.connection.receiver()
         return _gone if receiver is None else receiver
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Guarded:
+        return self  # as functions are, and those who copy rows mean to put them back
+
     def __getattr__(self, name: str) -> Any:
         # Its names are the receiver's: tools that wrap receivers read them.
         return getattr(self.receiver, name)

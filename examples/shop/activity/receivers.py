@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from heliograph import receiver
+from heliograph import created, raw, receiver
 from heliograph.signals import post_delete, post_save
 
 from activity.models import Entry
@@ -11,18 +11,16 @@ from store.models import Customer, Order, Restock
 from store.signals import order_placed
 
 
-@receiver(post_save, sender=Customer)
-def log_customer(sender: type[Customer], instance: Customer, created: bool, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=Customer, when=created & ~raw)
+def log_customer(sender: type[Customer], instance: Customer, **kwargs: Any) -> None:
     """Log a new customer."""
-    if created and not raw:
-        _log(Entry.Kind.JOINED, instance.joined_on, f"{instance} joined", instance.get_absolute_url())
+    _log(Entry.Kind.JOINED, instance.joined_on, f"{instance} joined", instance.get_absolute_url())
 
 
-@receiver(post_save, sender=Restock)
-def log_restock(sender: type[Restock], instance: Restock, created: bool, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=Restock, when=created & ~raw)
+def log_restock(sender: type[Restock], instance: Restock, **kwargs: Any) -> None:
     """Log CDs that came in."""
-    if created and not raw:
-        _log(Entry.Kind.RESTOCKED, instance.day, f"{instance} came in", instance.product.get_absolute_url())
+    _log(Entry.Kind.RESTOCKED, instance.day, f"{instance} came in", instance.product.get_absolute_url())
 
 
 @receiver(order_placed)

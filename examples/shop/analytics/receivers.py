@@ -7,7 +7,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db.models import F, Max, Min, Model
 from django.db.models.functions import Coalesce
 from django.utils import timezone
-from heliograph import receiver
+from heliograph import created, raw, receiver
 from heliograph.signals import post_delete, post_save, request_finished
 
 from analytics.models import CustomerStatistics, DailyStatistics, PageViews, Totals
@@ -15,12 +15,11 @@ from store.models import Customer, Order
 from store.signals import order_placed
 
 
-@receiver(post_save, sender=Customer)
-def add_customer(sender: type[Customer], instance: Customer, created: bool, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=Customer, when=created & ~raw)
+def add_customer(sender: type[Customer], instance: Customer, **kwargs: Any) -> None:
     """Open the statistics of a new customer, and count them."""
-    if created and not raw:
-        CustomerStatistics.objects.create(customer=instance)
-        _count(Totals, {"customers": F("customers") + 1}, pk=1)
+    CustomerStatistics.objects.create(customer=instance)
+    _count(Totals, {"customers": F("customers") + 1}, pk=1)
 
 
 @receiver(post_delete, sender=Customer)

@@ -9,7 +9,7 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import receiver
+from heliograph import action, created, raw, receiver
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
 
 from store import catalogue
@@ -22,41 +22,37 @@ REORDER_QUANTITY = 50
 
 
 # The slug comes first: another app's pre_save receiver may already want to build an address from it.
-@receiver(pre_save, sender=[Artist, Genre, Product], order=-10)
+@receiver(pre_save, sender=[Artist, Genre, Product], order=-10, writes=["slug"])
 def set_slug(sender: type, instance: Artist | Genre | Product, **kwargs: Any) -> None:
     """Name a new row in addresses; an address that was given once stays."""
     if not instance.slug:
         instance.slug = slugify(str(instance))
 
 
-@receiver(m2m_changed, sender=Product.genres.through)
-def count_albums(sender: type, action: str, **kwargs: Any) -> None:
+@receiver(m2m_changed, sender=Product.genres.through, when=action("post_add", "post_remove", "post_clear"))
+def count_albums(sender: type, **kwargs: Any) -> None:
     """Count the albums of every shelf; there are so few of them that it does not matter which ones changed."""
-    if action in {"post_add", "post_remove", "post_clear"}:
-        on_shelf = Genre.objects.filter(pk=OuterRef("pk")).annotate(count=Count("products")).values("count")
-        Genre.objects.update(albums=Subquery(on_shelf))
+    on_shelf = Genre.objects.filter(pk=OuterRef("pk")).annotate(count=Count("products")).values("count")
+    Genre.objects.update(albums=Subquery(on_shelf))
 
 
-@receiver(post_save, sender=Product)
-def open_inventory(sender: type[Product], instance: Product, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=Product, when=~raw)
+def open_inventory(sender: type[Product], instance: Product, **kwargs: Any) -> None:
     """Give every product an inventory."""
-    if not raw:
-        Inventory.objects.get_or_create(product=instance)
+    Inventory.objects.get_or_create(product=instance)
 
 
-@receiver(post_save, sender=Restock)
-def receive_stock(sender: type[Restock], instance: Restock, created: bool, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=Restock, when=created & ~raw)
+def receive_stock(sender: type[Restock], instance: Restock, **kwargs: Any) -> None:
     """Put the CDs that came in on the shelf."""
-    if created and not raw:
-        received = F("received") + instance.quantity
-        Inventory.objects.filter(product=instance.product_id).update(received=received)
+    received = F("received") + instance.quantity
+    Inventory.objects.filter(product=instance.product_id).update(received=received)
 
 
-@receiver(post_save, sender=OrderItem)
-def take_from_stock(sender: type[OrderItem], instance: OrderItem, created: bool, raw: bool, **kwargs: Any) -> None:
+@receiver(post_save, sender=OrderItem, when=created & ~raw)
+def take_from_stock(sender: type[OrderItem], instance: OrderItem, **kwargs: Any) -> None:
     """Take a sold CD from the shelf; when few are left, say so first."""
-    if created and not raw:
-        _sell(instance)
+    _sell(instance)
 
 
 @receiver(post_delete, sender=OrderItem)

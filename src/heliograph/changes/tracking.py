@@ -117,6 +117,7 @@ def _with_descendants(model: Any) -> Iterator[Any]:
 
 _unsettled: set[Any] = set()
 _is_settling = False
+_is_following = False
 
 
 def _settle(models: Any, wait: bool = True) -> None:
@@ -142,9 +143,12 @@ def _settle(models: Any, wait: bool = True) -> None:
 
 def _follow_new_models() -> None:
     """Hear of models that are defined from now on, if somebody watches subclasses."""
-    if any(wish.subclasses for model in [*_watches] for wish in _wishes(model)):
+    global _is_following
+    was_following = _is_following
+    _is_following = any(wish.subclasses for model in [*_watches] for wish in _wishes(model))
+    if _is_following and not was_following:
         class_prepared.connect(_prepared)
-    else:
+    elif was_following and not _is_following:
         class_prepared.disconnect(_prepared)
 
 

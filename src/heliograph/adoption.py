@@ -43,7 +43,7 @@ def adopt() -> None:
     """
     if is_adopted():
         return
-    _undo.extend(applied([*_patches()]))
+    _undo.extend(applied(_patches()))
     for entry in CATALOGUE.values():
         if entry.module in sys.modules:
             _introduce(getattr(sys.modules[entry.module], entry.name), entry)

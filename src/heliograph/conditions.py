@@ -16,7 +16,7 @@ from django.db.models.signals import ModelSignal
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.current import comparison, without_wrapper
-from heliograph.changes.plans import PLANS
+from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_same
 from heliograph.dispatch.conditions import Condition, Payload, Place
@@ -180,8 +180,7 @@ class UpdateFields(OnFields):
         told = payload.get("update_fields")
         if told is None or not self.fields:
             return told is not None
-        mine = fields_of(payload["sender"], self.fields)
-        return any(one.name in told or one.attname in told for one in mine)
+        return any(is_among(field, told) for field in fields_of(payload["sender"], self.fields))
 
     def asks_for(self) -> tuple[str, ...]:
         return ("update_fields",)
@@ -348,9 +347,7 @@ def _problems_of_value(condition: Changed, model: Any, given: str, value: Any) -
 
 def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
     """Yield the fields of a model that have one of these names, or a column of this name."""
-    for field in model._meta.concrete_fields:
-        if field.name in names or field.attname in names:
-            yield field
+    return (field for field in model._meta.concrete_fields if is_among(field, names))
 
 
 def _takes(field: Any, value: Any) -> bool:

@@ -64,10 +64,10 @@ def now(connection: Any) -> Moment | None:
     """Return the present moment of a connection, or None in autocommit, where nothing can be rolled back."""
     if connection.autocommit:
         return None
-    transaction = connection.__dict__.get(_NAME)
+    transaction: Transaction | None = connection.__dict__.get(_NAME)
     if transaction is None:
         transaction = connection.__dict__[_NAME] = Transaction()
-    return transaction.moment  # type: ignore[no-any-return]
+    return transaction.moment
 
 
 # --- what a connection tells ----------------------------------------------------------------------------------

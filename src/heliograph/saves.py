@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -21,6 +21,7 @@ from heliograph.conditions import Using, fields_of, problems_of_names, watch_at,
 from heliograph.dispatch import Call, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.verification import parameters_of
 from heliograph.signals import carried
 
 # What connect takes here beyond what the dispatcher knows.
@@ -45,14 +46,12 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
 
 def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     """Return whether a receiver has a parameter named changes, which the signal itself does not send."""
-    if isinstance(receiver, partial) and "changes" in receiver.keywords:
-        return False
-    names = carried(signal)
-    if names is None or "changes" in names or not isinstance(signal, ModelSignal) or "changes" not in _names(receiver):
+    parameter = _parameter_for_changes(receiver) if isinstance(signal, ModelSignal) else None
+    names = carried(signal) if parameter is not None else None
+    if parameter is None or names is None or "changes" in names:
         return False
     # On other signals, one that can do without is called as Django would.
-    default = inspect.signature(receiver).parameters["changes"].default
-    return "update_fields" in names or default is inspect.Parameter.empty
+    return "update_fields" in names or parameter.default is parameter.empty
 
 
 def _wishes(
@@ -175,11 +174,10 @@ def _listed(option: str, value: Any) -> tuple[str, ...]:
     return names
 
 
-def _names(receiver: Any) -> Collection[str]:
-    if type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__"):
-        code = receiver.__code__
-        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    try:
-        return inspect.signature(receiver).parameters
-    except (TypeError, ValueError):  # a callable in C that does not tell
-        return ()
+def _parameter_for_changes(receiver: Any) -> inspect.Parameter | None:
+    if isinstance(receiver, partial) and "changes" in receiver.keywords:
+        return None
+    is_plain = type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__")
+    if is_plain and "changes" not in receiver.__code__.co_varnames:  # told without the signature, which takes its time
+        return None
+    return next((one for one in parameters_of(receiver) or () if one.name == "changes"), None)

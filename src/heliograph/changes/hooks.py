@@ -40,7 +40,8 @@ def of_model(model: Any, plan: Plan) -> Iterator[Patch]:
 def _inner(owner: Any, name: str) -> Callable[..., Any]:
     """Return what a hook of a class goes around: its own method, or what it inherits at the time of the call."""
     if name in vars(owner):
-        return vars(owner)[name]  # type: ignore[no-any-return]
+        method: Callable[..., Any] = vars(owner)[name]
+        return method
 
     @wraps(getattr(owner, name))
     def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -157,10 +158,10 @@ def _getstate(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..
     def getstate(self: Any) -> Any:
         state = inner(self)
         plan = PLANS.get(owner)
-        is_ours = plan is not None and plan.memory == memory and type(self) is owner
-        # Django's has copied it; a model that does not would have its instance changed.
-        copied = state.get("_state") if isinstance(state, dict) else None
-        if plan is not None and is_ours and copied is not None and copied is not self._state:
+        if plan is None or plan.memory != memory or type(self) is not owner or not isinstance(state, dict):
+            return state
+        copied = state.get("_state")
+        if copied is not None and copied is not self._state:  # a model that does not copy it would have it changed
             name_fields(copied, plan)
         return state
 
@@ -239,72 +240,37 @@ def of_all_models() -> Iterator[Patch]:
 
 def of_connections() -> Iterator[Patch]:
     """Yield what makes connections tell which changes a rollback has undone."""
-    for name, hook in {
-        "savepoint": _savepoint,
-        "savepoint_rollback": _savepoint_rollback,
-        "savepoint_commit": _savepoint_commit,
-        "commit": _commit,
-        "rollback": _rollback,
-        "set_autocommit": _set_autocommit,
-        "close": _close,
-    }.items():
-        yield Patch(BaseDatabaseWrapper, name, hook(vars(BaseDatabaseWrapper)[name]), "tells what is rolled back")
+    for name, tell in _TELLING.items():
+        yield Patch(BaseDatabaseWrapper, name, _telling(vars(BaseDatabaseWrapper)[name], tell), _ROLLBACKS)
+    yield Patch(BaseDatabaseWrapper, "close", _close(vars(BaseDatabaseWrapper)["close"]), _ROLLBACKS)
 
 
-def _savepoint(inner: Callable[..., Any]) -> Callable[..., Any]:
+_ROLLBACKS = "tells what is rolled back"
+
+# What each method tells when it is done, of its result and its arguments.
+_TELLING: dict[str, Callable[..., None]] = {
+    "savepoint": moments.savepoint_made,
+    "savepoint_rollback": lambda connection, _, sid: moments.savepoint_rolled_back(connection, sid),
+    "savepoint_commit": lambda connection, _, sid: moments.savepoint_released(connection, sid),
+    "commit": lambda connection, _: moments.ended(connection, rolled_back=False),
+    "rollback": lambda connection, _: moments.ended(connection, rolled_back=True),
+    "set_autocommit": lambda connection, _, autocommit, *__, **___: _autocommit_set(connection, autocommit),
+}
+
+
+def _telling(inner: Callable[..., Any], tell: Callable[..., None]) -> Callable[..., Any]:
     @wraps(inner)
-    def savepoint(self: Any) -> Any:
-        name = inner(self)
-        moments.savepoint_made(self, name)
-        return name
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = inner(self, *args, **kwargs)
+        tell(self, result, *args, **kwargs)
+        return result
 
-    return savepoint
-
-
-def _savepoint_rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def savepoint_rollback(self: Any, sid: Any) -> None:
-        inner(self, sid)
-        moments.savepoint_rolled_back(self, sid)
-
-    return savepoint_rollback
+    return method
 
 
-def _savepoint_commit(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def savepoint_commit(self: Any, sid: Any) -> None:
-        inner(self, sid)
-        moments.savepoint_released(self, sid)
-
-    return savepoint_commit
-
-
-def _commit(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def commit(self: Any) -> None:
-        inner(self)
-        moments.ended(self, rolled_back=False)
-
-    return commit
-
-
-def _rollback(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def rollback(self: Any) -> None:
-        inner(self)
-        moments.ended(self, rolled_back=True)
-
-    return rollback
-
-
-def _set_autocommit(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def set_autocommit(self: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-        inner(self, autocommit, *args, **kwargs)
-        if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
-            moments.ended(self, rolled_back=False)
-
-    return set_autocommit
+def _autocommit_set(connection: Any, autocommit: bool) -> None:
+    if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
+        moments.ended(connection, rolled_back=False)
 
 
 def _close(inner: Callable[..., Any]) -> Callable[..., Any]:

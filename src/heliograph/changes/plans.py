@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 from heliograph.changes.values import UNKNOWN, may_mutate
+
+Picker = Callable[[Any], Sequence[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +51,12 @@ class Plan:
         return frozenset(field.name for field in self.fields if getattr(field, "auto_now", False))
 
     @cached_property
-    def from_row(self) -> Any:
+    def from_row(self) -> Picker:
         """Take the values of the fields from those of all columns."""
         return _picker([self.columns.index(field) for field in self.fields])
 
     @cached_property
-    def from_dict(self) -> Any:
+    def from_dict(self) -> Picker:
         """Take the values of the fields from the attributes of an instance."""
         return _picker(self.names)
 
@@ -67,7 +69,7 @@ class Plan:
         """Return the values that an instance has now; ABSENT where it has none."""
         values = instance.__dict__
         try:
-            return self.from_dict(values)  # type: ignore[no-any-return]
+            return self.from_dict(values)
         except KeyError:
             return [values.get(name, ABSENT) for name in self.names]
 
@@ -85,7 +87,7 @@ class Plan:
 ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "ABSENT"})()
 
 
-def _picker(keys: Sequence[Any]) -> Any:
+def _picker(keys: Sequence[Any]) -> Picker:
     return itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
 
 

@@ -13,7 +13,7 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import class_prepared
 
 from heliograph.changes import hooks
-from heliograph.changes.plans import PLANS, Plan
+from heliograph.changes.plans import PLANS, Plan, is_among
 from heliograph.dispatch.routes import registering
 from heliograph.patches import Undo, applied, withdrawn
 
@@ -36,7 +36,7 @@ class Wish(NamedTuple):
         """Return whether the receiver watches this field; the links of a child to its parents change with it alone."""
         if self.names == ALL:
             return not field.primary_key and not getattr(field.remote_field, "parent_link", False)
-        return field.name in self.names or field.attname in self.names
+        return is_among(field, self.names)
 
     def models(self) -> Iterator[Any]:
         """Yield the models that there are now."""

@@ -24,7 +24,7 @@ def verify_receiver(receiver: Any) -> None:
         return
     if not callable(receiver):
         raise TypeError(f"Signal receivers must be callable. {receiver!r} is not: connect a function or a method.")
-    parameters = _parameters(receiver)
+    parameters = parameters_of(receiver)
     if parameters is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         raise ValueError(
             "Signal receivers must accept keyword arguments (**kwargs)."
@@ -34,7 +34,7 @@ def verify_receiver(receiver: Any) -> None:
 
 def verify_payload(receiver: Any, contract: inspect.Signature, signal: str) -> None:
     """Raise TypeError for a receiver that cannot be called without a name that the signal never sends."""
-    for parameter in _parameters(receiver) or ():
+    for parameter in parameters_of(receiver) or ():
         if _is_needed(parameter) and parameter.name not in {"signal", *contract.parameters}:
             raise TypeError(
                 f"{describe(receiver)} asks for {parameter.name!r}, which {signal} never sends;"
@@ -71,7 +71,7 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
     return named and parameter.default is parameter.empty
 
 
-def _parameters(receiver: Any) -> list[inspect.Parameter] | None:
+def parameters_of(receiver: Any) -> list[inspect.Parameter] | None:
     """Return the parameters that a caller sees, or None for a callable in C that does not tell."""
     try:
         return list(inspect.signature(receiver).parameters.values())

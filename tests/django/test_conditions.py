@@ -1,7 +1,6 @@
 """Conditions on what Django's signals say: created, raw, changed, update_fields, action, and one database."""
 
 import copy
-import json
 import pickle
 import re
 from dataclasses import FrozenInstanceError
@@ -12,7 +11,6 @@ import django
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
-from django.core.management import call_command
 from django.db import models
 from django.db.models import F
 from django.dispatch import receiver as django_receiver
@@ -33,6 +31,7 @@ from heliograph.signals import (
 )
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Remark, Ticket, Writer
 from tests.django.bare import run
+from tests.django.loading import load
 
 database = pytest.mark.django_db
 databases = pytest.mark.django_db(databases=["default", "other"])
@@ -132,13 +131,6 @@ def test_created_looks_at_the_instance_where_a_custom_signal_sends_no_such_name(
 
 
 # --- raw --------------------------------------------------------------------------------------------------------
-
-
-def load(folder, *rows):
-    """Load a fixture."""
-    path = folder / "rows.json"
-    path.write_text(json.dumps(rows))
-    call_command("loaddata", str(path), verbosity=0)
 
 
 @database

@@ -1,13 +1,11 @@
 """Changes of models of every shape and in every database: proxies, children, bases, keys, routers, migrations."""
 
-import json
 from textwrap import dedent
 
 import django
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import call_command
 from django.db import connection, connections, models
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Model
@@ -18,6 +16,7 @@ from heliograph import UNKNOWN, action, changed, changes_of, created, raw
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
 from tests.app.models import Article, Audiobook, Chapter, Essay, Genre, Named, Novel, Remark, Reprint, Seat, Writer
 from tests.django.bare import run
+from tests.django.loading import load
 
 database = pytest.mark.django_db
 databases = pytest.mark.django_db(databases=["default", "other"])
@@ -705,13 +704,6 @@ def test_what_one_database_has_is_not_the_old_value_in_another(told):
 
 
 # --- S9: fixtures -------------------------------------------------------------------------------------------------
-
-
-def load(folder, *rows):
-    """Load a fixture."""
-    path = folder / "rows.json"
-    path.write_text(json.dumps(rows))
-    call_command("loaddata", str(path), verbosity=0)
 
 
 @database

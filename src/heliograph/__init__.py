@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from heliograph.changes import UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, raw, update_fields
     from heliograph.registration import receiver
+    from heliograph.transactions import Batch, BeforeCommit, OnCommit, UnsettledError
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "UNKNOWN",
+    "Batch",
+    "BeforeCommit",
     "Change",
     "Condition",
     "Inline",
+    "OnCommit",
     "ReentrancyError",
     "Signal",
+    "UnsettledError",
     "action",
     "capture",
     "changed",
@@ -46,6 +51,7 @@ _HOMES = {
     **dict.fromkeys(("UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "raw", "update_fields"), "conditions"),
     "receiver": "registration",
+    **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "UnsettledError"), "transactions"),
 }
 
 

@@ -170,8 +170,8 @@ def _connect_model(
 def _verify_there(signal: Any, receiver: Any, sender: Any, options: dict[str, Any]) -> None:
     """Raise what connecting to this sender would."""
     place = Place(signal, sender, options.get("subclasses", False))
-    when = dispatched(receiver, place, options).get("when")
-    options_of(when=when).connected(place)
+    known = dispatched(receiver, place, options)
+    options_of(**{name: known[name] for name in OF_THE_CALL if name in known}).connected(receiver, place)
 
 
 def _disconnect_model(

@@ -14,7 +14,7 @@ from django.db.models import ForeignKey, Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal
 
-from heliograph.changes.comparing import Change
+from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.current import comparison, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
@@ -207,6 +207,12 @@ class _Anything:
 ANYTHING: Final[Any] = _Anything()
 
 
+class NetPayload(dict[str, Any]):
+    """What several sends about a row come to: how it differs is not to be asked of the instance."""
+
+    comparison: Comparison | None = None
+
+
 @dataclass(frozen=True, repr=False)
 class Changed(OnFields):
     """Hold where a field has another value than its row had."""
@@ -216,12 +222,7 @@ class Changed(OnFields):
     watch: Watch | None = dataclass_field(default=None, compare=False)
 
     def holds(self, payload: Payload) -> bool:
-        instance = payload.get("instance")
-        if type(instance) not in PLANS:
-            instance = _instance(self, payload)
-            if self.watch is not None and self.watch.wish.subclasses and type(instance) not in PLANS:
-                return False  # one of many models, which has none of the fields
-        compared = comparison(instance, payload.get("update_fields"))
+        compared = payload.comparison if isinstance(payload, NetPayload) else self._comparison(payload)
         if compared is None:
             return False
         if self.fields and self.was is ANYTHING and self.to is ANYTHING:
@@ -229,6 +230,14 @@ class Changed(OnFields):
         changes = compared.changes(self.fields) if self.fields else compared.all_changes()
         field_of = compared.plan.field
         return any(self._fits(field_of(name), change) for name, change in changes.items())
+
+    def _comparison(self, payload: Payload) -> Comparison | None:
+        instance = payload.get("instance")
+        if type(instance) not in PLANS:
+            instance = _instance(self, payload)
+            if self.watch is not None and self.watch.wish.subclasses and type(instance) not in PLANS:
+                return None  # one of many models, which has none of the fields
+        return comparison(instance, payload.get("update_fields"))
 
     def _fits(self, field: Any, change: Change) -> bool:
         return _is_value(field, self.was, change.old) and _is_value(field, self.to, change.new)

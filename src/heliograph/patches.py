@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
+
+from heliograph.dispatch.routes import registering
 
 _MISSING: Any = object()
 
@@ -60,6 +63,42 @@ def withdrawn(undos: list[Undo]) -> None:
     """Put back what nobody has replaced since; what has a wrapper around it stays, and has to be of no effect."""
     undone([undo for undo in undos if undo.is_due()])
     undos.clear()
+
+
+class Lease:
+    """Patches that are there for as long as somebody refers to what `take` returns."""
+
+    def __init__(self, patches: Callable[[], Iterable[Patch]]) -> None:
+        self._patches = patches
+        self._undos: list[Undo] = []
+        self._taken: Callable[[], Tenancy | None] = lambda: None
+
+    def take(self) -> Tenancy:
+        """Apply the patches, unless they are there."""
+        with registering:
+            tenancy = self._taken()
+            if tenancy is None:
+                tenancy = Tenancy()
+                self._taken = weakref.ref(tenancy, self._end)
+                there = {(undo.patch.owner, undo.patch.name) for undo in self._undos}
+                self._undos += applied(one for one in self._patches() if (one.owner, one.name) not in there)
+            return tenancy
+
+    def _end(self, reference: object) -> None:
+        # Garbage collection calls this: it waits for nobody, and leaves it to the next end where another thread is
+        # about to take the patches again.
+        if registering.acquire(blocking=False):
+            if self._taken() is None:
+                wrapped = [undo for undo in self._undos if not undo.is_due()]  # by a tool: they stay
+                withdrawn(self._undos)
+                self._undos = wrapped
+            registering.release()
+
+
+class Tenancy:
+    """What keeps patches in place."""
+
+    __slots__ = ("__weakref__",)
 
 
 def own(owner: Any, name: str, default: Any = None) -> Any:

@@ -110,7 +110,7 @@ def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: M
         # Under the id that Django gives the function, so that it is connected once and can be disconnected.
         uid = rest.setdefault("dispatch_uid", object_identity(function))
         bucket, weak = Table().anyone, rest.get("weak", True)
-        connection = connection_with(called.connected(place), bucket, function, uid, weak, order=0)
+        connection = connection_with(called.connected(function, place), bucket, function, uid, weak, order=0)
         function = connection.guarded or function
         rest["weak"] = False
     signal.connect(function, sender=sender, **rest)

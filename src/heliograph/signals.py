@@ -92,11 +92,17 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
+def entry_of(signal: Any) -> Entry | None:
+    """Return what the catalogue knows of a signal."""
+    of_loaded = (entry for entry in CATALOGUE.values() if entry.module in sys.modules)
+    return next((entry for entry in of_loaded if getattr(sys.modules[entry.module], entry.name, None) is signal), None)
+
+
 def carried(signal: Any) -> frozenset[str] | None:
     """Return the names that a signal sends, or None where nobody has said so."""
-    for entry in CATALOGUE.values():
-        if getattr(sys.modules.get(entry.module), entry.name, None) is signal:
-            return frozenset(entry.carries)
+    entry = entry_of(signal)
+    if entry is not None:
+        return frozenset(entry.carries)
     contract = getattr(signal, "_contract", None)
     return None if contract is None else frozenset(contract.parameters) - {"sender"}
 

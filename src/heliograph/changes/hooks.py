@@ -73,7 +73,7 @@ def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[.
         plan = PLANS.get(owner)
         if plan is None or plan.memory != memory or type(self) is not owner:
             return inner(self, *args, **kwargs)
-        raw, force_insert, using = _of_save_base(*args, **kwargs)
+        raw, force_insert, using = of_save_base(*args, **kwargs)
         if plan.writes and kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
         with Saving(self, plan, using or router.db_for_write(owner, instance=self)) as saving:
@@ -84,7 +84,7 @@ def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[.
     return save_base
 
 
-def _of_save_base(
+def of_save_base(
     raw: bool = False,
     force_insert: Any = False,
     force_update: Any = False,
@@ -92,6 +92,7 @@ def _of_save_base(
     *_: Any,
     **__: Any,
 ) -> tuple[bool, Any, str | None]:
+    """Return raw, force_insert and using of a call of Model.save_base with these arguments."""
     return raw, force_insert, using
 
 
@@ -116,7 +117,8 @@ def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[
         if not saving.absent:  # of several tables, the first to be written tells
             saving.absent = saving.plan.absent_from(self)
         updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        if cls is self._meta.concrete_model:  # and not one of its parents, which are written first
+        # Not for one of its parents, which are written first, nor where a hook further in has seen to it.
+        if cls is self._meta.concrete_model and saving.new is None:
             saving.written(not updated, update_fields)
         return updated
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import nullcontext
-from inspect import isawaitable
+from inspect import isawaitable, unwrap
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import markcoroutinefunction
@@ -70,6 +70,8 @@ class Guarded:
             return self._make(receiver, payload)
         if self._is_reentered(receiver, payload):
             return SKIPPED
+        if self.options.defers:  # it is not at work yet
+            return self._make(receiver, payload)
         with Handling(receiver, payload):
             return self._make(receiver, payload)
 
@@ -102,6 +104,7 @@ def connection_with(
     if options is PLAIN:
         return connection_to(bucket, receiver, key, order, bucket.forget if weak else None)
     connection = connection_to(bucket, receiver, key, order, bucket.forget_guarded if weak else None)
+    connection.is_async = connection.is_async and not options.defers
     connection.guarded = Guarded(connection, options)
     return connection
 
@@ -109,6 +112,18 @@ def connection_with(
 def receiver_of(called: Any) -> Receiver:
     """Return the receiver behind what a send calls."""
     return called.receiver if type(called) is Guarded else called
+
+
+def guarded_among(receivers: Iterable[Receiver]) -> Iterator[Guarded]:
+    """Yield those of what a send calls that have options, also where a monitoring tool has wrapped them."""
+    for called in receivers:
+        found = unwrap(called, stop=_is_guarded)
+        if _is_guarded(found):
+            yield found
+
+
+def _is_guarded(called: Any) -> bool:
+    return type(called) is Guarded
 
 
 def _gone(**payload: Any) -> Any:

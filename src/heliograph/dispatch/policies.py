@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.conditions import Place
+    from heliograph.dispatch.receivers import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,18 @@ class DeliveryPolicy(Protocol):
 
     def deliver(self, call: Call) -> Any:
         """Make the call now or later; return what the send lists as the receiver's response."""
+
+
+@runtime_checkable
+class ConnectedPolicy(DeliveryPolicy, Protocol):
+    """A delivery policy that has a say in how its receivers are connected."""
+
+    def connected(self, options: Options, receiver: Callable[..., Any], place: Place) -> Options:
+        """Return the options of a receiver that is connected at this place with this policy.
+
+        A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
+        of the send. Raises TypeError where the policy makes no sense.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from asgiref.sync import iscoroutinefunction
 
 from heliograph.dispatch.conditions import Condition, Place
 from heliograph.dispatch.describe import origin
-from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
+from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 
 if TYPE_CHECKING:
     from heliograph.dispatch.guarded import Guarded
@@ -35,10 +35,14 @@ class Options:
     reentrant: str = "allow"
     blocking: bool = True
     call: Callable[[Receiver, dict[str, Any]], Call] = Call  # what a policy is handed, made for each send that is due
+    gives: frozenset[str] = frozenset()  # the names that a call has beyond those of the signal
+    defers: bool = False  # whether the policy only takes note of a call: it does so in the sender's thread
 
-    def connected(self, place: Place) -> Options:
+    def connected(self, receiver: Receiver, place: Place) -> Options:
         """Return the options of a receiver that is connected at this place."""
-        return self if self.when is None else replace(self, when=self.when.connected(place))
+        options = self if self.when is None else replace(self, when=self.when.connected(place))
+        delivery = self.delivery
+        return delivery.connected(options, receiver, place) if isinstance(delivery, ConnectedPolicy) else options
 
 
 PLAIN = Options()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -44,6 +44,26 @@ class Handling:
     def __str__(self) -> str:
         instance = self.instance
         return f"{full_name(self.receiver)} ({type(instance).__name__} pk={getattr(instance, 'pk', None)!r})"
+
+
+class HandlingAll(Handling):
+    """A receiver at work on many instances at once."""
+
+    __slots__ = ("instances", "rows")
+
+    def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(receiver, payloads[-1])
+        all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
+        self.instances = {id(instance): instance for instance, _ in all_instances}
+        self.rows = {_row(instance, using) for instance, using in all_instances} - {None}
+
+    def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
+        return self.receiver == receiver and (id(instance) in self.instances or _row(instance, using) in self.rows)
+
+
+def _row(instance: Any, using: str | None) -> Hashable:
+    primary_key = getattr(instance, "pk", None)
+    return None if primary_key is None else (type(instance), primary_key, using)
 
 
 _at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", default=())

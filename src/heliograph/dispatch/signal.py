@@ -114,14 +114,14 @@ class Signal(Generic[P]):
         Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work.
         """
         verify_receiver(receiver)
-        if self._contract is not None:
-            verify_payload(receiver, self._contract, self.name)
         if weak:
             refuse_fleeting(receiver)
         options = options_of(when, delivery, reentrant, blocking, call)
         senders = sender if type(sender) is list else (sender,)
         # All of them first: one that is refused leaves none connected.
-        places = [(one, options.connected(Place(self, one, subclasses))) for one in senders]
+        places = [(one, options.connected(receiver, Place(self, one, subclasses))) for one in senders]
+        if self._contract is not None:
+            verify_payload(receiver, self._contract, places[0][1].gives, self.name)
         for one, options_there in places:
             _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options_there)
         _forget_cache(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Collection
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -32,15 +33,20 @@ def verify_receiver(receiver: Any) -> None:
         )
 
 
-def verify_payload(receiver: Any, contract: inspect.Signature, signal: str) -> None:
-    """Raise TypeError for a receiver that cannot be called without a name that the signal never sends."""
-    for parameter in parameters_of(receiver) or ():
-        if _is_needed(parameter) and parameter.name not in {"signal", *contract.parameters}:
+def verify_payload(receiver: Any, contract: inspect.Signature, given: Collection[str], signal: str) -> None:
+    """Raise TypeError for a receiver that needs a name which neither the signal nor its policy gives."""
+    for name in needed(receiver):
+        if name not in {"signal", *contract.parameters, *given}:
             raise TypeError(
-                f"{describe(receiver)} asks for {parameter.name!r}, which {signal} never sends;"
+                f"{describe(receiver)} asks for {name!r}, which {signal} never sends;"
                 f" it sends {', '.join(contract.parameters)}."
                 " Rename the parameter, give it a default, or add the name to the signal."
             )
+
+
+def needed(receiver: Any) -> list[str]:
+    """Return the names that a receiver cannot be called without."""
+    return [parameter.name for parameter in parameters_of(receiver) or () if _is_needed(parameter)]
 
 
 def refuse_fleeting(receiver: Any) -> None:

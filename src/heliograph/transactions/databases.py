@@ -1,0 +1,48 @@
+"""Databases: which one the transaction of a send is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import router
+from django.db.models import Model
+
+from heliograph.changes.current import without_wrapper
+from heliograph.signals import CATALOGUE, entry_of
+
+
+def database_of(payload: Mapping[str, Any]) -> str | None:
+    """Return the alias of the database that a send is about, or None where nothing tells it.
+
+    That is what it carries as `using`; else where the instance that it carries is written, or another model's
+    instance that it carries, or where its sender is.
+    """
+    using = payload.get("using")
+    if isinstance(using, str):
+        return using
+    instance = _instance(payload)
+    if instance is not None:
+        return router.db_for_write(type(instance), instance=instance)
+    sender = payload.get("sender")
+    if isinstance(sender, type) and issubclass(sender, Model) and not sender._meta.abstract:
+        return router.db_for_write(sender)
+    return None
+
+
+def _instance(payload: Mapping[str, Any]) -> Model | None:
+    values = [payload.get("instance"), payload.get("sender"), *payload.values()]
+    return next((without_wrapper(value) for value in values if isinstance(value, Model)), None)
+
+
+def has_database(signal: Any) -> bool:
+    """Return whether a signal may be about a database; of those in the catalogue, some never are."""
+    entry = entry_of(signal)
+    return entry is None or not {"using", "user"}.isdisjoint(entry.carries)
+
+
+def signals_with_database() -> str:
+    """Return the names of the signals in the catalogue that are about a database, for an error message."""
+    return ", ".join(
+        sorted(name for name, entry in CATALOGUE.items() if not {"using", "user"}.isdisjoint(entry.carries))
+    )

@@ -1,0 +1,98 @@
+"""Hooks: the patches that tell the end of a transaction, while somebody waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial, wraps
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Model
+
+from heliograph.changes.hooks import of_save_base
+from heliograph.patches import Lease, Patch
+from heliograph.transactions.autocommit import running, turn_for
+from heliograph.transactions.ledger import Stage, is_outermost, run_first, taken
+from heliograph.transactions.settling import finish, settle
+
+
+def _patches() -> Iterator[Patch]:
+    end = _exit(vars(transaction.Atomic)["__exit__"])
+    yield Patch(transaction.Atomic, "__exit__", end, "is the end of a transaction, of which Django tells nobody before")
+    save_base = _save_base(vars(Model)["save_base"])
+    yield Patch(Model, "save_base", save_base, "in autocommit, is where receivers run outside of the transaction")
+    save_table = _save_table(vars(Model)["_save_table"])
+    yield Patch(Model, "_save_table", save_table, "is the transaction of a save in autocommit")
+
+
+lease = Lease(_patches)
+
+
+def _exit(inner: Callable[..., None]) -> Callable[..., None]:
+    @wraps(inner)
+    def exit_(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        connection = transaction.get_connection(self.using)
+        if not connection.run_on_commit or not is_outermost(connection):
+            inner(self, exc_type, exc_value, traceback)
+            return
+        if exc_type is None and _is_sound(connection):
+            try:
+                settle(connection)
+            except BaseException as error:
+                inner(self, type(error), error, error.__traceback__)
+                raise
+        _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
+
+    return exit_
+
+
+def _is_sound(connection: Any) -> bool:
+    """Return whether a transaction will be committed when its block ends without an error."""
+    return not connection.needs_rollback and not connection.closed_in_transaction
+
+
+def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
+    """End a transaction, and make what is due after it; in a test, Django does not commit it."""
+    due = taken(connection, *Stage)
+    is_real = len(connection.atomic_blocks) == 1
+    is_good = is_good and _is_sound(connection)
+    if due and is_good and is_real:
+        run_first(connection, partial(finish, due))
+    end()
+    if due and is_good and not is_real:
+        finish(due)
+
+
+def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def save_base(self: Any, *args: Any, **kwargs: Any) -> Any:
+        using = (
+            kwargs.get("using") or of_save_base(*args, **kwargs)[2] or router.db_for_write(type(self), instance=self)
+        )
+        turn = turn_for(self, using)
+        if turn is None:
+            return inner(self, *args, **kwargs)
+        with turn:
+            return inner(self, *args, **kwargs)
+
+    return save_base
+
+
+def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def _save_table(
+        self: Any,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Collection[str] | None = None,
+    ) -> Any:
+        write = partial(inner, self, raw, cls, force_insert, force_update, using, update_fields)
+        turn = running(self)
+        if turn is None or cls is not self._meta.concrete_model or not turn.is_its_own():
+            return write()
+        return turn.write(write, raw, update_fields)
+
+    return _save_table

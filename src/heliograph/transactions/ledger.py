@@ -1,0 +1,107 @@
+"""The ledger of a connection: the calls that wait for the end of its transaction.
+
+It is part of Django's own list of what is to be done on commit. So whatever undoes a part of a transaction (a savepoint
+that is rolled back, an error, a lost connection) takes the calls that were noted in it along, without being asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+from django.db.transaction import TransactionManagementError
+
+from heliograph.conf import setting
+from heliograph.dispatch import Call
+from heliograph.dispatch.describe import full_name
+
+
+class Stage(Enum):
+    """When in the end of a transaction calls are made."""
+
+    BEFORE_COMMIT = "before the commit, and may cause more"
+    LAST = "right before the commit, when nothing else is left"
+    AFTER_COMMIT = "after the commit"
+
+
+class Ending:
+    """A policy that makes its calls at the end of a transaction, one by one or as batches."""
+
+    stage: ClassVar[Stage]
+    batch: bool = False
+
+    @staticmethod
+    def make(calls: Sequence[Call]) -> None:
+        """Make these calls, of receivers with this policy: their time has come."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A call that waits for the end of a transaction."""
+
+    policy: Ending
+    call: Call
+    cause: Pending | None = None  # the one that was made, before the same commit, when this was noted
+    depth: int = 0  # how many causes there were, one of the other
+
+    def __call__(self) -> None:
+        """Make the call: for those who run what waits for a commit themselves, as tests do."""
+        self.policy.make([self.call])
+
+
+# What is made now, before a commit, and so is the cause of what is noted.
+made_now: ContextVar[Pending | None] = ContextVar("heliograph_made_now", default=None)
+
+
+def pending(policy: Ending, call: Call) -> Pending:
+    """Return a call that waits from now on."""
+    cause = made_now.get()
+    return Pending(policy, call) if cause is None else Pending(policy, call, cause, cause.depth + 1)
+
+
+def verify_commit(connection: Any, receiver: Any) -> None:
+    """Raise TransactionManagementError where somebody commits by hand, after which nothing would be called."""
+    is_auto = connection.commit_on_exit if connection.atomic_blocks else connection.autocommit
+    if not is_auto and connection.connection is not None:
+        raise TransactionManagementError(
+            f"{full_name(receiver)} waits for the end of a transaction, and {connection.alias!r} is committed by hand"
+            " (autocommit is off), of which Django tells nobody. Use atomic(), or connect it with delivery=Inline()."
+        )
+
+
+def is_in_transaction(connection: Any) -> bool:
+    """Return whether there is a commit to wait for; the blocks that Django puts around a test do not come to one."""
+    blocks = connection.atomic_blocks
+    return bool(blocks) and not is_of_test(blocks[-1])
+
+
+def is_of_test(block: Any) -> bool:
+    """Return whether an atomic block is one that Django puts around a test, and the test is to go on without it."""
+    return bool(block._from_testcase and setting("COMMIT_IN_TESTS"))
+
+
+def is_outermost(connection: Any) -> bool:
+    """Return whether the end of the innermost block is that of the transaction."""
+    blocks = connection.atomic_blocks
+    return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
+
+
+def taken(connection: Any, *stages: Stage) -> list[Pending]:
+    """Take the calls of these stages out of the ledger."""
+
+    def is_wanted(entry: Any) -> bool:
+        return type(entry[1]) is Pending and entry[1].policy.stage in stages
+
+    found = [function for _, function, _ in filter(is_wanted, connection.run_on_commit)]
+    if found:
+        connection.run_on_commit = [entry for entry in connection.run_on_commit if not is_wanted(entry)]
+    return found
+
+
+def run_first(connection: Any, function: Callable[[], None]) -> None:
+    """Run a function before all else that is to be done on commit: what a callback of others raises loses the rest."""
+    connection.run_on_commit.insert(0, (set(), function, True))

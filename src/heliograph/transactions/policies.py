@@ -1,0 +1,186 @@
+"""The policies that make their calls at the end of a transaction."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import gather
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from inspect import isawaitable
+from typing import Any, ClassVar
+
+from asgiref.sync import async_to_sync
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+from heliograph.dispatch import Call
+from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.receivers import Options, Receiver, is_async
+from heliograph.dispatch.verification import needed, parameters_of
+from heliograph.signals import carried
+from heliograph.transactions import hooks
+from heliograph.transactions.autocommit import turn_of
+from heliograph.transactions.databases import database_of, has_database, signals_with_database
+from heliograph.transactions.deferral import AskedLater, BatchDeferral, Deferral
+from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, pending, verify_commit
+from heliograph.transactions.settling import finish
+
+logger = logging.getLogger("heliograph.transactions")
+
+# What a receiver of a batch is called with.
+_OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
+
+
+@dataclass(frozen=True)
+class AtTheEnd(Ending):
+    """A policy that makes its calls at the end of the transaction of their send."""
+
+    batch: bool = False
+
+    def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
+        """Return options with which calls are kept until then."""
+        _verify(self, receiver, place)
+        kept = (options.call, options.reentrant != "allow", hooks.lease.take())
+        options = replace(options, blocking=True, defers=True)
+        if not self.batch:
+            return replace(options, call=Deferral(*kept))
+        when = options.when and AskedLater(options.when)
+        return replace(options, call=BatchDeferral(*kept, options.when), when=when, gives=_OF_A_BATCH)
+
+    def deliver(self, call: Call) -> None:
+        """Keep the call until the end of the transaction; where there is none, that is now."""
+        using = self._database_of(call)
+        connection = connections[using]
+        verify_commit(connection, call.receiver)
+        turn = turn_of(call.payload)
+        if is_in_transaction(connection):
+            connection.on_commit(pending(self, call), robust=True)
+        elif turn is not None:
+            turn.note(pending(self, call))
+        else:
+            self._deliver_alone(pending(self, call), using)
+
+    def _database_of(self, call: Call) -> str:
+        return database_of(call.payload) or DEFAULT_DB_ALIAS
+
+    def _deliver_alone(self, one: Pending, using: str) -> None:
+        with transaction.atomic(using):
+            connections[using].on_commit(one, robust=True)
+
+
+@dataclass(frozen=True)
+class BeforeCommit(AtTheEnd):
+    """Make the call as the last step of the transaction, in it: what it raises rolls the transaction back.
+
+    With `batch=True` there is one call for all of them, and the receiver has a parameter named `batch`.
+    """
+
+    stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
+
+    @staticmethod
+    def make(calls: Sequence[Call]) -> None:
+        """Make these calls, and let what they raise through."""
+        for call in calls:
+            response = call.make()
+            if isawaitable(response):
+                async_to_sync(_awaited)(response)
+
+    def _database_of(self, call: Call) -> str:
+        using = database_of(call.payload)
+        if using is None:
+            raise TypeError(
+                f"{describe(call.receiver)} is to run before a commit, and {call.payload['signal']!r} was sent without"
+                " anything that tells of which database: send using=..., the instance of a model, or from a model."
+            )
+        return using
+
+
+@dataclass(frozen=True)
+class OnCommit(AtTheEnd):
+    """Make the call after the outermost commit; what it raises is logged, and the others are called all the same.
+
+    With `batch=True` there is one call for all of them, and the receiver has a parameter named `batch`. Async
+    receivers run beside each other, after the others.
+    """
+
+    stage: ClassVar[Stage] = Stage.AFTER_COMMIT
+
+    @staticmethod
+    def make(calls: Sequence[Call]) -> None:
+        """Make these calls, and log what they raise."""
+        waiting = [call for call in calls if is_async(call.receiver)]
+        for call in calls:
+            if not is_async(call.receiver):
+                _make_robustly(call)
+        if waiting:
+            async_to_sync(_make_beside)(waiting)
+
+    def _deliver_alone(self, one: Pending, using: str) -> None:
+        finish([one])
+
+
+async def _awaited(response: Awaitable[Any]) -> Any:
+    return await response
+
+
+def _make_robustly(call: Call) -> None:
+    try:
+        call.make()
+    except Exception as error:
+        _log(call, error)
+
+
+async def _make_beside(calls: Sequence[Call]) -> None:
+    await gather(*map(_make_robustly_async, calls))
+
+
+async def _make_robustly_async(call: Call) -> None:
+    try:
+        response = call.make()
+        if isawaitable(response):  # not of a batch of which nothing is left
+            await response
+    except Exception as error:
+        _log(call, error)
+
+
+def _log(call: Call, error: Exception) -> None:
+    logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def _verify(policy: AtTheEnd, receiver: Receiver, place: Place) -> None:
+    """Raise TypeError for a receiver that cannot be called with this policy."""
+    if policy.stage is not Stage.AFTER_COMMIT and not has_database(place.signal):
+        raise TypeError(
+            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {place.signal!r} is not about a"
+            f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
+        )
+    if policy.batch:
+        _verify_batch(policy, receiver)
+    elif asks_for_batch(receiver, place.signal):
+        raise TypeError(
+            f"{describe(receiver)} asks for a batch, which delivery={policy!r} does not give: pass batch=True to it."
+        )
+
+
+def asks_for_batch(receiver: Receiver, signal: Any) -> bool:
+    """Return whether a receiver cannot be called without a batch, and its signal sends nothing of this name."""
+    names = carried(signal)
+    return names is not None and "batch" not in names and "batch" in needed(receiver)
+
+
+def _verify_batch(policy: AtTheEnd, receiver: Receiver) -> None:
+    names = [parameter.name for parameter in parameters_of(receiver) or ()]
+    if names and "batch" not in names:
+        raise TypeError(
+            f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
+            " add the parameter, or leave batch=True out."
+        )
+    for name in needed(receiver):
+        if name not in _OF_A_BATCH:
+            raise TypeError(
+                f"{describe(receiver)} asks for {name!r}, which a batch has once for each event:"
+                f" take it from batch.events. Its call has {', '.join(sorted(_OF_A_BATCH))}."
+            )

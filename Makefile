@@ -45,7 +45,7 @@ tests: $(READY)  ## Run the tests on each database that answers, and check their
 docs: $(READY)  ## Build the documentation into .build/docs
 	$(BIN)/sphinx-build -W --keep-going -q -d .build/doctrees docs .build/docs
 
-matrix: $(READY)  ## Run the tests on every Python, Django and database that is found
+matrix: $(READY)  ## Run the tests on every Python and Django, and with every Django on every database
 	$(RUN) tools.matrix $(ARGS)
 
 test-django: $(READY)  ## Run Django's own tests of what signals touch with Heliograph: ARGS="--django 5.2", ARGS=signals

@@ -54,14 +54,25 @@ def test_a_python_that_is_not_found_has_no_pairs():
     assert pairs(["3.11"], ["5.2", "6.1"]) == [Pair("3.11", "5.2")]
 
 
-def test_each_pair_runs_on_each_database_with_names_of_its_own():
-    found = cells([Pair("3.11", "5.2"), Pair("3.12", "6.1")], ["sqlite", "postgresql"])
+def test_each_pair_runs_on_sqlite_and_each_django_on_the_servers_with_names_of_their_own():
+    found = cells([Pair("3.11", "5.2"), Pair("3.12", "5.2"), Pair("3.12", "6.1")], ["sqlite", "postgresql"])
 
-    assert len({cell.name for cell in found}) == 4
-    assert Cell(Pair("3.12", "6.1"), "postgresql").variables == {
+    assert [str(cell) for cell in found] == [
+        "Python 3.12, Django 5.2, postgresql",
+        "Python 3.12, Django 6.1, postgresql",
+        "Python 3.11, Django 5.2, sqlite",
+        "Python 3.12, Django 5.2, sqlite",
+        "Python 3.12, Django 6.1, sqlite",
+    ]
+    assert len({cell.name for cell in found}) == 5
+    assert found[0].variables == {
         "HELIOGRAPH_TEST_DATABASE": "postgresql",
-        "HELIOGRAPH_TEST_CELL": "py312_dj61_postgresql",
+        "HELIOGRAPH_TEST_CELL": "py312_dj52_postgresql",
     }
+
+
+def test_a_python_that_was_asked_for_runs_on_the_servers():
+    assert len(cells([Pair("3.13", "6.1")], ["sqlite", "postgresql"])) == 2
 
 
 def test_the_table_shows_a_failure_where_it_happened():

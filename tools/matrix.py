@@ -1,4 +1,4 @@
-"""The tests on every supported pair of Python and Django, on every database."""
+"""The tests on every supported pair of Python and Django, and with every Django on every database."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from tools.environments import Environment
 from tools.processes import Finished, run
 from tools.services import how_to_start, silent
 from tools.suite import selection
-from tools.versions import PYTHONS, REQUIRED_PYTHONS, SUPPORTED
+from tools.versions import COMMON_PYTHON, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,13 @@ def pairs(pythons: Iterable[str], djangos: Iterable[str]) -> list[Pair]:
 
 
 def cells(chosen: Sequence[Pair], databases: Sequence[str]) -> list[Cell]:
-    """Every pair on every database; servers come first, since they take longest."""
-    return [Cell(pair, database) for database in reversed(databases) for pair in chosen]
+    """Every pair on SQLite, and every Django on the servers, which come first, since they take longest.
+
+    What a server does depends on its driver and on Django. `make tests` has them on the Python that it runs on, too.
+    """
+    common = [pair for pair in chosen if pair.python == COMMON_PYTHON] or chosen
+    pairs_on = {database: chosen if database == "sqlite" else common for database in reversed(databases)}
+    return [Cell(pair, database) for database, its_pairs in pairs_on.items() for pair in its_pairs]
 
 
 def how_to_install(python: str) -> str:
@@ -144,7 +149,8 @@ def table(results: Sequence[Result], databases: Sequence[str]) -> str:
     """The outcome of every pair, a column for each database."""
     words = {(result.cell.pair, result.cell.database): _word(result) for result in results}
     chosen = sorted({pair for pair, _ in words}, key=lambda pair: (pair.django, pair.python))
-    rows = [["", *databases], *([str(pair), *(words[pair, database] for database in databases)] for pair in chosen)]
+    cells = ([words.get((pair, database), "-") for database in databases] for pair in chosen)
+    rows = [["", *databases], *([str(pair), *row] for pair, row in zip(chosen, cells, strict=True))]
     return "\n".join(f"{first:<28}" + "".join(f"{word:<16}" for word in rest) for first, *rest in rows)
 
 

@@ -23,8 +23,8 @@ class HeliographConfig(AppConfig):
 
     def ready(self) -> None:
         from heliograph.changes.tracking import watch_anew
-        from heliograph.checks import check_conditions, check_settings
+        from heliograph.checks import check_batches, check_conditions, check_settings
 
         watch_anew()
-        register(check_settings)
-        register(check_conditions)
+        for check in (check_settings, check_conditions, check_batches):
+            register(check)

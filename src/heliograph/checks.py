@@ -1,4 +1,4 @@
-"""System checks: of the settings, and of the conditions of all receivers."""
+"""System checks: of the settings, and of the conditions and batches of all receivers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Connection
+from heliograph.transactions.policies import asks_for_batch
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -36,13 +37,34 @@ def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
     For a receiver of one model that is known when it is connected, that is an error there and then.
     """
-    connections = [connection for signal in live_signals() for connection in signal._table.connections()]
     return [
         Error(problem.text, hint=problem.hint, obj=describe(connection.receiver()), id="heliograph.E002")
-        for connection in connections
+        for _, connection in _connections()
         for condition in _conditions(connection)
         for problem in _problems(condition, _models(connection))
     ]
+
+
+def check_batches(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for each receiver that asks for a batch which neither its policy nor its signal gives."""
+    return [
+        Error(
+            f"A receiver of {signal.name} asks for a batch, and is called for each send.",
+            hint="Connect it with delivery=BeforeCommit(batch=True) or OnCommit(batch=True), or rename the parameter.",
+            obj=describe(receiver),
+            id="heliograph.E003",
+        )
+        for signal, connection in _connections()
+        if (receiver := connection.receiver()) and not _gives_batch(connection) and asks_for_batch(receiver, signal)
+    ]
+
+
+def _gives_batch(connection: Connection) -> bool:
+    return connection.guarded is not None and "batch" in connection.guarded.options.gives
+
+
+def _connections() -> Iterator[tuple[Any, Connection]]:
+    return ((signal, connection) for signal in live_signals() for connection in signal._table.connections())
 
 
 def _conditions(connection: Connection) -> Iterator[OnFields]:

@@ -1,13 +1,22 @@
 """Receivers at the end of a transaction: group T of the cases."""
 
+import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.db.models.signals import post_delete, post_save, pre_save
+from asgiref.sync import sync_to_async
+from django.core.checks import run_checks
+from django.core.handlers.base import BaseHandler
+from django.core.signals import request_finished
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+from django.http import HttpResponse
+from django.test import RequestFactory, TestCase
+from django.test.utils import CaptureQueriesContext
 
-from heliograph import BeforeCommit, OnCommit, UnsettledError, changed, changes_of, created
+from heliograph import BeforeCommit, OnCommit, Signal, UnsettledError, changed, changes_of, created, receiver
+from heliograph.flow.registry import lines
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -414,3 +423,496 @@ def test_t20_threads_do_not_see_each_others_batches(batches):
     for thread in threads:
         thread.join()
     assert sorted(len(batch.created) for batch in heard) == [2, 3]
+
+
+# --- requests, tests, connections ---------------------------------------------------------------------------------
+
+
+def respond(request, status):
+    Article.objects.create(title=f"for {status}")
+    return HttpResponse(status=status) if status < 500 else broken()
+
+
+def broken():
+    raise MishapError
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+def test_t13_a_request_that_ends_in_an_error_delivers_nothing(hear, policy, monkeypatch):
+    heard = hear(post_save, sender=Article, delivery=policy())
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    view = BaseHandler().make_view_atomic(respond)
+    with mishap():
+        view(RequestFactory().get("/"), 500)
+    assert heard == []
+    view(RequestFactory().get("/"), 200)
+    assert len(heard) == 1
+
+
+def test_t13_a_durable_block_commits(hear):
+    heard = hear(post_save, sender=Article, delivery=OnCommit())
+    with transaction.atomic(durable=True):
+        Article.objects.create()
+        assert heard == []
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+def test_a_transaction_that_is_marked_for_rollback_delivers_nothing(hear, policy):
+    heard = hear(post_save, sender=Article, delivery=policy())
+    with transaction.atomic():
+        Article.objects.create()
+        transaction.set_rollback(True)
+    assert heard == []
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
+def test_t16_a_connection_that_is_lost_before_the_commit_delivers_nothing(hear, receive):
+    after = hear(post_save, sender=Article, delivery=OnCommit())
+
+    @receive(post_save, sender=Article, delivery=BeforeCommit())
+    def lose_connection(sender, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute(OWN_SESSION[connection.vendor])
+            (session,) = cursor.fetchone()
+        thread = threading.Thread(target=end_session, args=(session,))
+        thread.start()
+        thread.join()
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Article.objects.create()
+    connection.close()
+    assert (after, Article.objects.count()) == ([], 0)
+
+
+OWN_SESSION = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
+END_SESSION = {"postgresql": "SELECT pg_terminate_backend(%s, 10000)", "mysql": "KILL CONNECTION %s"}
+
+
+def end_session(session):
+    with connection.cursor() as cursor:
+        cursor.execute(END_SESSION[connection.vendor], [session])
+    connection.close()
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+class TestT17InsideATestCase:
+    """Inside a TestCase of Django, which rolls everything back."""
+
+    @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+    def test_the_end_of_the_outermost_block_is_the_commit(self, hear, policy):
+        heard = hear(post_save, sender=Article, delivery=policy())
+        with transaction.atomic():
+            with transaction.atomic():
+                Article.objects.create()
+            assert heard == []
+        assert len(heard) == 1
+
+    @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+    def test_without_a_block_a_save_is_its_own_commit(self, hear, policy):
+        heard = hear(post_save, sender=Article, delivery=policy())
+        Article.objects.create()
+        assert len(heard) == 1
+
+    def test_they_run_in_order(self, receive):
+        order = []
+        for name, policy in (("after", OnCommit()), ("before", BeforeCommit())):
+            self._note(receive, order, name, policy)
+        with transaction.atomic():
+            Article.objects.create()
+            order.append("end of the block")
+        assert order == ["end of the block", "before", "after"]
+
+    def _note(self, receive, order, name, policy):
+        @receive(post_save, sender=Article, delivery=policy, dispatch_uid=name, weak=False)
+        def note(sender, **kwargs):
+            order.append(name)
+
+    def test_one_that_fails_before_the_commit_undoes_the_block(self, receive):
+        @receive(post_save, sender=Article, delivery=BeforeCommit())
+        def refuse(sender, **kwargs):
+            raise MishapError
+
+        with mishap():
+            Article.objects.create()
+        with mishap(), transaction.atomic():
+            Article.objects.create()
+        assert Article.objects.count() == 0
+
+    def test_a_block_that_is_rolled_back_delivers_nothing_then_or_later(self, hear):
+        heard = hear(post_save, sender=Article, delivery=OnCommit())
+        with mishap(), transaction.atomic():
+            Article.objects.create()
+            raise MishapError
+        with transaction.atomic():
+            pass
+        assert heard == []
+
+    @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+    def test_a_switch_turns_it_off(self, hear, settings, policy):
+        settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
+        heard = hear(post_save, sender=Article, delivery=policy())
+        with transaction.atomic():
+            Article.objects.create()
+        assert heard == []
+
+    @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+    def test_then_callbacks_can_be_captured_as_those_of_django(self, hear, settings, policy):
+        settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
+        heard = hear(post_save, sender=Article, delivery=policy())
+        with TestCase.captureOnCommitCallbacks(execute=True) as callbacks:
+            Article.objects.create()
+        assert (len(callbacks), len(heard)) == (1, 1)
+
+    def test_callbacks_that_are_captured_do_not_come_twice(self, hear):
+        heard = hear(post_save, sender=Article, delivery=OnCommit())
+        with TestCase.captureOnCommitCallbacks(execute=True) as callbacks, transaction.atomic():
+            Article.objects.create()
+        assert (callbacks, len(heard)) == ([], 1)
+
+    def test_the_data_of_a_test_class_are_delivered_too(self, hear):
+        heard = hear(post_save, sender=Article, delivery=OnCommit())
+
+        class WithData(TestCase):
+            databases = ("default",)
+
+            @classmethod
+            def setUpTestData(cls):
+                Article.objects.create()
+
+        WithData.setUpClass()
+        WithData.tearDownClass()
+        WithData.doClassCleanups()
+        assert len(heard) == 1
+
+
+# --- statements ---------------------------------------------------------------------------------------------------
+
+
+def statements(function):
+    with CaptureQueriesContext(connection) as queries:
+        function()
+    return [query["sql"].split()[0] for query in queries.captured_queries]
+
+
+def test_a_model_without_such_receivers_sends_the_statements_that_it_sends_today(hear):
+    before = statements(save_delete_and_relate)
+    hear(post_save, sender=Article, delivery=BeforeCommit())
+    hear(post_save, sender=Article, delivery=OnCommit())
+    hear(post_save, sender=Novel)
+    assert statements(save_delete_and_relate) == before
+    assert "BEGIN" not in statements(Novel.objects.create)
+
+
+def save_delete_and_relate():
+    novel = Novel.objects.create(name="a")
+    novel.save()
+    novel.genres.add(Genre.objects.create())
+    with transaction.atomic():
+        Audiobook.objects.create()
+    novel.delete()
+
+
+def test_a_save_in_autocommit_begins_a_transaction_for_those_who_need_one(hear):
+    hear(post_save, sender=Article, delivery=OnCommit())
+    assert statements(Article.objects.create) == ["INSERT"]
+    hear(post_save, sender=Article, delivery=BeforeCommit())
+    assert statements(Article.objects.create) == ["BEGIN", "INSERT", "COMMIT"]
+
+
+def test_a_save_in_a_transaction_sends_no_more(hear):
+    hear(post_save, sender=Article, delivery=BeforeCommit())
+
+    def save():
+        with transaction.atomic():
+            Article.objects.create()
+
+    assert statements(save) == ["BEGIN", "INSERT", "COMMIT"]
+
+
+# --- async --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loops(receive):
+    """Two async receivers that wait for each other: the list has the event loop of each."""
+    found, meeting = [], {}
+
+    async def meet():
+        loop = asyncio.get_running_loop()
+        found.append(loop)
+        both = meeting.setdefault(loop, asyncio.Event())
+        if found.count(loop) == 2:
+            both.set()
+        await asyncio.wait_for(both.wait(), timeout=20)
+
+    @receive(post_save, sender=Article, delivery=OnCommit())
+    async def first(sender, **kwargs):
+        await meet()
+
+    @receive(post_save, sender=Article, delivery=OnCommit())
+    async def second(sender, **kwargs):
+        await meet()
+
+    return found
+
+
+def test_async_receivers_run_concurrently_after_the_commit_in_one_loop(loops):
+    with transaction.atomic():
+        Article.objects.create()
+        assert loops == []
+    assert len(loops) == 2
+    assert len(set(loops)) == 1
+
+
+def test_so_they_do_in_autocommit(loops):
+    Article.objects.create()
+    assert len(loops) == 2
+    assert len(set(loops)) == 1
+
+
+async def test_so_they_do_from_async_code_in_its_own_loop(loops, async_database):
+    await Article.objects.acreate()
+    assert loops == [asyncio.get_running_loop()] * 2
+
+
+async def test_and_from_a_transaction_that_async_code_has_a_thread_for(loops, async_database):
+    @sync_to_async
+    def create():
+        with transaction.atomic():
+            Article.objects.create()
+            assert loops == []
+
+    await create()
+    assert loops == [asyncio.get_running_loop()] * 2
+
+
+def test_an_async_receiver_before_the_commit_is_in_the_transaction(receive):
+    @receive(post_save, sender=Article, delivery=BeforeCommit())
+    async def create(sender, **kwargs):
+        await Genre.objects.acreate()
+        raise MishapError
+
+    with mishap():
+        Article.objects.create()
+    assert (Article.objects.count(), Genre.objects.count()) == (0, 0)
+
+
+def test_what_an_async_receiver_raises_is_logged(receive, caplog):
+    @receive(post_save, sender=Article, delivery=OnCommit())
+    async def break_down(sender, **kwargs):
+        raise MishapError("no way")
+
+    Article.objects.create()
+    assert "break_down after the commit (no way)" in caplog.text
+
+
+# --- other signals ------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_of_ones_own_goes_by_the_database_that_it_tells(hear):
+    shipped = Signal(name="shop.shipped")
+    heard = hear(shipped, delivery=OnCommit())
+    with transaction.atomic():
+        article = Article.objects.create()
+        with transaction.atomic(using="other"):
+            shipped.send(sender=None, using="other")
+        assert len(heard) == 1
+        shipped.send(sender=None, article=article)
+        shipped.send(sender=Article)
+        shipped.send(sender=None)
+        assert len(heard) == 1
+    assert len(heard) == 4
+
+
+def test_before_a_commit_a_signal_has_to_tell_its_database(receive):
+    shipped = Signal(name="shop.shipped")
+
+    @receive(shipped, delivery=BeforeCommit())
+    def note(sender, **kwargs): ...
+
+    with pytest.raises(TypeError, match=r"note \(.*<Signal shop.shipped> was sent without anything that tells"):
+        shipped.send(sender=None)
+
+
+def test_in_autocommit_a_signal_of_ones_own_is_a_transaction(receive):
+    shipped = Signal(name="shop.shipped")
+
+    @receive(shipped, delivery=BeforeCommit())
+    def refuse(sender, **kwargs):
+        Genre.objects.create()
+        raise MishapError
+
+    with mishap():
+        shipped.send(sender=Article)
+    assert Genre.objects.count() == 0
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+def test_a_declared_signal_has_batches_too(receive, policy):
+    @Signal.define
+    def shipped(sender, *, article, carrier="post"):
+        """An article has left."""
+
+    heard = []
+
+    @receive(shipped, delivery=policy(batch=True))
+    def note(sender, batch, **kwargs):
+        heard.append([event.kwargs["carrier"] for event in batch.events])
+
+    article = Article.objects.create()
+    with transaction.atomic():
+        shipped.send(sender=Article, article=article)
+        shipped.send(sender=Article, article=article, carrier="train")
+    assert heard == [["post", "train"]]
+
+
+def test_many_to_many_changes_come_as_they_were_sent(receive):
+    heard = []
+
+    @receive(m2m_changed, sender=Novel.genres.through, delivery=BeforeCommit(batch=True))
+    def note(sender, batch, **kwargs):
+        heard.append(([event.kwargs["action"] for event in batch.events], batch.instances))
+
+    novel, genre = Novel.objects.create(), Genre.objects.create()
+    with transaction.atomic():
+        novel.genres.add(genre)
+        novel.genres.remove(genre)
+    assert heard == [(["pre_add", "post_add", "pre_remove", "post_remove"], [novel])]
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+@pytest.mark.parametrize("signal", [pre_delete, post_delete])
+def test_an_instance_that_was_deleted_keeps_its_key_until_it_is_delivered(receive, signal, policy):
+    keys = []
+
+    @receive(signal, sender=Article, delivery=policy())
+    def note(sender, instance, **kwargs):
+        keys.append(instance.pk)
+
+    article = Article.objects.create()
+    key = article.pk
+    with transaction.atomic():
+        article.delete()
+        assert article.pk is None
+    assert keys == [key]
+
+
+# --- receivers that save ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_a_receiver_is_not_called_again_for_what_it_is_handling(receive, policy, is_atomic):
+    calls = []
+
+    @receive(post_save, sender=Article, delivery=policy())
+    def count(sender, instance, **kwargs):
+        calls.append(instance)
+        instance.words += 1
+        instance.save()
+
+    with transaction.atomic() if is_atomic else nullcontext():
+        article = Article.objects.create()
+    article.refresh_from_db()
+    assert (len(calls), article.words) == (1, 1)
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+def test_nor_for_the_instances_of_its_batch(receive, policy):
+    calls = []
+
+    @receive(post_save, sender=Article, delivery=policy(batch=True))
+    def count(sender, batch, **kwargs):
+        calls.append(len(batch.instances))
+        for article in batch.instances:
+            article.save()
+        Article.objects.get_or_create(title="another")
+
+    with transaction.atomic():
+        Article.objects.create()
+        Article.objects.create()
+    assert calls == [2, 1]
+
+
+def test_a_save_before_the_commit_has_no_change_to_report(hear, receive):
+    @receive(post_save, sender=Article, delivery=BeforeCommit())
+    def save_again(sender, instance, **kwargs):
+        assert not instance._state.adding
+        instance.save()
+
+    heard = hear(post_save, sender=Article, when=changed("words"))
+    article = Article.objects.create(words=1)
+    article.words = 2
+    article.save()
+    assert len(heard) == 1
+
+
+def test_after_a_save_in_autocommit_that_was_refused_the_change_is_still_to_be_saved(receive):
+    article = Article.objects.create(words=1)
+
+    @receive(post_save, sender=Article, when=changed("words"), delivery=BeforeCommit())
+    def refuse(sender, instance, **kwargs):
+        if instance.words == 2:
+            raise MishapError
+
+    article = Article.objects.get()
+    article.words = 2
+    with mishap():
+        article.save()
+    assert changes_of(article)["words"] == (1, 2)
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------
+
+
+def wants_nothing(sender, **kwargs): ...
+
+
+def wants_a_batch(sender, batch, **kwargs): ...
+
+
+def wants_both(sender, instance, batch, **kwargs): ...
+
+
+@pytest.mark.parametrize(
+    ("signal", "function", "policy", "text"),
+    [
+        (post_save, wants_nothing, BeforeCommit(batch=True), r"wants_nothing .* has no parameter named batch"),
+        (
+            post_save,
+            wants_a_batch,
+            OnCommit(),
+            r"wants_a_batch .* for a batch, which delivery=OnCommit\(\) does not",
+        ),
+        (post_save, wants_both, OnCommit(batch=True), r"wants_both .* asks for 'instance', which a batch has once"),
+        (request_finished, wants_nothing, BeforeCommit(), r"<Signal \S+request_finished> is not about a database"),
+        (post_save, wants_nothing, BeforeCommit, r"delivery= takes a delivery policy such as Inline\(\), not <class"),
+        (post_save, wants_nothing, "later", r"delivery= takes a delivery policy such as Inline\(\), not 'later'"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_where_it_is_written(signal, function, policy, text):
+    with pytest.raises(TypeError, match=text):
+        receiver(signal, sender=Article, delivery=policy)(function)
+
+
+def test_a_check_finds_receivers_that_wait_for_a_batch_in_vain(receive):
+    receive(post_save, sender=Article)(wants_a_batch)
+    (problem,) = run_checks()
+    assert (problem.id, problem.msg.split(" asks ")[1]) == (
+        "heliograph.E003",
+        "for a batch, and is called for each send.",
+    )
+    assert "wants_a_batch" in problem.obj
+
+
+def test_a_check_finds_nothing_wrong_with_those_that_get_one(receive):
+    receive(post_save, sender=Article, delivery=OnCommit(batch=True))(wants_a_batch)
+    assert run_checks() == []
+
+
+def test_the_registry_lists_the_policy_and_the_condition(receive):
+    receive(post_save, sender=Article, when=created, delivery=OnCommit(batch=True))(wants_a_batch)
+    (line,) = [line for line in lines(["post_save"]) if "wants_a_batch" in line]
+    assert "when=created" in line
+    assert "delivery=OnCommit(batch=True)" in line

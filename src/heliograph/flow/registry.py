@@ -10,7 +10,7 @@ from typing import Any
 
 from heliograph.dispatch import Signal, live_signals
 from heliograph.dispatch.describe import full_name, source
-from heliograph.dispatch.receivers import PLAIN, Connection
+from heliograph.dispatch.receivers import PLAIN, Connection, is_async
 
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:
@@ -29,7 +29,7 @@ def _rows(signal: Signal[...]) -> Iterator[tuple[str, ...]]:
     for connection in signal._table.connections():
         receiver = connection.receiver()
         if receiver is not None:
-            yield full_name(receiver), _place(receiver), _sender(connection), _extras(connection)
+            yield full_name(receiver), _place(receiver), _sender(connection), _extras(connection, receiver)
 
 
 def _place(receiver: Any) -> str:
@@ -53,18 +53,18 @@ def _sender(connection: Connection) -> str:
     return f"{name} and subclasses" if bucket.shared else name
 
 
-def _extras(connection: Connection) -> str:
+def _extras(connection: Connection, receiver: Any) -> str:
     options = connection.guarded.options if connection.guarded else PLAIN
     extras = {
         f"order={connection.order}": connection.order,
-        "async": connection.is_async,
+        "async": is_async(receiver),
         f"when={options.when!r}": options.when,
         f"delivery={options.delivery!r}": options.delivery != PLAIN.delivery,
         f"{options.call!r}": options.call is not PLAIN.call,
         f"reentrant={options.reentrant}": options.reentrant != PLAIN.reentrant,
         "non-blocking": not options.blocking,
     }
-    return ", ".join(text for text, shown in extras.items() if shown)
+    return ", ".join(text for text, shown in extras.items() if text and shown)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

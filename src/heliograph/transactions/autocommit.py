@@ -34,6 +34,7 @@ class Turn:
         self.blocks = len(connections[using].atomic_blocks)
         self.is_begun = False  # whether the row is being written, or is written
         self.is_committed = False
+        self.is_undone = False
         self.noted: list[Pending] = []
         self.after: list[Pending] = []
 
@@ -46,6 +47,8 @@ class Turn:
             delattr(self.instance._state, _NAME)
         if self.is_begun and not self.is_committed:
             _restore(self.instance, self.was)
+        if self.is_undone:  # all of it: Django believes that the transaction of a test is spoiled
+            connections[self.using].needs_rollback = False
         finish(self.after)
 
     def __reduce__(self) -> Any:
@@ -69,12 +72,20 @@ class Turn:
         if is_in_transaction(connections[self.using]):
             return self._write_joined(write, raw, update_fields)
         if self.is_joined:
-            with transaction.atomic(self.using):
-                return self._write_joined(write, raw, update_fields)
+            return self._write_alone(write, raw, update_fields)
         updated = write()
         self._committed()
         self.after += self.noted
         return updated
+
+    def _write_alone(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
+        was_sound = not connections[self.using].needs_rollback
+        try:
+            with transaction.atomic(self.using):
+                return self._write_joined(write, raw, update_fields)
+        except BaseException:
+            self.is_undone = was_sound
+            raise
 
     def _write_joined(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
         updated = write()

@@ -31,11 +31,14 @@ logger = logging.getLogger("heliograph.transactions")
 _OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AtTheEnd(Ending):
     """A policy that makes its calls at the end of the transaction of their send."""
 
     batch: bool = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
 
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
         """Return options with which calls are kept until then."""
@@ -68,7 +71,7 @@ class AtTheEnd(Ending):
             connections[using].on_commit(one, robust=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BeforeCommit(AtTheEnd):
     """Make the call as the last step of the transaction, in it: what it raises rolls the transaction back.
 
@@ -95,7 +98,7 @@ class BeforeCommit(AtTheEnd):
         return using
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OnCommit(AtTheEnd):
     """Make the call after the outermost commit; what it raises is logged, and the others are called all the same.
 

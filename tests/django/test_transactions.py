@@ -15,7 +15,19 @@ from django.http import HttpResponse
 from django.test import RequestFactory, TestCase
 from django.test.utils import CaptureQueriesContext
 
-from heliograph import BeforeCommit, OnCommit, Signal, UnsettledError, changed, changes_of, created, receiver
+from heliograph import (
+    BeforeCommit,
+    OnCommit,
+    Signal,
+    UnsettledError,
+    changed,
+    changes_of,
+    created,
+    mute,
+    receiver,
+    trace,
+)
+from heliograph.dispatch import Called
 from heliograph.flow.registry import lines
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket
 
@@ -916,3 +928,39 @@ def test_the_registry_lists_the_policy_and_the_condition(receive):
     (line,) = [line for line in lines(["post_save"]) if "wants_a_batch" in line]
     assert "when=created" in line
     assert "delivery=OnCommit(batch=True)" in line
+
+
+# --- watching -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [BeforeCommit(), OnCommit(), BeforeCommit(batch=True)])
+def test_observers_are_told_of_a_call_when_it_is_made_as_part_of_its_send(receive, policy):
+    @receive(post_save, sender=Article, delivery=policy)
+    def note(sender, batch=None, **kwargs):
+        Genre.objects.create()
+
+    with trace() as traced, transaction.atomic():
+        Article.objects.create()
+        assert "note" not in str(traced)
+    lines = [line.rsplit(" ", 2)[0] for line in str(traced).splitlines()]
+    sent = next(at for at, line in enumerate(lines) if line.startswith("django.db.models.signals.post_save"))
+    assert lines[sent + 1].endswith("<locals>.note")
+    assert lines[sent + 2].startswith("    django.db.models.signals.pre_init")
+
+
+async def test_and_of_a_call_of_an_async_receiver(receive, async_database):
+    @receive(post_save, sender=Article, delivery=OnCommit())
+    async def note(sender, **kwargs):
+        await asyncio.sleep(0)
+
+    with trace() as traced:
+        await Article.objects.acreate()
+    (called,) = [event for event in traced.events if isinstance(event, Called)]
+    assert (called.receiver, called.outcome) == (note, None)
+
+
+def test_a_muted_receiver_has_nothing_to_wait_for(hear):
+    heard = hear(post_save, sender=Article, delivery=OnCommit())
+    with transaction.atomic(), mute(post_save):
+        Article.objects.create()
+    assert heard == []

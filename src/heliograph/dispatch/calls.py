@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
-from heliograph.dispatch.observers import announce, inside_kept, observed
+from heliograph.dispatch.observers import announce, inside_kept, inside_send, observed
 from heliograph.dispatch.scopes import current
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class Send:
             return receiver, _logged(receiver, error)
 
     def _respond(self, called: Receiver, receiver: Receiver) -> Any:
+        if type(called) is Guarded and called.options.defers:  # whoever makes the call tells of it
+            with inside_send(self.number):
+                return called(signal=self.signal, sender=self.sender, **self.payload)
         with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
             outcome.append(called(signal=self.signal, sender=self.sender, **self.payload))
         return outcome[0]

@@ -23,7 +23,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A receiver was called; `parent` is the number of its send, `outcome` the response or the exception."""
+    """A receiver was called; `parent` is the number of its send, `outcome` the response or the exception.
+
+    One that is called later than its send has no parent if nobody watched the send.
+    """
 
     signal: Signal[...]
     sender: Any
@@ -31,7 +34,7 @@ class Called:
     seconds: float
     outcome: Any
     number: int
-    parent: int
+    parent: int | None
 
 
 Event = Sent | Called

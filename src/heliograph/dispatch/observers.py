@@ -83,6 +83,21 @@ def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs
     return sent.number
 
 
+def inside() -> int | None:
+    """Return the number of the call that a send is made in, or of the send that a call is noted in."""
+    return _inside.get()
+
+
+@contextmanager
+def inside_send(number: int) -> Iterator[None]:
+    """Let calls that are only noted know the number of their send."""
+    outer = _inside.set(number)
+    try:
+        yield
+    finally:
+        _inside.reset(outer)
+
+
 @contextmanager
 def inside_kept() -> Iterator[None]:
     """Put back which call the sender is in: async receivers share its context, and leave it in any order."""
@@ -95,7 +110,7 @@ def inside_kept() -> Iterator[None]:
 
 @contextmanager
 def observed(
-    scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, receiver: Receiver, send: int
+    scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, receiver: Receiver, send: int | None
 ) -> Iterator[list[Any]]:
     """Tell the scopes of a call once it has ended; the block puts the response into the list."""
     number, outer, outcome = next(_numbers), _inside.get(), list[Any]()

@@ -18,6 +18,16 @@ class Call:
     receiver: Callable[..., Any]
     payload: dict[str, Any]
 
+    @property
+    def signal(self) -> Any:
+        """The signal that was sent."""
+        return self.payload["signal"]
+
+    @property
+    def sender(self) -> Any:
+        """Who sent it."""
+        return self.payload["sender"]
+
     def make(self) -> Any:
         """Call the receiver and return its response; what it raises is raised."""
         return self.receiver(**self.payload)

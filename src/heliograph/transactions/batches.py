@@ -17,10 +17,11 @@ from heliograph.changes.saving import running
 from heliograph.changes.tracking import ALL
 from heliograph.conditions import NetPayload, watched
 from heliograph.dispatch import Call, Condition
+from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.receivers import object_identity
 from heliograph.dispatch.reentrancy import HandlingAll
+from heliograph.transactions.calls import HandledCall
 from heliograph.transactions.databases import database_of
-from heliograph.transactions.handled import HandledCall
 
 Kind = Literal["created", "updated", "deleted"]
 
@@ -169,7 +170,7 @@ class BatchCall(Call):
         """Call the receiver; it is at work on all instances of the batch."""
         events = _net_events(self.sends)
         if not events:
-            return None
+            return SKIPPED
         call = Call(self.receiver, {**self.payload, "batch": Batch(events)})
         if not self.sends[0].is_guarded:
             return call.make()

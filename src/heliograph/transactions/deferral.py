@@ -14,7 +14,7 @@ from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.reentrancy import Handling
 from heliograph.patches import Tenancy
 from heliograph.transactions.batches import heard
-from heliograph.transactions.handled import HandledCall
+from heliograph.transactions.calls import HandledCall
 
 
 @dataclass(frozen=True, repr=False)

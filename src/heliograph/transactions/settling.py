@@ -8,7 +8,9 @@ from typing import Any
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.scopes import current
 from heliograph.transactions.batches import together
+from heliograph.transactions.calls import ObservedCall
 from heliograph.transactions.ledger import Pending, Stage, made_now, taken
 
 # How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
@@ -75,7 +77,9 @@ def _groups(waiting: Iterable[Pending]) -> Iterable[list[Pending]]:
 
 
 def _call(group: list[Pending]) -> Call:
-    return together([one.call for one in group]) if group[0].policy.batch else group[0].call  # type: ignore[misc]
+    first = group[0]
+    call = together([one.call for one in group]) if first.policy.batch else first.call  # type: ignore[misc]
+    return ObservedCall(call.receiver, first.call.payload, call, first.send) if current() else call
 
 
 def _explanation(deepest: Pending, connection: Any) -> str:

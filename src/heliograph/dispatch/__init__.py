@@ -4,7 +4,7 @@ from heliograph.dispatch.conditions import Condition, condition
 from heliograph.dispatch.events import Called, Sent
 from heliograph.dispatch.names import live_signals
 from heliograph.dispatch.observers import observe, trace
-from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
+from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError
 from heliograph.dispatch.registration import receiver
 from heliograph.dispatch.scopes import capture, mute
@@ -14,6 +14,7 @@ __all__ = [
     "Call",
     "Called",
     "Condition",
+    "ConnectedPolicy",
     "DeliveryPolicy",
     "Inline",
     "ReentrancyError",

@@ -62,6 +62,7 @@ WATCHED_PACKAGES = (
     "proxy_models",
     "serializers",
     "signals",
+    "transaction_hooks",
     "transactions",
     "update_only_fields",
 )

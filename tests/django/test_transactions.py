@@ -964,3 +964,19 @@ def test_a_muted_receiver_has_nothing_to_wait_for(hear):
     with transaction.atomic(), mute(post_save):
         Article.objects.create()
     assert heard == []
+
+
+def test_an_object_that_is_saved_as_two_rows_comes_as_two_instances(receive, batches):
+    keys = []
+
+    @receive(post_save, sender=Article, delivery=OnCommit())
+    def note(sender, instance, **kwargs):
+        keys.append(instance.pk)
+
+    heard = batches(post_save, sender=Article)
+    with transaction.atomic():
+        article = Article.objects.create()
+        first, article.pk, article._state.adding = article.pk, None, True
+        article.save()
+    assert keys == [first, article.pk]
+    assert [one.pk for one in heard[0].created] == keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -14,22 +15,28 @@ from heliograph.dispatch.reentrancy import Handling
 from heliograph.dispatch.scopes import current
 
 
-@dataclass(frozen=True, slots=True)
-class HandledCall(Call):
-    """A call during which the receiver is not called again for what it is handling."""
+def make_handling(call: Call, handling: Handling) -> Any:
+    """Make a call during which the receiver is not called again for what it is handling."""
+    with handling:
+        response = call.make()
+    return _awaited(response, handling) if isawaitable(response) else response
 
-    inner: Call
-    handling: Handling
 
-    def make(self) -> Any:
-        """Make the call."""
-        with self.handling:
-            response = self.inner.make()
-        return self._awaited(response) if isawaitable(response) else response
+async def _awaited(response: Awaitable[Any], handling: Handling) -> Any:
+    with handling:
+        return await response
 
-    async def _awaited(self, response: Awaitable[Any]) -> Any:
-        with self.handling:
-            return await response
+
+def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
+    """Return a payload whose instance has the primary key that it had when it was sent.
+
+    Django takes that of an instance away once it is deleted, and others do so to save it as a copy.
+    """
+    if primary_key is None or payload["instance"].pk == primary_key:
+        return payload
+    instance = copy.copy(payload["instance"])
+    instance.pk = primary_key
+    return {**payload, "instance": instance}
 
 
 @dataclass(frozen=True, slots=True)

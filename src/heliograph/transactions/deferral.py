@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from django.db.models.signals import post_delete, pre_delete
 
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.reentrancy import Handling
 from heliograph.patches import Tenancy
-from heliograph.transactions.batches import heard
-from heliograph.transactions.calls import HandledCall
+from heliograph.transactions.calls import make_handling, with_key
+from heliograph.transactions.netting import heard
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,33 +20,41 @@ class Deferral:
 
     inner: Callable[[Receiver, dict[str, Any]], Call]
     is_guarded: bool  # against being called again for what it is handling
-    hooks: Tenancy  # keeps in place what tells the end of a transaction
+    hooks: Tenancy  # keeps in place what tells the end of a transaction, also while a call waits
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        call = self.inner(receiver, lasting(payload))
-        if not self.is_guarded or payload.get("instance") is None:
-            return call
-        return HandledCall(receiver, call.payload, call, Handling(receiver, call.payload))
+        call = self.inner(receiver, payload)
+        return DeferredCall(receiver, call.payload, call, self, getattr(payload.get("instance"), "pk", None))
 
     def __repr__(self) -> str:
         return "" if self.inner is Call else repr(self.inner)
 
 
+@dataclass(frozen=True, slots=True)
+class DeferredCall(Call):
+    """A call that waits."""
+
+    inner: Call
+    deferral: Deferral
+    primary_key: Any
+
+    def make(self) -> Any:
+        """Make the call, as the send would have."""
+        payload = with_key(self.payload, self.primary_key)
+        call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
+        if not self.deferral.is_guarded or payload.get("instance") is None:
+            return call.make()
+        return make_handling(call, Handling(self.receiver, payload))
+
+
 @dataclass(frozen=True, repr=False)
 class BatchDeferral(Deferral):
-    """The same for a receiver that is called with a batch."""
+    """The same for a receiver that is called with a batch, of which its condition is asked."""
 
     when: Condition | None
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        return heard(self.inner(receiver, lasting(payload)), self.when, self.is_guarded)
-
-
-def lasting(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a payload that is the same later: Django takes the primary key of an instance away once it is deleted."""
-    if payload["signal"] is post_delete or payload["signal"] is pre_delete:
-        return {**payload, "instance": copy.copy(payload["instance"])}
-    return payload
+        return heard(self.inner(receiver, payload), self)
 
 
 @dataclass(frozen=True, repr=False)

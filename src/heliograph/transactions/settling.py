@@ -9,9 +9,9 @@ from typing import Any
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.scopes import current
-from heliograph.transactions.batches import together
 from heliograph.transactions.calls import ObservedCall
 from heliograph.transactions.ledger import Pending, Stage, made_now, taken
+from heliograph.transactions.netting import together
 
 # How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
 # or more, so that this is a matter of seconds.

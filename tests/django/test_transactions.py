@@ -576,6 +576,13 @@ class TestT17InsideATestCase:
             Article.objects.create()
         assert (len(callbacks), len(heard)) == (1, 1)
 
+    def test_and_those_of_batches_too(self, batches, settings):
+        settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
+        heard = batches(post_save, OnCommit, sender=Article)
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            article = Article.objects.create()
+        assert [batch.created for batch in heard] == [[article]]
+
     def test_callbacks_that_are_captured_do_not_come_twice(self, hear):
         heard = hear(post_save, sender=Article, delivery=OnCommit())
         with TestCase.captureOnCommitCallbacks(execute=True) as callbacks, transaction.atomic():
@@ -946,6 +953,15 @@ def test_observers_are_told_of_a_call_when_it_is_made_as_part_of_its_send(receiv
     sent = next(at for at, line in enumerate(lines) if line.startswith("django.db.models.signals.post_save"))
     assert lines[sent + 1].endswith("<locals>.note")
     assert lines[sent + 2].startswith("    django.db.models.signals.pre_init")
+
+
+def test_they_are_told_in_autocommit_too(receive):
+    @receive(post_save, sender=Article, delivery=BeforeCommit())
+    def note(sender, **kwargs): ...
+
+    with trace() as traced:
+        Article.objects.create()
+    assert [event.receiver for event in traced.events if isinstance(event, Called)] == [note]
 
 
 async def test_and_of_a_call_of_an_async_receiver(receive, async_database):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.events import Called, Event, Sent
 from heliograph.dispatch.guarded import SKIPPED
-from heliograph.dispatch.scopes import Scope
+from heliograph.dispatch.scopes import Scope, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +83,9 @@ def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs
     return sent.number
 
 
-def inside() -> int | None:
-    """Return the number of the call that a send is made in, or of the send that a call is noted in."""
-    return _inside.get()
+def noted_in() -> int | None:
+    """Return the number of the send that a call is noted in, or None while nobody watches."""
+    return _inside.get() if watch else None
 
 
 @contextmanager

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.observers import observed
 from heliograph.dispatch.receivers import is_async
-from heliograph.dispatch.reentrancy import Handling
 from heliograph.dispatch.scopes import current
 
 
-def make_handling(call: Call, handling: Handling) -> Any:
-    """Make a call during which the receiver is not called again for what it is handling."""
-    with handling:
+def make_late(call: Call, handling: AbstractContextManager[None], send: int | None) -> Any:
+    """Make a call in a guard against re-entrancy, and tell observers of it as a part of the send with this number."""
+    if is_async(call.receiver):
+        return _make_late_async(call, handling, send)
+    with handling, _observed(call, send) as outcome:
+        outcome.append(call.make())
+    return outcome[0]
+
+
+async def _make_late_async(call: Call, handling: AbstractContextManager[None], send: int | None) -> Any:
+    with handling, _observed(call, send) as outcome:
         response = call.make()
-    return _awaited(response, handling) if isawaitable(response) else response
+        outcome.append(await response if isawaitable(response) else response)
+    return outcome[0]
 
 
-async def _awaited(response: Awaitable[Any], handling: Handling) -> Any:
-    with handling:
-        return await response
+def _observed(call: Call, send: int | None) -> AbstractContextManager[list[Any]]:
+    scopes = current()
+    return observed(scopes, call.signal, call.sender, call.receiver, send) if scopes else nullcontext([])
 
 
 def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
@@ -37,25 +44,3 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
     instance = copy.copy(payload["instance"])
     instance.pk = primary_key
     return {**payload, "instance": instance}
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedCall(Call):
-    """A call that observers are told of, as one that was made in the send with this number."""
-
-    inner: Call
-    send: int | None
-
-    def make(self) -> Any:
-        """Make the call."""
-        if is_async(self.receiver):
-            return self._make_async()
-        with observed(current(), self.signal, self.sender, self.receiver, self.send) as outcome:
-            outcome.append(self.inner.make())
-        return outcome[0]
-
-    async def _make_async(self) -> Any:
-        with observed(current(), self.signal, self.sender, self.receiver, self.send) as outcome:
-            response = self.inner.make()
-            outcome.append(await response if isawaitable(response) else response)
-        return outcome[0]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from heliograph.dispatch import Call, Condition
+from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.reentrancy import Handling
 from heliograph.patches import Tenancy
-from heliograph.transactions.calls import make_handling, with_key
+from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.netting import heard
 
 
@@ -24,7 +26,9 @@ class Deferral:
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         call = self.inner(receiver, payload)
-        return DeferredCall(receiver, call.payload, call, self, getattr(payload.get("instance"), "pk", None))
+        return DeferredCall(
+            receiver, call.payload, call, self, getattr(payload.get("instance"), "pk", None), noted_in()
+        )
 
     def __repr__(self) -> str:
         return "" if self.inner is Call else repr(self.inner)
@@ -36,15 +40,15 @@ class DeferredCall(Call):
 
     inner: Call
     deferral: Deferral
-    primary_key: Any
+    primary_key: Any  # of the instance
+    send: int | None  # the number under which observers know it
 
     def make(self) -> Any:
         """Make the call, as the send would have."""
         payload = with_key(self.payload, self.primary_key)
         call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
-        if not self.deferral.is_guarded or payload.get("instance") is None:
-            return call.make()
-        return make_handling(call, Handling(self.receiver, payload))
+        is_guarded = self.deferral.is_guarded and payload.get("instance") is not None
+        return make_late(call, Handling(self.receiver, payload) if is_guarded else nullcontext(), self.send)
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,8 +17,6 @@ from django.db.transaction import TransactionManagementError
 from heliograph.conf import setting
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
-from heliograph.dispatch.observers import inside
-from heliograph.dispatch.scopes import watch
 
 
 class Stage(Enum):
@@ -49,7 +47,6 @@ class Pending:
     call: Call
     cause: Pending | None = None  # the one that was made, before the same commit, when this was noted
     depth: int = 0  # how many causes there were, one of the other
-    send: int | None = None  # the number under which observers know its send
 
     def __call__(self) -> None:
         """Make the call: for those who run what waits for a commit themselves, as tests do."""
@@ -63,7 +60,7 @@ made_now: ContextVar[Pending | None] = ContextVar("heliograph_made_now", default
 def pending(policy: Ending, call: Call) -> Pending:
     """Return a call that waits from now on."""
     cause = made_now.get()
-    return Pending(policy, call, cause, 0 if cause is None else cause.depth + 1, inside() if watch else None)
+    return Pending(policy, call, cause, 0 if cause is None else cause.depth + 1)
 
 
 def verify_commit(connection: Any, receiver: Any) -> None:

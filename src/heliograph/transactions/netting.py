@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from heliograph.changes.tracking import ALL
 from heliograph.conditions import NetPayload, watched
 from heliograph.dispatch import Call
 from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import object_identity
 from heliograph.dispatch.reentrancy import HandlingAll
 from heliograph.transactions.batches import Batch, Event, Kind
-from heliograph.transactions.calls import make_handling, with_key
+from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.databases import database_of
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Heard(Call):
     kind: Kind | None
     primary_key: Any
     comparison: Comparison | None
+    send: int | None  # the number under which observers know it
+
+    def make(self) -> Any:
+        """Call the receiver with a batch of nothing else."""
+        return together([self]).make()
 
     @property
     def group(self) -> Hashable:
@@ -54,7 +61,7 @@ def heard(call: Call, deferral: BatchDeferral) -> Heard:
     """Return a send as a part of a batch."""
     kind, instance = _kind(call.payload), call.payload.get("instance")
     compared = None if kind is None else _compared(instance, call.payload.get("update_fields"))
-    return Heard(call.receiver, call.payload, deferral, kind, getattr(instance, "pk", None), compared)
+    return Heard(call.receiver, call.payload, deferral, kind, getattr(instance, "pk", None), compared, noted_in())
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -94,9 +101,9 @@ class BatchCall(Call):
         if not events:
             return SKIPPED
         call = Call(self.receiver, {**self.payload, "batch": Batch(events)})
-        if not self.sends[0].deferral.is_guarded:
-            return call.make()
-        return make_handling(call, HandlingAll(self.receiver, [one.payload for one in self.sends]))
+        is_guarded = self.sends[0].deferral.is_guarded
+        handling = HandlingAll(self.receiver, [one.payload for one in self.sends]) if is_guarded else nullcontext()
+        return make_late(call, handling, self.sends[0].send)
 
     def _events(self) -> tuple[Event, ...]:
         rows: dict[Hashable, list[Heard]] = {}

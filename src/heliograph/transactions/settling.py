@@ -8,8 +8,6 @@ from typing import Any
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
-from heliograph.dispatch.scopes import current
-from heliograph.transactions.calls import ObservedCall
 from heliograph.transactions.ledger import Pending, Stage, made_now, taken
 from heliograph.transactions.netting import together
 
@@ -77,9 +75,7 @@ def _groups(waiting: Iterable[Pending]) -> Iterable[list[Pending]]:
 
 
 def _call(group: list[Pending]) -> Call:
-    first = group[0]
-    call = together([one.call for one in group]) if first.policy.batch else first.call  # type: ignore[misc]
-    return ObservedCall(call.receiver, first.call.payload, call, first.send) if current() else call
+    return together([one.call for one in group]) if group[0].policy.batch else group[0].call  # type: ignore[misc]
 
 
 def _explanation(deepest: Pending, connection: Any) -> str:

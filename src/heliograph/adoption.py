@@ -8,7 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import django
@@ -23,7 +23,7 @@ from heliograph.dispatch.generated import is_generated, learned_send
 from heliograph.dispatch.receivers import Connection
 from heliograph.dispatch.signal import OURS, options_of
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.patches import Patch, Undo, applied, undone
+from heliograph.patches import Patch, Undo, applied, forwarding_code, undone
 from heliograph.registration import OF_THE_CALL, when_loaded
 from heliograph.saves import OPTIONS, dispatched
 from heliograph.signals import CATALOGUE, Entry
@@ -93,7 +93,7 @@ def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
     inner = f"_heliograph_{owner.__name__}_{name}"
     yield Patch(owner, inner, value, f"what Django's {name} calls, inside the wrapper of a tool")
     for original in _functions_of_django(owner, name):
-        code = _forwarding_code(name, inner, original.__code__.co_freevars)
+        code = forwarding_code(name, inner, original.__code__.co_freevars)
         yield Patch(original, "__code__", code, f"a tool's wrapper holds Django's {name}")
 
 
@@ -125,14 +125,6 @@ def _all_objects() -> list[Any]:
     if frozen:
         gc.freeze()
     return objects
-
-
-def _forwarding_code(name: str, inner: str, free: tuple[str, ...]) -> CodeType:
-    """Return code that calls another method, with the free variables of the code whose place it takes."""
-    body = f"def {name}(self, *args, **kwargs): {', '.join(free) or 'None'}; return self.{inner}(*args, **kwargs)"
-    namespace: dict[str, Any] = {}
-    exec(f"def make({', '.join(free)}):\n {body}\n return {name}", namespace)
-    return namespace["make"](*free).__code__  # type: ignore[no-any-return]
 
 
 def _contract() -> InTurn | Overlapping:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from heliograph.dispatch.routes import registering
@@ -99,6 +99,14 @@ class Tenancy:
     """What keeps patches in place."""
 
     __slots__ = ("__weakref__",)
+
+
+def forwarding_code(name: str, inner: str, free: tuple[str, ...] = ()) -> CodeType:
+    """Return code that calls another method, with the free variables of the code whose place it takes."""
+    body = f"def {name}(self, *args, **kwargs): {', '.join(free) or 'None'}; return self.{inner}(*args, **kwargs)"
+    namespace: dict[str, Any] = {}
+    exec(f"def make({', '.join(free)}):\n {body}\n return {name}", namespace)
+    return namespace["make"](*free).__code__  # type: ignore[no-any-return]
 
 
 def own(owner: Any, name: str, default: Any = None) -> Any:

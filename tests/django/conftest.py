@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections
 
 from heliograph import receiver
 from tests.django.bare import stop_server
@@ -85,3 +85,18 @@ async def async_database(transactional_db):
 def _processes_end():
     yield
     stop_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_row_by_row():
+    """Let PostgreSQL delete the few rows of a test: TRUNCATE makes a new file for each table, and waits for the disk."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(connection.ops), "sql_flush", _deletions)
+        yield
+
+
+def _deletions(ops, style, tables, **options):
+    return [f"DELETE FROM {ops.quote_name(table)}" for table in tables]  # in any order: constraints are deferred

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable
 from contextlib import nullcontext
 from inspect import isawaitable, unwrap
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,10 @@ from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
 
 if TYPE_CHECKING:
     from heliograph.dispatch.routes import Bucket
+
+
+# By these names others find out that a function is async.
+_OF_A_COROUTINE = ("__code__", "_is_coroutine", "_is_coroutine_mark", "_is_coroutine_marker")
 
 
 class _Skipped:
@@ -57,7 +61,9 @@ class Guarded:
         return self  # as functions are, and those who copy rows mean to put them back
 
     def __getattr__(self, name: str) -> Any:
-        # Its names are the receiver's: tools that wrap receivers read them.
+        # Its names are the receiver's: tools that wrap receivers read them. But one that is called later is not async.
+        if name in _OF_A_COROUTINE and self.options.defers:
+            raise AttributeError(f"{self.receiver!r} is called later: it has no {name} here.")
         return getattr(self.receiver, name)
 
     def __call__(self, **payload: Any) -> Any:
@@ -114,12 +120,13 @@ def receiver_of(called: Any) -> Receiver:
     return called.receiver if type(called) is Guarded else called
 
 
-def guarded_among(receivers: Iterable[Receiver]) -> Iterator[Guarded]:
-    """Yield those of what a send calls that have options, also where a monitoring tool has wrapped them."""
-    for called in receivers:
-        found = unwrap(called, stop=_is_guarded)
-        if _is_guarded(found):
-            yield found
+def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
+    """Return those of the receivers of a send that have options; those that are muted have nothing to hear."""
+    if hasattr(type(signal), "_table"):  # past any wrapper that a monitoring tool puts around receivers
+        called = [resolve() for resolve in signal._table.route(sender).sync]
+    else:
+        called = [unwrap(one, stop=_is_guarded) for one in signal._live_receivers(sender)[0]]
+    return [one for one in called if _is_guarded(one)]
 
 
 def _is_guarded(called: Any) -> bool:

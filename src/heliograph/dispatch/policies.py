@@ -64,5 +64,9 @@ class Inline:
 
 def verify_policy(policy: object) -> None:
     """Raise TypeError unless `policy` is a delivery policy; a class is the usual slip."""
-    if isinstance(policy, type) or not isinstance(policy, DeliveryPolicy):
+    if isinstance(policy, type) and hasattr(policy, "deliver"):
+        raise TypeError(
+            f"delivery= takes a delivery policy such as Inline(), not {policy!r}. Write {policy.__name__}()."
+        )
+    if not isinstance(policy, DeliveryPolicy):
         raise TypeError(f"delivery= takes a delivery policy such as Inline(), not {policy!r}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -67,6 +68,21 @@ def _row(instance: Any, using: str | None) -> Hashable:
 
 
 _at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", default=())
+
+
+def at_work() -> tuple[Handling, ...]:
+    """Return the receivers that are at work in this context."""
+    return _at_work.get()
+
+
+@contextmanager
+def at_work_again(handlings: Iterable[Handling]) -> Iterator[None]:
+    """Let receivers that have caused a call which is made later be at work while it is made."""
+    before = _at_work.set((*_at_work.get(), *handlings))
+    try:
+        yield
+    finally:
+        _at_work.reset(before)
 
 
 def is_reentered(receiver: Any, payload: Mapping[str, Any]) -> bool:

@@ -150,7 +150,7 @@ class Table:
         if subclasses:
             return self.families.get(id(sender))
         bucket = self.buckets.get(id(sender))
-        return self.values.get(_value_key(sender)) if bucket is None and self.values else bucket
+        return self.values.get(value_key(sender)) if bucket is None and self.values else bucket
 
     def connections(self) -> list[Connection]:
         """Return all connections, in the order in which they would be called."""
@@ -273,7 +273,7 @@ class Table:
         return bucket
 
     def _keep(self, bucket: Bucket) -> None:
-        self.buckets[bucket.sender_id] = self.values[_value_key(bucket.sender())] = bucket
+        self.buckets[bucket.sender_id] = self.values[value_key(bucket.sender())] = bucket
 
     def _sweep(self) -> None:
         """Let go of held senders whose receivers have all died, each time their number has doubled."""
@@ -286,7 +286,7 @@ class Table:
     def _drop(self, bucket: Bucket) -> None:
         sender = bucket.sender()
         self.buckets.pop(id(sender), None)
-        self.values.pop(_value_key(sender), None)
+        self.values.pop(value_key(sender), None)
 
 
 def nobody() -> None:
@@ -315,7 +315,7 @@ def _is_strong(bucket: Bucket) -> bool:
     return isinstance(bucket.sender, partial)
 
 
-def _value_key(sender: Any) -> Hashable:
+def value_key(sender: Any) -> Hashable:
     """Return what equal senders have in common: 1 and True are not equal here, and an unhashable one is itself."""
     try:
         hash(sender)

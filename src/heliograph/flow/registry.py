@@ -58,7 +58,7 @@ def _extras(connection: Connection, receiver: Any) -> str:
     extras = {
         f"order={connection.order}": connection.order,
         "async": is_async(receiver),
-        f"when={options.when!r}": options.when,
+        f"when={options.when!r}": options.when and repr(options.when),
         f"delivery={options.delivery!r}": options.delivery != PLAIN.delivery,
         f"{options.call!r}": options.call is not PLAIN.call,
         f"reentrant={options.reentrant}": options.reentrant != PLAIN.reentrant,

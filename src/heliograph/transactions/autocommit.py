@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 from django.db import connections, transaction
@@ -10,9 +11,9 @@ from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.saving import running as running_save
 from heliograph.dispatch import Call
-from heliograph.dispatch.guarded import Guarded, guarded_among
-from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction
-from heliograph.transactions.settling import finish
+from heliograph.dispatch.guarded import Guarded, guarded_for
+from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, note
+from heliograph.transactions.settling import finish, make_alone
 
 _NAME = "_heliograph_turn"
 
@@ -28,90 +29,115 @@ class Turn:
     def __init__(self, instance: Any, using: str, is_joined: bool) -> None:
         self.instance = instance
         self.using = using
+        self.connection = connections[using]
         self.is_joined = is_joined  # whether calls belong into the transaction of the row
         self.outer = running(instance)
-        self.was = _identity(instance)
-        self.blocks = len(connections[using].atomic_blocks)
-        self.is_begun = False  # whether the row is being written, or is written
+        self.savepoint: str | None = None
+        self.before: _Before | None = None  # as soon as the row, or that of a parent, is being written
+        self.is_written = False
         self.is_committed = False
-        self.is_undone = False
+        self.called: list[Any] = []  # the conditions of the receivers that were called when the row was written
         self.noted: list[Pending] = []
         self.after: list[Pending] = []
 
     def __enter__(self) -> None:
-        setattr(self.instance._state, _NAME, self)
+        _mark(self.instance, self)
+        is_in_test = bool(self.connection.atomic_blocks) and not self.connection.needs_rollback
+        if is_in_test and self.is_joined and self._has_parents():
+            # Django writes the rows in a block without a savepoint, which could not be rolled back there.
+            self.savepoint = self.connection.savepoint()
 
-    def __exit__(self, *error: object) -> None:
-        setattr(self.instance._state, _NAME, self.outer)
-        if self.outer is None:
-            delattr(self.instance._state, _NAME)
-        if self.is_begun and not self.is_committed:
-            _restore(self.instance, self.was)
-        if self.is_undone:  # all of it: Django believes that the transaction of a test is spoiled
-            connections[self.using].needs_rollback = False
+    def __exit__(self, error: Any, *_: object) -> None:
+        _mark(self.instance, self.outer)
+        if self.before is not None and not self.is_committed:
+            self._undo(self.before)
+        elif self.savepoint is not None and not self.connection.needs_rollback:
+            self.connection.savepoint_commit(self.savepoint)
+        if not self.is_written and error is None:  # the model has a way of its own to write rows
+            for one in self.noted:
+                make_alone(one)
         finish(self.after)
+        self.instance, self.noted, self.after = None, [], []  # a copy of the instance may hold this
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
 
-    def note(self, pending: Pending) -> None:
+    def note(self, one: Pending) -> None:
         """Keep a call that pre_save or post_save notes outside of the transaction."""
-        if not self.is_begun:
-            self.noted.append(pending)
-        elif pending.policy.stage is Stage.AFTER_COMMIT:
-            self.after.append(pending)
+        if not self.is_written:
+            self.noted.append(one)
+        elif one.policy.stage is Stage.AFTER_COMMIT:
+            self.after.append(one)
+        else:
+            make_alone(one)
 
-    def is_its_own(self) -> bool:
-        """Return whether the row that is being written is that of this save, and not of one that a receiver makes."""
-        of_django = bool(self.instance._meta.concrete_model._meta.parents)  # which Django writes in a transaction
-        return not self.is_begun and len(connections[self.using].atomic_blocks) == self.blocks + of_django
+    def begin(self) -> None:
+        """Remember what the instance is, before the first of its rows is written."""
+        if self.before is None:
+            self.before = _Before(self.instance, is_sound=not self.connection.needs_rollback)
 
     def write(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
         """Write the row, with what belongs into its transaction; return whether it was there before."""
-        self.is_begun = True
-        if is_in_transaction(connections[self.using]):
-            return self._write_joined(write, raw, update_fields)
-        if self.is_joined:
-            return self._write_alone(write, raw, update_fields)
-        updated = write()
-        self._committed()
-        self.after += self.noted
+        self.is_written = True
+        is_django = is_in_transaction(self.connection)
+        if not is_django and not self.is_joined:
+            updated = write()
+            self._committed()
+            self.after += self.noted
+            return updated
+        with nullcontext() if is_django else transaction.atomic(self.using):
+            updated = write()
+            self._join(updated, raw, update_fields)
         return updated
 
-    def _write_alone(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
-        was_sound = not connections[self.using].needs_rollback
-        try:
-            with transaction.atomic(self.using):
-                return self._write_joined(write, raw, update_fields)
-        except BaseException:
-            self.is_undone = was_sound
-            raise
-
-    def _write_joined(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
-        updated = write()
-        instance, connection = self.instance, connections[self.using]
-        # As Django would after the commit, and a receiver before it may ask.
+    def _join(self, updated: bool, raw: bool, update_fields: Collection[str] | None) -> None:
+        """Let what belongs into the transaction of the row be noted in it."""
+        instance = self.instance
+        # As Django has it after the commit, and a receiver before it may ask.
         instance._state.adding, instance._state.db = False, self.using
         saving = running_save(instance)
         if saving is not None and saving.new is None:
             saving.written(not updated, update_fields)
-        for one in (*self.noted, Pending(_Told(), Call(self._committed, {}))):
-            connection.on_commit(one, robust=True)
+        told = Pending(_Told(), Call(self._committed, {}), self.using)
+        for one in (told, *self.noted):
+            note(self.connection, one)
+        payload = {"created": not updated, "update_fields": update_fields, "raw": raw, "using": self.using}
         for policy, receiver in receivers(post_save, type(instance)):
             if policy.stage is not Stage.AFTER_COMMIT:
-                receiver(
-                    signal=post_save,
-                    sender=type(instance),
-                    instance=instance,
-                    created=not updated,
-                    update_fields=update_fields,
-                    raw=raw,
-                    using=self.using,
-                )
-        return updated
+                receiver(signal=post_save, sender=type(instance), instance=instance, **payload)
+                self.called.append(receiver.when)
 
     def _committed(self) -> None:
         self.is_committed = True
+
+    def _undo(self, before: _Before) -> None:
+        """Let the instance, and a test around it, be as if nothing had been written."""
+        before.restore()
+        if self.savepoint is not None:
+            self.connection.needs_rollback = False
+            self.connection.savepoint_rollback(self.savepoint)
+            self.connection.savepoint_commit(self.savepoint)
+        elif before.is_sound and not self._has_parents():
+            self.connection.needs_rollback = False  # Django believes that the transaction of the test is spoiled
+
+    def _has_parents(self) -> bool:
+        return bool(self.instance._meta.concrete_model._meta.parents)
+
+
+class _Before:
+    """What an instance was before its row was written: what Django sets in it must go if the row does."""
+
+    def __init__(self, instance: Any, is_sound: bool) -> None:
+        meta, state = instance._meta, instance._state
+        keys = {field.attname for model in (meta.model, *meta.all_parents) for field in model._meta.pk_fields}
+        self.instance = instance
+        self.is_sound = is_sound  # whether the transaction of a test, if there is one, could be used
+        self.state = {"adding": state.adding, "db": state.db}
+        self.keys = {name: instance.__dict__.get(name) for name in keys}
+
+    def restore(self) -> None:
+        self.instance._state.__dict__.update(self.state)
+        self.instance.__dict__.update(self.keys)
 
 
 class _Told(Ending):
@@ -120,17 +146,37 @@ class _Told(Ending):
     stage: ClassVar[Stage] = Stage.AFTER_COMMIT
 
     @staticmethod
-    def make(calls: Sequence[Call]) -> None:
-        for call in calls:
-            call.make()
+    def make(due: Sequence[Pending]) -> None:
+        for one in due:
+            one.call.make()
 
 
-def turn_for(instance: Any, using: str) -> Turn | None:
-    """Return the turn of a save that begins; None in a transaction, and where nobody waits for the end of one."""
-    if instance._meta.auto_created or is_in_transaction(connections[using]):
-        return None
+def turn_for(instance: Any, using: str) -> AbstractContextManager[None]:
+    """Return the turn of a save that begins; of none in a transaction, and where nobody waits for the end of one."""
+    if is_in_transaction(connections[using]):
+        return nullcontext() if running(instance) is None else _aside(instance)
     found = [policy for signal in (pre_save, post_save) for policy, _ in receivers(signal, type(instance))]
-    return Turn(instance, using, any(one.stage is not Stage.AFTER_COMMIT for one in found)) if found else None
+    if not found or instance._meta.auto_created:
+        return nullcontext()
+    return Turn(instance, using, any(policy.stage is not Stage.AFTER_COMMIT for policy in found))
+
+
+@contextmanager
+def _aside(instance: Any) -> Iterator[None]:
+    """Let a save that a receiver makes, in a transaction, of the instance that it is handling be none of its turn."""
+    turn = running(instance)
+    _mark(instance, None)
+    try:
+        yield
+    finally:
+        _mark(instance, turn)
+
+
+def _mark(instance: Any, turn: Turn | None) -> None:
+    if turn is not None:
+        setattr(instance._state, _NAME, turn)
+    else:
+        instance._state.__dict__.pop(_NAME, None)
 
 
 def running(instance: Any) -> Turn | None:
@@ -141,26 +187,16 @@ def running(instance: Any) -> Turn | None:
 
 def turn_of(payload: Mapping[str, Any]) -> Turn | None:
     """Return the turn that a send is part of."""
-    is_of_save = payload["signal"] is post_save or payload["signal"] is pre_save
-    return running(payload["instance"]) if is_of_save else None
+    instance, signal = payload.get("instance"), payload["signal"]
+    if instance is None or (signal is not post_save and signal is not pre_save):
+        return None
+    turn = running(instance)
+    is_own = turn is not None and payload["sender"] is type(instance) and payload.get("using") == turn.using
+    return turn if is_own else None
 
 
 def receivers(signal: Any, sender: Any) -> Iterator[tuple[Ending, Guarded]]:
     """Yield the receivers of a send that wait for the end of a transaction, each behind its policy."""
-    for called in signal._live_receivers(sender):
-        for one in guarded_among(called):
-            if isinstance(one.options.delivery, Ending):
-                yield one.options.delivery, one
-
-
-def _identity(instance: Any) -> tuple[bool, str | None, dict[str, Any]]:
-    """Return what Django sets in an instance once it is saved."""
-    meta, state = instance._meta, instance._state
-    keys = {field.attname for model in (meta.model, *meta.all_parents) for field in model._meta.pk_fields}
-    return state.adding, state.db, {name: instance.__dict__.get(name) for name in keys}
-
-
-def _restore(instance: Any, was: tuple[bool, str | None, dict[str, Any]]) -> None:
-    """Let an instance whose row was rolled back be as it was, so that it can be saved again."""
-    instance._state.adding, instance._state.db, keys = was
-    instance.__dict__.update(keys)
+    for one in guarded_for(signal, sender):
+        if isinstance(one.options.delivery, Ending):
+            yield one.options.delivery, one

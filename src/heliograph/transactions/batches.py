@@ -13,7 +13,7 @@ from heliograph.changes.tracking import ALL
 Kind = Literal["created", "updated", "deleted"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Event:
     """What became of one row in a transaction; of a signal that is not about a row, one send."""
 
@@ -45,7 +45,7 @@ class Event:
         return self.comparison.all_changes() if self.fields == ALL else self.comparison.changes(self.fields)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Everything that one receiver has heard of one sender in a transaction."""
 

@@ -41,6 +41,15 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
     """
     if primary_key is None or payload["instance"].pk == primary_key:
         return payload
-    instance = copy.copy(payload["instance"])
+    instance = _copied(payload["instance"])
     instance.pk = primary_key
     return {**payload, "instance": instance}
+
+
+def _copied(instance: Any) -> Any:
+    """Return a shallow copy, without Model.__reduce__, which asks the registry for the model."""
+    copied: Any = object.__new__(type(instance))
+    copied.__dict__.update(instance.__dict__)
+    copied._state = copy.copy(instance._state)
+    copied._state.fields_cache = instance._state.fields_cache.copy()
+    return copied

@@ -12,6 +12,7 @@ from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.reentrancy import Handling
 from heliograph.patches import Tenancy
+from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.netting import heard
 
@@ -61,17 +62,21 @@ class BatchDeferral(Deferral):
         return heard(self.inner(receiver, payload), self)
 
 
-@dataclass(frozen=True, repr=False)
-class AskedLater(Condition):
-    """A condition that is asked of a batch, and lets every send into it."""
+@dataclass(frozen=True, repr=False, eq=False)
+class Once(Condition):
+    """The condition of a receiver that may have been called when the row was written, before Django sends post_save."""
 
-    inner: Condition
+    inner: Condition | None
+    is_asked: bool  # at each send; otherwise it is asked of a whole batch
 
     def holds(self, payload: Mapping[str, Any]) -> bool:
-        return True
+        turn = turn_of(payload)
+        if turn is not None and any(called is self for called in turn.called):
+            return False
+        return not self.is_asked or self.inner is None or self.inner.holds(payload)
 
     def leaves(self) -> Iterator[Condition]:
-        return self.inner.leaves()
+        return iter(()) if self.inner is None else self.inner.leaves()
 
     def __repr__(self) -> str:
-        return repr(self.inner)
+        return "" if self.inner is None else repr(self.inner)

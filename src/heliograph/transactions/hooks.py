@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial, wraps
+from types import FunctionType
 from typing import Any
 
 from django.db import router, transaction
 from django.db.models import Model
 
 from heliograph.changes.hooks import of_save_base
-from heliograph.patches import Lease, Patch
+from heliograph.patches import Lease, Patch, forwarding_code
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_outermost, run_first, taken
 from heliograph.transactions.settling import finish, settle
 
 
 def _patches() -> Iterator[Patch]:
-    end = _exit(vars(transaction.Atomic)["__exit__"])
-    yield Patch(transaction.Atomic, "__exit__", end, "is the end of a transaction, of which Django tells nobody before")
+    yield from _patches_of_end(vars(transaction.Atomic)["__exit__"])
     save_base = _save_base(vars(Model)["save_base"])
     yield Patch(Model, "save_base", save_base, "in autocommit, is where receivers run outside of the transaction")
     save_table = _save_table(vars(Model)["_save_table"])
@@ -26,6 +26,17 @@ def _patches() -> Iterator[Patch]:
 
 
 lease = Lease(_patches)
+
+
+def _patches_of_end(end: Any) -> Iterator[Patch]:
+    """Yield what makes the end of a block ours, also of one that is open by now: it has its `__exit__` in hand."""
+    reason = "is the end of a transaction, of which Django tells nobody before"
+    if not isinstance(end, FunctionType) or end.__code__.co_freevars:  # a tool has put a wrapper around it
+        yield Patch(transaction.Atomic, "__exit__", _exit(end), reason)
+        return
+    inner = FunctionType(end.__code__, end.__globals__, end.__name__)
+    yield Patch(transaction.Atomic, "_heliograph_exit", _exit(inner), reason)
+    yield Patch(end, "__code__", forwarding_code("__exit__", "_heliograph_exit"), reason)
 
 
 def _exit(inner: Callable[..., None]) -> Callable[..., None]:
@@ -39,6 +50,7 @@ def _exit(inner: Callable[..., None]) -> Callable[..., None]:
             try:
                 settle(connection)
             except BaseException as error:
+                taken(connection, *Stage)
                 inner(self, type(error), error, error.__traceback__)
                 raise
         _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
@@ -57,7 +69,11 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     is_real = len(connection.atomic_blocks) == 1
     is_good = is_good and _is_sound(connection)
     if due and is_good and is_real:
-        run_first(connection, partial(finish, due))
+
+        def finish_committed() -> None:
+            finish(due)
+
+        run_first(connection, finish_committed)
     end()
     if due and is_good and not is_real:
         finish(due)
@@ -69,10 +85,7 @@ def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
         using = (
             kwargs.get("using") or of_save_base(*args, **kwargs)[2] or router.db_for_write(type(self), instance=self)
         )
-        turn = turn_for(self, using)
-        if turn is None:
-            return inner(self, *args, **kwargs)
-        with turn:
+        with turn_for(self, using):
             return inner(self, *args, **kwargs)
 
     return save_base
@@ -91,8 +104,9 @@ def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         write = partial(inner, self, raw, cls, force_insert, force_update, using, update_fields)
         turn = running(self)
-        if turn is None or cls is not self._meta.concrete_model or not turn.is_its_own():
+        if turn is None or turn.is_written:
             return write()
-        return turn.write(write, raw, update_fields)
+        turn.begin()
+        return turn.write(write, raw, update_fields) if cls is self._meta.concrete_model else write()
 
     return _save_table

@@ -17,6 +17,7 @@ from django.db.transaction import TransactionManagementError
 from heliograph.conf import setting
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.reentrancy import Handling, at_work
 
 
 class Stage(Enum):
@@ -34,33 +35,49 @@ class Ending:
     batch: bool = False
 
     @staticmethod
-    def make(calls: Sequence[Call]) -> None:
-        """Make these calls, of receivers with this policy: their time has come."""
+    def make(due: Sequence[Pending]) -> None:
+        """Make these calls, of receivers with this kind of policy: their time has come."""
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Pending:
     """A call that waits for the end of a transaction."""
 
     policy: Ending
     call: Call
+    using: str  # the alias of the database
     cause: Pending | None = None  # the one that was made, before the same commit, when this was noted
     depth: int = 0  # how many causes there were, one of the other
+    at_work: tuple[Handling, ...] = ()  # the receivers that were at work then, by this cause
+    is_made: bool = False
 
     def __call__(self) -> None:
         """Make the call: for those who run what waits for a commit themselves, as tests do."""
-        self.policy.make([self.call])
+        self.is_made = True
+        self.policy.make([self])
+
+    def __repr__(self) -> str:
+        return f"<{self.policy!r} of {full_name(self.call.receiver)}>"
 
 
 # What is made now, before a commit, and so is the cause of what is noted.
 made_now: ContextVar[Pending | None] = ContextVar("heliograph_made_now", default=None)
 
 
-def pending(policy: Ending, call: Call) -> Pending:
+def pending(policy: Ending, call: Call, using: str) -> Pending:
     """Return a call that waits from now on."""
     cause = made_now.get()
-    return Pending(policy, call, cause, 0 if cause is None else cause.depth + 1)
+    return (
+        Pending(policy, call, using)
+        if cause is None
+        else Pending(policy, call, using, cause, cause.depth + 1, at_work())
+    )
+
+
+def note(connection: Any, one: Pending) -> None:
+    """Let a call wait for the end of the transaction that is open."""
+    connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
 
 
 def verify_commit(connection: Any, receiver: Any) -> None:
@@ -90,16 +107,17 @@ def is_outermost(connection: Any) -> bool:
     return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
 
 
-def taken(connection: Any, *stages: Stage) -> list[Pending]:
-    """Take the calls of these stages out of the ledger."""
+def taken(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
+    """Take the calls of these stages out of the ledger, from a place in it on."""
 
     def is_wanted(entry: Any) -> bool:
         return type(entry[1]) is Pending and entry[1].policy.stage in stages
 
-    found = [function for _, function, _ in filter(is_wanted, connection.run_on_commit)]
+    entries = connection.run_on_commit[start:]
+    found = [function for _, function, _ in filter(is_wanted, entries)]
     if found:
-        connection.run_on_commit = [entry for entry in connection.run_on_commit if not is_wanted(entry)]
-    return found
+        connection.run_on_commit[start:] = [entry for entry in entries if not is_wanted(entry)]
+    return [one for one in found if not one.is_made]
 
 
 def run_first(connection: Any, function: Callable[[], None]) -> None:

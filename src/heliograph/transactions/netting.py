@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -16,11 +17,12 @@ from heliograph.changes.plans import ABSENT, PLANS, is_among
 from heliograph.changes.saving import running
 from heliograph.changes.tracking import ALL
 from heliograph.conditions import NetPayload, watched
-from heliograph.dispatch import Call
+from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import object_identity
 from heliograph.dispatch.reentrancy import HandlingAll
+from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Batch, Event, Kind
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.databases import database_of
@@ -46,15 +48,7 @@ class Heard(Call):
     @property
     def group(self) -> Hashable:
         """What the sends of one batch have in common."""
-        return object_identity(self.receiver), id(self.sender)
-
-    @property
-    def row(self) -> Hashable:
-        """What the sends about one row have in common."""
-        instance = self.payload.get("instance")
-        if self.kind is None:
-            return id(self)
-        return id(instance) if self.primary_key is None else self.primary_key
+        return object_identity(self.receiver), value_key(self.sender)
 
 
 def heard(call: Call, deferral: BatchDeferral) -> Heard:
@@ -67,8 +61,8 @@ def heard(call: Call, deferral: BatchDeferral) -> Heard:
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
     signal = payload["signal"]
     if signal is post_save or signal is pre_save:
-        created = payload["created"] if signal is post_save else payload["instance"]._state.adding
-        return "created" if created else "updated"
+        is_new = payload["instance"]._state.adding if signal is pre_save else payload.get("created")
+        return "created" if is_new else "updated"
     return "deleted" if signal is post_delete or signal is pre_delete else None
 
 
@@ -97,19 +91,35 @@ class BatchCall(Call):
 
     def make(self) -> Any:
         """Call the receiver; it is at work on all instances of the batch."""
-        events = self._events()
-        if not events:
+        nets = {event: sends for sends in _rows(self.sends) if (event := _net(sends)) is not None}
+        if not nets:
             return SKIPPED
-        call = Call(self.receiver, {**self.payload, "batch": Batch(events)})
-        is_guarded = self.sends[0].deferral.is_guarded
-        handling = HandlingAll(self.receiver, [one.payload for one in self.sends]) if is_guarded else nullcontext()
-        return make_late(call, handling, self.sends[0].send)
+        first = self.sends[0]
+        call = Call(self.receiver, {**self.payload, "batch": Batch(tuple(nets))})
+        payloads = [one.payload for sends in nets.values() for one in sends]
+        handling = HandlingAll(self.receiver, payloads) if first.deferral.is_guarded else nullcontext()
+        return make_late(call, handling, first.send)
 
-    def _events(self) -> tuple[Event, ...]:
-        rows: dict[Hashable, list[Heard]] = {}
-        for one in self.sends:
-            rows.setdefault(one.row, []).append(one)
-        return tuple(event for sends in rows.values() if (event := _net(sends)) is not None)
+
+def _rows(sends: Sequence[Heard]) -> list[list[Heard]]:
+    """Return the sends about each row, in the order in which these began; others are by themselves."""
+    rows: list[list[Heard]] = []
+    by_key: dict[Any, list[Heard]] = {}
+    new: dict[int, list[Heard]] = {}  # by instances that pre_save has told of, and that had no primary key yet
+    for one in sends:
+        instance = id(one.payload.get("instance"))
+        if one.kind is None:
+            row = None
+        elif one.primary_key is None:
+            row = new.get(instance)
+        else:
+            row = by_key.get(one.primary_key) or new.pop(instance, None)
+        if row is None:
+            rows.append(row := [])
+        if one.kind is not None:
+            (new if one.primary_key is None else by_key)[instance if one.primary_key is None else one.primary_key] = row
+        row.append(one)
+    return rows
 
 
 def together(sends: Sequence[Heard]) -> BatchCall:
@@ -130,11 +140,17 @@ def _net(sends: list[Heard]) -> Event | None:
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)
-    when = last.deferral.when
-    if when is not None and not when.holds(payload):
+    whens = [one.deferral.when for one in sends]
+    if not any(when is None or when.holds(payload) for when in dict.fromkeys(whens)):
         return None
-    kwargs = {name: value for name, value in payload.items() if name not in ("signal", "sender")}
-    return Event(kind, last.signal, last.sender, kwargs, payload.comparison, (when and watched(when)) or ALL)
+    kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
+    return Event(kind, last.signal, last.sender, kwargs, payload.comparison, _fields(whens))
+
+
+def _fields(whens: Iterable[Condition | None]) -> tuple[str, ...]:
+    """Return the names of the fields whose changes conditions ask for; ALL if one of them asks for any, or none."""
+    names = [watched(when) if when else ALL for when in whens]
+    return ALL if ALL in names else tuple(dict.fromkeys(chain.from_iterable(names))) or ALL
 
 
 def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
@@ -151,7 +167,7 @@ def _net_payload(sends: list[Heard], kind: Kind | None) -> NetPayload:
     """Return what one send would have carried in place of these."""
     last = sends[-1]
     payload = NetPayload(with_key(last.payload, last.primary_key))
-    if "created" in payload and kind is not None:
+    if kind is not None:
         payload["created"] = kind == "created"
     if "update_fields" in payload and len(sends) > 1:
         payload["update_fields"] = _all_fields([one.payload.get("update_fields") for one in sends])

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 from asyncio import gather
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
-from heliograph.dispatch.receivers import Options, Receiver, is_async
+from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import needed, parameters_of
 from heliograph.signals import carried
 from heliograph.transactions import hooks
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.databases import database_of, has_database, signals_with_database
-from heliograph.transactions.deferral import AskedLater, BatchDeferral, Deferral
-from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, pending, verify_commit
-from heliograph.transactions.settling import finish
+from heliograph.transactions.deferral import BatchDeferral, Deferral, Once
+from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, note, pending, verify_commit
+from heliograph.transactions.settling import make_alone
 
 logger = logging.getLogger("heliograph.transactions")
 
@@ -37,6 +38,10 @@ class AtTheEnd(Ending):
 
     batch: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.batch, bool):
+            raise TypeError(f"{type(self).__name__}(batch=...) takes True or False, not {self.batch!r}.")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
 
@@ -44,31 +49,28 @@ class AtTheEnd(Ending):
         """Return options with which calls are kept until then."""
         _verify(self, receiver, place)
         kept = (options.call, options.reentrant != "allow", hooks.lease.take())
-        options = replace(options, blocking=True, defers=True)
-        if not self.batch:
-            return replace(options, call=Deferral(*kept))
-        when = options.when and AskedLater(options.when)
-        return replace(options, call=BatchDeferral(*kept, options.when), when=when, gives=_OF_A_BATCH)
+        when = Once(options.when, is_asked=not self.batch)
+        if self.batch:
+            options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH)
+        else:
+            options = replace(options, call=Deferral(*kept))
+        return replace(options, when=when, blocking=True, defers=True)
 
     def deliver(self, call: Call) -> None:
         """Keep the call until the end of the transaction; where there is none, that is now."""
         using = self._database_of(call)
         connection = connections[using]
         verify_commit(connection, call.receiver)
-        turn = turn_of(call.payload)
+        one, turn = pending(self, call, using), turn_of(call.payload)
         if is_in_transaction(connection):
-            connection.on_commit(pending(self, call), robust=True)
+            note(connection, one)
         elif turn is not None:
-            turn.note(pending(self, call))
+            turn.note(one)
         else:
-            self._deliver_alone(pending(self, call), using)
+            make_alone(one)
 
     def _database_of(self, call: Call) -> str:
         return database_of(call.payload) or DEFAULT_DB_ALIAS
-
-    def _deliver_alone(self, one: Pending, using: str) -> None:
-        with transaction.atomic(using):
-            connections[using].on_commit(one, robust=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,10 +83,10 @@ class BeforeCommit(AtTheEnd):
     stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
 
     @staticmethod
-    def make(calls: Sequence[Call]) -> None:
+    def make(due: Sequence[Pending]) -> None:
         """Make these calls, and let what they raise through."""
-        for call in calls:
-            response = call.make()
+        for one in due:
+            response = one.call.make()
             if isawaitable(response):
                 async_to_sync(_awaited)(response)
 
@@ -109,45 +111,38 @@ class OnCommit(AtTheEnd):
     stage: ClassVar[Stage] = Stage.AFTER_COMMIT
 
     @staticmethod
-    def make(calls: Sequence[Call]) -> None:
+    def make(due: Sequence[Pending]) -> None:
         """Make these calls, and log what they raise."""
-        waiting = [call for call in calls if is_async(call.receiver)]
-        for call in calls:
-            if not is_async(call.receiver):
-                _make_robustly(call)
-        if waiting:
-            async_to_sync(_make_beside)(waiting)
-
-    def _deliver_alone(self, one: Pending, using: str) -> None:
-        finish([one])
+        begun = []
+        for one in due:
+            with _logged(one.call):
+                response = one.call.make()
+                if isawaitable(response):
+                    begun.append((one.call, response))
+        if begun:
+            async_to_sync(_beside)(begun)
 
 
 async def _awaited(response: Awaitable[Any]) -> Any:
     return await response
 
 
-def _make_robustly(call: Call) -> None:
+async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]]) -> None:
+    await gather(*(_awaited_robustly(call, response) for call, response in begun))
+
+
+async def _awaited_robustly(call: Call, response: Awaitable[Any]) -> None:
+    with _logged(call):
+        await response
+
+
+@contextmanager
+def _logged(call: Call) -> Iterator[None]:
+    """Log what a receiver raises."""
     try:
-        call.make()
+        yield
     except Exception as error:
-        _log(call, error)
-
-
-async def _make_beside(calls: Sequence[Call]) -> None:
-    await gather(*map(_make_robustly_async, calls))
-
-
-async def _make_robustly_async(call: Call) -> None:
-    try:
-        response = call.make()
-        if isawaitable(response):  # not of a batch of which nothing is left
-            await response
-    except Exception as error:
-        _log(call, error)
-
-
-def _log(call: Call, error: Exception) -> None:
-    logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
+        logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------

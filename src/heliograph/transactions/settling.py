@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-from heliograph.dispatch import Call
+from django.db import connections, transaction
+from django.db.transaction import TransactionManagementError
+
 from heliograph.dispatch.describe import full_name
-from heliograph.transactions.ledger import Pending, Stage, made_now, taken
+from heliograph.dispatch.reentrancy import at_work_again
+from heliograph.transactions.ledger import Ending, Pending, Stage, made_now, note, taken
 from heliograph.transactions.netting import together
 
 # How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
@@ -23,35 +28,72 @@ class UnsettledError(RuntimeError):
 def settle(connection: Any) -> None:
     """Make what is due before the commit, and what that causes, until nothing is left.
 
-    Single calls come first, in the order in which they were noted; then the batches, one at a time, since each may
-    cause what belongs to the next one. Raises what a receiver raises, and UnsettledError.
+    Raises what a receiver raises; UnsettledError; and TransactionManagementError where a receiver has left a
+    transaction that cannot be committed.
     """
-    waiting: list[Pending] = []
-    while waiting := [*waiting, *taken(connection, Stage.BEFORE_COMMIT, Stage.LAST)]:
-        due = _next(waiting)
-        gone = {*map(id, due)}
-        waiting = [one for one in waiting if id(one) not in gone]
+    agenda, seen = Agenda(), 0
+    while due := agenda.next_with(taken(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
+        seen = len(connection.run_on_commit)
         if due[0].policy.stage is Stage.LAST:
             finish(due)
         else:
-            for group in _groups(due):
-                _make(group, connection)
+            _make(due, connection)
+
+
+class Agenda:
+    """What is due before a commit: single calls in the order in which they were noted, batches, and what comes last.
+
+    The batches come one at a time, since each may cause what belongs to the next one.
+    """
+
+    def __init__(self) -> None:
+        self._single: deque[Pending] = deque()
+        self._batches: dict[Hashable, list[Pending]] = {}
+        self._last: list[Pending] = []
+
+    def next_with(self, more: Iterable[Pending]) -> list[Pending]:
+        """Return what is made next, now that more has been noted: a single call, a batch, or all that comes last."""
+        for one in more:
+            self._queue_of(one).append(one)
+        if self._single:
+            return [self._single.popleft()]
+        if self._batches:
+            return self._batches.pop(next(iter(self._batches)))
+        last, self._last = self._last, []
+        return last
+
+    def _queue_of(self, one: Pending) -> Any:
+        if one.policy.stage is Stage.LAST:
+            return self._last
+        return self._batches.setdefault(_group(one), []) if one.policy.batch else self._single
 
 
 def finish(due: Iterable[Pending]) -> None:
     """Make what comes last or after: the calls of all receivers that have one kind of policy at once."""
-    calls: dict[Any, list[Call]] = {}
-    for group in _groups(due):
-        calls.setdefault(type(group[0].policy), []).append(_call(group))
-    for policy, of_policy in calls.items():
-        policy.make(of_policy)
+    calls: dict[type[Ending], dict[Hashable, list[Pending]]] = {}
+    for one in due:
+        calls.setdefault(type(one.policy), {}).setdefault(_group(one), []).append(one)
+    for policy, groups in calls.items():
+        policy.make([_as_one(group) for group in groups.values()])
 
 
-def _next(waiting: list[Pending]) -> list[Pending]:
-    """Return what is made next: single calls, or else one batch, or else what comes last."""
-    before = [one for one in waiting if one.policy.stage is Stage.BEFORE_COMMIT]
-    single = [one for one in before if not one.policy.batch]
-    return single or next(iter(_groups(before)), waiting)
+def make_alone(one: Pending) -> None:
+    """Make a call for which there is no transaction to wait for."""
+    if one.policy.stage is Stage.AFTER_COMMIT:
+        finish([one])
+    else:
+        with transaction.atomic(one.using):
+            note(connections[one.using], one)
+
+
+def _group(one: Pending) -> Hashable:
+    """Return what those have in common that become one call: a batch has its receiver and sender."""
+    return (type(one.policy), one.call.group) if one.policy.batch else id(one)  # type: ignore[attr-defined]
+
+
+def _as_one(group: list[Pending]) -> Pending:
+    first = group[0]
+    return replace(first, call=together([one.call for one in group])) if first.policy.batch else first  # type: ignore[misc]
 
 
 def _make(group: list[Pending], connection: Any) -> None:
@@ -61,21 +103,31 @@ def _make(group: list[Pending], connection: Any) -> None:
         raise UnsettledError(_explanation(deepest, connection))
     before = made_now.set(deepest)
     try:
-        deepest.policy.make([_call(group)])
+        with at_work_again(dict.fromkeys(handling for one in group for handling in one.at_work)):
+            deepest.policy.make([_as_one(group)])
     finally:
         made_now.reset(before)
+    _verify_sound(connection, deepest)
 
 
-def _groups(waiting: Iterable[Pending]) -> Iterable[list[Pending]]:
-    """Return what becomes one call each, in order: single calls, and batches, each in the place of its first send."""
-    groups: dict[Hashable, list[Pending]] = {}
-    for one in waiting:
-        groups.setdefault((type(one.policy), *one.call.group) if one.policy.batch else id(one), []).append(one)  # type: ignore[attr-defined]
-    return groups.values()
+def _verify_sound(connection: Any, made: Pending) -> None:
+    """Raise TransactionManagementError where the database would roll back in place of the commit, and tell nobody."""
+    if connection.needs_rollback or _is_aborted(connection):
+        raise TransactionManagementError(
+            f"The transaction on {connection.alias!r} was rolled back: {full_name(made.call.receiver)}, which runs"
+            " before its commit, has caught an error of the database, or asked for a rollback. Let it raise, or put"
+            " atomic() around the statement that may fail."
+        )
 
 
-def _call(group: list[Pending]) -> Call:
-    return together([one.call for one in group]) if group[0].policy.batch else group[0].call  # type: ignore[misc]
+def _is_aborted(connection: Any) -> bool:
+    """Return whether PostgreSQL takes no more statements in this transaction, and a COMMIT as a ROLLBACK."""
+    if connection.vendor != "postgresql" or connection.connection is None:
+        return False
+    return connection.connection.info.transaction_status == _IN_ERROR  # type: ignore[no-any-return]
+
+
+_IN_ERROR = 3  # PQTRANS_INERROR of libpq, in psycopg and psycopg2
 
 
 def _explanation(deepest: Pending, connection: Any) -> str:

@@ -22,7 +22,7 @@ class Event:
     sender: Any
     kwargs: Mapping[str, Any]  # what the last of its sends carried, with `created` and `update_fields` for all of them
     comparison: Comparison | None = field(default=None, repr=False)
-    fields: tuple[str, ...] = field(default=ALL, repr=False)
+    fields: tuple[str, ...] = field(default=(), repr=False)  # those whose changes the receiver asks for
 
     @property
     def instance(self) -> Any:
@@ -37,12 +37,12 @@ class Event:
         """
         if self.kind == "created":
             return {}
-        if self.comparison is None:
+        if not self.fields or self.comparison is None:
             raise LookupError(
                 f"The changes of {self.instance!r} are not known: the receiver does not watch them."
                 " Connect it with when=changed(...), or when=created | changed(...) to hear new rows too."
             )
-        return self.comparison.all_changes() if self.fields == ALL else self.comparison.changes(self.fields)
+        return self.comparison.all_changes() if ALL[0] in self.fields else self.comparison.changes(self.fields)
 
 
 @dataclass(frozen=True, eq=False)

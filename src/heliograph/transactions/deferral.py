@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from heliograph.conditions import watched
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
@@ -57,6 +59,11 @@ class BatchDeferral(Deferral):
     """The same for a receiver that is called with a batch, of which its condition is asked."""
 
     when: Condition | None
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields whose changes are asked for; ALL if any are, none if none."""
+        return () if self.when is None else watched(self.when)
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         return heard(self.inner(receiver, payload), self)

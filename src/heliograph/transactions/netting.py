@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -15,9 +14,8 @@ from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison
 from heliograph.changes.plans import ABSENT, PLANS, is_among
 from heliograph.changes.saving import running
-from heliograph.changes.tracking import ALL
-from heliograph.conditions import NetPayload, watched
-from heliograph.dispatch import Call, Condition
+from heliograph.conditions import NetPayload
+from heliograph.dispatch import Call
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import object_identity
@@ -54,7 +52,8 @@ class Heard(Call):
 def heard(call: Call, deferral: BatchDeferral) -> Heard:
     """Return a send as a part of a batch."""
     kind, instance = _kind(call.payload), call.payload.get("instance")
-    compared = None if kind is None else _compared(instance, call.payload.get("update_fields"))
+    is_asked = kind is not None and bool(deferral.fields)
+    compared = _compared(instance, call.payload.get("update_fields")) if is_asked else None
     return Heard(call.receiver, call.payload, deferral, kind, getattr(instance, "pk", None), compared, noted_in())
 
 
@@ -144,13 +143,8 @@ def _net(sends: list[Heard]) -> Event | None:
     if not any(when is None or when.holds(payload) for when in dict.fromkeys(whens)):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
-    return Event(kind, last.signal, last.sender, kwargs, payload.comparison, _fields(whens))
-
-
-def _fields(whens: Iterable[Condition | None]) -> tuple[str, ...]:
-    """Return the names of the fields whose changes conditions ask for; ALL if one of them asks for any, or none."""
-    names = [watched(when) if when else ALL for when in whens]
-    return ALL if ALL in names else tuple(dict.fromkeys(chain.from_iterable(names))) or ALL
+    fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
+    return Event(kind, last.signal, last.sender, kwargs, payload.comparison, fields)
 
 
 def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:

@@ -103,21 +103,20 @@ class BatchCall(Call):
 def _rows(sends: Sequence[Heard]) -> list[list[Heard]]:
     """Return the sends about each row, in the order in which these began; others are by themselves."""
     rows: list[list[Heard]] = []
-    by_key: dict[Any, list[Heard]] = {}
-    new: dict[int, list[Heard]] = {}  # by instances that pre_save has told of, and that had no primary key yet
+    found: dict[Hashable, list[Heard]] = {}
     for one in sends:
-        instance = id(one.payload.get("instance"))
         if one.kind is None:
-            row = None
-        elif one.primary_key is None:
-            row = new.get(instance)
-        else:
-            row = by_key.get(one.primary_key) or new.pop(instance, None)
-        if row is None:
-            rows.append(row := [])
-        if one.kind is not None:
-            (new if one.primary_key is None else by_key)[instance if one.primary_key is None else one.primary_key] = row
-        row.append(one)
+            rows.append([one])
+            continue
+        key: Hashable = ("key", one.primary_key)
+        new: Hashable = ("new", id(one.payload["instance"]))  # as pre_save tells of it, before there is a key
+        if one.primary_key is None:
+            key = new
+        elif key not in found and new in found:
+            found[key] = found.pop(new)
+        if key not in found:
+            rows.append(found.setdefault(key, []))
+        found[key].append(one)
     return rows
 
 

@@ -14,17 +14,17 @@ from django import dispatch
 @cache
 def dispatcher() -> ModuleType:
     """Return a copy of django.dispatch.dispatcher."""
-    return _copied("django.dispatch.dispatcher")
+    return copied("django.dispatch.dispatcher")
 
 
 @cache
 def model_signals() -> ModuleType:
     """Return a copy of django.db.models.signals, with signals of the copied dispatcher."""
     with patch.object(dispatch, "Signal", dispatcher().Signal):
-        return _copied("django.db.models.signals")
+        return copied("django.db.models.signals")
 
 
-def _copied(name: str) -> ModuleType:
+def copied(name: str) -> ModuleType:
     original = find_spec(name)
     assert original is not None
     assert original.origin is not None

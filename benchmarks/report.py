@@ -67,8 +67,8 @@ def _digits(ratio: float) -> str:
 
 def quantity(value: float, unit: Unit) -> str:
     """Return a figure with its unit, to three digits."""
-    if unit == "bytes":
-        return f"{value:.0f} bytes"
+    if unit != "seconds":
+        return f"{value:.0f} {unit}"
     scale, name = next((one for one in SCALES if value >= one[0]), SCALES[-1])
     return f"{value / scale:.3g} {name}"
 

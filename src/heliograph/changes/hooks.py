@@ -28,7 +28,7 @@ from heliograph.patches import Patch
 def of_model(model: Any, plan: Plan) -> Iterator[Patch]:
     """Yield what makes the instances of a model remember their rows."""
     for name, (hook, reason) in _HOOKS.items():
-        yield Patch(model, name, hook(model, plan.memory, _inner(model, name)), reason)
+        yield Patch(model, name, hook(model, plan.memory, inherited(model, name)), reason)
     for field in plan.mutable:
         attribute = inspect.getattr_static(model, field.attname, None)
         if attribute is not None:
@@ -37,17 +37,17 @@ def of_model(model: Any, plan: Plan) -> Iterator[Patch]:
     yield Patch(model, "from_db", classmethod(_from_db(model, plan.memory)), "is given the row")
 
 
-def _inner(owner: Any, name: str) -> Callable[..., Any]:
+def inherited(owner: Any, name: str) -> Callable[..., Any]:
     """Return what a hook of a class goes around: its own method, or what it inherits at the time of the call."""
     if name in vars(owner):
         method: Callable[..., Any] = vars(owner)[name]
         return method
 
     @wraps(getattr(owner, name))
-    def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def passed_on(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(super(owner, self), name)(*args, **kwargs)
 
-    return inherited
+    return passed_on
 
 
 def _from_db(owner: Any, memory: str) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[.
         plan = PLANS.get(owner)
         if plan is None or plan.memory != memory or type(self) is not owner:
             return inner(self, *args, **kwargs)
-        raw, force_insert, using = of_save_base(*args, **kwargs)
+        raw, force_insert, using = _of_save_base(*args, **kwargs)
         if plan.writes and kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
         with Saving(self, plan, using or router.db_for_write(owner, instance=self)) as saving:
@@ -84,7 +84,7 @@ def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[.
     return save_base
 
 
-def of_save_base(
+def _of_save_base(
     raw: bool = False,
     force_insert: Any = False,
     force_update: Any = False,
@@ -92,7 +92,6 @@ def of_save_base(
     *_: Any,
     **__: Any,
 ) -> tuple[bool, Any, str | None]:
-    """Return raw, force_insert and using of a call of Model.save_base with these arguments."""
     return raw, force_insert, using
 
 

@@ -10,14 +10,17 @@ from typing import Any
 from heliograph.dispatch import Call
 from heliograph.dispatch.observers import observed
 from heliograph.dispatch.receivers import is_async
+from heliograph.dispatch.reentrancy import Handling
 from heliograph.dispatch.scopes import current
 
 
-def make_late(call: Call, handling: AbstractContextManager[None], send: int | None) -> Any:
-    """Make a call in a guard against re-entrancy, and tell observers of it as a part of the send with this number."""
+def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
+    """Make a call in its guard against re-entrancy, and tell observers of it as a part of the send with this number."""
+    if handling is None and not current():
+        return call.make()
     if is_async(call.receiver):
-        return _make_late_async(call, handling, send)
-    with handling, _observed(call, send) as outcome:
+        return _make_late_async(call, handling or nullcontext(), send)
+    with handling or nullcontext(), _observed(call, send) as outcome:
         outcome.append(call.make())
     return outcome[0]
 

@@ -30,9 +30,12 @@ def database_of(payload: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _instance(payload: Mapping[str, Any]) -> Model | None:
-    values = [payload.get("instance"), payload.get("sender"), *payload.values()]
-    return next((without_wrapper(value) for value in values if isinstance(value, Model)), None)
+def _instance(payload: Mapping[str, Any]) -> Any:
+    instance = payload.get("instance")
+    if not isinstance(instance, Model):  # which it mostly is, and to look further takes its time
+        values = (payload.get("sender"), *payload.values())
+        instance = next((value for value in values if isinstance(value, Model)), None)
+    return without_wrapper(instance)
 
 
 def has_database(signal: Any) -> bool:

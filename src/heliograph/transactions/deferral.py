@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +24,7 @@ class Deferral:
 
     inner: Callable[[Receiver, dict[str, Any]], Call]
     is_guarded: bool  # against being called again for what it is handling
-    hooks: Tenancy  # keeps in place what tells the end of a transaction, also while a call waits
+    hooks: tuple[Tenancy, ...]  # what keeps in place what tells the end of a transaction, also while a call waits
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         call = self.inner(receiver, payload)
@@ -51,7 +50,7 @@ class DeferredCall(Call):
         payload = with_key(self.payload, self.primary_key)
         call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
         is_guarded = self.deferral.is_guarded and payload.get("instance") is not None
-        return make_late(call, Handling(self.receiver, payload) if is_guarded else nullcontext(), self.send)
+        return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send)
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import FunctionType
 from typing import Any
 
 from django.db import router, transaction
 from django.db.models import Model
+from django.db.models.base import ModelBase
+from django.db.models.signals import post_save, pre_save
 
-from heliograph.changes.hooks import of_save_base
-from heliograph.patches import Lease, Patch, forwarding_code
+from heliograph.changes.hooks import inherited
+from heliograph.dispatch.conditions import Place
+from heliograph.patches import Lease, Patch, Tenancy, forwarding_code
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_outermost, run_first, taken
 from heliograph.transactions.settling import finish, settle
@@ -21,11 +24,29 @@ def _patches() -> Iterator[Patch]:
     yield from _patches_of_end(vars(transaction.Atomic)["__exit__"])
     save_base = _save_base(vars(Model)["save_base"])
     yield Patch(Model, "save_base", save_base, "in autocommit, is where receivers run outside of the transaction")
-    save_table = _save_table(vars(Model)["_save_table"])
-    yield Patch(Model, "_save_table", save_table, "is the transaction of a save in autocommit")
 
 
-lease = Lease(_patches)
+def _patches_of_model(model: Any) -> Iterator[Patch]:
+    yield Patch(model, _AWAITED, True, "tells the models of whose saves somebody waits for the end")
+    save_table = _save_table(inherited(model, "_save_table"))
+    yield Patch(model, "_save_table", save_table, "is the transaction of a save in autocommit")
+
+
+_AWAITED = "_heliograph_is_awaited"
+_for_all = Lease(_patches)
+
+
+@cache
+def _for_model(model: Any) -> Lease:
+    return Lease(partial(_patches_of_model, model))
+
+
+def taken_at(place: Place) -> tuple[Tenancy, ...]:
+    """Return what keeps in place the hooks that a receiver at a place needs, for as long as it is referred to."""
+    if place.signal is not pre_save and place.signal is not post_save:
+        return (_for_all.take(),)
+    model = place.sender if isinstance(place.sender, ModelBase) else Model
+    return _for_all.take(), _for_model(model).take()
 
 
 def _patches_of_end(end: Any) -> Iterator[Patch]:
@@ -81,12 +102,19 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
 
 def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
-    def save_base(self: Any, *args: Any, **kwargs: Any) -> Any:
-        using = (
-            kwargs.get("using") or of_save_base(*args, **kwargs)[2] or router.db_for_write(type(self), instance=self)
-        )
-        with turn_for(self, using):
-            return inner(self, *args, **kwargs)
+    def save_base(
+        self: Any,
+        raw: bool = False,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Collection[str] | None = None,
+    ) -> Any:
+        # Every save of every model comes through here: *args and **kwargs would take three times as long.
+        if not getattr(self, _AWAITED, False):
+            return inner(self, raw, force_insert, force_update, using, update_fields)
+        with turn_for(self, using or router.db_for_write(type(self), instance=self)):
+            return inner(self, raw, force_insert, force_update, using, update_fields)
 
     return save_base
 

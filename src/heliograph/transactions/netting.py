@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,7 @@ class BatchCall(Call):
         first = self.sends[0]
         call = Call(self.receiver, {**self.payload, "batch": Batch(tuple(nets))})
         payloads = [one.payload for sends in nets.values() for one in sends]
-        handling = HandlingAll(self.receiver, payloads) if first.deferral.is_guarded else nullcontext()
+        handling = HandlingAll(self.receiver, payloads) if first.deferral.is_guarded else None
         return make_late(call, handling, first.send)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from asyncio import gather
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.signals import post_save
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
@@ -48,8 +48,10 @@ class AtTheEnd(Ending):
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
         """Return options with which calls are kept until then."""
         _verify(self, receiver, place)
-        kept = (options.call, options.reentrant != "allow", hooks.lease.take())
-        when = Once(options.when, is_asked=not self.batch)
+        kept = (options.call, options.reentrant != "allow", hooks.taken_at(place))
+        when = options.when
+        if self.batch or place.signal is post_save:
+            when = Once(when, is_asked=not self.batch)
         if self.batch:
             options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH)
         else:
@@ -61,10 +63,10 @@ class AtTheEnd(Ending):
         using = self._database_of(call)
         connection = connections[using]
         verify_commit(connection, call.receiver)
-        one, turn = pending(self, call, using), turn_of(call.payload)
+        one = pending(self, call, using)
         if is_in_transaction(connection):
             note(connection, one)
-        elif turn is not None:
+        elif (turn := turn_of(call.payload)) is not None:
             turn.note(one)
         else:
             make_alone(one)
@@ -115,9 +117,12 @@ class OnCommit(AtTheEnd):
         """Make these calls, and log what they raise."""
         begun = []
         for one in due:
-            with _logged(one.call):
+            try:
                 response = one.call.make()
-                if isawaitable(response):
+            except Exception as error:
+                _log(one.call, error)
+            else:
+                if response is not None and isawaitable(response):
                     begun.append((one.call, response))
         if begun:
             async_to_sync(_beside)(begun)
@@ -132,17 +137,14 @@ async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]]) -> None:
 
 
 async def _awaited_robustly(call: Call, response: Awaitable[Any]) -> None:
-    with _logged(call):
-        await response
-
-
-@contextmanager
-def _logged(call: Call) -> Iterator[None]:
-    """Log what a receiver raises."""
     try:
-        yield
+        await response
     except Exception as error:
-        logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
+        _log(call, error)
+
+
+def _log(call: Call, error: Exception) -> None:
+    logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------

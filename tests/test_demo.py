@@ -130,13 +130,34 @@ def test_the_replay_ends_with_every_check_ok(replayed):
         ("ok", "inventory"),
         ("ok", "shelves"),
         ("ok", "activity log"),
+        ("ok", "confirmations"),
     ]
 
 
-def test_the_report_says_how_often_a_receiver_ran_and_where_it_is(replayed):
-    # Every hundredth purchase is entered twice.
-    ran = rf"activity\.receivers\.log_order +{PURCHASES + PURCHASES // 100} .* activity/receivers\.py:\d+$"
+@pytest.mark.parametrize(
+    ("receiver", "times"),
+    [
+        # Every hundredth purchase is entered twice more; one of these is rolled back.
+        ("activity.receivers.log_order", PURCHASES + 2 * (PURCHASES // 100)),
+        ("store.receivers.total_orders", PURCHASES + PURCHASES // 100),
+        ("analytics.receivers.sum_up_days", PURCHASES + PURCHASES // 100),
+        ("mailing.receivers.confirm_order", PURCHASES + PURCHASES // 100),
+    ],
+)
+def test_the_report_says_how_often_a_receiver_ran_and_where_it_is(replayed, receiver, times):
+    ran = rf"^ +{re.escape(receiver)} +{times} .* {receiver.split('.')[0]}/receivers\.py:\d+$"
     assert re.search(ran, replayed[1].stdout, re.MULTILINE)
+
+
+def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_transaction(replayed):
+    _, table = replayed[1].stdout.split("queries to place an order")
+    rows = re.findall(r"^  of (\d+) CDs? +\d+ +([\d.]+) +([\d.]+)$", table, re.MULTILINE)
+    means = {int(cds): (float(inline), float(once)) for cds, inline, once in rows}
+
+    assert means[1][0] == means[1][1]
+    assert all(inline > once for cds, (inline, once) in means.items() if cds > 1)
+    assert means[10][0] > 3 * means[10][1]
+    assert re.search(r"^  on average +100 +", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +192,24 @@ def test_a_tampered_statistic_is_named(folder, purchases, statement, difference)
     assert finished.returncode == 1
     assert re.search(rf"^    {difference}$", finished.stdout, re.MULTILINE), finished.stdout
     assert "checks found differences." in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("tamper_with", "difference"),
+    [
+        (lambda mails: mails[1:], r"customer-\d+@example\.com: Your order of .*: sent: expected 1, found None"),
+        (lambda mails: [*mails, mails[0]], r"customer-\d+@example\.com: Your order of .*: sent: expected 1, found 2"),
+    ],
+    ids=["lost", "sent twice"],
+)
+def test_a_confirmation_too_few_or_too_many_is_named(folder, purchases, tamper_with, difference):
+    path = folder / "mails.jsonl"
+    path.write_text("".join(tamper_with(path.read_text().splitlines(keepends=True))))
+
+    finished = manage(folder, "verify", "--data", str(purchases))
+
+    assert finished.returncode == 1
+    assert re.search(rf"^    {difference}$", finished.stdout, re.MULTILINE), finished.stdout
 
 
 def test_every_page_answers_and_ctrl_c_ends_the_demonstration(tmp_path, purchases):

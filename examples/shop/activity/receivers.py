@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Any
 
+from django.template.defaultfilters import pluralize
 from heliograph import created, raw, receiver
-from heliograph.signals import post_delete, post_save
+from heliograph.signals import post_save, pre_delete
 
 from activity.models import Entry
 from store.models import Customer, Order, Restock
@@ -30,17 +31,18 @@ def log_order(sender: type[Order], order: Order, **kwargs: Any) -> None:
     _log(Entry.Kind.PLACED, order.placed_on, text, order.get_absolute_url())
 
 
-@receiver(post_delete, sender=Order)
+@receiver(pre_delete, sender=Order)
 def log_cancellation(sender: type[Order], instance: Order, **kwargs: Any) -> None:
-    """Log an order that was cancelled, and whose page is gone."""
+    """Log an order that is cancelled, and whose page goes, while its items are there."""
     Entry.objects.filter(kind=Entry.Kind.PLACED, path=instance.get_absolute_url()).update(path="")
     text = f"{instance.customer} cancelled {_contents(instance)}"
     _log(Entry.Kind.CANCELLED, instance.placed_on, text, instance.customer.get_absolute_url())
 
 
 def _contents(order: Order) -> str:
-    cds = "1 CD" if order.cds == 1 else f"{order.cds} CDs"
-    return f"{cds} for ${order.cents / 100:,.2f}"
+    """Say what an order comes to by its items: its own totals are right from the end of the transaction on."""
+    prices = order.items.values_list("cents", flat=True)
+    return f"{len(prices)} CD{pluralize(len(prices))} for ${sum(prices) / 100:,.2f}"
 
 
 def _log(kind: Entry.Kind, day: date, text: str, path: str) -> None:

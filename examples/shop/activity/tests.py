@@ -5,7 +5,7 @@ from datetime import date
 from django.test import TestCase
 
 from activity.models import Entry
-from store.models import Customer, Product
+from store.models import Customer, Order, Product
 from store.services import Line, cancel_order, place_order
 
 DAY = date(1997, 1, 1)
@@ -31,6 +31,10 @@ class EntryTests(TestCase):
 
     def test_a_cancelled_order_is_logged(self):
         cancel_order(self.order)
+        self.assertEqual(self.latest(), ("cancelled", "Customer 1 cancelled 2 CDs for $25.00"))
+
+    def test_also_by_one_who_does_not_know_what_it_came_to(self):
+        cancel_order(Order(pk=self.order.pk, customer=self.order.customer, placed_on=DAY))
         self.assertEqual(self.latest(), ("cancelled", "Customer 1 cancelled 2 CDs for $25.00"))
 
     def test_nothing_leads_to_the_page_of_a_cancelled_order(self):

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("SHOP_DATA_DIR", BASE_DIR / ".data"))
 
@@ -20,6 +22,7 @@ INSTALLED_APPS = [
     "store",
     "analytics",
     "activity",
+    "mailing",
     "backoffice",
     "demo",
 ]
@@ -56,6 +59,13 @@ DATABASES = {
 }
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Mails stay on the machine, in this file.
+MAILS = DATA_DIR / "mails.jsonl"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "mailing.outbox.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "mailing.outbox.EmailBackend"
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

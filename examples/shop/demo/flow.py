@@ -1,6 +1,7 @@
 """What an order causes, step by step."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.dispatch import Called, Sent
@@ -16,17 +17,21 @@ class Step:
 
 
 def steps(events: Sequence[Sent | Called]) -> tuple[Step, ...]:
-    """Return the events in the order in which they began, without the signals that nobody received."""
-    received = {event.parent for event in events if isinstance(event, Called)}
-    kept = (event for event in events if isinstance(event, Called) or event.number in received)
-    return tuple(_steps(sorted(kept, key=lambda event: event.number)))
+    """Return the events, each below its cause, without the signals that nobody received.
+
+    A receiver that waited for the end of the transaction stands below the first signal that it waited with.
+    """
+    effects: defaultdict[int | None, list[Sent | Called]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event.number):
+        effects[event.parent].append(event)
+    return tuple(_below(None, effects, 0))
 
 
-def _steps(events: Sequence[Sent | Called]) -> Iterator[Step]:
-    depths: dict[int | None, int] = {None: -1}
-    for event in events:
-        depths[event.number] = depth = depths[event.parent] + 1
-        yield _step(event, depth)
+def _below(cause: int | None, effects: Mapping[int | None, Sequence[Sent | Called]], depth: int) -> Iterator[Step]:
+    for event in effects.get(cause, ()):
+        if isinstance(event, Called) or event.number in effects:
+            yield _step(event, depth)
+            yield from _below(event.number, effects, depth + 1)
 
 
 def _step(event: Sent | Called, depth: int) -> Step:

@@ -14,6 +14,7 @@ from heliograph import Signal
 from heliograph.dispatch import Called, Sent
 
 from demo.flow import Step
+from demo.queries import Queries, in_all
 
 PATH = settings.DATA_DIR / "replay.json"
 
@@ -49,12 +50,13 @@ class Sends:
 
 @dataclass(frozen=True)
 class Recording:
-    """A replay: how many purchases in how many seconds, the signals that it sent, and those of one order in turn."""
+    """A replay: how many purchases in how many seconds, the signals that it sent, those of one order, the queries."""
 
     purchases: int
     seconds: float
     sends: tuple[Sends, ...]
     flow: tuple[Step, ...]
+    queries: tuple[Queries, ...]
 
     @property
     def heard(self) -> list[Sends]:
@@ -81,6 +83,11 @@ class Recording:
         """The seconds of the receiver that took longest."""
         return max((runs.seconds for sends in self.sends for runs in sends.runs), default=0)
 
+    @property
+    def queries_in_all(self) -> Queries:
+        """The queries of the orders of all sizes."""
+        return in_all(self.queries)
+
     def save(self, path: Path = PATH) -> None:
         """Keep the recording for the page that shows it."""
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -93,7 +100,8 @@ class Recording:
         saved = json.loads(path.read_text(encoding="utf-8"))
         sends = (Sends(**sent | {"runs": tuple(Runs(**runs) for runs in sent["runs"])}) for sent in saved["sends"])
         flow = (Step(**step) for step in saved["flow"])
-        return cls(saved["purchases"], saved["seconds"], tuple(sends), tuple(flow))
+        queries = (Queries(**of_size) for of_size in saved.get("queries", ()))
+        return cls(saved["purchases"], saved["seconds"], tuple(sends), tuple(flow), tuple(queries))
 
 
 class Recorder:

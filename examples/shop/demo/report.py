@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from django.template.defaultfilters import pluralize
+
+from demo.queries import Queries
 from demo.recording import Recording, Runs
 
 
@@ -20,6 +23,19 @@ def flow(recording: Recording) -> Iterator[str]:
     for step in recording.flow:
         time = f"  {step.seconds * 1000:.2f} ms" if step.seconds is not None else ""
         yield f"{'  ' * step.depth}{step.text}{time}"
+
+
+def queries(recording: Recording) -> Iterator[str]:
+    """Yield a table of the queries of an order, one line for each size of orders, and one for all of them."""
+    yield f"{'queries to place an order':27} {'orders':>6} {'inline, for each item':>22} {'once a transaction':>19}"
+    for of_size in recording.queries:
+        yield _queries(f"of {of_size.cds} CD{pluralize(of_size.cds)}", of_size)
+    yield _queries("on average", recording.queries_in_all)
+
+
+def _queries(name: str, of_size: Queries) -> str:
+    inline, once = of_size.inline / of_size.orders, of_size.once / of_size.orders
+    return f"  {name:25} {of_size.orders:6,} {inline:22.1f} {once:19.1f}"
 
 
 def _line(runs: Runs, width: int) -> str:

@@ -4,14 +4,22 @@ import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from django.core import mail
 from django.core.management.base import OutputWrapper
-from django.test import SimpleTestCase, TestCase
-from heliograph import observe, trace
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.test import RequestFactory, SimpleTestCase, TestCase
+from heliograph import capture, observe, trace
 
-from demo import flow, progress
+from analytics.models import CustomerStatistics, DailyStatistics, Totals
+from demo import flow, progress, report
+from demo.inline import standing_in
 from demo.purchases import Purchase, read
+from demo.queries import Meter, Queries, Taken, compare, in_all, with_inline_receivers
 from demo.recording import Recorder, Recording
-from demo.replay import replay
+from demo.replay import MISTAKE_EVERY, replay
+from store.models import Customer, Order
+from store.signals import order_placed
 
 LINES = [f"00004 0001 199701{day:02}  2   29.33" for day in range(1, 3)]
 
@@ -37,27 +45,90 @@ class ReplayTests(TestCase):
         sends = {sent.signal: sent for sent in recorder.sends()}
         placed = sends["store.signals.order_placed"]
         self.assertEqual(placed.times, 2)
-        self.assertEqual([(runs.receiver, runs.times) for runs in placed.runs][-1], ("activity.receivers.log_order", 2))
-        self.assertRegex(placed.runs[-1].place, r"^activity/receivers\.py:\d+$")
+        self.assertIn(("activity.receivers.log_order", 2), [(runs.receiver, runs.times) for runs in placed.runs])
+        self.assertRegex(placed.runs[-1].place, r"^\w+/receivers\.py:\d+$")
 
     def test_the_flow_shows_an_effect_below_its_cause(self):
         with trace() as traced:
             list(replay([Purchase.parse(LINES[0])]))
         steps = [(step.depth, step.text) for step in flow.steps(traced.events)]
-        at = steps.index((0, "store.signals.order_placed from Order"))
-        self.assertEqual(steps[at + 1], (1, "analytics.receivers.add_order"))
+        at = steps.index((1, "store.receivers.total_orders"))
+        self.assertEqual(
+            steps[at + 1 : at + 3],
+            [(2, "store.signals.order_totalled from Order"), (3, "analytics.receivers.sum_up_days")],
+        )
 
     def test_a_recording_is_kept_as_it_was(self):
         recorder = Recorder()
         with observe(recorder), trace() as traced:
             list(replay([Purchase.parse(LINES[0])]))
-        recording = Recording(1, 0.5, recorder.sends(), flow.steps(traced.events))
+        recording = Recording(1, 0.5, recorder.sends(), flow.steps(traced.events), (Queries(2, 1, 24, 16),))
         with TemporaryDirectory() as folder:
             recording.save(Path(folder, "replay.json"))
             self.assertEqual(Recording.load(Path(folder, "replay.json")), recording)
 
+    def test_every_hundredth_purchase_is_placed_again_and_cancelled_and_again_and_refused(self):
+        with capture(order_placed) as sent:
+            list(replay([Purchase.parse(LINES[0])] * MISTAKE_EVERY))
+        self.assertEqual(len(sent), MISTAKE_EVERY + 2)
+        self.assertEqual(Order.objects.count(), MISTAKE_EVERY)
+        self.assertEqual(len(mail.outbox), MISTAKE_EVERY + 1)
+
     def test_the_page_of_the_signals_answers_before_the_first_replay(self):
         self.assertContains(self.client.get("/signals/"), "Signals")
+
+
+class QueriesTests(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        cls.purchases = [Purchase.parse(f"00004 0001 19970101  {cds}   29.33") for cds in (3, 1, 3)]
+
+    def taken(self) -> list[Taken]:
+        meter = Meter()
+        list(replay(self.purchases, meter.place))
+        return meter.taken
+
+    def test_each_item_takes_as_many_queries_as_all_of_them_once_a_transaction(self):
+        inline = with_inline_receivers(self.purchases)
+        self.assertEqual([taken.queries for taken in inline], [34, 14, 34])
+        self.assertEqual([taken.queries for taken in self.taken()], [18, 14, 18])
+
+    def test_orders_of_one_size_are_put_together(self):
+        rows = compare(with_inline_receivers(self.purchases), self.taken())
+        self.assertEqual(rows, (Queries(1, 1, 14, 14), Queries(3, 2, 68, 36)))
+        self.assertEqual(in_all(rows), Queries(7, 3, 82, 50))
+
+    def test_the_page_and_the_report_have_a_row_for_each_size_and_one_for_all(self):
+        recording = Recording(3, 0.5, (), (), (Queries(1, 1, 14, 14), Queries(3, 2, 68, 36)))
+        self.assertEqual(
+            [line.split()[-3:] for line in report.queries(recording)][1:],
+            [["1", "14.0", "14.0"], ["2", "34.0", "18.0"], ["3", "27.3", "16.7"]],
+        )
+        page = render_to_string("demo/signals.html", {"recording": recording}, RequestFactory().get("/signals/"))
+        row = '<td class="number">3</td><td class="number">27.3</td><td class="number">16.7</td>'
+        self.assertInHTML(f'<tr><th scope="row">7 in all</th>{row}{self.share("61.0%")}</tr>', page)
+
+    def share(self, percent: str) -> str:
+        return f'<td class="wide share"><span class="meter" style="--share: {percent}"></span></td>'
+
+    def test_inline_receivers_keep_the_statistics_as_those_of_the_shop_do(self):
+        with transaction.atomic(), standing_in():
+            self.taken()
+            inline = self.statistics()
+            transaction.set_rollback(True)
+        self.taken()
+        self.assertEqual(self.statistics(), inline)
+
+    def statistics(self) -> list[object]:
+        kept = [CustomerStatistics.objects.values("orders", "cds", "cents", "first", "last")]
+        kept += [model.objects.values("orders", "cds", "cents") for model in (DailyStatistics, Totals)]
+        return [list(rows) for rows in kept]
+
+    def test_nothing_stays_of_a_measurement(self):
+        with_inline_receivers(self.purchases)
+        self.assertEqual((Customer.objects.count(), Totals.objects.count(), mail.outbox), (0, 0, []))
+        self.taken()
+        self.assertEqual(len(mail.outbox), 3)
 
 
 class Terminal(io.StringIO):

@@ -10,10 +10,11 @@ from django.db.models import Count, Sum
 from activity.models import Entry
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
 from demo.comparison import Check, Table
-from demo.expected import Expected, Sales
+from demo.expected import Expected, Line, Sales
 from demo.replay import MISTAKE_EVERY
+from mailing import letters, outbox
 from store import catalogue
-from store.models import Genre, Inventory, Order, OrderItem, Restock
+from store.models import Customer, Genre, Inventory, Order, OrderItem, Restock
 
 BEST = 10
 
@@ -28,6 +29,7 @@ def verify(expected: Expected) -> Iterator[Check]:
     yield _inventory(expected)
     yield _shelves()
     yield _activity(expected)
+    yield _confirmations(expected)
 
 
 def _orders(expected: Expected) -> Check:
@@ -124,6 +126,23 @@ def _activity(expected: Expected) -> Check:
         expected={f"kind {kind}": {"entries": count} for kind, count in must.items() if count},
         found=found,
     )
+
+
+def _confirmations(expected: Expected) -> Check:
+    """Compare the mails with the lines of the file, of which every hundredth was placed again, and cancelled later."""
+    cancelled = sorted(expected.lines, key=lambda line: line.day)[MISTAKE_EVERY - 1 :: MISTAKE_EVERY]
+    must = Counter(map(_confirmation, [*expected.lines, *cancelled]))
+    sent = Counter(f"{', '.join(mail['to'])}: {mail['subject']}" for mail in outbox.read())
+    return Check.of(
+        "confirmations",
+        f"{sent.total()} mails, one for each order that was placed; none for {len(cancelled)} that were rolled back",
+        expected={mail: {"sent": count} for mail, count in must.items()},
+        found={mail: {"sent": count} for mail, count in sent.items()},
+    )
+
+
+def _confirmation(line: Line) -> str:
+    return f"{Customer(number=line.customer).email}: {letters.subject(line.day, line.cds, line.cents)}"
 
 
 def _rows(label: str, rows: Any, key: str, *fields: str) -> dict[str, dict[str, Any]]:

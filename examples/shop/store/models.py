@@ -104,14 +104,19 @@ class Customer(models.Model):
         """Return the address of the customer's page."""
         return reverse("customer", args=[self.number])
 
+    @property
+    def email(self) -> str:
+        """Where to write to the customer: at an address that nobody has."""
+        return f"customer-{self.number}@example.com"
+
 
 class Order(models.Model):
     """What a customer bought at one time, and what it came to."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="orders")
     placed_on = models.DateField(db_index=True)
-    cds = models.PositiveIntegerField()
-    cents = models.PositiveIntegerField()
+    cds = models.PositiveIntegerField(default=0, editable=False, help_text="Kept by store.receivers.total_orders.")
+    cents = models.PositiveIntegerField(default=0, editable=False, help_text="Kept by store.receivers.total_orders.")
 
     class Meta:
         ordering = ["-placed_on", "-pk"]

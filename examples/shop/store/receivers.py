@@ -1,4 +1,4 @@
-"""What the store derives from what is stored: slugs, shelves and the inventory."""
+"""What the store derives from what is stored: slugs, shelves, the inventory and what orders come to."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -9,11 +9,11 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import action, created, raw, receiver
+from heliograph import Batch, BeforeCommit, action, created, raw, receiver
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
 
-from store import catalogue
-from store.models import Artist, Genre, Inventory, OrderItem, Product, Restock
+from store import catalogue, totals
+from store.models import Artist, Genre, Inventory, Order, OrderItem, Product, Restock
 from store.signals import stock_low
 
 OPENING_STOCK = 40
@@ -59,6 +59,15 @@ def take_from_stock(sender: type[OrderItem], instance: OrderItem, **kwargs: Any)
 def return_to_stock(sender: type[OrderItem], instance: OrderItem, **kwargs: Any) -> None:
     """Put the CD of a deleted item back on the shelf."""
     Inventory.objects.filter(product=instance.product_id).update(sold=F("sold") - 1)
+
+
+@receiver([post_save, post_delete], sender=OrderItem, delivery=BeforeCommit(batch=True))
+def total_orders(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
+    """Add up the orders whose items have changed; those that were cancelled are gone with their items."""
+    others = {item.order_id for item in batch.updated + batch.deleted}
+    # The orders of new items are those that the caller has at hand, and sees added up.
+    for order in {item.order for item in batch.created} | {*Order.objects.filter(pk__in=others)}:
+        totals.add_up(order)
 
 
 @receiver(stock_low, sender=Product)

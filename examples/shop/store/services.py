@@ -20,9 +20,10 @@ class Line:
 
 @transaction.atomic
 def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
-    """Store an order with its items, and tell everybody."""
-    cents = sum(line.cents for line in lines)
-    order = Order.objects.create(customer=customer, placed_on=day, cds=len(lines), cents=cents)
+    """Store an order with its items, and tell everybody; what it comes to is known once that is committed."""
+    if not lines:
+        raise ValueError(f"{customer} orders nothing: an order has one line at least.")
+    order = Order.objects.create(customer=customer, placed_on=day)
     for line in lines:
         OrderItem.objects.create(order=order, product=line.product, cents=line.cents)
     order_placed.send(sender=Order, order=order)

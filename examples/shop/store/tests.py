@@ -2,13 +2,14 @@
 
 from datetime import date
 
+from django.db import transaction
 from django.test import TestCase
 from heliograph import capture
 
 from store.models import Artist, Customer, Genre, Inventory, Order, OrderItem, Product
 from store.receivers import OPENING_STOCK, REORDER_POINT, REORDER_QUANTITY
 from store.services import Line, cancel_order, place_order
-from store.signals import order_placed
+from store.signals import order_placed, order_totalled
 
 DAY = date(1997, 1, 1)
 
@@ -57,6 +58,27 @@ class OrderTests(TestCase):
     def test_an_order_comes_to_the_sum_of_its_items(self):
         order = self.order(1467, 1466)
         self.assertEqual((order.cds, order.cents), (2, 2933))
+
+    def test_what_it_comes_to_is_stored(self):
+        order = Order.objects.get(pk=self.order(1467, 1466).pk)
+        self.assertEqual((order.cds, order.cents), (2, 2933))
+
+    def test_orders_are_added_up_once_a_transaction(self):
+        with capture(order_totalled) as sent, transaction.atomic():
+            orders = [self.order(1467, 1466), self.order(1499)]
+            self.assertEqual(len(sent), 0)
+        self.assertEqual([one.kwargs["order"] for one in sent], orders)
+
+    def test_an_item_that_is_added_or_taken_away_changes_the_sum(self):
+        order = self.order(1467, 1466)
+        OrderItem.objects.create(order=order, product=self.product, cents=1000)
+        order.items.first().delete()
+        order.refresh_from_db()
+        self.assertEqual((order.cds, order.cents), (2, 2466))
+
+    def test_an_order_of_nothing_is_none(self):
+        with self.assertRaisesMessage(ValueError, "Customer 1 orders nothing: an order has one line at least."):
+            self.order()
 
     def test_a_sold_cd_leaves_the_shelf(self):
         self.order(1499, 1499)

@@ -104,8 +104,18 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("placed_on", models.DateField(db_index=True)),
-                ("cds", models.PositiveIntegerField()),
-                ("cents", models.PositiveIntegerField()),
+                (
+                    "cds",
+                    models.PositiveIntegerField(
+                        default=0, editable=False, help_text="Kept by store.receivers.total_orders."
+                    ),
+                ),
+                (
+                    "cents",
+                    models.PositiveIntegerField(
+                        default=0, editable=False, help_text="Kept by store.receivers.total_orders."
+                    ),
+                ),
                 (
                     "customer",
                     models.ForeignKey(

@@ -10,7 +10,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from heliograph import observe, trace
 
-from demo import database, flow, progress, purchases, report, server
+from demo import beginning, flow, progress, purchases, queries, report, server
+from demo.queries import Meter
 from demo.recording import Recorder, Recording
 from demo.replay import replay
 
@@ -36,22 +37,31 @@ class Command(BaseCommand):
             self._serve(port)
 
     def _replay(self, data: Path) -> Recording:
-        recorder, bought = Recorder(), purchases.read(data)
+        recorder, meter, bought = Recorder(), Meter(), purchases.read(data)
         self.stdout.write(f"Replaying {data.name} through the shop")
         with observe(recorder):
-            database.create()
-            start = perf_counter()
-            placed = progress.track(replay(bought), len(bought), self.stdout)
+            beginning.begin()
+        inline = queries.with_inline_receivers(bought)
+        start = perf_counter()
+        with observe(recorder):
+            placed = progress.track(replay(bought, meter.place), len(bought), self.stdout)
             with trace() as first:
                 next(placed, None)
             deque(placed, maxlen=0)
-        return Recording(len(bought), perf_counter() - start, recorder.sends(), flow.steps(first.events))
+        return Recording(
+            purchases=len(bought),
+            seconds=perf_counter() - start,
+            sends=recorder.sends(),
+            flow=flow.steps(first.events),
+            queries=queries.compare(inline, meter.taken),
+        )
 
     def _report(self, recording: Recording) -> None:
         rate = recording.purchases / recording.seconds
         self.stdout.write(f"{recording.purchases:,} purchases in {recording.seconds:.1f} s, {rate:,.0f} a second\n\n")
         self.stdout.write("\n".join(report.lines(recording)) + "\n\n")
         self.stdout.write("The first order\n" + "\n".join(report.flow(recording)) + "\n\n")
+        self.stdout.write("\n".join(report.queries(recording)) + "\n\n")
 
     def _serve(self, port: int) -> None:
         with server.listen(port) as pages:

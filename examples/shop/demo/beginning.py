@@ -1,4 +1,4 @@
-"""The demonstration's database, made anew."""
+"""The beginning of a demonstration: a new database, and no mails."""
 
 from pathlib import Path
 
@@ -6,11 +6,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from mailing import outbox
 
-def create() -> None:
-    """Delete the database of an earlier demonstration, and migrate a new one."""
+
+def begin() -> None:
+    """Delete what is left of an earlier demonstration, and migrate a new database."""
     connection.close()
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
     for suffix in ("", "-wal", "-shm"):
         Path(f"{settings.DATABASES['default']['NAME']}{suffix}").unlink(missing_ok=True)
+    outbox.clear()
     call_command("migrate", verbosity=0)

@@ -89,7 +89,7 @@ def _processes_end():
 
 @pytest.fixture(scope="session", autouse=True)
 def _tables_are_emptied_row_by_row():
-    """Let PostgreSQL delete the few rows of a test: TRUNCATE makes a new file for each table, and waits for the disk."""
+    """Let PostgreSQL delete the few rows of a test: TRUNCATE makes a file for each table, and waits for the disk."""
     if connection.vendor != "postgresql":
         yield
         return

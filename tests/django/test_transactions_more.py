@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.test import TestCase
 
-from heliograph import BeforeCommit, OnCommit, ReentrancyError, Signal, changed, changes_of, created, raw
+from heliograph import UNKNOWN, BeforeCommit, OnCommit, ReentrancyError, Signal, changed, changes_of, created, raw
 from heliograph.flow.registry import lines
 from heliograph.patches import Lease, Patch
 from heliograph.transactions.ledger import Stage
@@ -607,3 +607,73 @@ def test_changes_are_those_of_the_time_of_the_send(receive):
         article.save()
         article.title = "a"
     assert heard == [((1, 2), {"title": ("", "a")})]
+
+
+# --- batches of pre_save, of the deleted and of models that more is known of meanwhile ------------------------------
+
+
+def test_a_batch_of_pre_save_has_the_changes_of_what_is_written(receive):
+    Article.objects.create(words=1, title="a")
+    heard = batches_of(receive, pre_save, sender=Article, when=changed("words", "title"))
+    article = Article.objects.get()
+    article.words, article.title = 2, "b"
+    with transaction.atomic():
+        article.save(update_fields=["words"])
+    with transaction.atomic():
+        article.save()
+    assert [batch.events[0].changes for batch in heard] == [{"words": (1, 2)}, {"title": ("a", "b")}]
+
+
+def test_a_batch_of_deletions_has_what_was_changed_and_never_saved(receive):
+    Article.objects.create(words=1)
+    heard = batches_of(receive, post_delete, sender=Article, when=changed("words"))
+    article = Article.objects.get()
+    article.words = 2
+    article.delete()
+    assert heard[0].events[0].changes == {"words": (1, 2)}
+
+
+def test_where_more_is_watched_in_the_middle_of_it_the_value_before_is_unknown(receive):
+    Article.objects.create(words=1)
+    heard = batches_of(receive, post_save, sender=Article, when=changed("words"))
+    article = Article.objects.get()
+    with transaction.atomic():
+        article.words = 2
+        article.save()
+        batches_of(receive, post_save, sender=Article, when=changed("title"), dispatch_uid="title")
+        article.words = 3
+        article.save()
+    assert heard[0].events[0].changes == {"words": (UNKNOWN, 3)}
+
+
+def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
+    told = run(
+        """
+        from django.contrib.auth.models import Group
+        from django.core.management import call_command
+        from django.db import transaction
+        from django.db.models.signals import post_save
+        from heliograph import BeforeCommit, receiver
+
+        heard = []
+
+        def timed(inner):
+            def end(self, *error):
+                heard.append("timed")
+                return inner(self, *error)
+            return end
+
+        call_command("migrate", verbosity=0)
+        transaction.Atomic.__exit__ = timed(transaction.Atomic.__exit__)
+
+        @receiver(post_save, sender=Group, delivery=BeforeCommit())
+        def note(sender, **kwargs):
+            heard.append("before")
+
+        with transaction.atomic():
+            Group.objects.create(name="a")
+        tell(heard)
+        """,
+        INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
+    )
+    assert told == [["before", "timed"]]

@@ -1,6 +1,20 @@
 """What a type checker makes of declared signals: each ignored error must be one, or mypy says so."""
 
-from heliograph import UNKNOWN, Change, Signal, capture, changed, changes_of, created, mute, raw, receiver
+from heliograph import (
+    UNKNOWN,
+    Batch,
+    BeforeCommit,
+    Change,
+    OnCommit,
+    Signal,
+    capture,
+    changed,
+    changes_of,
+    created,
+    mute,
+    raw,
+    receiver,
+)
 from heliograph.signals import pre_save
 
 
@@ -42,6 +56,14 @@ def watches(instance: object, changes: dict[str, Change], **kwargs: object) -> b
     return changes["name"].old is UNKNOWN or "name" in changes_of(instance)
 
 
+@receiver(pre_save, delivery=BeforeCommit(batch=True))
+def adds_up(batch: Batch, **kwargs: object) -> list[Change]:
+    return [event.changes["name"] for event in batch.events if event.kind == "updated"]
+
+
+receiver(pre_save, delivery=OnCommit)  # type: ignore[arg-type]
+receiver(pre_save, delivery=OnCommit(batch="yes"))  # type: ignore[arg-type]
+receiver(pre_save, delivery="later")  # type: ignore[arg-type]
 receiver(pre_save, fetch="sometimes")  # type: ignore[arg-type]
 receiver(pre_save, writes=[1])  # type: ignore[list-item]
 changed(1)  # type: ignore[arg-type]

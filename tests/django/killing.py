@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 # A kill takes a process with a connection of its own, so not every step has one: all that lead to the database or
 # back have, and of the others every so many-th, by how long a connection takes.
-STRIDES = {"sqlite": 30, "postgresql": 40, "mysql": 80}
+STRIDES = {"sqlite": 40, "postgresql": 60, "mysql": 80}
 
 # What talks to a database. PyMySQL is Python all the way to the socket.
 _DRIVERS = {"sqlite3", "psycopg", "psycopg_binary", "psycopg_c", "pymysql", "_socket"}

@@ -2,7 +2,7 @@
 
 A process is killed (SIGKILL) at a step between the call of `save()` and its return: right before or after a function,
 of Python or of C, is called. Of the two thousand steps of a save, all those are tried that lead into the driver of the
-database or out of it, since nothing else changes what is there; and of the others every 30th on SQLite, every 40th on
+database or out of it, since nothing else changes what is there; and of the others every 40th on SQLite, every 60th on
 PostgreSQL, every 80th on MariaDB.
 """
 

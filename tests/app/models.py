@@ -7,6 +7,7 @@ import django
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
+from django.db.models.functions import Random, Round
 
 
 class Named(models.Model):
@@ -98,6 +99,13 @@ class Ticket(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     state = models.CharField(max_length=10, default="new")
+
+
+class Token(models.Model):
+    """A key that the database computes."""
+
+    key = models.IntegerField(primary_key=True, db_default=Round(Random() * 10**9))
+    name = models.CharField(max_length=10, default="")
 
 
 class Seat(models.Model):

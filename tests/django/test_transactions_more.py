@@ -14,12 +14,23 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.test import TestCase
 
-from heliograph import UNKNOWN, BeforeCommit, OnCommit, ReentrancyError, Signal, changed, changes_of, created, raw
+from heliograph import (
+    UNKNOWN,
+    BeforeCommit,
+    OnCommit,
+    ReentrancyError,
+    Signal,
+    UnsettledError,
+    changed,
+    changes_of,
+    created,
+    raw,
+)
 from heliograph.flow.registry import lines
 from heliograph.patches import Lease, Patch
 from heliograph.transactions.ledger import Stage
 from heliograph.transactions.policies import AtTheEnd
-from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint
+from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Token
 from tests.django.bare import run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -677,3 +688,87 @@ def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
     assert told == [["before", "timed"]]
+
+
+# --- keys that the database computes, connections that are not open, and policies that cause themselves --------------
+
+
+def test_instances_whose_key_the_database_will_compute_are_rows_of_their_own(receive):
+    kinds = []
+
+    @receive([pre_save, post_save], sender=Token, delivery=OnCommit(batch=True))
+    def note(sender, batch, **kwargs):
+        kinds.append([(event.kind, event.instance.name) for event in batch.events])
+
+    keys = []
+
+    @receive(pre_save, sender=Token, delivery=BeforeCommit())
+    def note_key(sender, instance, **kwargs):
+        keys.append(instance.pk)
+
+    with transaction.atomic():
+        tokens = [Token.objects.create(name=name) for name in ("a", "b")]
+    assert kinds == [[("created", "a"), ("created", "b")]]
+    assert keys == [one.pk for one in tokens]
+
+
+def test_a_connection_that_is_not_open_yet_is_known_to_be_committed_by_hand(hear, monkeypatch):
+    hear(pre_save, sender=Article, delivery=OnCommit())
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    with pytest.raises(transaction.TransactionManagementError, match="is committed by hand"):
+        Article().save()
+
+
+def test_a_policy_that_comes_last_and_causes_itself_is_named(receive, monkeypatch):
+    monkeypatch.setattr(Written, "make", staticmethod(lambda due: Genre.objects.create()))
+
+    @receive(post_save, sender=Genre, delivery=Written())
+    def note(sender, **kwargs): ...
+
+    with pytest.raises(UnsettledError, match="note"):
+        Genre.objects.create()
+
+
+def test_an_event_that_is_told_again_by_hand_is_another_one(hear, receive):
+    heard = hear(post_save, sender=Article, delivery=BeforeCommit())
+
+    @receive(post_save, sender=Article)
+    def tell_again(sender, instance, signal, **kwargs):
+        signal.send(sender=sender, instance=instance, **kwargs)
+
+    Article.objects.create()
+    assert len(heard) == 2
+
+
+def test_what_pre_save_takes_for_new_may_be_there(receive):
+    Country.objects.create(code="de")
+    heard = batches_of(receive, [pre_save, post_save], sender=Country)
+    Country(code="de", name="Germany").save()
+    assert [event.kind for event in heard[0].events] == ["updated"]
+
+
+@pytest.mark.django_db
+class TestOfATestCaseThatGoesOn:
+    def test_what_pre_save_has_written_stays_when_a_child_is_refused(self, receive):
+        @receive(pre_save, sender=Audiobook)
+        def log(sender, **kwargs):
+            Genre.objects.create(name="log")
+
+        @receive(post_save, sender=Audiobook, delivery=BeforeCommit())
+        def refuse(sender, **kwargs):
+            transaction.on_commit(print)
+            raise MishapError
+
+        with pytest.raises(MishapError):
+            Audiobook.objects.create()
+        assert Genre.objects.count() == 1
+        assert connection.run_on_commit == []
+
+    def test_an_error_of_the_database_is_that_of_django_where_nothing_is_undone(self, hear):
+        hear(post_save, sender=Country, delivery=OnCommit())
+        Country.objects.create(code="de")
+        with pytest.raises(IntegrityError):
+            Country(code="de").save(force_insert=True)
+        with pytest.raises(transaction.TransactionManagementError):
+            Country.objects.count()

@@ -39,8 +39,8 @@ class Handling:
     def _is_row_of(self, instance: Any, using: str | None) -> bool:
         if type(self.instance) is not type(instance) or self.using != using:
             return False
-        primary_key = getattr(instance, "pk", None)
-        return primary_key is not None and bool(getattr(self.instance, "pk", None) == primary_key)
+        primary_key = key_of(instance)
+        return primary_key is not None and bool(key_of(self.instance) == primary_key)
 
     def __str__(self) -> str:
         instance = self.instance
@@ -62,8 +62,16 @@ class HandlingAll(Handling):
         return self.receiver == receiver and (id(instance) in self.instances or _row(instance, using) in self.rows)
 
 
-def _row(instance: Any, using: str | None) -> Hashable:
+def key_of(instance: Any) -> Any:
+    """Return the primary key of an instance, or None if nobody knows it yet: the database is to compute it, say."""
     primary_key = getattr(instance, "pk", None)
+    parts = primary_key if isinstance(primary_key, tuple) else (primary_key,)
+    is_known = all(part is not None and not hasattr(part, "resolve_expression") for part in parts)
+    return primary_key if is_known else None
+
+
+def _row(instance: Any, using: str | None) -> Hashable:
+    primary_key = key_of(instance)
     return None if primary_key is None else (type(instance), primary_key, using)
 
 
@@ -78,7 +86,7 @@ def at_work() -> tuple[Handling, ...]:
 @contextmanager
 def at_work_again(handlings: Iterable[Handling]) -> Iterator[None]:
     """Let receivers that have caused a call which is made later be at work while it is made."""
-    before = _at_work.set((*_at_work.get(), *handlings))
+    before = _at_work.set(tuple(dict.fromkeys((*_at_work.get(), *handlings))))
     try:
         yield
     finally:

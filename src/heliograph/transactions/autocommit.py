@@ -12,7 +12,7 @@ from django.db.models.signals import post_save, pre_save
 from heliograph.changes.saving import running as running_save
 from heliograph.dispatch import Call
 from heliograph.dispatch.guarded import Guarded, guarded_for
-from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, note
+from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, is_of_test, note
 from heliograph.transactions.settling import finish, make_alone
 
 _NAME = "_heliograph_turn"
@@ -32,7 +32,6 @@ class Turn:
         self.connection = connections[using]
         self.is_joined = is_joined  # whether calls belong into the transaction of the row
         self.outer = running(instance)
-        self.savepoint: str | None = None
         self.before: _Before | None = None  # as soon as the row, or that of a parent, is being written
         self.is_written = False
         self.is_committed = False
@@ -42,22 +41,18 @@ class Turn:
 
     def __enter__(self) -> None:
         _mark(self.instance, self)
-        is_in_test = bool(self.connection.atomic_blocks) and not self.connection.needs_rollback
-        if is_in_test and self.is_joined and self._has_parents():
-            # Django writes the rows in a block without a savepoint, which could not be rolled back there.
-            self.savepoint = self.connection.savepoint()
 
     def __exit__(self, error: Any, *_: object) -> None:
         _mark(self.instance, self.outer)
-        if self.before is not None and not self.is_committed:
-            self._undo(self.before)
-        elif self.savepoint is not None and not self.connection.needs_rollback:
-            self.connection.savepoint_commit(self.savepoint)
-        if not self.is_written and error is None:  # the model has a way of its own to write rows
-            for one in self.noted:
-                make_alone(one)
-        finish(self.after)
-        self.instance, self.noted, self.after = None, [], []  # a copy of the instance may hold this
+        try:
+            if self.before is not None:
+                self.before.end(is_committed=self.is_committed)
+            if not self.is_written and error is None:  # the model has a way of its own to write rows
+                for one in self.noted:
+                    make_alone(one)
+            finish(self.after)
+        finally:
+            self.instance, self.before, self.noted, self.after = None, None, [], []  # a copy may hold this
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
@@ -74,7 +69,7 @@ class Turn:
     def begin(self) -> None:
         """Remember what the instance is, before the first of its rows is written."""
         if self.before is None:
-            self.before = _Before(self.instance, is_sound=not self.connection.needs_rollback)
+            self.before = _Before(self.instance, self.connection, self.is_joined)
 
     def write(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
         """Write the row, with what belongs into its transaction; return whether it was there before."""
@@ -110,34 +105,35 @@ class Turn:
     def _committed(self) -> None:
         self.is_committed = True
 
-    def _undo(self, before: _Before) -> None:
-        """Let the instance, and a test around it, be as if nothing had been written."""
-        before.restore()
-        if self.savepoint is not None:
-            self.connection.needs_rollback = False
-            self.connection.savepoint_rollback(self.savepoint)
-            self.connection.savepoint_commit(self.savepoint)
-        elif before.is_sound and not self._has_parents():
-            self.connection.needs_rollback = False  # Django believes that the transaction of the test is spoiled
-
-    def _has_parents(self) -> bool:
-        return bool(self.instance._meta.concrete_model._meta.parents)
-
 
 class _Before:
-    """What an instance was before its row was written: what Django sets in it must go if the row does."""
+    """What was there before a row was written: what Django sets in the instance must go if the row does."""
 
-    def __init__(self, instance: Any, is_sound: bool) -> None:
-        meta, state = instance._meta, instance._state
-        keys = {field.attname for model in (meta.model, *meta.all_parents) for field in model._meta.pk_fields}
+    def __init__(self, instance: Any, connection: Any, is_joined: bool) -> None:
+        meta, state, blocks = instance._meta, instance._state, connection.atomic_blocks
+        parents = meta.all_parents
+        keys = {field.attname for model in (meta.model, *parents) for field in model._meta.pk_fields}
         self.instance = instance
-        self.is_sound = is_sound  # whether the transaction of a test, if there is one, could be used
+        self.connection = connection
         self.state = {"adding": state.adding, "db": state.db}
         self.keys = {name: instance.__dict__.get(name) for name in keys}
+        self.is_in_test = bool(is_joined and blocks and is_of_test(blocks[0]) and not connection.needs_rollback)
+        # Django writes the rows of a child in a block without a savepoint, which no test could roll back.
+        self.savepoint = connection.savepoint() if self.is_in_test and parents else None
+        self.callbacks = len(connection.run_on_commit)
 
-    def restore(self) -> None:
-        self.instance._state.__dict__.update(self.state)
-        self.instance.__dict__.update(self.keys)
+    def end(self, *, is_committed: bool) -> None:
+        """Let the instance, and a test around it, be as they were before, unless the row is there to stay."""
+        if not is_committed:
+            self.instance._state.__dict__.update(self.state)
+            self.instance.__dict__.update(self.keys)
+            if self.is_in_test:
+                self.connection.needs_rollback = False  # Django believes that the transaction of the test is spoiled
+        if self.savepoint is not None and not self.connection.needs_rollback:
+            if not is_committed:
+                self.connection.savepoint_rollback(self.savepoint)
+                del self.connection.run_on_commit[self.callbacks :]
+            self.connection.savepoint_commit(self.savepoint)
 
 
 class _Told(Ending):

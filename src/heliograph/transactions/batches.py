@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.tracking import ALL
+from heliograph.dispatch.reentrancy import key_of
 
 Kind = Literal["created", "updated", "deleted"]
 
@@ -80,11 +81,11 @@ def _instances(events: Iterable[Event]) -> list[Any]:
     for event in events:
         instance = event.instance
         if instance is not None:
-            found[row_of(instance)] = instance
+            found[_row_of(instance)] = instance
     return list(found.values())
 
 
-def row_of(instance: Any) -> Hashable:
+def _row_of(instance: Any) -> Hashable:
     """Return what tells that two instances are of one row; one that was never saved is a row of its own."""
-    primary_key = getattr(instance, "pk", None)
+    primary_key = key_of(instance)
     return id(instance) if primary_key is None else (type(instance), primary_key)

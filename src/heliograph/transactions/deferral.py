@@ -11,7 +11,7 @@ from heliograph.conditions import watched
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
-from heliograph.dispatch.reentrancy import Handling
+from heliograph.dispatch.reentrancy import Handling, key_of
 from heliograph.patches import Tenancy
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.calls import make_late, with_key
@@ -28,9 +28,7 @@ class Deferral:
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         call = self.inner(receiver, payload)
-        return DeferredCall(
-            receiver, call.payload, call, self, getattr(payload.get("instance"), "pk", None), noted_in()
-        )
+        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), noted_in())
 
     def __repr__(self) -> str:
         return "" if self.inner is Call else repr(self.inner)
@@ -77,8 +75,11 @@ class Once(Condition):
 
     def holds(self, payload: Mapping[str, Any]) -> bool:
         turn = turn_of(payload)
-        if turn is not None and any(called is self for called in turn.called):
-            return False
+        called = [] if turn is None else turn.called
+        for at, condition in enumerate(called):
+            if condition is self:
+                del called[at]  # another send is another event
+                return False
         return not self.is_asked or self.inner is None or self.inner.holds(payload)
 
     def leaves(self) -> Iterator[Condition]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 from django.db import router, transaction
 from django.db.models import Model
@@ -14,6 +15,7 @@ from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.hooks import inherited
 from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.routes import registering
 from heliograph.patches import Lease, Patch, Tenancy, forwarding_code
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_outermost, run_first, taken
@@ -36,9 +38,15 @@ _AWAITED = "_heliograph_is_awaited"
 _for_all = Lease(_patches)
 
 
-@cache
+_for_models: WeakKeyDictionary[Any, Lease] = WeakKeyDictionary()
+
+
 def _for_model(model: Any) -> Lease:
-    return Lease(partial(_patches_of_model, model))
+    with registering:
+        if model not in _for_models:
+            here = ref(model)
+            _for_models[model] = Lease(lambda: _patches_of_model(here()))
+        return _for_models[model]
 
 
 def taken_at(place: Place) -> tuple[Tenancy, ...]:
@@ -55,8 +63,8 @@ def _patches_of_end(end: Any) -> Iterator[Patch]:
     if not isinstance(end, FunctionType) or end.__code__.co_freevars:  # a tool has put a wrapper around it
         yield Patch(transaction.Atomic, "__exit__", _exit(end), reason)
         return
-    inner = FunctionType(end.__code__, end.__globals__, end.__name__)
-    yield Patch(transaction.Atomic, "_heliograph_exit", _exit(inner), reason)
+    # Not a patch: it stays, for a thread that is about to call it when the code is put back.
+    transaction.Atomic._heliograph_exit = _exit(FunctionType(end.__code__, end.__globals__, end.__name__))  # type: ignore[attr-defined]
     yield Patch(end, "__code__", forwarding_code("__exit__", "_heliograph_exit"), reason)
 
 

@@ -82,8 +82,11 @@ def note(connection: Any, one: Pending) -> None:
 
 def verify_commit(connection: Any, receiver: Any) -> None:
     """Raise TransactionManagementError where somebody commits by hand, after which nothing would be called."""
-    is_auto = connection.commit_on_exit if connection.atomic_blocks else connection.autocommit
-    if not is_auto and connection.connection is not None:
+    if connection.atomic_blocks:
+        is_auto = connection.commit_on_exit
+    else:  # a connection that is not open yet does not know itself
+        is_auto = connection.autocommit if connection.connection else connection.settings_dict["AUTOCOMMIT"]
+    if not is_auto:
         raise TransactionManagementError(
             f"{full_name(receiver)} waits for the end of a transaction, and {connection.alias!r} is committed by hand"
             " (autocommit is off), of which Django tells nobody. Use atomic(), or connect it with delivery=Inline()."

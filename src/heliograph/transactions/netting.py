@@ -18,7 +18,7 @@ from heliograph.dispatch import Call
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import object_identity
-from heliograph.dispatch.reentrancy import HandlingAll
+from heliograph.dispatch.reentrancy import HandlingAll, key_of
 from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Batch, Event, Kind
 from heliograph.transactions.calls import make_late, with_key
@@ -53,7 +53,7 @@ def heard(call: Call, deferral: BatchDeferral) -> Heard:
     kind, instance = _kind(call.payload), call.payload.get("instance")
     is_asked = kind is not None and bool(deferral.fields)
     compared = _compared(instance, call.payload.get("update_fields")) if is_asked else None
-    return Heard(call.receiver, call.payload, deferral, kind, getattr(instance, "pk", None), compared, noted_in())
+    return Heard(call.receiver, call.payload, deferral, kind, key_of(instance), compared, noted_in())
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -133,7 +133,9 @@ def together(sends: Sequence[Heard]) -> BatchCall:
 
 def _net(sends: list[Heard]) -> Event | None:
     """Return what the sends about one row come to; None if it is nothing, or does not meet the condition."""
-    last, kind = sends[-1], _net_kind(sends[0].kind, sends[-1].kind)
+    # What pre_save takes for a new row may be there.
+    first = next((one for one in sends if one.signal is not pre_save), sends[0])
+    last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)

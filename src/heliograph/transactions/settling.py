@@ -34,10 +34,7 @@ def settle(connection: Any) -> None:
     agenda, seen = Agenda(), 0
     while due := agenda.next_with(taken(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
         seen = len(connection.run_on_commit)
-        if due[0].policy.stage is Stage.LAST:
-            finish(due)
-        else:
-            _make(due, connection)
+        _make(due, connection)
 
 
 class Agenda:
@@ -69,7 +66,7 @@ class Agenda:
 
 
 def finish(due: Iterable[Pending]) -> None:
-    """Make what comes last or after: the calls of all receivers that have one kind of policy at once."""
+    """Make calls whose time has come: those of all receivers that have one kind of policy at once."""
     calls: dict[type[Ending], dict[Hashable, list[Pending]]] = {}
     for one in due:
         calls.setdefault(type(one.policy), {}).setdefault(_group(one), []).append(one)
@@ -96,18 +93,18 @@ def _as_one(group: list[Pending]) -> Pending:
     return replace(first, call=together([one.call for one in group])) if first.policy.batch else first  # type: ignore[misc]
 
 
-def _make(group: list[Pending], connection: Any) -> None:
-    """Make a call before the commit; what it causes is noted with its cause."""
-    deepest = max(group, key=attrgetter("depth"))
-    if deepest.depth >= DEPTH:
-        raise UnsettledError(_explanation(deepest, connection))
-    before = made_now.set(deepest)
+def _make(due: list[Pending], connection: Any) -> None:
+    """Make calls before the commit; what they cause is noted with its cause."""
+    cause = max(due, key=attrgetter("depth"))
+    if cause.depth >= DEPTH:
+        raise UnsettledError(_explanation(cause, connection))
+    before = made_now.set(cause)
     try:
-        with at_work_again(dict.fromkeys(handling for one in group for handling in one.at_work)):
-            deepest.policy.make([_as_one(group)])
+        with at_work_again(handling for one in due for handling in one.at_work):
+            finish(due)
     finally:
         made_now.reset(before)
-    _verify_sound(connection, deepest)
+    _verify_sound(connection, cause)
 
 
 def _verify_sound(connection: Any, made: Pending) -> None:
@@ -130,8 +127,8 @@ def _is_aborted(connection: Any) -> bool:
 _IN_ERROR = 3  # PQTRANS_INERROR of libpq, in psycopg and psycopg2
 
 
-def _explanation(deepest: Pending, connection: Any) -> str:
-    names = [full_name(one.call.receiver) for one in _causes(deepest)]
+def _explanation(last: Pending, connection: Any) -> str:
+    names = [full_name(one.call.receiver) for one in _causes(last)]
     cycle = " -> ".join(reversed(names[: len({*names}) + 1]))
     return (
         f"The transaction on {connection.alias!r} was rolled back: before its commit, receivers have caused each other"

@@ -772,3 +772,40 @@ class TestOfATestCaseThatGoesOn:
             Country(code="de").save(force_insert=True)
         with pytest.raises(transaction.TransactionManagementError):
             Country.objects.count()
+
+
+def test_patches_that_are_there_still_are_not_put_around_themselves():
+    told = run(
+        """
+        import gc
+        from django.db import transaction
+        from django.db.models.signals import post_save
+        from heliograph import OnCommit
+        from heliograph.dispatch.routes import registering
+        from threading import Event, Thread
+
+        def note(sender, **kwargs): ...
+
+        held, done = Event(), Event()
+
+        def hold():
+            with registering:
+                held.set()
+                done.wait(20)
+
+        post_save.connect(note, delivery=OnCommit())
+        [connection] = [one for one in post_save._table.connections() if one.receiver() is note]
+        connection.guarded.options.call.hooks  # what keeps the patches
+        thread = Thread(target=hold)
+        thread.start()
+        held.wait(20)
+        connection.guarded = None  # as garbage collection would, while another thread has the lock
+        gc.collect()
+        done.set()
+        thread.join()
+        post_save.connect(note, delivery=OnCommit(), dispatch_uid="again")
+        with transaction.atomic():
+            transaction.on_commit(lambda: tell("committed"))
+        """,
+    )
+    assert told == ["committed"]

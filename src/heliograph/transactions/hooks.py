@@ -36,8 +36,6 @@ def _patches_of_model(model: Any) -> Iterator[Patch]:
 
 _AWAITED = "_heliograph_is_awaited"
 _for_all = Lease(_patches)
-
-
 _for_models: WeakKeyDictionary[Any, Lease] = WeakKeyDictionary()
 
 
@@ -63,9 +61,13 @@ def _patches_of_end(end: Any) -> Iterator[Patch]:
     if not isinstance(end, FunctionType) or end.__code__.co_freevars:  # a tool has put a wrapper around it
         yield Patch(transaction.Atomic, "__exit__", _exit(end), reason)
         return
-    # Not a patch: it stays, for a thread that is about to call it when the code is put back.
-    transaction.Atomic._heliograph_exit = _exit(FunctionType(end.__code__, end.__globals__, end.__name__))  # type: ignore[attr-defined]
-    yield Patch(end, "__code__", forwarding_code("__exit__", "_heliograph_exit"), reason)
+    if end.__code__ is not _FORWARDING:
+        # Not a patch: it stays, for a thread that is about to call it when the code is put back.
+        transaction.Atomic._heliograph_exit = _exit(FunctionType(end.__code__, end.__globals__, end.__name__))  # type: ignore[attr-defined]
+    yield Patch(end, "__code__", _FORWARDING, reason)
+
+
+_FORWARDING = forwarding_code("__exit__", "_heliograph_exit")
 
 
 def _exit(inner: Callable[..., None]) -> Callable[..., None]:

@@ -979,9 +979,11 @@ async def test_and_of_a_call_of_an_async_receiver(receive, async_database):
     assert (called.receiver, called.outcome) == (note, None)
 
 
-def test_a_muted_receiver_has_nothing_to_wait_for(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
-    with transaction.atomic(), mute(post_save):
+@pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_a_muted_receiver_has_nothing_to_wait_for(hear, policy, is_atomic):
+    heard = hear(post_save, sender=Article, delivery=policy())
+    with transaction.atomic() if is_atomic else nullcontext(), mute(post_save):
         Article.objects.create()
     assert heard == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -11,7 +12,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
 from heliograph.dispatch.observers import announce, inside_kept, inside_send, observed
-from heliograph.dispatch.scopes import current
+from heliograph.dispatch.scopes import audible, current
 
 if TYPE_CHECKING:
     from heliograph.dispatch.receivers import Receiver
@@ -116,6 +117,20 @@ _run_in_thread = sync_to_async(Send.run)
 
 def _never_blocks(called: Receiver) -> bool:
     return type(called) is Guarded and not called.options.blocking
+
+
+def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
+    """Return those of the sync receivers of a send that have options, past any wrapper that a monitoring tool adds."""
+    if hasattr(type(signal), "_table"):
+        found = [receiver for resolve in signal._table.route(sender).sync if (receiver := resolve()) is not None]
+        called = audible(signal, sender, found, current())
+    else:
+        called = [unwrap(one, stop=_is_guarded) for one in signal._live_receivers(sender)[0]]
+    return [one for one in called if _is_guarded(one)]  # type: ignore[misc]
+
+
+def _is_guarded(called: Any) -> bool:
+    return type(called) is Guarded
 
 
 def _due(responses: list[Pair]) -> list[Pair]:

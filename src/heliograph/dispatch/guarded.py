@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import nullcontext
-from inspect import isawaitable, unwrap
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import markcoroutinefunction
@@ -118,19 +118,6 @@ def connection_with(
 def receiver_of(called: Any) -> Receiver:
     """Return the receiver behind what a send calls."""
     return called.receiver if type(called) is Guarded else called
-
-
-def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
-    """Return those of the receivers of a send that have options; those that are muted have nothing to hear."""
-    if hasattr(type(signal), "_table"):  # past any wrapper that a monitoring tool puts around receivers
-        called = [resolve() for resolve in signal._table.route(sender).sync]
-    else:
-        called = [unwrap(one, stop=_is_guarded) for one in signal._live_receivers(sender)[0]]
-    return [one for one in called if _is_guarded(one)]
-
-
-def _is_guarded(called: Any) -> bool:
-    return type(called) is Guarded
 
 
 def _gone(**payload: Any) -> Any:

@@ -11,7 +11,8 @@ from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.saving import running as running_save
 from heliograph.dispatch import Call
-from heliograph.dispatch.guarded import Guarded, guarded_for
+from heliograph.dispatch.calls import guarded_for
+from heliograph.dispatch.guarded import Guarded
 from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, is_of_test, note
 from heliograph.transactions.settling import finish, make_alone
 

@@ -437,6 +437,20 @@ def test_t20_threads_do_not_see_each_others_batches(batches):
     assert sorted(len(batch.created) for batch in heard) == [2, 3]
 
 
+async def test_t20_async_tasks_do_not_see_each_others_batches(batches, async_database):
+    heard = batches(post_save, sender=Ticket)
+
+    def create(count):
+        with transaction.atomic():
+            for _ in range(count):
+                Ticket.objects.create()
+        connection.close()
+
+    create_in_thread = sync_to_async(create, thread_sensitive=False)
+    await asyncio.gather(create_in_thread(2), create_in_thread(3))
+    assert sorted(len(batch.created) for batch in heard) == [2, 3]
+
+
 # --- requests, tests, connections ---------------------------------------------------------------------------------
 
 

@@ -416,6 +416,14 @@ def test_a_new_row_has_no_changes(receive):
     assert heard[0].events[0].changes == {}
 
 
+def test_a_condition_without_a_hash_can_be_asked(receive):
+    heard = batches_of(receive, post_save, sender=Article, when=changed("labels", to=["new"]))
+    article = Article.objects.create()
+    article.labels = ["new"]
+    article.save()
+    assert [batch.updated for batch in heard] == [[article]]
+
+
 def test_equal_senders_have_one_batch(receive):
     shipped = Signal(name="shop.shipped")
     heard = batches_of(receive, shipped)

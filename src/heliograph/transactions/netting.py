@@ -139,8 +139,8 @@ def _net(sends: list[Heard]) -> Event | None:
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)
-    whens = [one.deferral.when for one in sends]
-    if not any(when is None or when.holds(payload) for when in dict.fromkeys(whens)):
+    whens = {id(when): when for when in (one.deferral.when for one in sends)}  # some have no hash
+    if not any(when is None or when.holds(payload) for when in whens.values()):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))

@@ -21,10 +21,10 @@ from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.generated import is_generated, learned_send
 from heliograph.dispatch.receivers import Connection
-from heliograph.dispatch.signal import OURS, options_of
+from heliograph.dispatch.signal import OURS
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.patches import Patch, Undo, applied, forwarding_code, undone
-from heliograph.registration import OF_THE_CALL, when_loaded
+from heliograph.registration import options_of_call, when_loaded
 from heliograph.saves import OPTIONS, dispatched
 from heliograph.signals import CATALOGUE, Entry
 
@@ -146,7 +146,7 @@ def _connect_model(
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
     known = {name: value for name, value in options.items() if name not in OPTIONS}
     _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **known)
-    options_of(**{name: known[name] for name in OF_THE_CALL if name in known})
+    options_of_call(known)
     if weak and not isinstance(sender, str):  # one that waits for its model is held, and verified, until then
         verify_receiver(receiver)
         refuse_fleeting(receiver)
@@ -162,8 +162,7 @@ def _connect_model(
 def _verify_there(signal: Any, receiver: Any, sender: Any, options: dict[str, Any]) -> None:
     """Raise what connecting to this sender would."""
     place = Place(signal, sender, options.get("subclasses", False))
-    known = dispatched(receiver, place, options)
-    options_of(**{name: known[name] for name in OF_THE_CALL if name in known}).connected(receiver, place)
+    options_of_call(dispatched(receiver, place, options)).connected(receiver, place)
 
 
 def _disconnect_model(

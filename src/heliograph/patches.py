@@ -106,7 +106,8 @@ def forwarding_code(name: str, inner: str, free: tuple[str, ...] = ()) -> CodeTy
     body = f"def {name}(self, *args, **kwargs): {', '.join(free) or 'None'}; return self.{inner}(*args, **kwargs)"
     namespace: dict[str, Any] = {}
     exec(f"def make({', '.join(free)}):\n {body}\n return {name}", namespace)
-    return namespace["make"](*free).__code__  # type: ignore[no-any-return]
+    code: CodeType = namespace["make"](*free).__code__
+    return code
 
 
 def own(owner: Any, name: str, default: Any = None) -> Any:

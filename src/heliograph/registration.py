@@ -14,6 +14,7 @@ from heliograph.conditions import historical
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.guarded import connection_with
 from heliograph.dispatch.receivers import PLAIN, object_identity
+from heliograph.dispatch.receivers import Options as CallOptions
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
 from heliograph.dispatch.registration import each, with_defaults
 from heliograph.dispatch.routes import Table
@@ -83,6 +84,11 @@ OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call")
 _OF_THE_ROUTE = ("order", "subclasses")
 
 
+def options_of_call(options: Mapping[str, Any]) -> CallOptions:
+    """Return the verified options of a receiver's calls, out of all that connect takes."""
+    return options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
+
+
 def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Connect to a signal that another dispatcher runs, such as Django's where it is not adopted."""
     verify_receiver(function)
@@ -105,7 +111,7 @@ def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: M
     place = Place(signal, sender)
     options = dispatched(function, place, options)
     rest = {name: value for name, value in options.items() if name not in OF_THE_CALL}
-    called = options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
+    called = options_of_call(options)
     if called is not PLAIN:
         # Under the id that Django gives the function, so that it is connected once and can be disconnected.
         uid = rest.setdefault("dispatch_uid", object_identity(function))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from asgiref.sync import async_to_sync, sync_to_async
 
@@ -126,10 +126,10 @@ def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
         called = audible(signal, sender, found, current())
     else:
         called = [unwrap(one, stop=_is_guarded) for one in signal._live_receivers(sender)[0]]
-    return [one for one in called if _is_guarded(one)]  # type: ignore[misc]
+    return [one for one in called if _is_guarded(one)]
 
 
-def _is_guarded(called: Any) -> bool:
+def _is_guarded(called: object) -> TypeGuard[Guarded]:
     return type(called) is Guarded
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -37,10 +37,8 @@ class Handling:
         return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
 
     def _is_row_of(self, instance: Any, using: str | None) -> bool:
-        if type(self.instance) is not type(instance) or self.using != using:
-            return False
-        primary_key = key_of(instance)
-        return primary_key is not None and bool(key_of(self.instance) == primary_key)
+        row = row_of(instance, using)
+        return row is not None and row == row_of(self.instance, self.using)
 
     def __str__(self) -> str:
         instance = self.instance
@@ -56,10 +54,10 @@ class HandlingAll(Handling):
         super().__init__(receiver, payloads[-1])
         all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
         self.instances = {id(instance): instance for instance, _ in all_instances}
-        self.rows = {_row(instance, using) for instance, using in all_instances} - {None}
+        self.rows = {row_of(instance, using) for instance, using in all_instances} - {None}
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
-        return self.receiver == receiver and (id(instance) in self.instances or _row(instance, using) in self.rows)
+        return self.receiver == receiver and (id(instance) in self.instances or row_of(instance, using) in self.rows)
 
 
 def key_of(instance: Any) -> Any:
@@ -70,7 +68,8 @@ def key_of(instance: Any) -> Any:
     return primary_key if is_known else None
 
 
-def _row(instance: Any, using: str | None) -> Hashable:
+def row_of(instance: Any, using: str | None = None) -> tuple[Any, ...] | None:
+    """Return what tells that two instances are of one row, or None for one whose primary key nobody knows yet."""
     primary_key = key_of(instance)
     return None if primary_key is None else (type(instance), primary_key, using)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.tracking import ALL
-from heliograph.dispatch.reentrancy import key_of
+from heliograph.dispatch.reentrancy import row_of
 
 Kind = Literal["created", "updated", "deleted"]
 
@@ -81,11 +81,5 @@ def _instances(events: Iterable[Event]) -> list[Any]:
     for event in events:
         instance = event.instance
         if instance is not None:
-            found[_row_of(instance)] = instance
+            found[row_of(instance) or id(instance)] = instance  # one that was never saved is a row of its own
     return list(found.values())
-
-
-def _row_of(instance: Any) -> Hashable:
-    """Return what tells that two instances are of one row; one that was never saved is a row of its own."""
-    primary_key = key_of(instance)
-    return id(instance) if primary_key is None else (type(instance), primary_key)

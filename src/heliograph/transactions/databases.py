@@ -9,7 +9,7 @@ from django.db import router
 from django.db.models import Model
 
 from heliograph.changes.current import without_wrapper
-from heliograph.signals import CATALOGUE, entry_of
+from heliograph.signals import CATALOGUE, Entry, entry_of
 
 
 def database_of(payload: Mapping[str, Any]) -> str | None:
@@ -41,11 +41,13 @@ def _instance(payload: Mapping[str, Any]) -> Any:
 def has_database(signal: Any) -> bool:
     """Return whether a signal may be about a database; of those in the catalogue, some never are."""
     entry = entry_of(signal)
-    return entry is None or not {"using", "user"}.isdisjoint(entry.carries)
+    return entry is None or _tells_database(entry)
 
 
 def signals_with_database() -> str:
     """Return the names of the signals in the catalogue that are about a database, for an error message."""
-    return ", ".join(
-        sorted(name for name, entry in CATALOGUE.items() if not {"using", "user"}.isdisjoint(entry.carries))
-    )
+    return ", ".join(sorted(name for name, entry in CATALOGUE.items() if _tells_database(entry)))
+
+
+def _tells_database(entry: Entry) -> bool:
+    return not {"using", "user"}.isdisjoint(entry.carries)

@@ -63,11 +63,12 @@ def _patches_of_end(end: Any) -> Iterator[Patch]:
         return
     if end.__code__ is not _FORWARDING:
         # Not a patch: it stays, for a thread that is about to call it when the code is put back.
-        transaction.Atomic._heliograph_exit = _exit(FunctionType(end.__code__, end.__globals__, end.__name__))  # type: ignore[attr-defined]
+        setattr(transaction.Atomic, _EXIT, _exit(FunctionType(end.__code__, end.__globals__, end.__name__)))
     yield Patch(end, "__code__", _FORWARDING, reason)
 
 
-_FORWARDING = forwarding_code("__exit__", "_heliograph_exit")
+_EXIT = "_heliograph_exit"
+_FORWARDING = forwarding_code("__exit__", _EXIT)
 
 
 def _exit(inner: Callable[..., None]) -> Callable[..., None]:
@@ -101,7 +102,7 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     is_good = is_good and _is_sound(connection)
     if due and is_good and is_real:
 
-        def finish_committed() -> None:
+        def finish_committed() -> None:  # not a partial: Django 5.2 asks for its __qualname__
             finish(due)
 
         run_first(connection, finish_committed)

@@ -6,6 +6,7 @@ that is rolled back, an error, a lost connection) takes the calls that were note
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,16 +29,15 @@ class Stage(Enum):
     AFTER_COMMIT = "after the commit"
 
 
-class Ending:
-    """A policy that makes its calls at the end of a transaction, one by one or as batches."""
+class Ending(ABC):
+    """A policy that makes its calls at the end of a transaction."""
 
     stage: ClassVar[Stage]
-    batch: bool = False
 
     @staticmethod
+    @abstractmethod
     def make(due: Sequence[Pending]) -> None:
         """Make these calls, of receivers with this kind of policy: their time has come."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True, eq=False, repr=False)

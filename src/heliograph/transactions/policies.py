@@ -50,7 +50,7 @@ class AtTheEnd(Ending):
         _verify(self, receiver, place)
         kept = (options.call, options.reentrant != "allow", hooks.taken_at(place))
         when = options.when
-        if self.batch or place.signal is post_save:
+        if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
         if self.batch:
             options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH)

@@ -14,7 +14,7 @@ from django.db.transaction import TransactionManagementError
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
 from heliograph.transactions.ledger import Ending, Pending, Stage, made_now, note, taken
-from heliograph.transactions.netting import together
+from heliograph.transactions.netting import Heard, together
 
 # How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
 # or more, so that this is a matter of seconds.
@@ -62,7 +62,7 @@ class Agenda:
     def _queue_of(self, one: Pending) -> Any:
         if one.policy.stage is Stage.LAST:
             return self._last
-        return self._batches.setdefault(_group(one), []) if one.policy.batch else self._single
+        return self._batches.setdefault(_group(one), []) if isinstance(one.call, Heard) else self._single
 
 
 def finish(due: Iterable[Pending]) -> None:
@@ -85,12 +85,12 @@ def make_alone(one: Pending) -> None:
 
 def _group(one: Pending) -> Hashable:
     """Return what those have in common that become one call: a batch has its receiver and sender."""
-    return (type(one.policy), one.call.group) if one.policy.batch else id(one)  # type: ignore[attr-defined]
+    return (type(one.policy), one.call.group) if isinstance(one.call, Heard) else id(one)
 
 
 def _as_one(group: list[Pending]) -> Pending:
-    first = group[0]
-    return replace(first, call=together([one.call for one in group])) if first.policy.batch else first  # type: ignore[misc]
+    sends = [one.call for one in group if isinstance(one.call, Heard)]
+    return replace(group[0], call=together(sends)) if sends else group[0]
 
 
 def _make(due: list[Pending], connection: Any) -> None:
@@ -121,7 +121,8 @@ def _is_aborted(connection: Any) -> bool:
     """Return whether PostgreSQL takes no more statements in this transaction, and a COMMIT as a ROLLBACK."""
     if connection.vendor != "postgresql" or connection.connection is None:
         return False
-    return connection.connection.info.transaction_status == _IN_ERROR  # type: ignore[no-any-return]
+    status: int = connection.connection.info.transaction_status
+    return status == _IN_ERROR
 
 
 _IN_ERROR = 3  # PQTRANS_INERROR of libpq, in psycopg and psycopg2

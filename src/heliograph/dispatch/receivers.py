@@ -42,7 +42,10 @@ class Options:
         """Return the options of a receiver that is connected at this place."""
         options = self if self.when is None else replace(self, when=self.when.connected(place))
         delivery = self.delivery
-        return delivery.connected(options, receiver, place) if isinstance(delivery, ConnectedPolicy) else options
+        # Nearly all are Inline, and to ask whether one has the methods of a protocol takes as long as to connect it.
+        if type(delivery) is Inline or not isinstance(delivery, ConnectedPolicy):
+            return options
+        return delivery.connected(options, receiver, place)
 
 
 PLAIN = Options()

@@ -24,8 +24,9 @@ from heliograph.dispatch.receivers import Connection
 from heliograph.dispatch.signal import OURS
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.patches import Patch, Undo, applied, forwarding_code, undone
-from heliograph.registration import options_of_call, when_loaded
+from heliograph.registration import options_of_call
 from heliograph.saves import OPTIONS, dispatched
+from heliograph.senders import when_loaded
 from heliograph.signals import CATALOGUE, Entry
 
 _undo: list[Undo] = []
@@ -45,7 +46,7 @@ def adopt() -> None:
         return
     _undo.extend(applied(_patches()))
     for entry in CATALOGUE.values():
-        if entry.module in sys.modules:
+        if entry.is_of_django and entry.module in sys.modules:
             _introduce(getattr(sys.modules[entry.module], entry.name), entry)
 
 

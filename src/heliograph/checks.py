@@ -8,16 +8,18 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
+from heliograph.bulk.listening import hears_bulk
 from heliograph.changes.tracking import models_below
 from heliograph.conditions import OnFields, Problem
 from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Connection
+from heliograph.signals import entry_of
 from heliograph.transactions.policies import asks_for_batch
 
 
@@ -57,6 +59,46 @@ def check_batches(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for signal, connection in _connections()
         if (receiver := connection.receiver()) and not _gives_batch(connection) and asks_for_batch(receiver, signal)
     ]
+
+
+def check_database_deletes(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return a warning for each receiver of rows that the database itself deletes, or changes, with others.
+
+    It is for receivers that name a sender: one of all models is not connected for the sake of this one.
+    """
+    return [
+        Warning(
+            f"{signal.name} is not sent for rows of {key.model._meta.label} that the database {verb} along with those"
+            f" of {key.related_model._meta.label}: {key.name!r} has on_delete={key.remote_field.on_delete}.",
+            hint=f"Let Django do it: on_delete={str(key.remote_field.on_delete).removeprefix('DB_')}.",
+            obj=describe(receiver),
+            id="heliograph.W001",
+        )
+        for signal, connection in _connections()
+        if (receiver := connection.receiver()) and connection.bucket.sender() is not None
+        for model in _models(connection)
+        for key, verb in _left_to_database(model)
+        if _hears(signal, connection, verb)
+    ]
+
+
+def _left_to_database(model: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the foreign keys whose on_delete the database sees to, which Django 6.1 has, and what it does."""
+    for field in model._meta.concrete_fields:
+        on_delete = str(getattr(field.remote_field, "on_delete", ""))
+        if on_delete.startswith("DB_"):
+            yield field, "deletes" if on_delete == "DB_CASCADE" else "changes"
+
+
+def _hears(signal: Any, connection: Connection, verb: str) -> bool:
+    """Return whether a receiver would hear it, if Django deleted or changed the rows."""
+    entry = entry_of(signal)
+    if entry is None:
+        return False
+    if verb == "deletes":
+        return entry.name in ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete")
+    when = connection.guarded.when if connection.guarded else None
+    return entry.name == "post_update" or (entry.name == "post_save" and when is not None and hears_bulk(when))
 
 
 def _gives_batch(connection: Connection) -> bool:

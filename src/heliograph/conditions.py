@@ -143,6 +143,11 @@ class Historical(Condition):
 historical = Historical()
 
 
+def asks_for_instance(leaf: Condition) -> bool:
+    """Return whether a condition may need the instance, and not only what else is known of a row that was written."""
+    return not isinstance(leaf, Carried | Historical)
+
+
 # --- fields of a model ------------------------------------------------------------------------------------------
 
 
@@ -221,11 +226,16 @@ class Changed(OnFields):
     to: Any = ANYTHING
     watch: Watch | None = dataclass_field(default=None, compare=False)
 
+    @property
+    def is_any(self) -> bool:
+        """Whether it names fields, and any change of one of them will do."""
+        return bool(self.fields) and self.was is ANYTHING and self.to is ANYTHING
+
     def holds(self, payload: Payload) -> bool:
         compared = payload.comparison if isinstance(payload, NetPayload) else self._comparison(payload)
         if compared is None:
             return False
-        if self.fields and self.was is ANYTHING and self.to is ANYTHING:
+        if self.is_any:
             return compared.differs(self.fields)
         changes = compared.changes(self.fields) if self.fields else compared.all_changes()
         field_of = compared.plan.field

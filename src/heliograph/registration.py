@@ -6,9 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
-from django.db.models.options import Options
 from django.db.models.signals import ModelSignal
-from django.db.models.utils import make_model_tuple
 
 from heliograph.conditions import historical
 from heliograph.dispatch.conditions import Place
@@ -21,6 +19,7 @@ from heliograph.dispatch.routes import Table
 from heliograph.dispatch.signal import options_of
 from heliograph.dispatch.verification import verify_receiver
 from heliograph.saves import dispatched
+from heliograph.senders import when_loaded
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +30,7 @@ class ReceiverOptions(DispatcherOptions, total=False):
     using: str | Collection[str] | None
     fetch: bool | Literal["always"]
     writes: Collection[str]
+    bulk: bool
 
 
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
@@ -38,7 +38,8 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
 
     `using` names the databases it is for. On pre_save and post_save, `fetch=True` asks the database, before a row is
     written, for old values that are not known, in one query, and `fetch="always"` for all that the receiver watches; on
-    pre_save, `writes` names the fields that the receiver sets, which are then saved also with `update_fields`.
+    pre_save, `writes` names the fields that the receiver sets, which are then saved also with `update_fields`. With
+    `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete hears bulk writes too, row by row.
 
     Where the signal has an `instance` that a receiver may save again (pre_save, post_save, pre_delete, post_delete,
     m2m_changed, and those that declare one), the default is `reentrant="skip"`, and receivers of all models, or of
@@ -69,13 +70,6 @@ def _of_today(options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options}
     when = options.get("when")
     return {**options, "when": ~historical & when if when else ~historical}
-
-
-def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any) -> Any:
-    """Do something with a sender; with one that is named "app.Model", as soon as it is loaded."""
-    if not isinstance(sender, str):
-        return operation(sender)
-    return (apps or Options.default_apps).lazy_model_operation(operation, make_model_tuple(sender))
 
 
 # --- signals that another dispatcher runs -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What receivers of a save may ask for beyond its payload: `changes`, `fetch`, `writes`, and one database."""
+"""What receivers of a save may ask for beyond its payload: `changes`, `fetch`, `writes`, bulk writes, one database."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any
 from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal
 
+from heliograph.bulk.listening import Bulk
 from heliograph.changes.current import changes_of, comparison
 from heliograph.changes.plans import ABSENT, PLANS
 from heliograph.changes.tracking import ALL, Watch
 from heliograph.changes.values import is_same, kept
 from heliograph.conditions import Using, fields_of, problems_of_names, watch_at, watched
-from heliograph.dispatch import Call, Inline, condition
+from heliograph.dispatch import Call, Condition, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.verification import parameters_of
 from heliograph.signals import carried
 
 # What connect takes here beyond what the dispatcher knows.
-OPTIONS = ("using", "fetch", "writes")
+OPTIONS = ("using", "fetch", "writes", "bulk")
 
 
 def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,15 +34,23 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
 
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
-    using, fetch, writes = (options.get(name) for name in OPTIONS)
+    using, fetch, writes, bulk = (options.get(name) for name in OPTIONS)
     rest = {name: value for name, value in options.items() if name not in OPTIONS}
     if using is not None:
-        only = Using(_listed("using", using))
-        rest["when"] = only & options["when"] if options.get("when") else only
+        _require(rest, Using(_listed("using", using)))
+    if not isinstance(bulk, bool | None):
+        raise TypeError(f"bulk= takes True or False, not {bulk!r}.")
+    if bulk:
+        _require(rest, Bulk())
     wants_changes = _wants_changes(receiver, place.signal)
     if wants_changes or fetch or writes:
         rest["call"] = _wishes(receiver, place, rest, wants_changes, fetch or False, _listed("writes", writes))
     return rest
+
+
+def _require(options: dict[str, Any], first: Condition) -> None:
+    """Let a condition be asked before that of the options, if there is one."""
+    options["when"] = first & options["when"] if options.get("when") else first
 
 
 def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:

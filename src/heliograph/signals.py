@@ -1,4 +1,4 @@
-"""The catalogue of Django's signals: from one place, the same objects as ever."""
+"""The catalogue of signals: Django's, the same objects as ever, and those of bulk writes, from one place."""
 
 from __future__ import annotations
 
@@ -30,10 +30,20 @@ if TYPE_CHECKING:
     from django.db.models.signals import pre_save as pre_save
     from django.test.signals import template_rendered as template_rendered
 
+    from heliograph.bulk.signals import m2m_changes as m2m_changes
+    from heliograph.bulk.signals import post_bulk_create as post_bulk_create
+    from heliograph.bulk.signals import post_bulk_delete as post_bulk_delete
+    from heliograph.bulk.signals import post_bulk_update as post_bulk_update
+    from heliograph.bulk.signals import post_update as post_update
+    from heliograph.bulk.signals import pre_bulk_create as pre_bulk_create
+    from heliograph.bulk.signals import pre_bulk_delete as pre_bulk_delete
+    from heliograph.bulk.signals import pre_bulk_update as pre_bulk_update
+    from heliograph.bulk.signals import pre_update as pre_update
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of Django's signals: where it lives, and what it carries."""
+    """A signal of the catalogue: where it lives, and what it carries."""
 
     module: str
     name: str
@@ -45,6 +55,11 @@ class Entry:
     def path(self) -> str:
         """Module and name."""
         return f"{self.module}.{self.name}"
+
+    @property
+    def is_of_django(self) -> bool:
+        """Whether it is one of Django's."""
+        return self.module.startswith("django.")
 
 
 def _entries(module: str, /, *, guards_instance: bool = False, **carries: str) -> dict[str, Entry]:
@@ -89,6 +104,19 @@ CATALOGUE: dict[str, Entry] = {
         name: Entry("django.tasks.signals", name, ("task_result",), since=(6, 0))
         for name in ("task_enqueued", "task_started", "task_finished")
     },
+    # These are Heliograph's own.
+    **_entries(
+        "heliograph.bulk.signals",
+        pre_bulk_create="instances update_fields using",
+        post_bulk_create="batch update_fields using",
+        pre_bulk_update="instances update_fields using",
+        post_bulk_update="batch update_fields using",
+        pre_update="queryset values using",
+        post_update="batch update_fields using",
+        pre_bulk_delete="queryset using origin",
+        post_bulk_delete="batch using origin",
+        m2m_changes="field added removed using raw",
+    ),
 }
 
 

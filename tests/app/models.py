@@ -190,3 +190,84 @@ if connection.vendor == "postgresql":
 
     class Basket(models.Model):
         items = ArrayField(models.CharField(max_length=20), default=list)
+
+
+# --- what a delete takes with it ----------------------------------------------------------------------------------
+
+
+class Branch(models.Model):
+    code = models.CharField(max_length=10, primary_key=True)
+    city = models.CharField(max_length=20, default="")
+
+
+class Desk(models.Model):
+    """A child that Django deletes in one statement."""
+
+    branch = models.ForeignKey(Branch, models.CASCADE, related_name="desks")
+    number = models.IntegerField(default=0)
+
+
+class Loan(models.Model):
+    """A child that stays, in each of Django's ways, or keeps its parent."""
+
+    nulled = models.ForeignKey(Branch, models.SET_NULL, null=True, related_name="loans")
+    defaulted = models.ForeignKey(Branch, models.SET_DEFAULT, null=True, default="main", related_name="+")
+    fixed = models.ForeignKey(Branch, models.SET("main"), null=True, related_name="+")
+    computed = models.ForeignKey(Branch, models.SET(lambda: "main"), null=True, related_name="+")
+    protected = models.ForeignKey(Branch, models.PROTECT, null=True, related_name="+")
+    restricted = models.ForeignKey(Branch, models.RESTRICT, null=True, related_name="+")
+
+
+class Folder(models.Model):
+    """A child of its own kind."""
+
+    name = models.CharField(max_length=50, default="")
+    parent = models.ForeignKey("self", models.CASCADE, null=True)
+
+
+if django.VERSION >= (6, 1):
+
+    class Sidenote(models.Model):
+        page = models.ForeignKey(Page, models.DB_SET_NULL, null=True)
+
+
+# --- relations of every shape -------------------------------------------------------------------------------------
+
+
+class Song(Named):
+    slug = models.SlugField(unique=True)
+
+
+class Band(Named):
+    code = models.CharField(max_length=10, unique=True)
+    partners = models.ManyToManyField("self")
+    heroes = models.ManyToManyField("self", symmetrical=False, related_name="fans")
+    hidden = models.ManyToManyField(Song, related_name="+")
+    songs = models.ManyToManyField(Song, through="Performance", related_name="bands")
+
+
+class Performance(models.Model):
+    """A relation by keys that are no primary keys."""
+
+    band = models.ForeignKey(Band, models.CASCADE, to_field="code")
+    song = models.ForeignKey(Song, models.CASCADE, to_field="slug")
+    year = models.IntegerField(default=0)
+
+
+# --- what is written in bulk --------------------------------------------------------------------------------------
+
+
+class Ware(models.Model):
+    """A row that is one of its kind by more than its key."""
+
+    name = models.CharField(max_length=50, unique=True)
+    stock = models.IntegerField(default=0)
+    rank = models.IntegerField(null=True, unique=True)
+
+
+class Voucher(models.Model):
+    """A row that has a key before it is stored, whether it will be stored or not."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    code = models.CharField(max_length=10, unique=True)
+    uses = models.IntegerField(default=0)

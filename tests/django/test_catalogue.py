@@ -29,10 +29,14 @@ from heliograph.signals import (
     connection_created,
     got_request_exception,
     m2m_changed,
+    m2m_changes,
+    post_bulk_create,
+    post_bulk_delete,
     post_delete,
     post_init,
     post_migrate,
     post_save,
+    post_update,
     pre_delete,
     pre_init,
     pre_migrate,
@@ -45,7 +49,7 @@ from heliograph.signals import (
     user_logged_out,
     user_login_failed,
 )
-from tests.app.models import Genre, Novel, Writer
+from tests.app.models import Genre, Novel, Review, Writer
 from tests.django.page import arguments, in_the_table, signals
 
 SOON = 20  # seconds until a thread that does not answer is given up
@@ -56,7 +60,10 @@ CONDITIONS = ("WSGI", "from `migrate`")
 # Signals that DESIGN promises, in its order.
 PROMISED = [
     *("pre_init", "post_init", "pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed"),
-    *("class_prepared", "pre_migrate", "post_migrate"),
+    "class_prepared",
+    *("pre_bulk_create", "post_bulk_create", "pre_bulk_update", "post_bulk_update", "pre_update", "post_update"),
+    *("pre_bulk_delete", "post_bulk_delete", "m2m_changes"),
+    *("pre_migrate", "post_migrate"),
     *("request_started", "request_finished", "got_request_exception"),
     *("connection_created", "setting_changed", "template_rendered"),
     *("user_logged_in", "user_logged_out", "user_login_failed"),
@@ -143,9 +150,11 @@ def test_an_unknown_name_is_refused_with_the_names_that_there_are():
         heliograph.signals.post_safe  # noqa: B018
     assert str(caught.value) == (
         "module 'heliograph.signals' has no signal 'post_safe': it has class_prepared, connection_created,"
-        " got_request_exception, m2m_changed, post_delete, post_init, post_migrate, post_save, pre_delete, pre_init,"
-        " pre_migrate, pre_save, request_finished, request_started, setting_changed, task_enqueued, task_finished,"
-        " task_started, template_rendered, user_logged_in, user_logged_out, user_login_failed"
+        " got_request_exception, m2m_changed, m2m_changes, post_bulk_create, post_bulk_delete, post_bulk_update,"
+        " post_delete, post_init, post_migrate, post_save, post_update, pre_bulk_create, pre_bulk_delete,"
+        " pre_bulk_update, pre_delete, pre_init, pre_migrate, pre_save, pre_update, request_finished, request_started,"
+        " setting_changed, task_enqueued, task_finished, task_started, template_rendered, user_logged_in,"
+        " user_logged_out, user_login_failed"
     )
 
 
@@ -216,6 +225,77 @@ def test_class_prepared_is_sent_when_a_model_was_defined(hear):
             app_label = "app"
 
     assert (heard[0].sender, names(heard)) == (Defined, arguments("class_prepared"))
+
+
+# --- bulk writes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writer(db):
+    return Writer.objects.create(name="Ada")
+
+
+WRITES = {
+    "bulk_create": lambda writer: Writer.objects.bulk_create([Writer(name="Eve")]),
+    "bulk_update": lambda writer: Writer.objects.bulk_update([Writer(pk=writer.pk, name="Eve")], ["name"]),
+    "update": lambda writer: Writer.objects.update(name="Eve"),
+    "bulk_delete": lambda writer: Writer.objects.all().delete(),
+}
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_bulk_write_is_sent(hear, writer, when, kind):
+    name = f"{when}_{kind}"
+    heard = hear(getattr(heliograph.signals, name), sender=Writer)  # a deletion may concern other models, too
+    WRITES[kind](writer)
+    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+
+
+def test_a_bulk_write_that_updates_on_conflict_carries_the_same(hear, writer):
+    heard = hear(post_bulk_create)
+    unique = {} if connection.vendor == "mysql" else {"unique_fields": ["id"]}
+    objects = [Writer(pk=writer.pk, name="Eve")]
+    Writer.objects.bulk_create(objects, update_conflicts=True, update_fields=["name"], **unique)
+    assert names(heard) == arguments("post_bulk_create")
+
+
+def test_rows_that_go_along_are_a_bulk_delete(hear, writer):
+    Novel.objects.create(writer=writer)
+    heard = hear(post_bulk_delete)
+    writer.delete()
+    assert (heard[0].sender, names(heard)) == (Novel, arguments("post_bulk_delete"))
+
+
+def test_keys_that_a_deletion_changes_are_an_update(hear, db):
+    novel = Novel.objects.create()
+    Review.objects.create(novel=novel)
+    heard = hear(post_update)
+    novel.delete()
+    assert (heard[0].sender, names(heard)) == (Review, arguments("post_update"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("pre_save", "bulk_create"), ("post_save", "update")])
+def test_a_row_of_a_bulk_write_carries_what_one_that_is_saved_does(hear, writer, name, kind):
+    heard = hear(getattr(heliograph.signals, name), bulk=True)
+    WRITES[kind](writer)
+    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+
+
+@pytest.mark.django_db
+def test_a_row_that_is_deleted_in_one_statement_carries_what_one_that_is_loaded_does(hear):
+    Review.objects.create()
+    heard = hear(post_delete, bulk=True)
+    Review.objects.all().delete()
+    assert (heard[0].sender, names(heard)) == (Review, arguments("post_delete"))
+
+
+@pytest.mark.django_db
+def test_m2m_changes_is_sent_once_for_an_add(hear):
+    novel, genre = Novel.objects.create(), Genre.objects.create()
+    heard = hear(m2m_changes)
+    novel.genres.add(genre)
+    assert (heard[0].sender, names(heard)) == (Novel.genres.through, arguments("m2m_changes"))
 
 
 # --- migrations -----------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.test import TestCase
 
 from heliograph import (
-    UNKNOWN,
     BeforeCommit,
     OnCommit,
     ReentrancyError,
@@ -652,7 +651,7 @@ def test_a_batch_of_deletions_has_what_was_changed_and_never_saved(receive):
     assert heard[0].events[0].changes == {"words": (1, 2)}
 
 
-def test_where_more_is_watched_in_the_middle_of_it_the_value_before_is_unknown(receive):
+def test_where_more_is_watched_in_the_middle_of_it_what_was_watched_before_is_known(receive):
     Article.objects.create(words=1)
     heard = batches_of(receive, post_save, sender=Article, when=changed("words"))
     article = Article.objects.get()
@@ -662,7 +661,7 @@ def test_where_more_is_watched_in_the_middle_of_it_the_value_before_is_unknown(r
         batches_of(receive, post_save, sender=Article, when=changed("title"), dispatch_uid="title")
         article.words = 3
         article.save()
-    assert heard[0].events[0].changes == {"words": (UNKNOWN, 3)}
+    assert heard[0].events[0].changes == {"words": (1, 3)}
 
 
 def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():

@@ -10,14 +10,15 @@ from typing import Any
 from django.core.serializers.base import DeserializedObject
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 from django.db.models.query_utils import DeferredAttribute
 
 from heliograph import moments
-from heliograph.changes.memory import measured, name_fields, protect
+from heliograph.changes.memory import measured, name_fields, protect, stored
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
-from heliograph.patches import Patch
+from heliograph.patches import Lease, Patch
 
 # --- a model --------------------------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[
         if plan is None or plan.memory != memory or type(self) is not owner:
             return inner(self, raw, cls, force_insert, force_update, using, update_fields)
         saving = running(self)
-        if saving is None:  # somebody has called Model.save_base, past that of the model
+        if type(saving) is not Saving:  # somebody has called Model.save_base, past that of the model
             with Saving(self, plan, using or self._state.db):
                 return self._save_table(raw, cls, force_insert, force_update, using, update_fields)
         if not saving.absent:  # of several tables, the first to be written tells
@@ -326,3 +327,49 @@ def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
                 _measured(instance, plan, [name])
 
     return fetch_many
+
+
+def _of_bulk_writes() -> Iterator[Patch]:
+    """Yield what lets instances that are written in bulk know what is in their rows."""
+    for name, hook in {"bulk_create": _bulk_create, "bulk_update": _bulk_update}.items():
+        yield Patch(QuerySet, name, hook(vars(QuerySet)[name]), "what instances remember is what was written")
+
+
+# Whoever puts hooks of his own around these methods takes this first, so that instances know when his are told.
+of_bulk_writes = Lease(_of_bulk_writes)
+
+
+def _bulk_create(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def bulk_create(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        made = inner(self, objs, *args, **kwargs)
+        if _inserts_all(*args, **kwargs):
+            _stored(made, None, self.db)
+        return made
+
+    return bulk_create
+
+
+def _inserts_all(
+    batch_size: Any = None, ignore_conflicts: Any = False, update_conflicts: Any = False, *_: Any, **__: Any
+) -> bool:
+    """Return whether the rows are what the instances say: where they may be there already, nobody can tell."""
+    return not ignore_conflicts and not update_conflicts
+
+
+def _bulk_update(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def bulk_update(self: Any, objs: Any, fields: Any, *args: Any, **kwargs: Any) -> Any:
+        objs, names = tuple(objs), list(fields)
+        count = inner(self, objs, names, *args, **kwargs)
+        _stored(objs, names, self.db)
+        return count
+
+    return bulk_update
+
+
+def _stored(instances: Collection[Any], names: Collection[str] | None, using: str) -> None:
+    for instance in instances:
+        plan = PLANS.get(type(instance))
+        if plan is not None:
+            stored(instance, plan, names, using)

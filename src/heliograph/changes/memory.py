@@ -118,6 +118,17 @@ def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     """Remember the fields with these names as they are now, since they were just read from the row."""
     memory = settled(remembered(instance, plan))
     moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
+    _remember_some(instance, plan, names, moment, memory)
+
+
+def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str) -> None:
+    """Remember the fields with these names (None are all) as they are now, since they were just written."""
+    _remember_some(instance, plan, names, now(connections[using]), remembered(instance, plan))
+
+
+def _remember_some(
+    instance: Any, plan: Plan, names: Collection[str] | None, moment: Moment | None, memory: Any
+) -> None:
     values, keys = instance.__dict__, plan.fields[: plan.keys]
     old = recalled(memory, instance, plan)
     new = [

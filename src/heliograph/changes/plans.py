@@ -26,6 +26,10 @@ class Plan:
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
 
+    def key_of(self, row: Sequence[Any]) -> Any:
+        """Return the primary key of a row that begins with the values of the plan."""
+        return row[0] if self.keys == 1 else tuple(row[: self.keys])
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The attributes of the fields."""
@@ -107,6 +111,19 @@ def plan_of(model: Any) -> Plan:
             " Connect one with when=changed(...), or with a parameter named changes."
         )
     return plan
+
+
+def watched_among(model: Any, fields: Collection[Any]) -> list[Any]:
+    """Return those of the fields of a model that somebody watches, and generated ones, which change with others."""
+    plan = PLANS.get(model)
+    watched = plan.fields[plan.keys :] if plan is not None else ()
+    return [field for field in watched if field in fields or field.generated]
+
+
+def plan_for(model: Any, fields: Sequence[Any]) -> Plan:
+    """Return a plan of these fields of a model, whoever watches it."""
+    options = model._meta
+    return Plan(model, (*options.pk_fields, *fields), len(options.pk_fields), options.concrete_fields)
 
 
 def is_among(field: Any, names: Collection[str] | None) -> bool:

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Self
 
 from django.db import connections, router
 
+from heliograph.changes.comparing import Comparison
 from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, SAVING, Plan, is_among
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.moments import now
 
 
-class Saving:
-    """A save that is under way: what was known of the row before, and what was written.
+class UnderWay:
+    """What an instance's `_state` refers to while its row is written, and receivers are told of it."""
 
-    Every save of a watched model comes through here, so it does little, and leaves what only receivers want to know
-    until they ask.
-    """
+    __slots__ = ("instance", "outer", "plan", "state")
 
-    __slots__ = (
-        *("_old", "absent", "fetched", "instance", "is_created", "is_here", "memory", "new", "outer", "plan"),
-        *("state", "using"),
-    )
-
-    def __init__(self, instance: Any, plan: Plan, using: str) -> None:
-        state = instance._state
+    def __init__(self, instance: Any, plan: Any) -> None:
         self.instance = instance
-        self.state = state
+        self.state = instance._state
         self.plan = plan
-        self.using = using
         self.outer = running(instance)
-        self.is_here = state.db == using or _is_same_row(instance, using)
-        self.memory = remembered(instance, plan) if self.is_here else None
-        self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
-        self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
-        self.is_created = False
-        self.fetched: dict[str, Any] = {}  # what the database was asked for
-        self._old: Sequence[Any] | None = None
 
-    def __enter__(self) -> Saving:
+    def __enter__(self) -> Self:
         self.state._heliograph_saving = self
         return self
 
@@ -54,6 +39,42 @@ class Saving:
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
+
+
+class InBulk(UnderWay):
+    """A row that was written along with others, before and after; None is a new one."""
+
+    __slots__ = ("is_created", "new", "old")
+
+    def __init__(self, instance: Any, compared: Comparison | None) -> None:
+        super().__init__(instance, None if compared is None else compared.plan)
+        self.old = () if compared is None else compared.old
+        self.new = () if compared is None else compared.new
+        self.is_created = compared is None
+
+    def reloaded(self) -> None:
+        """Do nothing: what was written is known."""
+
+
+class Saving(UnderWay):
+    """A save that is under way: what was known of the row before, and what was written.
+
+    Every save of a watched model comes through here, so it does little, and leaves what only receivers want to know
+    until they ask.
+    """
+
+    __slots__ = ("_old", "absent", "fetched", "is_created", "is_here", "memory", "new", "using")
+
+    def __init__(self, instance: Any, plan: Plan, using: str) -> None:
+        super().__init__(instance, plan)
+        self.using = using
+        self.is_here = self.state.db == using or _is_same_row(instance, using)
+        self.memory = remembered(instance, plan) if self.is_here else None
+        self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
+        self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
+        self.is_created = False
+        self.fetched: dict[str, Any] = {}  # what the database was asked for
+        self._old: Sequence[Any] | None = None
 
     @property
     def old(self) -> Sequence[Any]:
@@ -125,7 +146,7 @@ def _has_default_key(instance: Any) -> bool:
     return instance._state.adding and all(field.has_default() or field.has_db_default() for field in fields)
 
 
-def running(instance: Any) -> Saving | None:
-    """Return the innermost save of an instance that is under way."""
+def running(instance: Any) -> Any:
+    """Return the innermost `Saving` or `InBulk` of an instance that is under way, or None."""
     saving = getattr(instance._state, SAVING, None)
     return saving if saving is not None and saving.instance is instance else None  # a copy has that of its source

@@ -15,7 +15,7 @@ from django.db.models.signals import class_prepared
 from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan, is_among
 from heliograph.dispatch.routes import registering
-from heliograph.patches import Undo, applied, withdrawn
+from heliograph.patches import Tenancy, Undo, applied, withdrawn
 
 
 class Wish(NamedTuple):
@@ -58,6 +58,7 @@ ALL = ("*",)
 _watches: dict[Any, set[Any]] = {}
 _patched: dict[Any, list[Undo]] = {}
 _patched_for_all: list[Undo] = []
+_bulk_writes: Tenancy | None = None
 # How often each model has ceased to be watched: what its instances remember from before may be out of date.
 _lapses: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -153,6 +154,7 @@ def _follow_new_models() -> None:
 
 
 def _settle_one(model: Any) -> None:
+    global _bulk_writes
     if not _watches.get(model, True):
         del _watches[model]
     plan = _planned(model)
@@ -164,8 +166,10 @@ def _settle_one(model: Any) -> None:
         _patched[model] += applied(patch for patch in hooks.of_model(model, plan) if patch.name not in there)
     if not PLANS:
         withdrawn(_patched_for_all)
+        _bulk_writes = None
     elif not _patched_for_all:
         _patched_for_all.extend(applied(hooks.of_all_models()))
+        _bulk_writes = hooks.of_bulk_writes.take()
 
 
 def _leave(model: Any) -> None:

@@ -77,6 +77,17 @@ def copied(value: Any) -> Any:
         return value
 
 
+def as_stored(field: Any, value: Any) -> Any:
+    """Return a value as the database has it once it is written, or UNKNOWN where only that can tell."""
+    if is_expression(value):
+        return UNKNOWN
+    if may_mutate(field):
+        return kept(value)
+    value = prepared(field, value)
+    is_rounded = isinstance(value, Decimal) and -int(value.as_tuple().exponent) > getattr(field, "decimal_places", 0)
+    return UNKNOWN if is_rounded else value
+
+
 def is_same(field: Any, old: Any, new: Any) -> bool:
     """Return whether two values of a field are one to the database: Decimal("1.0") and Decimal("1.00"), "5" and 5.
 
@@ -87,7 +98,7 @@ def is_same(field: Any, old: Any, new: Any) -> bool:
     try:
         if isinstance(field, JSONField):
             return _json(field, old) == _json(field, new)
-        return _is_equal(old, new) or _is_equal(_prepared(field, old), _prepared(field, new))
+        return _is_equal(old, new) or _is_equal(prepared(field, old), prepared(field, new))
     except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
         return False
 
@@ -104,7 +115,7 @@ def _is_equal(old: Any, new: Any) -> bool:
         return False
 
 
-def _prepared(field: Any, value: Any) -> Any:
+def prepared(field: Any, value: Any) -> Any:
     """Return a value as it is stored, as far as that can be told without a database."""
     if isinstance(field, FileField):
         return str(value or "")

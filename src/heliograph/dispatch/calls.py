@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from asgiref.sync import async_to_sync, sync_to_async
 
+from heliograph.dispatch.concurrency import concurrency_of
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
 from heliograph.dispatch.observers import announce, inside_kept, inside_send, observed
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
 Pair = tuple[Any, Any]  # a receiver and its response
+Receivers = tuple[Sequence["Receiver"], Sequence["Receiver"]]  # the sync and the async ones
 
 # The name under which Django logs, so that the logging settings that projects have go on working.
 logger = logging.getLogger("django.dispatch")
@@ -29,14 +32,16 @@ class Send:
 
     __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
 
-    def __init__(self, signal: Signal[...], sender: Any, payload: dict[str, Any], robust: bool) -> None:
+    def __init__(
+        self, signal: Signal[...], sender: Any, payload: dict[str, Any], robust: bool, to: Receivers | None = None
+    ) -> None:
         self.signal = signal
         self.sender = sender
         self.payload = payload
         self.robust = robust  # whether an exception is a response
         self.scopes = current()
         self.number = announce(self.scopes, signal, sender, payload) if self.scopes else 0
-        self.sync, self.concurrent = signal._live_receivers(sender)
+        self.sync, self.concurrent = to or signal._live_receivers(sender)
 
     def run(self) -> list[Pair]:
         """Call the sync receivers, one after the other."""
@@ -45,7 +50,7 @@ class Send:
     async def run_concurrent(self) -> list[Pair]:
         """Call the async receivers."""
         with self.watched():
-            return _due(await self.signal._concurrency.together(self.coroutines()))
+            return _due(await concurrency_of(self.signal).together(self.coroutines()))
 
     def watched(self) -> AbstractContextManager[None]:
         """Return what goes around receivers that run beside each other."""
@@ -120,13 +125,21 @@ def _never_blocks(called: Receiver) -> bool:
 
 
 def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
-    """Return those of the sync receivers of a send that have options, past any wrapper that a monitoring tool adds."""
+    """Return those of the receivers of a send that have options, past any wrapper that a monitoring tool adds."""
     if hasattr(type(signal), "_table"):
-        found = [receiver for resolve in signal._table.route(sender).sync if (receiver := resolve()) is not None]
+        route = signal._table.route(sender)
+        found = [receiver for resolve in (*route.sync, *route.concurrent) if (receiver := resolve()) is not None]
         called = audible(signal, sender, found, current())
     else:
-        called = [unwrap(one, stop=_is_guarded) for one in signal._live_receivers(sender)[0]]
+        called = [unwrap(one, stop=_is_guarded) for group in signal._live_receivers(sender) for one in group]
     return [one for one in called if _is_guarded(one)]
+
+
+def send_to(guarded: Sequence[Guarded], signal: Any, sender: Any, payload: dict[str, Any]) -> list[Pair]:
+    """Send, from sync code, to some of the receivers, and to nobody else."""
+    sync = [one for one in guarded if not one.connection.is_async]
+    concurrent = [one for one in guarded if one.connection.is_async]
+    return deliver(Send(signal, sender, payload, robust=False, to=(sync, concurrent)))
 
 
 def _is_guarded(called: object) -> TypeGuard[Guarded]:

@@ -118,3 +118,12 @@ def _restore(context: Context) -> None:
     for variable, value in context.items():
         if variable.get(_ABSENT) is not value:
             variable.set(value)
+
+
+def concurrency_of(signal: Any) -> Concurrency:
+    """Return the contract of a signal, which one that another dispatcher runs does not name."""
+    contract: Concurrency = getattr(signal, "_concurrency", _USUAL)
+    return contract
+
+
+_USUAL = InTurn()

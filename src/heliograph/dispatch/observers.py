@@ -71,7 +71,8 @@ def _branch(children: Mapping[int | None, list[Event]], parent: int | None, dept
 
 def _line(event: Event) -> str:
     if isinstance(event, Sent):
-        return f"{event.signal.name} from {getattr(event.sender, '__qualname__', repr(event.sender))}"
+        signal = getattr(event.signal, "name", event.signal)  # one that another dispatcher runs has none
+        return f"{signal} from {getattr(event.sender, '__qualname__', repr(event.sender))}"
     outcome = f", raised {event.outcome!r}" if isinstance(event.outcome, BaseException) else ""
     return f"{full_name(event.receiver)} {event.seconds * 1000:.2f} ms{outcome}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -36,9 +36,14 @@ class Handling:
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
         return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
 
+    def rows(self) -> set[Hashable]:
+        """Return what tells the rows that it is at work on, as far as their primary keys are known."""
+        row = row_of(self.instance, self.using)
+        return set() if row is None else {row}
+
     def _is_row_of(self, instance: Any, using: str | None) -> bool:
         row = row_of(instance, using)
-        return row is not None and row == row_of(self.instance, self.using)
+        return row is not None and row in self.rows()
 
     def __str__(self) -> str:
         instance = self.instance
@@ -48,16 +53,20 @@ class Handling:
 class HandlingAll(Handling):
     """A receiver at work on many instances at once."""
 
-    __slots__ = ("instances", "rows")
+    __slots__ = ("_rows", "instances")
 
     def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__(receiver, payloads[-1])
+        super().__init__(receiver, payloads[-1] if payloads else {})
         all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
         self.instances = {id(instance): instance for instance, _ in all_instances}
-        self.rows = {row_of(instance, using) for instance, using in all_instances} - {None}
+        rows = (row_of(instance, using) for instance, using in all_instances)
+        self._rows: set[Hashable] = {row for row in rows if row is not None}
+
+    def rows(self) -> set[Hashable]:
+        return self._rows
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
-        return self.receiver == receiver and (id(instance) in self.instances or row_of(instance, using) in self.rows)
+        return self.receiver == receiver and (id(instance) in self.instances or self._is_row_of(instance, using))
 
 
 def key_of(instance: Any) -> Any:

@@ -129,6 +129,7 @@ class capture(Scope, Sequence[Sent]):
         self._signals = signals
         self._sender = sender
         self._sent: list[Sent] = []
+        self._attention = [signal._attended(sender) for signal in signals]
 
     def hears(self, signal: Signal[...], sender: Any) -> bool:
         return (not self._signals or any(signal is wanted for wanted in self._signals)) and (

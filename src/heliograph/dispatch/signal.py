@@ -79,7 +79,7 @@ class Signal(Generic[P]):
         signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
         signal._contract = signature
         signal._payload = declared_payload(signature, contract.__qualname__)
-        signal._guards_instance = "instance" in signature.parameters
+        signal._guards_instance = cls._guards_instance or "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
         if cls.send is OURS[0]:
             signal.__dict__["send"] = declared_send(signal, OURS, signature, contract.__qualname__)
@@ -192,6 +192,13 @@ class Signal(Generic[P]):
         if scopes:
             return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
         return sync, concurrent
+
+    def _attended(self, sender: Any) -> object:
+        """Return what is to be held for as long as somebody who is not connected listens to this sender.
+
+        For signals that are only sent to those who listen.
+        """
+        return None
 
     # --- names and copies -------------------------------------------------------------------------------------
 

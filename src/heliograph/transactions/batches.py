@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, overload
 
 from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.rows import Kind, Rows, Triple
 from heliograph.changes.tracking import ALL
 from heliograph.dispatch.reentrancy import row_of
 
-Kind = Literal["created", "updated", "deleted"]
 
-
-@dataclass(frozen=True, eq=False)
-class Event:
+class Event(ABC):
     """What became of one row in a transaction; of a signal that is not about a row, one send."""
 
     kind: Kind | None  # None for a signal that is not about a row
     signal: Any
     sender: Any
     kwargs: Mapping[str, Any]  # what the last of its sends carried, with `created` and `update_fields` for all of them
-    comparison: Comparison | None = field(default=None, repr=False)
-    fields: tuple[str, ...] = field(default=(), repr=False)  # those whose changes the receiver asks for
+    comparison: Comparison | None
+    fields: tuple[str, ...]  # those whose changes the receiver asks for
 
     @property
     def instance(self) -> Any:
         """The instance that was sent, in its last state; None for a signal without one."""
         return self.kwargs.get("instance")
+
+    @property
+    @abstractmethod
+    def pk(self) -> Any:
+        """The primary key of the row, or None."""
 
     @cached_property
     def changes(self) -> Mapping[str, Change]:
@@ -38,19 +42,109 @@ class Event:
         """
         if self.kind == "created":
             return {}
-        if not self.fields or self.comparison is None:
-            raise LookupError(
-                f"The changes of {self.instance!r} are not known: the receiver does not watch them."
-                " Connect it with when=changed(...), or when=created | changed(...) to hear new rows too."
-            )
+        if not self.fields or (self.comparison is None and self.kind != "deleted"):
+            raise _not_watched(repr(self.instance))
+        if self.comparison is None:
+            return {}
         return self.comparison.all_changes() if ALL[0] in self.fields else self.comparison.changes(self.fields)
+
+
+def _not_watched(what: str) -> LookupError:
+    return LookupError(
+        f"The changes of {what} are not known: the receiver does not watch them."
+        " Connect it with when=changed(...), or with when=created | changed(...) to hear new rows too."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SentEvent(Event):
+    """An event that one send, or several about one row, come to."""
+
+    kind: Kind | None
+    signal: Any
+    sender: Any
+    kwargs: Mapping[str, Any]
+    comparison: Comparison | None = field(default=None, repr=False)
+    fields: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def pk(self) -> Any:
+        return getattr(self.instance, "pk", None)
+
+
+@dataclass(frozen=True, eq=False)
+class RowEvent(Event):
+    """An event that is one of the rows of a bulk write."""
+
+    rows: Rows = field(repr=False)
+    at: int
+    signal: Any
+    fields: tuple[str, ...] = field(repr=False)
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]  # read-only, where the base has an attribute
+        return self.rows.kind
+
+    @property
+    def sender(self) -> Any:
+        return self.rows.model
+
+    @property
+    def pk(self) -> Any:
+        return self.rows.pks[self.at]
+
+    @property
+    def instance(self) -> Any:
+        return self.rows.instances[self.at]
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # the same
+        return payload_of(self.rows) | {"instance": self.instance}
+
+    @property
+    def comparison(self) -> Comparison | None:  # type: ignore[override]  # the same
+        return self.rows.comparison(self.at)
+
+
+def payload_of(rows: Rows, origin: Any = None) -> dict[str, Any]:
+    """Return what a send about one of these rows carries, without the instance."""
+    if rows.kind == "deleted":
+        return {"using": rows.using, "origin": origin}
+    is_new = rows.kind == "created"
+    return {"created": is_new, "update_fields": rows.update_fields, "raw": False, "using": rows.using}
+
+
+@dataclass(frozen=True, eq=False)
+class RowEvents(Sequence[Event]):
+    """The events of bulk writes, made one by one for those who look at them."""
+
+    writes: Sequence[Rows]
+    signal: Any
+    fields: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.writes))
+
+    def __iter__(self) -> Iterator[Event]:
+        return (RowEvent(rows, at, self.signal, self.fields) for rows in self.writes for at in range(len(rows)))
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
+        return tuple(self)[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} events>"
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Everything that one receiver has heard of one sender in a transaction."""
+    """Everything that one receiver has heard of one sender in a transaction, or that a bulk write has done."""
 
-    events: tuple[Event, ...]  # in the order in which each began
+    events: Sequence[Event]  # in the order in which each began
+    unknown: Sequence[Any] = ()  # instances of which the database does not tell what became of them
 
     @property
     def instances(self) -> list[Any]:
@@ -72,8 +166,45 @@ class Batch:
         """The instances of rows that are gone."""
         return self._of("deleted")
 
+    @property
+    def pks(self) -> list[Any]:
+        """The primary keys of all rows, without a query."""
+        return [event.pk for event in self.events]
+
+    def changes(self, name: str) -> list[Triple]:
+        """Return the primary key, the old and the new value of a field, for each row in which it is changed.
+
+        Raises LookupError where the receiver does not watch its model, FieldDoesNotExist for a field that it has not.
+        """
+        for model in {event.sender for event in self.events if event.kind is not None}:
+            model._meta.get_field(name)
+        changes = ((event.pk, event.changes.get(name)) for event in self.events)
+        return [(key, *change) for key, change in changes if change is not None]
+
     def _of(self, kind: Kind) -> list[Any]:
         return _instances(event for event in self.events if event.kind == kind)
+
+
+@dataclass(frozen=True, eq=False)
+class RowBatch(Batch):
+    """A batch of nothing but rows of bulk writes, whose values are looked up in whole columns."""
+
+    events: RowEvents
+
+    def only(self, writes: Sequence[Rows]) -> RowBatch:
+        """Return the batch with nothing but these rows."""
+        return replace(self, events=replace(self.events, writes=[rows for rows in writes if len(rows)]))
+
+    @property
+    def pks(self) -> list[Any]:
+        return [key for rows in self.events.writes for key in rows.pks]
+
+    def changes(self, name: str) -> list[Triple]:
+        for rows in self.events.writes:
+            rows.model._meta.get_field(name)
+            if not self.events.fields:
+                raise _not_watched(f"rows of {rows.model._meta.label}")
+        return [triple for rows in self.events.writes for triple in rows.changes(name)]
 
 
 def _instances(events: Iterable[Event]) -> list[Any]:

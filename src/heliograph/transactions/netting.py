@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -12,15 +13,19 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison
 from heliograph.changes.plans import ABSENT, PLANS, is_among
+from heliograph.changes.rows import Kind, Rows
 from heliograph.changes.saving import running
-from heliograph.conditions import NetPayload
-from heliograph.dispatch import Call
+from heliograph.changes.values import UNKNOWN
+from heliograph.conditions import Changed, NetPayload, asks_for_instance
+from heliograph.dispatch import Call, Condition
+from heliograph.dispatch.conditions import Both
+from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
-from heliograph.dispatch.receivers import object_identity
-from heliograph.dispatch.reentrancy import HandlingAll, key_of
+from heliograph.dispatch.receivers import Receiver, object_identity
+from heliograph.dispatch.reentrancy import Handling, HandlingAll, at_work, key_of
 from heliograph.dispatch.routes import value_key
-from heliograph.transactions.batches import Batch, Event, Kind
+from heliograph.transactions.batches import Batch, Event, RowBatch, RowEvents, SentEvent
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.databases import database_of
 
@@ -30,12 +35,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heard(Call):
-    """A send that will be part of a batch, with what only the time of the send could tell."""
+    """What will be part of a batch."""
 
     deferral: BatchDeferral
-    kind: Kind | None
-    primary_key: Any
-    comparison: Comparison | None
     send: int | None  # the number under which observers know it
 
     def make(self) -> Any:
@@ -47,13 +49,47 @@ class Heard(Call):
         """What the sends of one batch have in common."""
         return object_identity(self.receiver), value_key(self.sender)
 
+    def sends(self) -> Iterator[HeardSend]:
+        """Yield what it is, send by send."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class HeardSend(Heard):
+    """A send, with what only the time of the send could tell."""
+
+    kind: Kind | None
+    primary_key: Any
+    comparison: Comparison | None
+
+    def sends(self) -> Iterator[HeardSend]:
+        yield self
+
+
+@dataclass(frozen=True)
+class HeardRows(Heard):
+    """The rows of a bulk write, of which each counts as a send; the payload is what these have in common."""
+
+    rows: Rows
+
+    def sends(self) -> Iterator[HeardSend]:
+        rows = self.rows
+        for at, (key, instance) in enumerate(zip(rows.pks, rows.instances, strict=True)):
+            payload = {**self.payload, "instance": instance}
+            yield HeardSend(self.receiver, payload, self.deferral, self.send, rows.kind, key, rows.comparison(at))
+
+    def due(self) -> Rows:
+        """Return those of the rows for which the condition of the receiver holds."""
+        when = self.deferral.when
+        return self.rows if when is None else those_of(self.rows, when, self.payload)
+
 
 def heard(call: Call, deferral: BatchDeferral) -> Heard:
     """Return a send as a part of a batch."""
     kind, instance = _kind(call.payload), call.payload.get("instance")
     is_asked = kind is not None and bool(deferral.fields)
     compared = _compared(instance, call.payload.get("update_fields")) if is_asked else None
-    return Heard(call.receiver, call.payload, deferral, kind, key_of(instance), compared, noted_in())
+    return HeardSend(call.receiver, call.payload, deferral, noted_in(), kind, key_of(instance), compared)
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -89,20 +125,100 @@ class BatchCall(Call):
 
     def make(self) -> Any:
         """Call the receiver; it is at work on all instances of the batch."""
-        nets = {event: sends for sends in _rows(self.sends) if (event := _net(sends)) is not None}
-        if not nets:
-            return SKIPPED
         first = self.sends[0]
-        call = Call(self.receiver, {**self.payload, "batch": Batch(tuple(nets))})
-        payloads = [one.payload for sends in nets.values() for one in sends]
-        handling = HandlingAll(self.receiver, payloads) if first.deferral.is_guarded else None
-        return make_late(call, handling, first.send)
+        batch, handling = self._of_rows() if _are_apart(self.sends) else self._of_sends()
+        if not batch.events:
+            return SKIPPED
+        call = Call(self.receiver, {**self.payload, "batch": batch})
+        return make_late(call, handling if first.deferral.is_guarded else None, first.send)
+
+    def _of_rows(self) -> tuple[Batch, Handling]:
+        """Return a batch of bulk writes, whose rows need not be looked at one by one."""
+        due = [rows for one in self.sends if isinstance(one, HeardRows) and len(rows := one.due())]
+        signal, fields = self.sends[0].signal, self.sends[0].deferral.fields
+        return RowBatch(RowEvents(due, signal, fields)), HandlingRows(self.receiver, due)
+
+    def _of_sends(self) -> tuple[Batch, Handling]:
+        sends = [send for one in self.sends for send in one.sends()]
+        nets = {event: of_row for of_row in _rows(sends) if (event := _net(of_row)) is not None}
+        payloads = [one.payload for of_row in nets.values() for one in of_row]
+        return Batch(tuple(nets)), HandlingAll(self.receiver, payloads)
 
 
-def _rows(sends: Sequence[Heard]) -> list[list[Heard]]:
+def _are_apart(sends: Sequence[Heard]) -> bool:
+    """Return whether all that was heard are bulk writes, no two of which concern the same row."""
+    writes = [one.rows for one in sends if isinstance(one, HeardRows)]
+    if len(writes) < len(sends):
+        return False
+    return len(sends) == 1 or len({key for rows in writes for key in rows.pks}) == sum(map(len, writes))
+
+
+class HandlingRows(Handling):
+    """A receiver at work on the rows of bulk writes."""
+
+    __slots__ = ("_rows", "writes")
+
+    def __init__(self, receiver: Receiver, writes: Sequence[Rows]) -> None:
+        super().__init__(receiver, {})
+        self.writes = writes
+        self._rows: set[Hashable] | None = None
+
+    def rows(self) -> set[Hashable]:
+        if self._rows is None:  # which mostly nobody asks for
+            self._rows = {(rows.model, key, rows.using) for rows in self.writes for key in rows.pks}
+        return self._rows
+
+    def __str__(self) -> str:
+        model = self.writes[0].model.__name__ if self.writes else "no model"
+        return f"{full_name(self.receiver)} ({sum(map(len, self.writes))} rows of {model})"
+
+
+def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
+    """Return those of the rows that a receiver is not at work on already."""
+    busy = set().union(*(handling.rows() for handling in at_work() if handling.receiver == receiver))
+    if not busy:
+        return rows
+    return rows.only([at for at, key in enumerate(rows.pks) if (rows.model, key, rows.using) not in busy])
+
+
+def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any]) -> Rows:
+    """Return those of the rows for which a condition holds; instances are made only if it may ask for them."""
+    told = NetPayload(payload)
+    for part in _parts(when):
+        leaves = [*part.leaves()]
+        if isinstance(part, Changed) and part.is_any:
+            rows = rows.changed(part.fields)
+        elif any(isinstance(leaf, Changed) or asks_for_instance(leaf) for leaf in leaves):
+            rows = _one_by_one(rows, part, told, needs_instances=any(map(asks_for_instance, leaves)))
+        elif not part.holds(told):  # which is the same for all
+            return rows.only([])
+    return rows
+
+
+def _parts(when: Condition) -> Iterator[Condition]:
+    """Yield conditions that all must hold, in the order in which they are asked."""
+    if isinstance(when, Both):
+        yield from _parts(when.left)
+        yield from _parts(when.right)
+    else:
+        yield when
+
+
+def _one_by_one(rows: Rows, when: Condition, told: NetPayload, *, needs_instances: bool) -> Rows:
+    places = []
+    for at in range(len(rows)):
+        told.comparison = rows.comparison(at)
+        if needs_instances:
+            told["instance"] = rows.instances[at]
+        if when.holds(told):
+            places.append(at)
+    return rows.only(places)
+
+
+def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
     """Return the sends about each row, in the order in which these began; others are by themselves."""
-    rows: list[list[Heard]] = []
-    found: dict[Hashable, list[Heard]] = {}
+    rows: list[list[HeardSend]] = []
+    found: dict[Hashable, list[HeardSend]] = {}
     for one in sends:
         if one.kind is None:
             rows.append([one])
@@ -131,7 +247,7 @@ def together(sends: Sequence[Heard]) -> BatchCall:
     return BatchCall(first.receiver, payload, sends)
 
 
-def _net(sends: list[Heard]) -> Event | None:
+def _net(sends: list[HeardSend]) -> Event | None:
     """Return what the sends about one row come to; None if it is nothing, or does not meet the condition."""
     # What pre_save takes for a new row may be there.
     first = next((one for one in sends if one.signal is not pre_save), sends[0])
@@ -144,7 +260,7 @@ def _net(sends: list[Heard]) -> Event | None:
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
-    return Event(kind, last.signal, last.sender, kwargs, payload.comparison, fields)
+    return SentEvent(kind, last.signal, last.sender, kwargs, payload.comparison, fields)
 
 
 def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
@@ -157,7 +273,7 @@ def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
     return "created" if is_there else "deleted"
 
 
-def _net_payload(sends: list[Heard], kind: Kind | None) -> NetPayload:
+def _net_payload(sends: list[HeardSend], kind: Kind | None) -> NetPayload:
     """Return what one send would have carried in place of these."""
     last = sends[-1]
     payload = NetPayload(with_key(last.payload, last.primary_key))
@@ -174,14 +290,24 @@ def _all_fields(named: list[Any]) -> frozenset[str] | None:
     return None if None in named else frozenset().union(*named)
 
 
-def _net_comparison(sends: list[Heard]) -> Comparison | None:
+def _net_comparison(sends: list[HeardSend]) -> Comparison | None:
     """Compare a row before the first send with the row after the last one."""
     compared = [one.comparison for one in sends if one.comparison is not None]
-    if not compared:
-        return None
-    plan, old, new = compared[0].plan, compared[0].old, compared[0].new
-    for one in compared[1:]:
-        if one.plan is not plan:  # somebody has begun to watch more fields: nobody knows what they were at first
-            plan, old, new = one.plan, one.plan.unknown, one.new
-        new = [before if value is ABSENT else value for before, value in zip(new, one.new, strict=True)]
-    return Comparison(plan, old, new)
+    return reduce(_followed, compared) if compared else None
+
+
+def _followed(first: Comparison, second: Comparison) -> Comparison:
+    """Return what two comparisons of a row come to, one after the other."""
+    if first.plan is second.plan:
+        new = [before if value is ABSENT else value for before, value in zip(first.new, second.new, strict=True)]
+        return Comparison(first.plan, first.old, new)
+    values = {field: [old, new] for field, old, new in zip(first.plan.fields, first.old, first.new, strict=True)}
+    for field, old, new in zip(second.plan.fields, second.old, second.new, strict=True):
+        # Where the first one may have written a field that nobody watched, nobody knows what it was.
+        before = values.setdefault(field, [UNKNOWN if is_among(field, first.written) else old, ABSENT])
+        if new is not ABSENT:
+            before[1] = new
+    plan = replace(first.plan, fields=tuple(values))
+    written = None if first.written is None or second.written is None else {*first.written, *second.written}
+    befores, afters = zip(*values.values(), strict=True)
+    return Comparison(plan, befores, afters, written)

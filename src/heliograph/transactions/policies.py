@@ -157,6 +157,11 @@ def _verify(policy: AtTheEnd, receiver: Receiver, place: Place) -> None:
             f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {place.signal!r} is not about a"
             f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
         )
+    if policy.batch and "batch" in (carried(place.signal) or ()):
+        raise TypeError(
+            f"{describe(receiver)}: {place.signal!r} sends a batch of its own, of one write. Leave batch=True out; or"
+            " connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
+        )
     if policy.batch:
         _verify_batch(policy, receiver)
     elif asks_for_batch(receiver, place.signal):

@@ -1,0 +1,195 @@
+"""Insertions: statements of bulk_create that find rows in their way, and what became of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Any, Protocol
+
+from django.db import connections
+from django.db.models import Q
+from django.db.models.constants import OnConflict
+from django.db.models.sql import InsertQuery
+
+from heliograph.bulk.sql import Table, fetched, locking
+from heliograph.changes.plans import Plan, plan_for, watched_among
+from heliograph.changes.rows import Created, Rows, Updated, instances_of
+from heliograph.changes.values import is_expression
+
+
+class Insertion(Protocol):
+    """The statements of a bulk_create, and what they have done."""
+
+    def replaces(self, query: Any) -> bool:
+        """Return whether a query is one of those that are not left to Django."""
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
+        """Execute one of them."""
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        """Return the rows that were written, out of these instances."""
+
+    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        """Return the instances of which the database does not tell what became of them."""
+
+
+@dataclass(frozen=True)
+class Insert:
+    """The statements that insert all rows or none: they are Django's own."""
+
+    model: Any
+    using: str
+
+    def replaces(self, query: Any) -> bool:
+        return False
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
+        return inner()
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        return [Created(self.model, self.using, made)]
+
+    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        return ()
+
+
+class Untold(Insert):
+    """The statements that find rows in their way, on a database that does not tell which (MySQL)."""
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        return []
+
+    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        return made
+
+
+@dataclass(frozen=True)
+class InsertOrIgnore(Insert):
+    """The statements that insert what is not in conflict with a row: they return what they have inserted."""
+
+    table: Table = field(default_factory=list)
+
+    def replaces(self, query: Any) -> bool:
+        return _is_statement_of(query, self.model, OnConflict.IGNORE)
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
+        self.table.extend(_inserted(compiler, self.model._meta.concrete_fields))
+        return []  # as Django's
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        # Not the instances of the caller: nobody knows which of them is which row.
+        return [Created(self.model, self.using, instances_of(self.model, self.using, self.table))]
+
+
+@dataclass(frozen=True)
+class InsertOrUpdate(Insert):
+    """The statements that insert, or update the row in conflict: they return the values that are there then."""
+
+    names: frozenset[str]  # of the fields that are updated
+    plan: Plan  # those of them whose values somebody wants to know
+    old: dict[Any, Sequence[Any]]  # what was in the rows that are in conflict, by their primary keys
+    new: dict[Any, Sequence[Any]] = field(default_factory=dict)
+    instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
+
+    def replaces(self, query: Any) -> bool:
+        return _is_statement_of(query, self.model, OnConflict.UPDATE)
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
+        asked = [*(args[0] or ())]  # what Django wants to know
+        # What nobody has locked before may be in the way all the same; PostgreSQL tells that.
+        tells = ", (xmax = 0)" if compiler.connection.vendor == "postgresql" else ""
+        rows = _inserted(compiler, [*asked, *self.plan.fields], tells)
+        for instance, row in zip(compiler.query.objs, rows, strict=True):
+            values = row[len(asked) : len(asked) + len(self.plan.fields)]
+            self._note(instance, values, is_new=not tells or row[-1])
+        return [row[: len(asked)] for row in rows]
+
+    def _note(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
+        key = self.plan.key_of(values)
+        if key in self.instances or (is_new and key not in self.old):
+            self.instances[key] = instance
+        else:
+            self.new[key] = values
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        keys, unknown = self.plan.keys, self.plan.unknown
+        table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
+        return [
+            Created(self.model, self.using, [*self.instances.values()]),
+            Updated(self.model, self.using, self.names, self.plan, table),
+        ]
+
+
+def insertion_of(
+    model: Any,
+    using: str,
+    instances: Sequence[Any],
+    ignore_conflicts: bool,
+    update_conflicts: bool,
+    update_fields: Collection[str] | None,
+    unique_fields: Collection[str] | None,
+    reads_all: bool,
+) -> Insertion:
+    """Return the statements of a bulk_create that was called so; rows in the way of an update are locked and read."""
+    if not ignore_conflicts and not update_conflicts:
+        return Insert(model, using)
+    if not connections[using].features.can_return_rows_from_bulk_insert:
+        return Untold(model, using)
+    if ignore_conflicts:
+        return InsertOrIgnore(model, using)
+    options = model._meta
+    written = [options.get_field(name) for name in update_fields or ()]
+    unique = [options.pk if name == "pk" else options.get_field(name) for name in unique_fields or ()]
+    plan = plan_for(model, written if reads_all else watched_among(model, written))
+    old = in_the_way(instances, using, unique, plan)
+    return InsertOrUpdate(model, using, frozenset(one.name for one in written), plan, old)
+
+
+def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
+    return type(query) is InsertQuery and query.model is model and vars(query)["on_conflict"] is on_conflict
+
+
+def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
+    """Execute an insertion, and return these values of the rows that it has written."""
+    compiler.returning_fields = fields
+    return [row for sql, params in compiler.as_sql() for row in fetched(compiler, sql + more, params, fields)]
+
+
+# --- rows in the way ----------------------------------------------------------------------------------------------
+
+
+def in_the_way(instances: Sequence[Any], using: str, unique_fields: Sequence[Any], plan: Plan) -> dict[Any, Any]:
+    """Lock and read the rows that are in conflict with instances, by their primary keys."""
+    rows = locking(plan.model._base_manager.using(using)).values_list(*plan.names)
+    conditions = (one for fields in _unique(plan.model, unique_fields) for one in _equal(instances, using, fields))
+    return {plan.key_of(row): row for condition in conditions for row in rows.filter(condition)}
+
+
+def _unique(model: Any, named: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the fields of which a row has no more than one set of values: all that there are, if none is named."""
+    if named:
+        yield named
+        return
+    options = model._meta
+    yield options.pk_fields
+    yield from ([one] for one in options.local_concrete_fields if one.unique and not one.primary_key)
+    constraints = [one.fields for one in options.total_unique_constraints]
+    yield from ([options.get_field(name) for name in names] for names in (*options.unique_together, *constraints))
+
+
+def _equal(instances: Sequence[Any], using: str, fields: Sequence[Any]) -> Iterator[Q]:
+    """Yield conditions that hold for the rows with the same values as one of the instances."""
+    values = [[getattr(instance, one.attname) for one in fields] for instance in instances]
+    known = [row for row in values if not any(value is None or is_expression(value) for value in row)]
+    names = [one.attname for one in fields]
+    most = connections[using].features.max_query_params or len(known) or 1
+    # A condition on several columns is a tree, of which SQLite takes no more than a thousand levels.
+    size = most if len(fields) == 1 else 200
+    for start in range(0, len(known), size):
+        some = known[start : start + size]
+        if len(fields) == 1:
+            yield Q((f"{names[0]}__in", [value for (value,) in some]))
+        else:
+            yield reduce(or_, (Q(*zip(names, row, strict=True)) for row in some))

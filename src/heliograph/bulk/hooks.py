@@ -1,0 +1,227 @@
+"""Hooks: the patches that find out what is written in bulk, while somebody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import nullcontext
+from functools import partial, wraps
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.db.models.deletion import Collector
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+from django.db.models.sql.query import Query
+
+from heliograph.bulk import deleting, relations, updating
+from heliograph.bulk.creating import insertion_of
+from heliograph.bulk.deleting import deletion_of, is_of_cascade, needs_instances
+from heliograph.bulk.listening import Audience, audience_of
+from heliograph.bulk.rewriting import rewriting
+from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
+from heliograph.bulk.updating import Update
+from heliograph.bulk.writing import as_one, as_they_were, get_compiler, in_place, in_transaction, is_part, unspoiled
+from heliograph.changes.plans import plan_for
+from heliograph.changes.rows import Updated
+from heliograph.patches import Patch
+
+Method = Callable[..., Any]
+
+
+def patches() -> Iterator[Patch]:
+    """Yield what is patched while anybody listens to bulk writes."""
+    for owner, methods in _METHODS.items():
+        for name, (hook, reason) in methods.items():
+            yield Patch(owner, name, hook(vars(owner)[name]), reason)
+    for query in (DeleteQuery, InsertQuery, UpdateQuery):
+        yield Patch(query, "get_compiler", get_compiler(Query.get_compiler), "gives what executes a statement")
+    yield from relations.patches()
+
+
+def _using(queryset: Any) -> str:
+    """Return the alias of the database that a query writes to."""
+    queryset._for_write = True
+    using: str = queryset.db
+    return using
+
+
+# --- bulk_create --------------------------------------------------------------------------------------------------
+
+
+def _bulk_create(inner: Method) -> Method:
+    @wraps(inner)
+    def bulk_create(
+        self: Any,
+        objs: Any,
+        batch_size: Any = None,
+        ignore_conflicts: Any = False,
+        update_conflicts: Any = False,
+        update_fields: Any = None,
+        unique_fields: Any = None,
+    ) -> Any:
+        audience = audience_of(self.model)
+        if audience is None or (isinstance(objs, Sized) and not objs):
+            return inner(self, objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields)
+        names, unique = (None if one is None else list(one) for one in (update_fields, unique_fields))
+        options = (batch_size, ignore_conflicts, update_conflicts, names, unique)
+        using, instances, model = _using(self), list(objs), self.model
+        payload: dict[str, Any] = {"update_fields": None if names is None else frozenset(names), "using": using}
+        with as_they_were(instances, using), in_transaction(using, model if update_conflicts else None):
+            audience.send("pre_bulk_create", model, instances=instances, **payload)
+            tell_before(model, instances, **payload)
+            reads_all = audience.reads_all("post_bulk_create")
+            insertion = insertion_of(model, using, instances, *options[1:], reads_all)
+            with in_place(insertion):
+                made = inner(self, instances, *options)
+            writes, unknown = insertion.writes(made), insertion.unknown(made)
+            tell_of(audience, "post_bulk_create", model, writes, unknown, **payload)
+        return made
+
+    return bulk_create
+
+
+# --- bulk_update --------------------------------------------------------------------------------------------------
+
+
+def _bulk_update(inner: Method) -> Method:
+    @wraps(inner)
+    def bulk_update(self: Any, objs: Any, fields: Any, batch_size: Any = None) -> Any:
+        audience = audience_of(self.model)
+        if audience is None:
+            return inner(self, objs, fields, batch_size)
+        instances, names = list(objs), list(fields)
+        if not _is_sound(self.model, instances, names):  # which Django has its own words for
+            return inner(self, instances, names, batch_size)
+        return _told_bulk_update(self, inner, audience, instances, names, batch_size)
+
+    return bulk_update
+
+
+def _told_bulk_update(
+    queryset: Any, inner: Method, audience: Audience, instances: Sequence[Any], names: list[str], batch_size: Any
+) -> Any:
+    using, model = _using(queryset), queryset.model
+    with in_transaction(using, model):
+        written = set(names)  # to which receivers may add
+        audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
+        tell_before(model, instances, update_fields=written, using=using)
+        names += written.difference(names)
+        plan = plan_for(model, [model._meta.get_field(name) for name in names])
+        rewritten = rewriting(queryset, using, plan, instances)
+        with as_one(lambda *_: True):
+            count = inner(queryset, instances, names, batch_size)
+        done = rewritten.done()
+        tell_of(audience, "post_bulk_update", model, [done], update_fields=done.update_fields, using=using)
+    return count
+
+
+def _is_sound(model: Any, instances: Sequence[Any], names: Sequence[str]) -> bool:
+    """Return whether Django will write anything, and not refuse it."""
+    concrete = {name for one in model._meta.concrete_fields for name in (one.name, one.attname)}
+    return bool(instances and names) and concrete.issuperset(names) and all(one._is_pk_set() for one in instances)
+
+
+# --- update -------------------------------------------------------------------------------------------------------
+
+
+def _update(inner: Method) -> Method:
+    @wraps(inner)
+    def update(self: Any, **kwargs: Any) -> Any:
+        audience = None if is_part(self.model, kwargs) else audience_of(self.model, "pre_update", *updating.SIGNALS)
+        if audience is None:
+            return inner(self, **kwargs)
+        using = _using(self)
+        with unspoiled(using), in_transaction(using) if "pre_update" in audience else nullcontext():
+            audience.send("pre_update", self.model, queryset=self._chain(), values=kwargs, using=using)
+            with in_place(_told_update(audience, self.model, using)):
+                return inner(self, **kwargs)
+
+    return update
+
+
+def _told_update(audience: Audience, model: Any, using: str) -> Update | None:
+    """Return the statement of an update, in whose transaction those who listen are told; None if nobody wants to."""
+
+    def tell(rows: Updated) -> None:
+        tell_of(audience, "post_update", model, [rows], update_fields=rows.update_fields, using=using)
+
+    if not audience.has(updating.SIGNALS):
+        return None
+    return Update(model, using, audience.reads_all("post_update"), tell)
+
+
+def _update_batch(inner: Method) -> Method:
+    @wraps(inner)
+    def update_batch(self: Any, pk_list: Any, values: Any, using: Any) -> Any:
+        audience = None if is_part(self.model, values) else audience_of(self.model, *updating.SIGNALS)
+        if audience is None:
+            return inner(self, pk_list, values, using)
+        statements = Update(self.model, using, audience.reads_all("post_update"))
+        with in_place(statements):
+            inner(self, pk_list, values, using)
+        names = frozenset(self.get_meta().get_field(name).name for name in values)
+        tell_of(audience, "post_update", self.model, statements.done, update_fields=names, using=using)
+        return None
+
+    return update_batch
+
+
+# --- delete -------------------------------------------------------------------------------------------------------
+
+
+def _delete(inner: Method) -> Method:
+    @wraps(inner)
+    def delete(self: Any) -> Any:
+        deletion = deletion_of(self)
+        if not deletion.audiences:
+            with as_one(partial(is_of_cascade, self.using)):
+                return inner(self)
+        with in_transaction(self.using):
+            for model, audience in deletion.audiences.items():
+                if "pre_bulk_delete" in audience and (rows := deletion.queryset(self, model)) is not None:
+                    audience.send("pre_bulk_delete", model, queryset=rows, using=self.using, origin=self.origin)
+            with in_place(deletion), as_one(partial(is_of_cascade, self.using)):
+                result = inner(self)
+            for model, audience in deletion.audiences.items():
+                tell_of_deleted(audience, deletion, model, self.origin)
+        return result
+
+    return delete
+
+
+def _can_fast_delete(inner: Method) -> Method:
+    @wraps(inner)
+    def can_fast_delete(self: Any, objs: Any, from_field: Any = None) -> Any:
+        # Of a single instance Django sends its signals itself.
+        self._heliograph_is_fast = not isinstance(objs, Model)
+        try:
+            return inner(self, objs, from_field)
+        finally:
+            del self._heliograph_is_fast
+
+    return can_fast_delete
+
+
+def _has_signal_listeners(inner: Method) -> Method:
+    @wraps(inner)
+    def _has_signal_listeners(self: Any, model: Any) -> Any:
+        if audience_of(model, *deleting.SIGNALS) is None:
+            return inner(self, model)
+        # Where rows are not loaded as a whole, Django leaves out the fields that it has no use for.
+        return not getattr(self, "_heliograph_is_fast", False) or needs_instances(model, self.using)
+
+    return _has_signal_listeners
+
+
+_METHODS: dict[Any, dict[str, tuple[Callable[[Method], Method], str]]] = {
+    QuerySet: {
+        "bulk_create": (_bulk_create, "writes rows without a signal"),
+        "bulk_update": (_bulk_update, "writes rows without a signal"),
+        "update": (_update, "writes rows without a signal"),
+    },
+    UpdateQuery: {"update_batch": (_update_batch, "is how a deletion sets what referred to its rows")},
+    Collector: {
+        "delete": (_delete, "deletes rows without a signal, where it has not loaded them"),
+        "can_fast_delete": (_can_fast_delete, "decides which rows are not loaded"),
+        "_has_signal_listeners": (_has_signal_listeners, "decides which rows, and which of their fields, are loaded"),
+    },
+}

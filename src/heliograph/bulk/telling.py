@@ -1,0 +1,85 @@
+"""Telling: receivers are called for rows that were written in bulk, or get them at the end of the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from django.db.models.signals import post_delete, post_save, pre_save
+
+from heliograph.bulk import relations
+from heliograph.bulk.deleting import Deletion
+from heliograph.bulk.listening import Audience, listeners
+from heliograph.changes.rows import Rows
+from heliograph.changes.saving import InBulk
+from heliograph.changes.tracking import ALL
+from heliograph.dispatch.calls import send_to
+from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.observers import noted_in
+from heliograph.dispatch.reentrancy import refuse
+from heliograph.transactions.batches import RowBatch, RowEvents, payload_of
+from heliograph.transactions.deferral import BatchDeferral
+from heliograph.transactions.netting import HeardRows, not_at_work
+
+
+def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
+    """Call the receivers of pre_save that hear bulk writes for each instance that is to be written."""
+    told = listeners(pre_save, model)
+    for instance in instances if told else ():
+        send_to(told, pre_save, model, {"instance": instance, "raw": False, **payload})
+
+
+def tell_of(
+    audience: Audience, name: str, model: Any, writes: Sequence[Rows], unknown: Sequence[Any] = (), **payload: Any
+) -> None:
+    """Tell everybody of a write that is done, if it has done anything: those who hear its signal, then the others."""
+    done = [rows for rows in writes if len(rows)]
+    if name in audience and (done or unknown):
+        batch = RowBatch(RowEvents(done, audience.signals[name], ALL), unknown)
+        audience.send(name, model, batch=batch, **payload)
+    for rows in done:
+        tell(rows)
+        relations.note(audience, rows)
+
+
+def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: Any) -> None:
+    """Tell everybody of the rows of a model that were deleted, but for what Django has told."""
+    rows, loaded = deletion.rows(model), deletion.collected.get(model, {})
+    many = rows.only([at for at, key in enumerate(rows.pks) if not deletion.is_origin(model, key)])
+    if "post_bulk_delete" in audience and len(many):
+        batch = RowBatch(RowEvents([many], audience.signals["post_bulk_delete"], ALL))
+        audience.send("post_bulk_delete", model, batch=batch, using=rows.using, origin=origin)
+    tell(rows.only([at for at, key in enumerate(rows.pks) if key not in loaded]), origin)
+    relations.note(audience, rows)
+
+
+def tell(rows: Rows, origin: Any = None) -> None:
+    """Tell the receivers of post_save or post_delete that hear bulk writes of rows that were written."""
+    signal = post_delete if rows.kind == "deleted" else post_save
+    told = listeners(signal, rows.model) if len(rows) else []
+    payload = payload_of(rows, origin)
+    for one in told:
+        if isinstance(one.options.call, BatchDeferral):
+            _note(one, signal, rows, payload)
+    each = [one for one in told if not isinstance(one.options.call, BatchDeferral)]
+    if each:
+        _tell_each(each, signal, rows, payload)
+
+
+def _note(one: Guarded, signal: Any, rows: Rows, payload: dict[str, Any]) -> None:
+    """Let a receiver have the rows in its batch, but for those that it is at work on."""
+    payload = {"signal": signal, "sender": rows.model, **payload}
+    free = rows if one.reentrant == "allow" else not_at_work(one.receiver, rows)
+    if len(free) < len(rows) and one.reentrant == "raise":
+        refuse(one.receiver, {**payload, "instance": rows.instances[0]})
+    if len(free):
+        call = HeardRows(one.receiver, payload, one.options.call, noted_in(), free)  # type: ignore[arg-type]
+        one.options.delivery.deliver(call)
+
+
+def _tell_each(receivers: Sequence[Guarded], signal: Any, rows: Rows, payload: dict[str, Any]) -> None:
+    """Call receivers for each row, as a save would: `changes` and conditions are about what was written."""
+    for at, instance in enumerate(rows.instances):
+        with nullcontext() if rows.kind == "deleted" else InBulk(instance, rows.comparison(at)):
+            send_to(receivers, signal, rows.model, {"instance": instance, **payload})

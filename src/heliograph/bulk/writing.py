@@ -1,0 +1,153 @@
+"""Writes under way: their transaction, and the statements that are made in place of Django's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from functools import partial, wraps
+from typing import Any, Protocol
+
+from django.db import connections, transaction
+
+from heliograph.transactions.ledger import is_of_test
+
+# --- the transaction ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
+    """Put a transaction around a write and those who hear of it: what they raise undoes the write.
+
+    `reads` is the model of which rows are read before they are written.
+    """
+    connection = connections[using]
+    blocks = connection.atomic_blocks
+    is_open = bool(blocks) or not connection.get_autocommit()
+    # A test goes on after what is raised here, and has nothing else to roll back to.
+    block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
+    with ExitStack() as stack:
+        with _immediate(connection):
+            stack.enter_context(block)
+        if is_open and reads is not None:
+            _lock(connection, reads)
+        yield
+
+
+@contextmanager
+def unspoiled(using: str) -> Iterator[None]:
+    """Let a test go on after an error: Django takes its transaction for spoiled, and what was written is undone."""
+    connection = connections[using]
+    blocks = connection.atomic_blocks
+    is_sound = bool(blocks) and is_of_test(blocks[-1]) and not connection.needs_rollback
+    try:
+        yield
+    except BaseException:
+        if is_sound:
+            connection.needs_rollback = False
+        raise
+
+
+@contextmanager
+def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
+    """Let instances be as they were before they were inserted, if an error undoes that: it does in autocommit."""
+    if connections[using].in_atomic_block:
+        yield
+        return
+    before = [(one, one.pk, one._state.adding, one._state.db) for one in instances]
+    try:
+        yield
+    except BaseException:
+        for one, key, adding, alias in before:
+            one.pk, one._state.adding, one._state.db = key, adding, alias
+        raise
+
+
+# SQLite refuses, and does not let wait, a transaction that has read and wants to write, where another one has written
+# meanwhile. So one that begins here takes the lock for writing at once, and one that was open does so by a statement
+# that writes nothing, unless the settings have seen to it.
+
+
+@contextmanager
+def _immediate(connection: Any) -> Iterator[None]:
+    if connection.vendor != "sqlite" or connection.transaction_mode is not None:
+        yield
+        return
+    connection.transaction_mode = "IMMEDIATE"
+    try:
+        yield
+    finally:
+        connection.transaction_mode = None
+
+
+def _lock(connection: Any, model: Any) -> None:
+    if connection.vendor == "sqlite" and connection.transaction_mode in (None, "DEFERRED"):
+        table, key = model._meta.db_table, model._meta.pk_fields[0].column
+        table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
+
+
+# --- statements --------------------------------------------------------------------------------------------------
+
+
+class Statement(Protocol):
+    """What is done in place of a statement of Django's."""
+
+    def replaces(self, query: Any) -> bool:
+        """Return whether this is the statement of a query."""
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
+        """Do it, and return what Django's own `execute_sql`, which is `inner`, does with these arguments."""
+
+
+Values = Mapping[str, Any]  # what an update sets, by the names of the fields
+
+_parts: ContextVar[Callable[[Any, Values], bool]] = ContextVar("heliograph_parts", default=lambda model, values: False)
+
+
+def is_part(model: Any, values: Values) -> bool:
+    """Return whether an update is a part of a write that is told as a whole."""
+    return _parts.get()(model, values)
+
+
+@contextmanager
+def as_one(are_parts: Callable[[Any, Values], bool]) -> Iterator[None]:
+    """Say which updates are parts of a write that is told as a whole."""
+    token = _parts.set(are_parts)
+    try:
+        yield
+    finally:
+        _parts.reset(token)
+
+
+_statement: ContextVar[Statement | None] = ContextVar("heliograph_statement", default=None)
+
+
+@contextmanager
+def in_place(statement: Statement | None) -> Iterator[None]:
+    """Let a statement be made in place of Django's; None leaves Django's alone."""
+    token = _statement.set(statement)
+    try:
+        yield
+    finally:
+        _statement.reset(token)
+
+
+def get_compiler(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method of queries that gives what executes them."""
+
+    @wraps(inner)
+    def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
+        compiler = inner(self, *args, **kwargs)
+        statement = _statement.get()
+        if statement is not None and statement.replaces(self):
+            compiler.execute_sql = partial(_execute, statement, compiler, compiler.execute_sql)
+        return compiler
+
+    return get_compiler
+
+
+def _execute(statement: Statement, compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with in_place(None), as_one(lambda model, values: False):
+        return statement.execute(compiler, partial(inner, *args, **kwargs), *args)

@@ -1,0 +1,210 @@
+"""Rows: what one statement has done to many rows of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import repeat
+from operator import itemgetter, ne
+from typing import Any, ClassVar, Literal
+
+from django.db import connections
+
+from heliograph.changes.comparing import Comparison
+from heliograph.changes.plans import Plan
+from heliograph.changes.values import is_same, may_mutate
+
+Kind = Literal["created", "updated", "deleted"]
+Triple = tuple[Any, Any, Any]  # a primary key, an old value and a new one
+Table = Sequence[Sequence[Any]]
+
+
+class Rows(ABC):
+    """Rows that one statement has written, all in the same way."""
+
+    kind: ClassVar[Kind]
+    model: Any
+    using: str  # the alias of the database
+    update_fields: frozenset[str] | None  # the names of the fields that were written, or None for all
+    pks: Sequence[Any]  # the primary key of each
+    instances: Sequence[Any]  # an instance of each
+
+    @abstractmethod
+    def comparison(self, at: int) -> Comparison | None:
+        """Return one of them before and after; None where nothing was there before, or is after."""
+
+    @abstractmethod
+    def changes(self, name: str) -> list[Triple]:
+        """Return the primary key, the old and the new value of a field, where these differ."""
+
+    @abstractmethod
+    def changed(self, names: Collection[str]) -> Rows:
+        """Return those in which one of these fields is changed."""
+
+    @abstractmethod
+    def only(self, places: Sequence[int]) -> Rows:
+        """Return those at these places."""
+
+    def __len__(self) -> int:
+        return len(self.pks)
+
+
+class Whole(Rows):
+    """Rows that are new, or gone, so that there is nothing to compare."""
+
+    update_fields = None
+
+    def comparison(self, at: int) -> None:
+        return None
+
+    def changes(self, name: str) -> list[Triple]:
+        return []
+
+    def changed(self, names: Collection[str]) -> Rows:
+        return self.only([])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Created(Whole):
+    """Rows that are new."""
+
+    kind = "created"
+
+    model: Any
+    using: str
+    instances: Sequence[Any]
+
+    @cached_property
+    def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
+        return [instance.pk for instance in self.instances]
+
+    def only(self, places: Sequence[int]) -> Rows:
+        return replace(self, instances=[self.instances[at] for at in places])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Deleted(Whole):
+    """Rows that are gone."""
+
+    kind = "deleted"
+
+    model: Any
+    using: str
+    pks: Sequence[Any]
+    values: Sequence[Any]  # what the database has sent of each, or its instance
+
+    @cached_property
+    def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
+        are_made = bool(self.values) and isinstance(self.values[0], self.model)
+        return self.values if are_made else instances_of(self.model, self.using, self.values)
+
+    def only(self, places: Sequence[int]) -> Rows:
+        return replace(self, pks=[self.pks[at] for at in places], values=[self.values[at] for at in places])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Updated(Rows):
+    """Rows that were there before: each is its primary key, its old values and, unless all get the same, its new ones.
+
+    Ten thousand of them are no more than what the database has sent, until somebody asks for a value.
+    """
+
+    kind = "updated"
+
+    model: Any
+    using: str
+    update_fields: frozenset[str]
+    plan: Plan  # the primary key and the fields whose values are known
+    table: Table
+    constants: tuple[Any, ...] | None = None  # the new values, where all rows get the same
+    given: Sequence[Any] | None = None  # the instances, where somebody has them
+
+    @cached_property
+    def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
+        return [row[0] for row in self.table] if self.plan.keys == 1 else [*map(self.plan.key_of, self.table)]
+
+    @cached_property
+    def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
+        """An instance of each: all are loaded at once; one that is gone by now has the values that are known."""
+        if self.given is not None:
+            return self.given
+        found = loaded(self.model, self.using, self.pks)
+        return [found.get(key) or self._bare(at) for at, key in enumerate(self.pks)]
+
+    def _bare(self, at: int) -> Any:
+        return self.model.from_db(self.using, self.plan.names, self._new(at))
+
+    def comparison(self, at: int) -> Comparison:
+        return Comparison(self.plan, self.table[at][: len(self.plan.fields)], self._new(at), self._written)
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        """The names of the fields that may have changed, with generated ones."""
+        return self.update_fields.union(field.name for field in self.plan.fields)
+
+    def _new(self, at: int) -> Sequence[Any]:
+        row, keys = self.table[at], self.plan.keys
+        return (*row[:keys], *(row[len(self.plan.fields) :] if self.constants is None else self.constants))
+
+    def only(self, places: Sequence[int]) -> Rows:
+        if len(places) == len(self.table):
+            return self
+        given = None if self.given is None else [self.given[at] for at in places]
+        return replace(self, table=[self.table[at] for at in places], given=given)
+
+    def changed(self, names: Collection[str]) -> Rows:
+        places = {place for name in names if (place := self._place(name)) is not None}
+        if len(places) == 1:
+            return self.only([at for at, differs in enumerate(self._differ(*places)) if differs])
+        columns = zip(*map(self._differ, places), strict=True)
+        return self.only([at for at, differ in enumerate(columns) if any(differ)])
+
+    def changes(self, name: str) -> list[Triple]:
+        place = self._place(name)
+        if place is None:
+            return []
+        rows = zip(self.pks, self._old(place), self._new_of(place), self._differ(place), strict=True)
+        return [(key, old, new) for key, old, new, differs in rows if differs]
+
+    def _place(self, name: str) -> int | None:
+        """Return where in the plan the field with this name is, if its values are known; not where it is the key."""
+        place = self.plan.places.get(name, 0)
+        return place if place >= self.plan.keys else None
+
+    def _differ(self, place: int) -> Iterator[bool]:
+        """Yield for each row whether the value of the field at a place of the plan is another one."""
+        field, old, new = self.plan.fields[place], self._old(place), self._new_of(place)
+        if may_mutate(field):  # two values of it may be equal in Python and not in the database
+            return (not is_same(field, *values) for values in zip(old, new, strict=True))
+        return map(ne, old, new)
+
+    def _old(self, place: int) -> Iterator[Any]:
+        return map(itemgetter(place), self.table)
+
+    def _new_of(self, place: int) -> Iterator[Any]:
+        if self.constants is not None:
+            return repeat(self.constants[place - self.plan.keys], len(self.table))
+        return map(itemgetter(place + len(self.plan.fields) - self.plan.keys), self.table)
+
+
+def instances_of(model: Any, using: str, table: Table) -> list[Any]:
+    """Return instances of rows of which the database has sent all columns."""
+    names = [field.attname for field in model._meta.concrete_fields]
+    return [model.from_db(using, names, row) for row in table]
+
+
+def loaded(model: Any, using: str, pks: Sequence[Any]) -> dict[Any, Any]:
+    """Return the instances with these primary keys: by one query, unless the database takes fewer parameters."""
+    rows = model._base_manager.using(using)
+    return {instance.pk: instance for some in in_chunks(model, using, pks) for instance in rows.filter(pk__in=some)}
+
+
+def in_chunks(model: Any, using: str, pks: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield so many primary keys at once as one statement takes."""
+    keys = len(model._meta.pk_fields)
+    # A composite key takes a node of the condition for each row, of which SQLite has no more than a thousand.
+    most = 300 if keys > 1 else connections[using].features.max_query_params or len(pks)
+    for start in range(0, len(pks), max(most, 1)):
+        yield pks[start : start + most]

@@ -32,11 +32,14 @@ class Carried(Condition):
     def connected(self, place: Place) -> Condition:
         names = carried(place.signal)
         if names is not None and not names & {*self.asks_for()}:
-            raise TypeError(
-                f"{self!r} asks for {' or '.join(map(repr, self.asks_for()))}, which {place.signal!r} does not send;"
-                f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
-            )
+            raise self._refusal(place, names, self.asks_for())
         return self
+
+    def _refusal(self, place: Place, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
+        return TypeError(
+            f"{self!r} asks for {' or '.join(map(repr, wanted))}, which {place.signal!r} does not send;"
+            f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
+        )
 
     def asks_for(self) -> tuple[str, ...]:
         """Return the names of which the signal must send one."""
@@ -50,6 +53,12 @@ class Created(Carried):
     def holds(self, payload: Payload) -> bool:
         created = payload.get("created")
         return bool(_instance(self, payload)._state.adding if created is None else created)
+
+    def connected(self, place: Place) -> Condition:
+        names = carried(place.signal) or ()
+        if "update_fields" in names and not {"created", "instance"} & {*names}:  # it is about many rows
+            raise self._refusal(place, names, ("created",))
+        return super().connected(place)
 
     def asks_for(self) -> tuple[str, ...]:
         return "created", "update_fields"  # pre_save has the latter

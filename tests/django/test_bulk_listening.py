@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.test.utils import CaptureQueriesContext
 
-from heliograph import BeforeCommit, OnCommit, ReentrancyError, capture, changed, mute, trace
+from heliograph import BeforeCommit, OnCommit, ReentrancyError, capture, changed, created, mute, trace
 from heliograph.flow.registry import lines
 from heliograph.signals import (
     m2m_changes,
@@ -20,7 +20,7 @@ from heliograph.signals import (
     pre_update,
     request_finished,
 )
-from tests.app.models import Article, Genre, Novel, Reprint
+from tests.app.models import Article, Country, Genre, Novel, Reprint
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -241,6 +241,86 @@ def test_a_receiver_that_allows_it_is_called_again(hear, connect):
     assert len(heard) == 3
 
 
+# --- what is told -------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_several_writes_are_told_without_their_instances(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, bulk=True, when=changed("words"), delivery=BeforeCommit(batch=True))
+    def look(sender, batch, **kwargs):
+        heard.append((batch.pks, batch.changes("words")))
+
+    keys = [article.pk for article in articles(2)]
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        for words in (5, 6, 7):
+            Article.objects.update(words=words)
+    assert heard == [(keys, [(keys[0], 0, 7), (keys[1], 1, 7)])]
+    assert not [query for query in queries.captured_queries if "cover" in query["sql"]]
+
+
+def test_the_instances_of_several_writes_have_their_last_state(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
+    def look(sender, batch, **kwargs):
+        heard.extend((one.words, one.title) for one in batch.instances)
+
+    articles(1)
+    heard.clear()
+    with transaction.atomic():
+        Article.objects.update(words=5)
+        Article.objects.update(title="new")
+    assert heard == [(5, "new")]
+
+
+@pytest.mark.parametrize("values", [{"price": 7, "words": 5}, {"words": 5, "price": 7}], ids=["so", "or so"])
+def test_an_instance_of_a_row_that_is_gone_has_what_is_known(receive, values):
+    heard = []
+
+    @receive(post_update, sender=Article)
+    def look(sender, batch, **kwargs):
+        Article.objects.all().delete()
+        heard.extend((one.words, one.price) for one in batch.instances)
+
+    articles(1)
+    Article.objects.update(**values)
+    assert heard == [(5, 7)]
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["told", "keys alone"])
+def test_a_row_whose_key_is_updated_is_told_by_the_key_that_it_had(hear, receive, watched):
+    heard = []
+    Country.objects.create(code="de", name="Germany")
+    options = (
+        {"signal": post_update} if watched else {"signal": post_save, "bulk": True, "delivery": OnCommit(batch=True)}
+    )
+
+    @receive(sender=Country, **options)
+    def look(sender, batch, **kwargs):
+        heard.append((batch.pks, [(one.pk, one.name) for one in batch.instances]))
+
+    Country.objects.filter(code="de").update(code="fr")
+    assert heard == [(["de"], [("fr", "Germany")])]
+
+
+def test_changes_of_a_field_that_was_not_asked_for_are_no_empty_list(receive):
+    @receive(post_save, sender=Article, bulk=True, when=changed("words"), delivery=BeforeCommit(batch=True))
+    def ask(sender, batch, **kwargs):
+        batch.changes("title")
+
+    articles(1)
+    with pytest.raises(LookupError, match=r"app.Article.title are not known"):
+        update()
+
+
+def test_an_open_transaction_takes_the_lock_of_sqlite_once(hear):
+    hear(post_update, sender=Article)
+    articles()
+    found = statements(lambda: [update() for _ in range(3)])
+    assert found.count("UPDATE") == (4 if connection.vendor == "sqlite" else 3)
+
+
 # --- mistakes -----------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +359,13 @@ def test_a_condition_on_an_instance_is_refused_where_there_are_many(receive):
     with pytest.raises(TypeError, match=r"changed\('words'\) asks for 'instance'"):
 
         @receive(post_update, sender=Article, when=changed("words"))
+        def note(sender, **kwargs): ...
+
+
+def test_whether_a_row_is_new_is_no_question_to_many(receive):
+    with pytest.raises(TypeError, match="created asks for 'created', which"):
+
+        @receive(post_update, sender=Article, when=created)
         def note(sender, **kwargs): ...
 
 

@@ -321,7 +321,7 @@ def test_a_loop_of_two_receivers_is_reported_with_its_chain(receive):
         f"{here}.save_review was called for the instance it is handling:"
         f" {here}.save_review (Writer pk=7) -> {here}.save_writer (Review pk={review.pk})"
         f" -> {here}.save_review (Writer pk=7)."
-        " Save with QuerySet.update(), or connect it with reentrant='skip'."
+        " Write under mute(), or connect it with reentrant='skip'."
     )
 
 

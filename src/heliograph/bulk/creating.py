@@ -142,6 +142,8 @@ def insertion_of(
     options = model._meta
     written = [options.get_field(name) for name in update_fields or ()]
     unique = [options.pk if name == "pk" else options.get_field(name) for name in unique_fields or ()]
+    if not all(one.concrete and not one.many_to_many for one in (*written, *unique)):
+        return Insert(model, using)  # which Django refuses
     plan = plan_for(model, written if reads_all else watched_among(model, written))
     old = in_the_way(instances, using, unique, plan)
     return InsertOrUpdate(model, using, frozenset(one.name for one in written), plan, old)

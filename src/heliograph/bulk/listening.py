@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models.signals import ModelSignal
 
+from heliograph.bulk.sides import sides_of
 from heliograph.changes.hooks import of_bulk_writes
 from heliograph.changes.tracking import is_historical
 from heliograph.conditions import Carried
@@ -127,7 +128,9 @@ def _found(model: Any) -> Audience | None:
     """Return who listens to a model, and remember it."""
     places = _places.copy()
     heard = {one.place.signal for one in _alive(places) if one.hears(model)}
-    signals = {entry_of(signal).name: signal for signal in heard}  # type: ignore[union-attr]
+    signals = {entry_of(signal).name: signal for signal in heard}  # type: ignore[union-attr]  # all are in it
+    if "m2m_changes" in signals and not sides_of(model):
+        del signals["m2m_changes"]
     audience = Audience(signals) if signals else None
     if places == _places:  # otherwise somebody has come or gone meanwhile
         _audiences[model] = audience

@@ -7,47 +7,19 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.apps import apps
 from django.db import router
 from django.db.models.base import Model
 from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 
 from heliograph.bulk.listening import Audience, audience_of
+from heliograph.bulk.sides import Pair, Side, sides_of
 from heliograph.bulk.sql import locking
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Rows
 from heliograph.patches import Patch
-
-Pair = tuple[Any, Any]  # the key of the side that has the field, and that of the other one
-
-
-class Side(NamedTuple):
-    """A many-to-many field, and the attributes of its relation's rows that have the two keys."""
-
-    field: Any
-    source: str
-    target: str
-
-    def pair(self, values: Any) -> Pair:
-        """Return the pair of a row, out of the values of its attributes."""
-        return values[self.source], values[self.target]
-
-
-def sides_of(through: Any) -> list[Side]:
-    """Return the fields whose relation a model is."""
-    fields = [one for model in apps.get_models() for one in model._meta.local_many_to_many]
-    return [_side(one, through) for one in fields if one.remote_field.through is through]
-
-
-def _side(field: Any, through: Any) -> Side:
-    source, target = (
-        through._meta.get_field(name).attname for name in (field.m2m_field_name(), field.m2m_reverse_field_name())
-    )
-    return Side(field, source, target)
-
 
 # --- operations ---------------------------------------------------------------------------------------------------
 

@@ -79,19 +79,30 @@ class Reading:
         self.connection = compiler.connection
         query = compiler.query
         self.values = {one: value for one, _, value in [*query.values, *_of_parents(query)]}
-        self.fields = [*self.values] if update.reads_all else watched_among(update.model, self.values)
         self.keys = update.model._meta.pk_fields
+        # Rows are told by the keys that they had: where these are written, it takes the new ones to find the rows.
+        self.moved = [key for key in self.keys if key in self.values]
+        watched = [*self.values] if update.reads_all else watched_among(update.model, self.values)
+        self.fields = [*dict.fromkeys([*watched, *self.moved])]
         self.plan = plan_for(update.model, self.fields)
 
     @cached_property
     def news(self) -> list[Any]:
         """The new value of each field: itself, an expression that is the same before the update, or UNKNOWN."""
-        return [_new(one, self.values) for one in self.fields]
+        news = [_new(one, self.values) for one in self.fields]
+        if self.moved and UNKNOWN in news:
+            return [UNKNOWN if is_expression(new) else new for new in news]
+        return news
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether the rows are to be read after the update too; they cannot be where nobody knows their new keys."""
+        return UNKNOWN in self.news and not self.moved
 
     @property
     def constants(self) -> tuple[Any, ...] | None:
-        """The new values, if they are the same for all rows."""
-        return None if any(new is UNKNOWN or is_expression(new) for new in self.news) else tuple(self.news)
+        """The new values, if they are the same for all rows, or unknown for good."""
+        return None if self.asks_again or any(map(is_expression, self.news)) else tuple(self.news)
 
     def note(self, table: Table, constants: tuple[Any, ...] | None) -> int:
         """Note what was done, and return the number of rows."""
@@ -136,7 +147,7 @@ def _update_after_reading(reading: Reading) -> int:
     sql, params = compiler.as_sql()
     if not reading.fields:
         return reading.note(fetched(compiler, sql + returning(reading.connection, fields), params, fields), ())
-    if UNKNOWN not in reading.news:
+    if not reading.asks_again:
         table = _read(reading)
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
@@ -153,7 +164,7 @@ def _update_locked(reading: Reading) -> int:
     old = _read(reading, locks=True)
     keys = [*_by_key(reading, old)]
     count = _update_these(reading, keys)
-    if UNKNOWN in reading.news:
+    if reading.asks_again:
         new = [row for some in _chunks(reading, keys) for row in _read_these(reading, some)]
         reading.note(_joined(reading, _by_key(reading, old), _by_key(reading, new)), None)
     else:

@@ -29,8 +29,8 @@ def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
     with ExitStack() as stack:
         with _immediate(connection):
             stack.enter_context(block)
-        if is_open and reads is not None:
-            _lock(connection, reads)
+        if reads is not None and connection.vendor == "sqlite":
+            _lock(connection, reads, is_open)
         yield
 
 
@@ -80,12 +80,22 @@ def _immediate(connection: Any) -> Iterator[None]:
         connection.transaction_mode = None
 
 
-def _lock(connection: Any, model: Any) -> None:
-    if connection.vendor == "sqlite" and connection.transaction_mode in (None, "DEFERRED"):
+def _lock(connection: Any, model: Any, is_open: bool) -> None:
+    """Take the lock for writing, unless the transaction has it."""
+    transaction_of_lock = connection.atomic_blocks[0]
+    if vars(connection).get(_LOCKED) is transaction_of_lock:
+        return
+    mode = connection.transaction_mode
+    if mode == "DEFERRED" or (mode is None and is_open):
         table, key = model._meta.db_table, model._meta.pk_fields[0].column
         table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
         with connection.cursor() as cursor:
             cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
+    setattr(connection, _LOCKED, transaction_of_lock)
+
+
+# The attribute of a connection that has the outermost block of the transaction which has taken the lock.
+_LOCKED = "_heliograph_locked"
 
 
 # --- statements --------------------------------------------------------------------------------------------------

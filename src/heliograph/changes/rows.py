@@ -130,11 +130,15 @@ class Updated(Rows):
         """An instance of each: all are loaded at once; one that is gone by now has the values that are known."""
         if self.given is not None:
             return self.given
-        found = loaded(self.model, self.using, self.pks)
-        return [found.get(key) or self._bare(at) for at, key in enumerate(self.pks)]
+        known = [dict(zip(self.plan.names, self._new(at), strict=True)) for at in range(len(self.table))]
+        keys = [_key([row[key.attname] for key in self.plan.fields[: self.plan.keys]]) for row in known]
+        found = loaded(self.model, self.using, keys)
+        return [found.get(key) or self._bare(row) for key, row in zip(keys, known, strict=True)]
 
-    def _bare(self, at: int) -> Any:
-        return self.model.from_db(self.using, self.plan.names, self._new(at))
+    def _bare(self, row: dict[str, Any]) -> Any:
+        """Return an instance with the values that are known, and the others deferred."""
+        names = [field.attname for field in self.model._meta.concrete_fields if field.attname in row]
+        return self.model.from_db(self.using, names, [row[name] for name in names])
 
     def comparison(self, at: int) -> Comparison:
         return Comparison(self.plan, self.table[at][: len(self.plan.fields)], self._new(at), self._written)
@@ -187,6 +191,10 @@ class Updated(Rows):
         if self.constants is not None:
             return repeat(self.constants[place - self.plan.keys], len(self.table))
         return map(itemgetter(place + len(self.plan.fields) - self.plan.keys), self.table)
+
+
+def _key(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else tuple(values)
 
 
 def instances_of(model: Any, using: str, table: Table) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -55,12 +55,12 @@ class HandlingAll(Handling):
 
     __slots__ = ("_rows", "instances")
 
-    def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]], rows: Collection[Hashable] = ()) -> None:
         super().__init__(receiver, payloads[-1] if payloads else {})
         all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
         self.instances = {id(instance): instance for instance, _ in all_instances}
-        rows = (row_of(instance, using) for instance, using in all_instances)
-        self._rows: set[Hashable] = {row for row in rows if row is not None}
+        of_instances = (row_of(instance, using) for instance, using in all_instances)
+        self._rows: set[Hashable] = {*rows, *(row for row in of_instances if row is not None)}
 
     def rows(self) -> set[Hashable]:
         return self._rows
@@ -115,7 +115,7 @@ def refuse(receiver: Any, payload: Mapping[str, Any]) -> None:
     chain = " -> ".join(str(handling) for handling in (*_at_work.get(), Handling(receiver, payload)))
     raise ReentrancyError(
         f"{full_name(receiver)} was called for the instance it is handling: {chain}."
-        " Save with QuerySet.update(), or connect it with reentrant='skip'."
+        " Write under mute(), or connect it with reentrant='skip'."
     )
 
 

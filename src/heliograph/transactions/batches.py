@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Kind, Rows, Triple
 from heliograph.changes.tracking import ALL
 from heliograph.dispatch.reentrancy import row_of
@@ -56,6 +57,26 @@ def _not_watched(what: str) -> LookupError:
     )
 
 
+def _verify_asked(model: Any, name: str, fields: Collection[str]) -> Any:
+    """Return the field of a model with this name; LookupError if its changes were not asked for."""
+    field = model._meta.get_field(name)
+    if ALL[0] not in fields and not is_among(field, fields):
+        raise _not_watched(f"{model._meta.label}.{name}")
+    return field
+
+
+class Row(NamedTuple):
+    """One of the rows of a bulk write."""
+
+    rows: Rows
+    at: int
+
+    @property
+    def instance(self) -> Any:
+        """Its instance; those of all rows are made at once."""
+        return self.rows.instances[self.at]
+
+
 @dataclass(frozen=True, eq=False)
 class SentEvent(Event):
     """An event that one send, or several about one row, come to."""
@@ -63,13 +84,22 @@ class SentEvent(Event):
     kind: Kind | None
     signal: Any
     sender: Any
-    kwargs: Mapping[str, Any]
+    sent: Mapping[str, Any]
     comparison: Comparison | None = field(default=None, repr=False)
     fields: tuple[str, ...] = field(default=(), repr=False)
+    row: Row | None = field(default=None, repr=False)  # where a bulk write was the last to concern it
 
     @property
     def pk(self) -> Any:
-        return getattr(self.instance, "pk", None)
+        return getattr(self.instance, "pk", None) if self.row is None else self.row.rows.pks[self.row.at]
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # read-only, where the base has an attribute
+        return self.sent if self.row is None else {**self.sent, "instance": self.row.instance}
+
+    @property
+    def instance(self) -> Any:
+        return self.sent.get("instance") if self.row is None else self.row.instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +206,13 @@ class Batch:
 
         Raises LookupError where the receiver does not watch its model, FieldDoesNotExist for a field that it has not.
         """
-        for model in {event.sender for event in self.events if event.kind is not None}:
-            model._meta.get_field(name)
-        changes = ((event.pk, event.changes.get(name)) for event in self.events)
-        return [(key, *change) for key, change in changes if change is not None]
+        found = []
+        for event in self.events:
+            field = _verify_asked(event.sender, name, event.fields)
+            change = event.changes.get(field.name)
+            if change is not None:
+                found.append((event.pk, *change))
+        return found
 
     def _of(self, kind: Kind) -> list[Any]:
         return _instances(event for event in self.events if event.kind == kind)
@@ -201,9 +234,7 @@ class RowBatch(Batch):
 
     def changes(self, name: str) -> list[Triple]:
         for rows in self.events.writes:
-            rows.model._meta.get_field(name)
-            if not self.events.fields:
-                raise _not_watched(f"rows of {rows.model._meta.label}")
+            _verify_asked(rows.model, name, self.events.fields)
         return [triple for rows in self.events.writes for triple in rows.changes(name)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver, object_identity
 from heliograph.dispatch.reentrancy import Handling, HandlingAll, at_work, key_of
 from heliograph.dispatch.routes import value_key
-from heliograph.transactions.batches import Batch, Event, RowBatch, RowEvents, SentEvent
+from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.databases import database_of
 
@@ -61,6 +61,7 @@ class HeardSend(Heard):
     kind: Kind | None
     primary_key: Any
     comparison: Comparison | None
+    row: Row | None = None  # of a bulk write, whose instance is not in the payload
 
     def sends(self) -> Iterator[HeardSend]:
         yield self
@@ -73,10 +74,9 @@ class HeardRows(Heard):
     rows: Rows
 
     def sends(self) -> Iterator[HeardSend]:
-        rows = self.rows
-        for at, (key, instance) in enumerate(zip(rows.pks, rows.instances, strict=True)):
-            payload = {**self.payload, "instance": instance}
-            yield HeardSend(self.receiver, payload, self.deferral, self.send, rows.kind, key, rows.comparison(at))
+        rows, common = self.rows, (self.receiver, self.payload, self.deferral, self.send, self.rows.kind)
+        for at, key in enumerate(rows.pks):
+            yield HeardSend(*common, key, rows.comparison(at), Row(rows, at))
 
     def due(self) -> Rows:
         """Return those of the rows for which the condition of the receiver holds."""
@@ -141,8 +141,10 @@ class BatchCall(Call):
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
         nets = {event: of_row for of_row in _rows(sends) if (event := _net(of_row)) is not None}
-        payloads = [one.payload for of_row in nets.values() for one in of_row]
-        return Batch(tuple(nets)), HandlingAll(self.receiver, payloads)
+        heard = [one for of_row in nets.values() for one in of_row]
+        rows = {(one.sender, one.primary_key, one.row.rows.using) for one in heard if one.row is not None}
+        payloads = [one.payload for one in heard if one.row is None]
+        return Batch(tuple(nets)), HandlingAll(self.receiver, payloads, rows)
 
 
 def _are_apart(sends: Sequence[Heard]) -> bool:
@@ -224,7 +226,7 @@ def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
             rows.append([one])
             continue
         key: Hashable = ("key", one.primary_key)
-        new: Hashable = ("new", id(one.payload["instance"]))  # as pre_save tells of it, before there is a key
+        new: Hashable = ("new", id(one.payload.get("instance")))  # as pre_save tells of it, before there is a key
         if one.primary_key is None:
             key = new
         elif key not in found and new in found:
@@ -255,12 +257,22 @@ def _net(sends: list[HeardSend]) -> Event | None:
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)
-    whens = {id(when): when for when in (one.deferral.when for one in sends)}  # some have no hash
-    if not any(when is None or when.holds(payload) for when in whens.values()):
+    whens = [*{id(one.deferral.when): one.deferral.when for one in sends}.values()]  # some have no hash
+    told = payload if last.row is None else _with_instance(payload, last.row, whens)
+    if not any(when is None or when.holds(told) for when in whens):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
-    return SentEvent(kind, last.signal, last.sender, kwargs, payload.comparison, fields)
+    return SentEvent(kind, last.signal, last.sender, kwargs, payload.comparison, fields, last.row)
+
+
+def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | None]) -> NetPayload:
+    """Return a payload with the instance of a row, if a condition may ask for it."""
+    if not any(asks_for_instance(leaf) for when in whens if when is not None for leaf in when.leaves()):
+        return payload
+    told = NetPayload(payload, instance=row.instance)
+    told.comparison = payload.comparison
+    return told
 
 
 def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
@@ -276,7 +288,7 @@ def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
 def _net_payload(sends: list[HeardSend], kind: Kind | None) -> NetPayload:
     """Return what one send would have carried in place of these."""
     last = sends[-1]
-    payload = NetPayload(with_key(last.payload, last.primary_key))
+    payload = NetPayload(last.payload if last.row is not None else with_key(last.payload, last.primary_key))
     if kind is not None:
         payload["created"] = kind == "created"
     if "update_fields" in payload and len(sends) > 1:

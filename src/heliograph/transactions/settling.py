@@ -134,7 +134,7 @@ def _explanation(last: Pending, connection: Any) -> str:
     return (
         f"The transaction on {connection.alias!r} was rolled back: before its commit, receivers have caused each other"
         f" {DEPTH} times, one the next, and it never settles: {cycle}."
-        " Let them stop, e.g. with when=changed(...), or save with QuerySet.update()."
+        " Let them stop, e.g. with when=changed(...), or write under mute()."
     )
 
 

@@ -1,0 +1,34 @@
+"""Sides: the many-to-many fields whose relation a model is, and how its rows tell which pairs they are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.apps import apps
+
+Pair = tuple[Any, Any]  # the key of the side that has the field, and that of the other one
+
+
+class Side(NamedTuple):
+    """A many-to-many field, and the attributes of its relation's rows that have the two keys."""
+
+    field: Any
+    source: str
+    target: str
+
+    def pair(self, values: Any) -> Pair:
+        """Return the pair of a row, out of the values of its attributes."""
+        return values[self.source], values[self.target]
+
+
+def sides_of(through: Any) -> list[Side]:
+    """Return the fields whose relation a model is; none for other models."""
+    fields = [one for model in apps.get_models() for one in model._meta.local_many_to_many]
+    return [_side(one, through) for one in fields if one.remote_field.through is through]
+
+
+def _side(field: Any, through: Any) -> Side:
+    source, target = (
+        through._meta.get_field(name).attname for name in (field.m2m_field_name(), field.m2m_reverse_field_name())
+    )
+    return Side(field, source, target)

@@ -26,6 +26,7 @@ test-all:  ## Test everything on every Python, Django and database, and run Djan
 	$(MAKE) matrix
 	$(MAKE) test-django ARGS="--django 5.2 --django 6.0 --django 6.1"
 	$(MAKE) test-django ARGS="--watched"
+	$(MAKE) test-django ARGS="--heard"
 	@$(RUN) tools.tally
 
 lint: $(READY)  ## Check style and formatting

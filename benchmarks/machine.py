@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.peers import versions
+from benchmarks.project import servers
 
 
 def description() -> dict[str, str]:
@@ -16,6 +17,7 @@ def description() -> dict[str, str]:
         "Machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         **versions(),
+        **servers(),
         "Date": datetime.now(UTC).date().isoformat(),
     }
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 import heliograph
+from benchmarks import project
 from benchmarks.django_peers import (
     BareSaving,
     Django,
@@ -15,6 +16,7 @@ from benchmarks.django_peers import (
     HeliographDeclared,
     HeliographSaving,
 )
+from benchmarks.listeners import BulkTracker, Listener, OfSave, OfWrite, Shipped, Unheard
 from benchmarks.other_peers import Blinker, Pluggy, Psygnal, PyDispatcher
 from benchmarks.peer import BareLoop, Peer
 from benchmarks.trackers import DirtyFields, HeliographChanges, Lifecycle, ModelUtils, Plain, Tracker
@@ -32,7 +34,9 @@ KINDS: tuple[type[Peer], ...] = (
 )
 SAVING: tuple[type[Peer], ...] = (BareSaving, DjangoSaving, HeliographSaving)
 TRACKERS: tuple[type[Tracker], ...] = (Plain, HeliographChanges, ModelUtils, DirtyFields, Lifecycle)
-PACKAGED: tuple[type[Peer] | type[Tracker], ...] = (*KINDS, *TRACKERS)
+LISTENERS: tuple[type[Listener], ...] = (Shipped, Unheard, OfWrite, OfSave, BulkTracker)
+Kind = type[Peer] | type[Tracker] | type[Listener]
+PACKAGED: tuple[Kind, ...] = (*KINDS, *TRACKERS, *LISTENERS)
 
 
 def installed() -> list[Peer]:
@@ -55,9 +59,15 @@ def trackers() -> list[Tracker]:
     return [kind() for kind in TRACKERS if _is_installed(kind)]
 
 
+def listeners() -> list[Listener]:
+    """Return what hears of bulk writes, as far as it is installed."""
+    return [kind() for kind in LISTENERS if _is_installed(kind)]
+
+
 def left_out() -> list[str]:
-    """Return those that are not installed."""
-    return [kind.name for kind in PACKAGED if not _is_installed(kind)]
+    """Return those that are not installed, and the databases that do not answer."""
+    silent = [f"{service}, which does not answer" for service in project.silent()]
+    return [kind.name for kind in PACKAGED if not _is_installed(kind)] + silent
 
 
 def versions() -> dict[str, str]:
@@ -66,5 +76,5 @@ def versions() -> dict[str, str]:
     return {"heliograph": heliograph.__version__} | {name: version(name) for name in dict.fromkeys(packages)}
 
 
-def _is_installed(kind: type[Peer] | type[Tracker]) -> bool:
+def _is_installed(kind: Kind) -> bool:
     return not kind.module or find_spec(kind.module) is not None

@@ -105,7 +105,7 @@ def test_a_loop_is_reported_with_its_chain_where_the_policy_is_to_raise(calls):
     message = (
         rf"^{here}saves_two was called for the instance it is handling: {here}saves_two \(Row pk=1\)"
         rf" -> {here}saves_one \(Row pk=2\) -> {here}saves_two \(Row pk=1\)\."
-        r" Save with QuerySet\.update\(\), or connect it with reentrant='skip'\.$"
+        r" Write under mute\(\), or connect it with reentrant='skip'\.$"
     )
     with pytest.raises(ReentrancyError, match=message):
         one.save()

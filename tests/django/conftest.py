@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
 from django.db import connection, connections
+from django.test import TransactionTestCase
 
 from heliograph import receiver
 from tests.django.bare import stop_server
@@ -85,6 +88,21 @@ async def async_database(transactional_db):
 def _processes_end():
     yield
     stop_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_tables_stay_empty():
+    """Leave out what Django does when a test has emptied the tables: it fills in content types and permissions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _emptied)
+        yield
+
+
+def _emptied(self):
+    for alias in self._databases_names(include_mirrors=False):
+        options = {"interactive": False, "reset_sequences": False, "inhibit_post_migrate": True}
+        call_command("flush", verbosity=0, database=alias, **options)
+    ContentType.objects.clear_cache()
 
 
 @pytest.fixture(scope="session", autouse=True)

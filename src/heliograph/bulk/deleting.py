@@ -96,6 +96,13 @@ class Deletion:
         return not model._meta.parents and returns_rows(connections[self.using], of="DELETE")
 
 
+def is_heard(collector: Any) -> bool:
+    """Return whether somebody hears of rows that a collector deletes."""
+    if any(audience_of(model, *SIGNALS) is not None for model in collector.data):
+        return True
+    return any(audience_of(rows.model, *SIGNALS) is not None for rows in collector.fast_deletes)
+
+
 def deletion_of(collector: Any) -> Deletion:
     """Return what a collector is about to do."""
     collected = {model: {one.pk: one for one in instances} for model, instances in collector.data.items() if instances}
@@ -110,10 +117,8 @@ def deletion_of(collector: Any) -> Deletion:
     return deletion
 
 
-def is_of_cascade(using: str, model: Any, values: Mapping[str, Any]) -> bool:
+def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
     """Return whether an update is the first step of a deletion: of rows that go too, where constraints do not wait."""
-    if connections[using].features.can_defer_constraint_checks:
-        return False
     keys = [model._meta.get_field(name).remote_field for name, value in values.items() if value is None]
     return len(keys) == len(values) and all(key is not None and key.on_delete is CASCADE for key in keys)
 

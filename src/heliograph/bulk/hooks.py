@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import nullcontext
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
+from django.db import connections
 from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
@@ -14,7 +15,7 @@ from django.db.models.sql.query import Query
 
 from heliograph.bulk import deleting, relations, updating
 from heliograph.bulk.creating import insertion_of
-from heliograph.bulk.deleting import deletion_of, is_of_cascade, needs_instances
+from heliograph.bulk.deleting import deletion_of, is_heard, is_of_cascade, needs_instances
 from heliograph.bulk.listening import Audience, audience_of
 from heliograph.bulk.rewriting import rewriting
 from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
@@ -171,21 +172,25 @@ def _update_batch(inner: Method) -> Method:
 def _delete(inner: Method) -> Method:
     @wraps(inner)
     def delete(self: Any) -> Any:
-        deletion = deletion_of(self)
-        if not deletion.audiences:
-            with as_one(partial(is_of_cascade, self.using)):
-                return inner(self)
-        with in_transaction(self.using):
-            for model, audience in deletion.audiences.items():
-                if "pre_bulk_delete" in audience and (rows := deletion.queryset(self, model)) is not None:
-                    audience.send("pre_bulk_delete", model, queryset=rows, using=self.using, origin=self.origin)
-            with in_place(deletion), as_one(partial(is_of_cascade, self.using)):
-                result = inner(self)
-            for model, audience in deletion.audiences.items():
-                tell_of_deleted(audience, deletion, model, self.origin)
-        return result
+        if connections[self.using].features.can_defer_constraint_checks:
+            return _told_delete(self, inner) if is_heard(self) else inner(self)
+        with as_one(is_of_cascade):
+            return _told_delete(self, inner) if is_heard(self) else inner(self)
 
     return delete
+
+
+def _told_delete(collector: Any, inner: Method) -> Any:
+    deletion, using, origin = deletion_of(collector), collector.using, collector.origin
+    with in_transaction(using):
+        for model, audience in deletion.audiences.items():
+            if "pre_bulk_delete" in audience and (rows := deletion.queryset(collector, model)) is not None:
+                audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
+        with in_place(deletion):
+            result = inner(collector)
+        for model, audience in deletion.audiences.items():
+            tell_of_deleted(audience, deletion, model, origin)
+    return result
 
 
 def _can_fast_delete(inner: Method) -> Method:

@@ -1,0 +1,148 @@
+"""What hears of the rows that a bulk write writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, ClassVar
+
+from benchmarks import pristine
+from benchmarks.receivers import Receiver
+from heliograph import BeforeCommit, changed
+from heliograph import receiver as connected
+
+UPDATE, CREATE, UPDATE_EACH = "update()", "bulk_create()", "bulk_update()"
+
+# The primary key, and what `stock` was and is. A row that is new had none.
+Row = tuple[Any, Any, Any]
+
+
+class Listener:
+    """A way to hear of bulk writes: what it makes of a model, and how it is connected."""
+
+    name: ClassVar[str]
+    package: ClassVar[str] = ""  # what is to be installed
+    module: ClassVar[str] = ""
+    is_slow: ClassVar[bool] = False  # whether a round takes seconds
+    hears: ClassVar[bool] = True
+
+    def bases(self) -> Sequence[type]:
+        """Return the bases that a model needs for it."""
+        return ()
+
+    def attributes(self) -> Mapping[str, Any]:
+        """Return the attributes that a model needs for it."""
+        return {}
+
+    def manager(self) -> Any:
+        """Return the manager of a model."""
+        from django.db.models import Manager
+
+        return Manager()
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver | None:
+        """Connect and return what tells the list of the rows that an operation writes, as Heliograph tells it."""
+        raise NotImplementedError
+
+
+class Shipped(Listener):
+    """Django as it ships: a second copy of its querysets, out of reach of the patches."""
+
+    name = "Django"
+    hears = False
+
+    def manager(self) -> Any:
+        from django.db.models.manager import BaseManager
+
+        return BaseManager.from_queryset(_shipped_queryset())()
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> None:
+        """Connect nothing."""
+
+
+class Unheard(Listener):
+    """Heliograph, whose receivers listen to other models."""
+
+    name = "Heliograph, not heard"
+    hears = False
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> None:
+        """Connect nothing."""
+
+
+class OfWrite(Listener):
+    """A receiver of the signal that Heliograph has for the operation."""
+
+    name = "Heliograph, its own signal"
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
+        return connected(_signals()[operation], sender=model)(_receiver(operation, heard))
+
+
+class OfSave(Listener):
+    """A receiver of post_save that hears bulk writes too, all rows at once."""
+
+    name = "Heliograph, post_save with bulk=True"
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
+        from django.db.models.signals import post_save
+
+        condition: dict[str, Any] = {} if operation == CREATE else {"when": changed("stock")}
+        options: dict[str, Any] = {"bulk": True, "delivery": BeforeCommit(batch=True), **condition}
+        return connected(post_save, sender=model, **options)(_receiver(operation, heard))
+
+
+class BulkTracker(Listener):
+    """A base class, with a manager of its own and a FieldTracker."""
+
+    name = package = "django-bulk-tracker"
+    module = "bulk_tracker"
+    is_slow = True
+
+    def bases(self) -> Sequence[type]:
+        return (import_module("bulk_tracker.models").BulkTrackerModel,)
+
+    def attributes(self) -> Mapping[str, Any]:
+        return {"tracker": import_module("model_utils").FieldTracker(fields=["stock"])}
+
+    def manager(self) -> Any:
+        return import_module("bulk_tracker.managers").BulkTrackerManager()
+
+    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
+        def receive(sender: Any, objects: Any, **kwargs: Any) -> None:
+            pairs = [(one.instance, one.changed_values.get("stock")) for one in objects]
+            heard.extend((instance.pk, old, instance.stock) for instance, old in pairs)
+
+        signals = import_module("bulk_tracker.signals")
+        signal = signals.post_create_signal if operation == CREATE else signals.post_update_signal
+        signal.connect(receive, sender=model)
+        return receive
+
+
+def _receiver(operation: str, heard: list[Row]) -> Receiver:
+    """Return a receiver of batches that reads all rows."""
+
+    def receive_new(sender: Any, batch: Any, **kwargs: Any) -> None:
+        heard.extend((instance.pk, None, instance.stock) for instance in batch.created)
+
+    def receive(sender: Any, batch: Any, **kwargs: Any) -> None:
+        heard.extend((pk, old, new) for pk, old, new in batch.changes("stock"))
+
+    return receive_new if operation == CREATE else receive
+
+
+def _signals() -> dict[str, Any]:
+    from heliograph.signals import post_bulk_create, post_bulk_update, post_update
+
+    return {UPDATE: post_update, CREATE: post_bulk_create, UPDATE_EACH: post_bulk_update}
+
+
+@cache
+def _shipped_queryset() -> Any:
+    """Return Django's QuerySet, with transactions, deletion and signals out of reach of the patches as well."""
+    query, deletion = pristine.copied("django.db.models.query"), pristine.copied("django.db.models.deletion")
+    transaction = pristine.copied("django.db.transaction")
+    vars(deletion).update(transaction=transaction, signals=pristine.model_signals())
+    vars(query).update(transaction=transaction, Collector=deletion.Collector)
+    return query.QuerySet

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import connections
 from django.db.models import Q
@@ -19,39 +19,27 @@ from heliograph.changes.rows import Created, Rows, Updated, instances_of
 from heliograph.changes.values import is_expression
 
 
-class Insertion(Protocol):
-    """The statements of a bulk_create, and what they have done."""
-
-    def replaces(self, query: Any) -> bool:
-        """Return whether a query is one of those that are not left to Django."""
-
-    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
-        """Execute one of them."""
-
-    def writes(self, made: Sequence[Any]) -> list[Rows]:
-        """Return the rows that were written, out of these instances."""
-
-    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
-        """Return the instances of which the database does not tell what became of them."""
-
-
 @dataclass(frozen=True)
 class Insert:
-    """The statements that insert all rows or none: they are Django's own."""
+    """The statements of a bulk_create, here one that inserts all rows or none: they are Django's own."""
 
     model: Any
     using: str
 
     def replaces(self, query: Any) -> bool:
+        """Return whether a query is one of those that are not left to Django."""
         return False
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
+        """Execute one of them."""
         return inner()
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
+        """Return the rows that were written, out of these instances."""
         return [Created(self.model, self.using, made)]
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        """Return the instances of which the database does not tell what became of them."""
         return ()
 
 
@@ -126,12 +114,12 @@ def insertion_of(
     model: Any,
     using: str,
     instances: Sequence[Any],
+    reads_all: bool,
     ignore_conflicts: bool,
     update_conflicts: bool,
     update_fields: Collection[str] | None,
     unique_fields: Collection[str] | None,
-    reads_all: bool,
-) -> Insertion:
+) -> Insert:
     """Return the statements of a bulk_create that was called so; rows in the way of an update are locked and read."""
     if not ignore_conflicts and not update_conflicts:
         return Insert(model, using)
@@ -150,7 +138,8 @@ def insertion_of(
 
 
 def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
-    return type(query) is InsertQuery and query.model is model and vars(query)["on_conflict"] is on_conflict
+    is_of_model = isinstance(query, InsertQuery) and query.model is model
+    return is_of_model and vars(query)["on_conflict"] is on_conflict
 
 
 def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:

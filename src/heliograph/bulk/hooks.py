@@ -64,20 +64,26 @@ def _bulk_create(inner: Method) -> Method:
             return inner(self, objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields)
         names, unique = (None if one is None else list(one) for one in (update_fields, unique_fields))
         options = (batch_size, ignore_conflicts, update_conflicts, names, unique)
-        using, instances, model = _using(self), list(objs), self.model
-        payload: dict[str, Any] = {"update_fields": None if names is None else frozenset(names), "using": using}
-        with as_they_were(instances, using), in_transaction(using, model if update_conflicts else None):
-            audience.send("pre_bulk_create", model, instances=instances, **payload)
-            tell_before(model, instances, **payload)
-            reads_all = audience.reads_all("post_bulk_create")
-            insertion = insertion_of(model, using, instances, *options[1:], reads_all)
-            with in_place(insertion):
-                made = inner(self, instances, *options)
-            writes, unknown = insertion.writes(made), insertion.unknown(made)
-            tell_of(audience, "post_bulk_create", model, writes, unknown, **payload)
-        return made
+        return _told_bulk_create(self, inner, audience, list(objs), options)
 
     return bulk_create
+
+
+def _told_bulk_create(
+    queryset: Any, inner: Method, audience: Audience, instances: list[Any], options: tuple[Any, ...]
+) -> Any:
+    using, model = _using(queryset), queryset.model
+    _, _, updates, names, _ = options
+    payload: dict[str, Any] = {"update_fields": None if names is None else frozenset(names), "using": using}
+    with as_they_were(instances, using), in_transaction(using, model if updates else None):
+        audience.send("pre_bulk_create", model, instances=instances, **payload)
+        tell_before(model, instances, **payload)
+        insertion = insertion_of(model, using, instances, audience.reads_all("post_bulk_create"), *options[1:])
+        with in_place(insertion):
+            made = inner(queryset, instances, *options)
+        writes, unknown = insertion.writes(made), insertion.unknown(made)
+        tell_of(audience, "post_bulk_create", model, writes, unknown, **payload)
+    return made
 
 
 # --- bulk_update --------------------------------------------------------------------------------------------------

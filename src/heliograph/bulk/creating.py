@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery
 
-from heliograph.bulk.sql import Table, fetched, locking
+from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
 from heliograph.changes.plans import Plan, plan_for, watched_among
 from heliograph.changes.rows import Created, Rows, Updated, instances_of
 from heliograph.changes.values import is_expression
@@ -36,7 +36,7 @@ class Insert:
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         """Return the rows that were written, out of these instances."""
-        return [Created(self.model, self.using, made)]
+        return [Created.of(self.model, self.using, made)]
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
         """Return the instances of which the database does not tell what became of them."""
@@ -44,13 +44,13 @@ class Insert:
 
 
 class Untold(Insert):
-    """The statements that find rows in their way, on a database that does not tell which (MySQL)."""
+    """The statements that find rows in their way, where nobody tells which: MySQL does not, nor for such fields."""
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         return []
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
-        return made
+        return [*made]  # the list itself is the caller's
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class InsertOrIgnore(Insert):
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         # Not the instances of the caller: nobody knows which of them is which row.
-        return [Created(self.model, self.using, instances_of(self.model, self.using, self.table))]
+        return [Created.of(self.model, self.using, instances_of(self.model, self.using, self.table))]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class InsertOrUpdate(Insert):
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
         asked = [*(args[0] or ())]  # what Django wants to know
         # What nobody has locked before may be in the way all the same; PostgreSQL tells that.
-        tells = ", (xmax = 0)" if compiler.connection.vendor == "postgresql" else ""
+        tells = ", (xmax = 0)" if _tells_insertions(compiler.connection, self.model._meta.db_table) else ""
         rows = _inserted(compiler, [*asked, *self.plan.fields], tells)
         for instance, row in zip(compiler.query.objs, rows, strict=True):
             values = row[len(asked) : len(asked) + len(self.plan.fields)]
@@ -105,7 +105,7 @@ class InsertOrUpdate(Insert):
         keys, unknown = self.plan.keys, self.plan.unknown
         table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
         return [
-            Created(self.model, self.using, [*self.instances.values()]),
+            Created.of(self.model, self.using, [*self.instances.values()]),
             Updated(self.model, self.using, self.names, self.plan, table),
         ]
 
@@ -123,7 +123,8 @@ def insertion_of(
     """Return the statements of a bulk_create that was called so; rows in the way of an update are locked and read."""
     if not ignore_conflicts and not update_conflicts:
         return Insert(model, using)
-    if not connections[using].features.can_return_rows_from_bulk_insert:
+    is_told = connections[using].features.can_return_rows_from_bulk_insert
+    if not is_told or not are_sent_as_stored(model._meta.concrete_fields):
         return Untold(model, using)
     if ignore_conflicts:
         return InsertOrIgnore(model, using)
@@ -140,6 +141,20 @@ def insertion_of(
 def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
     is_of_model = isinstance(query, InsertQuery) and query.model is model
     return is_of_model and vars(query)["on_conflict"] is on_conflict
+
+
+@cache
+def _is_partitioned(alias: str, table: str) -> bool:
+    connection = connections[alias]
+    name = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [name])
+        return bool((cursor.fetchone() or [False])[0])
+
+
+def _tells_insertions(connection: Any, table: str) -> bool:
+    """Return whether a row tells that it was inserted: on PostgreSQL, but for tables that are partitioned."""
+    return connection.vendor == "postgresql" and not _is_partitioned(connection.alias, table)
 
 
 def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:

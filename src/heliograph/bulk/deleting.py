@@ -15,11 +15,10 @@ from django.db.models import CASCADE, Model, Q, signals
 from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.listening import Audience, audience_of, listeners
-from heliograph.bulk.sql import fetched, returning, returns_rows
+from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning, returns_rows
 from heliograph.changes.plans import plan_for
-from heliograph.changes.rows import Deleted, loaded
+from heliograph.changes.rows import Deleted, loaded, normal_key, with_key
 from heliograph.dispatch.scopes import current
-from heliograph.transactions.calls import with_key
 
 # Through which deletions are heard.
 SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "m2m_changes")
@@ -30,9 +29,16 @@ SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "
 
 def needs_instances(model: Any, using: str) -> bool:
     """Return whether rows must be loaded before they are deleted, since it is not enough to know them afterwards."""
-    if model._meta.parents or not returns_rows(connections[using], of="DELETE"):
+    if not tells_rows(model, using):
         return True
     return any(_hears_more(signal, model) for signal in (signals.pre_delete, signals.post_delete))
+
+
+def tells_rows(model: Any, using: str) -> bool:
+    """Return whether a deletion can return whole rows; the columns of a child are in several tables."""
+    options = model._meta
+    is_whole = not options.parents and are_sent_as_stored(options.concrete_fields)
+    return is_whole and returns_rows(connections[using], of="DELETE")
 
 
 def _hears_more(signal: Any, model: Any) -> bool:
@@ -88,12 +94,12 @@ class Deletion:
             keys = itemgetter(*(plan.columns.index(key) for key in plan.fields))
             return Deleted(model, self.using, [*map(keys, table)], table)
         loaded = self.collected.get(model, {})
-        instances = [with_key({"instance": one}, key)["instance"] for key, one in loaded.items()]
+        instances = [with_key(one, key) for key, one in loaded.items()]
         return Deleted(model, self.using, [*loaded], instances)
 
     def is_returned(self, model: Any) -> bool:
-        """Return whether the database returns its rows; the columns of a child are in several tables."""
-        return not model._meta.parents and returns_rows(connections[self.using], of="DELETE")
+        """Return whether the database returns its rows."""
+        return tells_rows(model, self.using)
 
 
 def is_heard(collector: Any) -> bool:
@@ -105,11 +111,11 @@ def is_heard(collector: Any) -> bool:
 
 def deletion_of(collector: Any) -> Deletion:
     """Return what a collector is about to do."""
-    collected = {model: {one.pk: one for one in instances} for model, instances in collector.data.items() if instances}
+    collected = {model: {normal_key(one): one for one in of} for model, of in collector.data.items() if of}
     models = dict.fromkeys([*collected, *(rows.model for rows in collector.fast_deletes)])
     audiences = {model: audience for model in models if (audience := audience_of(model, *SIGNALS)) is not None}
     origin = collector.origin
-    alone = (type(origin), origin.pk) if isinstance(origin, Model) else (None, None)
+    alone = (type(origin), normal_key(origin)) if isinstance(origin, Model) else (None, None)
     deletion = Deletion(collector.using, audiences, collected, alone)
     for model in audiences:
         if not deletion.is_returned(model):
@@ -144,7 +150,7 @@ def _by_key(compiler: Any) -> Any:
     select = query.chain(klass=Query)
     select.clear_ordering(force=True)
     select.clear_select_clause()
-    select.select_for_update = True
+    lock(select)
     select.add_fields([key.attname for key in model._meta.pk_fields], allow_m2m=False)
     rows = select.get_compiler(using=compiler.using).results_iter(tuple_expected=True)
     keys = [tuple(row) if len(row) > 1 else row[0] for row in rows]

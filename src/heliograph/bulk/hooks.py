@@ -20,8 +20,16 @@ from heliograph.bulk.listening import Audience, audience_of
 from heliograph.bulk.rewriting import rewriting
 from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
 from heliograph.bulk.updating import Update
-from heliograph.bulk.writing import as_one, as_they_were, get_compiler, in_place, in_transaction, is_part, unspoiled
-from heliograph.changes.plans import plan_for
+from heliograph.bulk.writing import (
+    as_one,
+    as_they_were,
+    get_compiler,
+    in_place,
+    in_transaction,
+    is_in_place,
+    is_part,
+    unspoiled,
+)
 from heliograph.changes.rows import Updated
 from heliograph.patches import Patch
 
@@ -112,9 +120,8 @@ def _told_bulk_update(
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
         tell_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
-        plan = plan_for(model, [model._meta.get_field(name) for name in names])
-        rewritten = rewriting(queryset, using, plan, instances)
-        with as_one(lambda *_: True):
+        rewritten = rewriting(queryset, using, names, instances)
+        with as_one(lambda written, _: written is model):
             count = inner(queryset, instances, names, batch_size)
         done = rewritten.done()
         tell_of(audience, "post_bulk_update", model, [done], update_fields=done.update_fields, using=using)
@@ -162,11 +169,11 @@ def _update_batch(inner: Method) -> Method:
         audience = None if is_part(self.model, values) else audience_of(self.model, *updating.SIGNALS)
         if audience is None:
             return inner(self, pk_list, values, using)
-        statements = Update(self.model, using, audience.reads_all("post_update"))
-        with in_place(statements):
+        done: list[Updated] = []
+        with in_place(Update(self.model, using, audience.reads_all("post_update"), done.append)):
             inner(self, pk_list, values, using)
         names = frozenset(self.get_meta().get_field(name).name for name in values)
-        tell_of(audience, "post_update", self.model, statements.done, update_fields=names, using=using)
+        tell_of(audience, "post_update", self.model, done, update_fields=names, using=using)
         return None
 
     return update_batch
@@ -178,9 +185,9 @@ def _update_batch(inner: Method) -> Method:
 def _delete(inner: Method) -> Method:
     @wraps(inner)
     def delete(self: Any) -> Any:
-        if connections[self.using].features.can_defer_constraint_checks:
+        if connections[self.using].features.can_defer_constraint_checks and not is_in_place():
             return _told_delete(self, inner) if is_heard(self) else inner(self)
-        with as_one(is_of_cascade):
+        with in_place(None), as_one(is_of_cascade):  # inside of another deletion, this one is for itself
             return _told_delete(self, inner) if is_heard(self) else inner(self)
 
     return delete

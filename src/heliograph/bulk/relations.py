@@ -35,8 +35,9 @@ class Operation:
     def note(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], count: int) -> None:
         """Note pairs that were added (1) or removed (-1)."""
         noted = self.pairs.setdefault((through, using), Counter())
-        for pair in pairs:
-            noted[pair] += count
+        for side, pair in pairs:
+            if None not in pair:  # a row that refers to one side alone relates nothing
+                noted[side, pair] += count
 
     def tell(self) -> None:
         """Send what has really changed."""

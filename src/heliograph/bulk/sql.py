@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import connections
@@ -22,8 +22,15 @@ def selecting(query: Any, fields: Sequence[Any], computed: Sequence[Any] = (), *
     select.distinct, select.extra, select.group_by = False, {}, None
     select.add_fields([field.attname for field in fields], allow_m2m=False)
     select.select = (*select.select, *computed)
-    select.select_for_update = locks
+    lock(select, is_wanted=locks)
     return select
+
+
+def lock(select: Any, *, is_wanted: bool = True) -> None:
+    """Lock the rows of a query, or not: waiting for others, as a write does, whatever its own lock was to be."""
+    select.select_for_update = is_wanted
+    select.select_for_update_nowait = select.select_for_update_skip_locked = False
+    select.select_for_update_of = ()
 
 
 def columns(fields: Sequence[Any]) -> list[Any]:
@@ -48,9 +55,19 @@ def fetched(compiler: Any, sql: str, params: Sequence[Any], fields: Sequence[Any
     return [*map(tuple, compiler.apply_converters(rows, converters))] if converters else rows
 
 
+def are_sent_as_stored(fields: Iterable[Any]) -> bool:
+    """Return whether RETURNING gives the values of fields as a SELECT does: some put a function around them."""
+    return all(_is_of_django(type(one).get_col) and _is_of_django(type(one).select_format) for one in fields)
+
+
+def _is_of_django(method: Any) -> bool:
+    return str(method.__module__).startswith("django.db.")
+
+
 def locking(rows: Any) -> Any:
     """Return a query whose rows are locked as an update locks them, where the database has locks of rows."""
-    return rows.select_for_update(no_key=connections[rows.db].features.has_select_for_no_key_update)
+    no_key = connections[rows.db].features.has_select_for_no_key_update
+    return rows.order_by("pk").select_for_update(no_key=no_key)  # all in one order, so that two do not wait in a circle
 
 
 def returns_rows(connection: Any, *, of: str) -> bool:

@@ -18,9 +18,9 @@ from heliograph.dispatch.calls import send_to
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.reentrancy import refuse
-from heliograph.transactions.batches import RowBatch, RowEvents, payload_of
+from heliograph.transactions.batches import RowBatch, RowEvents, Told, payload_of
 from heliograph.transactions.deferral import BatchDeferral
-from heliograph.transactions.netting import HeardRows, not_at_work
+from heliograph.transactions.netting import HeardRows, not_at_work, those_of
 
 
 def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
@@ -36,8 +36,8 @@ def tell_of(
     """Tell everybody of a write that is done, if it has done anything: those who hear its signal, then the others."""
     done = [rows for rows in writes if len(rows)]
     if name in audience and (done or unknown):
-        batch = RowBatch(RowEvents(done, audience.signals[name], ALL), unknown)
-        audience.send(name, model, batch=batch, **payload)
+        told = [Told(rows, payload_of(rows, audience.signals[name]), ALL) for rows in done]
+        audience.send(name, model, batch=RowBatch(RowEvents(told), unknown), **payload)
     for rows in done:
         tell(rows)
         relations.note(audience, rows)
@@ -48,8 +48,8 @@ def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: 
     rows, loaded = deletion.rows(model), deletion.collected.get(model, {})
     many = rows.only([at for at, key in enumerate(rows.pks) if not deletion.is_origin(model, key)])
     if "post_bulk_delete" in audience and len(many):
-        batch = RowBatch(RowEvents([many], audience.signals["post_bulk_delete"], ALL))
-        audience.send("post_bulk_delete", model, batch=batch, using=rows.using, origin=origin)
+        told = Told(many, payload_of(many, audience.signals["post_bulk_delete"], origin), ALL)
+        audience.send("post_bulk_delete", model, batch=RowBatch(RowEvents([told])), using=rows.using, origin=origin)
     tell(rows.only([at for at, key in enumerate(rows.pks) if key not in loaded]), origin)
     relations.note(audience, rows)
 
@@ -58,18 +58,17 @@ def tell(rows: Rows, origin: Any = None) -> None:
     """Tell the receivers of post_save or post_delete that hear bulk writes of rows that were written."""
     signal = post_delete if rows.kind == "deleted" else post_save
     told = listeners(signal, rows.model) if len(rows) else []
-    payload = payload_of(rows, origin)
+    payload = payload_of(rows, signal, origin)
     for one in told:
         if isinstance(one.options.call, BatchDeferral):
-            _note(one, signal, rows, payload)
+            _note(one, rows, payload)
     each = [one for one in told if not isinstance(one.options.call, BatchDeferral)]
     if each:
-        _tell_each(each, signal, rows, payload)
+        _tell_each(each, rows, payload)
 
 
-def _note(one: Guarded, signal: Any, rows: Rows, payload: dict[str, Any]) -> None:
+def _note(one: Guarded, rows: Rows, payload: dict[str, Any]) -> None:
     """Let a receiver have the rows in its batch, but for those that it is at work on."""
-    payload = {"signal": signal, "sender": rows.model, **payload}
     free = rows if one.reentrant == "allow" else not_at_work(one.receiver, rows)
     if len(free) < len(rows) and one.reentrant == "raise":
         refuse(one.receiver, {**payload, "instance": rows.instances[0]})
@@ -78,8 +77,18 @@ def _note(one: Guarded, signal: Any, rows: Rows, payload: dict[str, Any]) -> Non
         one.options.delivery.deliver(call)
 
 
-def _tell_each(receivers: Sequence[Guarded], signal: Any, rows: Rows, payload: dict[str, Any]) -> None:
+def _tell_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:
     """Call receivers for each row, as a save would: `changes` and conditions are about what was written."""
-    for at, instance in enumerate(rows.instances):
+    signal, sender = payload["signal"], payload["sender"]
+    carried = {name: value for name, value in payload.items() if name not in ("signal", "sender")}
+    rows = _concerned(receivers, rows, payload)
+    for at, instance in enumerate(rows.instances if len(rows) else ()):
         with nullcontext() if rows.kind == "deleted" else InBulk(instance, rows.comparison(at)):
-            send_to(receivers, signal, rows.model, {"instance": instance, **payload})
+            send_to(receivers, signal, sender, {"instance": instance, **carried})
+
+
+def _concerned(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> Rows:
+    """Return the rows for which one of the receivers may be called, before instances are made for the others too."""
+    whens = [one.when for one in receivers if one.when is not None]  # those that hear bulk writes have one
+    keys = {key for when in whens for key in those_of(rows, when, payload, is_sure=False).pks}
+    return rows if len(keys) == len(rows) else rows.only([at for at, key in enumerate(rows.pks) if key in keys])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,10 @@ from django.db.models import IntegerField, Model
 from django.db.models.expressions import Col, CombinedExpression, Value
 from django.db.models.lookups import Lookup
 from django.db.models.sql import UpdateQuery
-from django.db.models.sql.constants import ROW_COUNT
+from django.db.models.sql.constants import NO_RESULTS
 from django.db.models.sql.where import WhereNode
 
-from heliograph.bulk.sql import Table, fetched, returning, returns_rows, selecting
+from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, returns_rows, selecting
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.plans import plan_for, watched_among
 from heliograph.changes.rows import Updated, in_chunks
@@ -32,8 +32,7 @@ class Update:
     model: Any
     using: str
     reads_all: bool  # the values of all fields that are written; otherwise of those that receivers watch
-    tell: Callable[[Updated], None] | None = None  # what each statement is told to, in its transaction
-    done: list[Updated] = field(default_factory=list)
+    tell: Callable[[Updated], None]  # what each statement is told to, in its transaction
 
     def replaces(self, query: Any) -> bool:
         """Return whether a query is one of them."""
@@ -41,20 +40,22 @@ class Update:
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
         """Update, and return the number of rows."""
+        if compiler.query.is_empty():
+            return inner()
         with in_transaction(self.using, self.model):
             if _is_left_to_django(compiler.query):
                 return inner()
+            reading = Reading(self.model, self.using, self.reads_all, compiler)
             try:
-                count = self._way(compiler)(Reading(self, compiler))
+                rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
                 return inner()
-            if self.tell is not None:
-                self.tell(self.done.pop())
-        return count
+            self.tell(rows)
+        return len(rows)
 
-    def _way(self, compiler: Any) -> Callable[[Reading], int]:
+    def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
         query = compiler.query
-        if query.related_updates:
+        if query.related_updates or not are_sent_as_stored(reading.fields):
             return _update_locked
         if compiler.connection.vendor == "postgresql":
             return _update_at_once
@@ -73,18 +74,19 @@ def _is_left_to_django(query: Any) -> bool:
 class Reading:
     """What an update reads of its rows: the primary key, the old values, and the new ones where these differ."""
 
-    def __init__(self, update: Update, compiler: Any) -> None:
-        self.update = update
+    def __init__(self, model: Any, using: str, reads_all: bool, compiler: Any) -> None:
+        self.model = model
+        self.using = using
         self.compiler = compiler
         self.connection = compiler.connection
         query = compiler.query
         self.values = {one: value for one, _, value in [*query.values, *_of_parents(query)]}
-        self.keys = update.model._meta.pk_fields
+        self.keys = model._meta.pk_fields
         # Rows are told by the keys that they had: where these are written, it takes the new ones to find the rows.
         self.moved = [key for key in self.keys if key in self.values]
-        watched = [*self.values] if update.reads_all else watched_among(update.model, self.values)
+        watched = [*self.values] if reads_all else watched_among(model, self.values)
         self.fields = [*dict.fromkeys([*watched, *self.moved])]
-        self.plan = plan_for(update.model, self.fields)
+        self.plan = plan_for(model, self.fields)
 
     @cached_property
     def news(self) -> list[Any]:
@@ -104,18 +106,16 @@ class Reading:
         """The new values, if they are the same for all rows, or unknown for good."""
         return None if self.asks_again or any(map(is_expression, self.news)) else tuple(self.news)
 
-    def note(self, table: Table, constants: tuple[Any, ...] | None) -> int:
-        """Note what was done, and return the number of rows."""
+    def rows(self, table: Table, constants: tuple[Any, ...] | None) -> Updated:
+        """Return what was done to the rows of a table."""
         names = frozenset(one.name for one in self.values)
-        update = self.update
-        update.done.append(Updated(update.model, update.using, names, self.plan, table, constants))
-        return len(table)
+        return Updated(self.model, self.using, names, self.plan, table, constants)
 
 
 # --- three ways ---------------------------------------------------------------------------------------------------
 
 
-def _update_at_once(reading: Reading) -> int:
+def _update_at_once(reading: Reading) -> Updated:
     """Update by one statement, which returns the values before and after (PostgreSQL).
 
     Before version 18 its RETURNING has no old values; those of a locked row in FROM are what the update has found.
@@ -123,53 +123,53 @@ def _update_at_once(reading: Reading) -> int:
     compiler, fields = reading.compiler, reading.plan.fields
     sql, params = compiler.as_sql()
     if not reading.fields:
-        return reading.note(fetched(compiler, sql + returning(reading.connection, fields), params, fields), ())
+        return reading.rows(fetched(compiler, sql + returning(reading.connection, fields), params, fields), ())
     where, where_params = _where(compiler)
+    if not sql.endswith(where):  # somebody has added to the statement
+        return _update_locked(reading)
     update = sql.removesuffix(where)
     old = selecting(compiler.query, fields, locks=True)
     old.select_for_no_key_update = True
     old_sql, old_params = old.get_compiler(connection=compiler.connection).as_sql(with_col_aliases=True)
-    quote, table = reading.connection.ops.quote_name, reading.update.model._meta.db_table
+    quote, table = reading.connection.ops.quote_name, reading.model._meta.db_table
     names = [f"{_OLD}.{quote(f'col{at}')}" for at in range(1, len(fields) + 1)]
     joins = [f"{quote(table)}.{quote(key.column)} = {name}" for key, name in zip(reading.keys, names, strict=False)]
     news = returning(reading.connection, reading.fields).removeprefix(" RETURNING ")
     sql = f"{update} FROM ({old_sql}) {_OLD} WHERE {' AND '.join(joins)} RETURNING {', '.join(names)}, {news}"
     params = (*params[: len(params) - len(where_params)], *old_params)
-    return reading.note(fetched(compiler, sql, params, [*fields, *reading.fields]), None)
+    return reading.rows(fetched(compiler, sql, params, [*fields, *reading.fields]), None)
 
 
 _OLD = "heliograph_old"
 
 
-def _update_after_reading(reading: Reading) -> int:
+def _update_after_reading(reading: Reading) -> Updated:
     """Update by one statement, and read the same rows by another before it (SQLite, which lets nobody in between)."""
     compiler, fields = reading.compiler, reading.plan.fields
     sql, params = compiler.as_sql()
     if not reading.fields:
-        return reading.note(fetched(compiler, sql + returning(reading.connection, fields), params, fields), ())
+        return reading.rows(fetched(compiler, sql + returning(reading.connection, fields), params, fields), ())
     if not reading.asks_again:
         table = _read(reading)
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
-        return reading.note(table, reading.constants)
+        return reading.rows(table, reading.constants)
     old = _by_key(reading, _read(reading))
     new = fetched(compiler, sql + returning(reading.connection, fields), params, fields)
-    return reading.note(_joined(reading, old, _by_key(reading, new)), None)
+    return reading.rows(_joined(reading, old, _by_key(reading, new)), None)
 
 
-def _update_locked(reading: Reading) -> int:
+def _update_locked(reading: Reading) -> Updated:
     """Lock and read the rows, update these, and read again what could not be known (MariaDB, several tables)."""
     compiler = reading.compiler
     compiler.pre_sql_setup()  # what refers to other tables becomes a condition on the primary key
     old = _read(reading, locks=True)
     keys = [*_by_key(reading, old)]
-    count = _update_these(reading, keys)
-    if reading.asks_again:
-        new = [row for some in _chunks(reading, keys) for row in _read_these(reading, some)]
-        reading.note(_joined(reading, _by_key(reading, old), _by_key(reading, new)), None)
-    else:
-        reading.note(old, reading.constants)
-    return count
+    _update_these(reading, keys)
+    if not reading.asks_again:
+        return reading.rows(old, reading.constants)
+    new = [row for some in _chunks(reading, keys) for row in _read_these(reading, some)]
+    return reading.rows(_joined(reading, _by_key(reading, old), _by_key(reading, new)), None)
 
 
 # --- their steps --------------------------------------------------------------------------------------------------
@@ -201,27 +201,27 @@ def _where(compiler: Any) -> tuple[str, Sequence[Any]]:
     return f" WHERE {sql}", params
 
 
-def _update_these(reading: Reading, keys: Sequence[Any]) -> int:
-    """Update the rows with these primary keys, and return their number."""
-    query, count = reading.compiler.query, 0
+def _update_these(reading: Reading, keys: Sequence[Any]) -> None:
+    """Update the rows with these primary keys."""
+    query = reading.compiler.query
     for some in _chunks(reading, keys) if query.values else ():
-        update: Any = UpdateQuery(reading.update.model)
+        update: Any = UpdateQuery(reading.model)
         update.values, update.order_by = query.values, query.order_by
         update.add_filter("pk__in", some)
-        count += update.get_compiler(reading.update.using).execute_sql(ROW_COUNT)
-    parents = [one.get_compiler(reading.update.using).execute_sql(ROW_COUNT) for one in query.get_related_updates()]
-    return count if query.values else next(iter(parents), 0)
+        update.get_compiler(reading.using).execute_sql(NO_RESULTS)
+    for one in query.get_related_updates():
+        one.get_compiler(reading.using).execute_sql(NO_RESULTS)
 
 
 def _read_these(reading: Reading, keys: Sequence[Any]) -> Table:
     """Read what is in these rows now."""
     names = [one.attname for one in reading.plan.fields]
-    rows = reading.update.model._base_manager.using(reading.update.using).filter(pk__in=keys)
+    rows = reading.model._base_manager.using(reading.using).filter(pk__in=keys)
     return list(rows.values_list(*names))
 
 
 def _chunks(reading: Reading, keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return in_chunks(reading.update.model, reading.update.using, keys)
+    return in_chunks(reading.model, reading.using, keys)
 
 
 def _by_key(reading: Reading, table: Table) -> dict[Any, Sequence[Any]]:
@@ -247,7 +247,8 @@ def _new(one: Any, values: dict[Any, Any]) -> Any:
     if isinstance(value, Model):
         value = value.prepare_database_save(one)
     if not is_expression(value):
-        return UNKNOWN if may_mutate(one) or value is UNKNOWN else as_stored(one, value)
+        is_told = value is not UNKNOWN and not may_mutate(one) and are_sent_as_stored([one])
+        return as_stored(one, value) if is_told else UNKNOWN
     others = {*values} - {one}  # MariaDB sets one after the other
     return value if isinstance(one, IntegerField) and _is_integer(value, others) else UNKNOWN
 

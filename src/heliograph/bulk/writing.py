@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any, Protocol
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from heliograph.transactions.ledger import is_of_test
 
@@ -26,12 +26,37 @@ def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
     is_open = bool(blocks) or not connection.get_autocommit()
     # A test goes on after what is raised here, and has nothing else to roll back to.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
-    with ExitStack() as stack:
+    with _sound_unless_written(connection) as note, ExitStack() as stack:
         with _immediate(connection):
             stack.enter_context(block)
         if reads is not None and connection.vendor == "sqlite":
             _lock(connection, reads, is_open)
+        stack.enter_context(connection.execute_wrapper(note))
         yield
+
+
+@contextmanager
+def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
+    """Let a transaction go on after an error before anything was written, as one that Django raises for an argument.
+
+    The block of such an error would spoil it. What is given is to be told of the statements that are executed.
+    """
+    is_sound = connection.in_atomic_block and not connection.needs_rollback
+    written: list[str] = []
+
+    def note(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE")):
+            written.append(sql)
+        return execute(sql, *args)
+
+    try:
+        yield note
+    except DatabaseError:
+        raise
+    except BaseException:
+        if is_sound and not written:
+            connection.needs_rollback = False
+        raise
 
 
 @contextmanager
@@ -132,6 +157,11 @@ def as_one(are_parts: Callable[[Any, Values], bool]) -> Iterator[None]:
 
 
 _statement: ContextVar[Statement | None] = ContextVar("heliograph_statement", default=None)
+
+
+def is_in_place() -> bool:
+    """Return whether statements are made in place of Django's."""
+    return _statement.get() is not None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -74,14 +75,20 @@ class Created(Whole):
 
     model: Any
     using: str
-    instances: Sequence[Any]
+    made: Sequence[Any]
+    pks: Sequence[Any]
+
+    @classmethod
+    def of(cls, model: Any, using: str, made: Sequence[Any]) -> Created:
+        """Return the rows of these instances, with the keys that they have now: they are in other hands too."""
+        return cls(model, using, [*made], [normal_key(one) for one in made])
 
     @cached_property
-    def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
-        return [instance.pk for instance in self.instances]
+    def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
+        return [*map(with_key, self.made, self.pks)]
 
     def only(self, places: Sequence[int]) -> Rows:
-        return replace(self, instances=[self.instances[at] for at in places])
+        return replace(self, made=[self.made[at] for at in places], pks=[self.pks[at] for at in places])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,7 +140,7 @@ class Updated(Rows):
         known = [dict(zip(self.plan.names, self._new(at), strict=True)) for at in range(len(self.table))]
         keys = [_key([row[key.attname] for key in self.plan.fields[: self.plan.keys]]) for row in known]
         found = loaded(self.model, self.using, keys)
-        return [found.get(key) or self._bare(row) for key, row in zip(keys, known, strict=True)]
+        return [found[key] if key in found else self._bare(row) for key, row in zip(keys, known, strict=True)]
 
     def _bare(self, row: dict[str, Any]) -> Any:
         """Return an instance with the values that are known, and the others deferred."""
@@ -191,6 +198,33 @@ class Updated(Rows):
         if self.constants is not None:
             return repeat(self.constants[place - self.plan.keys], len(self.table))
         return map(itemgetter(place + len(self.plan.fields) - self.plan.keys), self.table)
+
+
+def normal_key(instance: Any) -> Any:
+    """Return the primary key of an instance as the database gives it, also where it was given as a text."""
+    return normalised(instance, instance.pk)
+
+
+def normalised(model: Any, key: Any) -> Any:
+    """Return a primary key of a model as the database gives it."""
+    fields = model._meta.pk_fields
+    parts = key if len(fields) > 1 else (key,)
+    try:
+        return _key([field.to_python(part) for field, part in zip(fields, parts, strict=True)])
+    except Exception:  # of an expression, say: whatever a field raises, the key is what it is
+        return key
+
+
+def with_key(instance: Any, key: Any) -> Any:
+    """Return an instance with a primary key that it has had: itself if it has it still, else a shallow copy."""
+    if key is None or instance.pk == key or normal_key(instance) == key:
+        return instance
+    copied: Any = object.__new__(type(instance))  # past Model.__reduce__, which asks the registry for the model
+    copied.__dict__.update(instance.__dict__)
+    copied._state = copy.copy(instance._state)
+    copied._state.fields_cache = instance._state.fields_cache.copy()
+    copied.pk = key
+    return copied
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -36,7 +36,7 @@ class Handling:
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
         return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
 
-    def rows(self) -> set[Hashable]:
+    def rows(self) -> set[tuple[Any, ...]]:
         """Return what tells the rows that it is at work on, as far as their primary keys are known."""
         row = row_of(self.instance, self.using)
         return set() if row is None else {row}
@@ -55,14 +55,16 @@ class HandlingAll(Handling):
 
     __slots__ = ("_rows", "instances")
 
-    def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]], rows: Collection[Hashable] = ()) -> None:
+    def __init__(
+        self, receiver: Any, payloads: Sequence[Mapping[str, Any]], rows: Collection[tuple[Any, ...]] = ()
+    ) -> None:
         super().__init__(receiver, payloads[-1] if payloads else {})
         all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
         self.instances = {id(instance): instance for instance, _ in all_instances}
         of_instances = (row_of(instance, using) for instance, using in all_instances)
-        self._rows: set[Hashable] = {*rows, *(row for row in of_instances if row is not None)}
+        self._rows: set[tuple[Any, ...]] = {*rows, *(row for row in of_instances if row is not None)}
 
-    def rows(self) -> set[Hashable]:
+    def rows(self) -> set[tuple[Any, ...]]:
         return self._rows
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:

@@ -57,10 +57,10 @@ def _not_watched(what: str) -> LookupError:
     )
 
 
-def _verify_asked(model: Any, name: str, fields: Collection[str]) -> Any:
-    """Return the field of a model with this name; LookupError if its changes were not asked for."""
+def _verify_asked(model: Any, kind: Kind | None, name: str, fields: Collection[str]) -> Any:
+    """Return the field of a model with this name; LookupError if there may be changes that nobody asked for."""
     field = model._meta.get_field(name)
-    if ALL[0] not in fields and not is_among(field, fields):
+    if kind == "updated" and ALL[0] not in fields and not is_among(field, fields):
         raise _not_watched(f"{model._meta.label}.{name}")
     return field
 
@@ -102,68 +102,85 @@ class SentEvent(Event):
         return self.sent.get("instance") if self.row is None else self.row.instance
 
 
+class Told(NamedTuple):
+    """Rows of one bulk write, and how they are told."""
+
+    rows: Rows
+    payload: Mapping[str, Any]  # what a send about one of them carries, but for its instance
+    fields: tuple[str, ...]  # those whose changes the receiver asks for
+
+
 @dataclass(frozen=True, eq=False)
 class RowEvent(Event):
     """An event that is one of the rows of a bulk write."""
 
-    rows: Rows = field(repr=False)
+    told: Told = field(repr=False)
     at: int
-    signal: Any
-    fields: tuple[str, ...] = field(repr=False)
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]  # read-only, where the base has an attribute
-        return self.rows.kind
+        return self.told.rows.kind
+
+    @property
+    def signal(self) -> Any:
+        return self.told.payload["signal"]
 
     @property
     def sender(self) -> Any:
-        return self.rows.model
+        return self.told.rows.model
 
     @property
     def pk(self) -> Any:
-        return self.rows.pks[self.at]
+        return self.told.rows.pks[self.at]
 
     @property
     def instance(self) -> Any:
-        return self.rows.instances[self.at]
+        return self.told.rows.instances[self.at]
 
     @property
     def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # the same
-        return payload_of(self.rows) | {"instance": self.instance}
+        carried = {name: value for name, value in self.told.payload.items() if name not in ("signal", "sender")}
+        return {**carried, "instance": self.instance}
 
     @property
     def comparison(self) -> Comparison | None:  # type: ignore[override]  # the same
-        return self.rows.comparison(self.at)
+        return self.told.rows.comparison(self.at)
+
+    @property
+    def fields(self) -> tuple[str, ...]:  # type: ignore[override]  # the same
+        return self.told.fields
 
 
-def payload_of(rows: Rows, origin: Any = None) -> dict[str, Any]:
-    """Return what a send about one of these rows carries, without the instance."""
+def payload_of(rows: Rows, signal: Any, origin: Any = None) -> dict[str, Any]:
+    """Return what a send about one of these rows carries, but for its instance."""
+    payload = {"signal": signal, "sender": rows.model, "using": rows.using}
     if rows.kind == "deleted":
-        return {"using": rows.using, "origin": origin}
-    is_new = rows.kind == "created"
-    return {"created": is_new, "update_fields": rows.update_fields, "raw": False, "using": rows.using}
+        return {**payload, "origin": origin}
+    return {**payload, "created": rows.kind == "created", "update_fields": rows.update_fields, "raw": False}
 
 
 @dataclass(frozen=True, eq=False)
 class RowEvents(Sequence[Event]):
-    """The events of bulk writes, made one by one for those who look at them."""
+    """The events of bulk writes, made when somebody looks at one."""
 
-    writes: Sequence[Rows]
-    signal: Any
-    fields: tuple[str, ...]
+    writes: Sequence[Told]
+
+    @cached_property
+    def _made(self) -> tuple[Event, ...]:
+        return tuple(RowEvent(told, at) for told in self.writes for at in range(len(told.rows)))
 
     def __len__(self) -> int:
-        return sum(map(len, self.writes))
+        return sum(len(told.rows) for told in self.writes)
 
     def __iter__(self) -> Iterator[Event]:
-        return (RowEvent(rows, at, self.signal, self.fields) for rows in self.writes for at in range(len(rows)))
+        return iter(self._made)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Event]: ...
     def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
-        return tuple(self)[index]
+        return self._made[index]
 
     def __repr__(self) -> str:
         return f"<{len(self)} events>"
@@ -208,7 +225,9 @@ class Batch:
         """
         found = []
         for event in self.events:
-            field = _verify_asked(event.sender, name, event.fields)
+            if event.kind == "deleted":  # there is nothing that it is now
+                continue
+            field = _verify_asked(event.sender, event.kind, name, event.fields)
             change = event.changes.get(field.name)
             if change is not None:
                 found.append((event.pk, *change))
@@ -225,17 +244,18 @@ class RowBatch(Batch):
     events: RowEvents
 
     def only(self, writes: Sequence[Rows]) -> RowBatch:
-        """Return the batch with nothing but these rows."""
-        return replace(self, events=replace(self.events, writes=[rows for rows in writes if len(rows)]))
+        """Return the batch with nothing but these rows of each write."""
+        told = [one._replace(rows=rows) for one, rows in zip(self.events.writes, writes, strict=True) if len(rows)]
+        return replace(self, events=RowEvents(told))
 
     @property
     def pks(self) -> list[Any]:
-        return [key for rows in self.events.writes for key in rows.pks]
+        return [key for told in self.events.writes for key in told.rows.pks]
 
     def changes(self, name: str) -> list[Triple]:
-        for rows in self.events.writes:
-            _verify_asked(rows.model, name, self.events.fields)
-        return [triple for rows in self.events.writes for triple in rows.changes(name)]
+        for rows, _, fields in self.events.writes:
+            _verify_asked(rows.model, rows.kind, name, fields)
+        return [triple for told in self.events.writes for triple in told.rows.changes(name)]
 
 
 def _instances(events: Iterable[Event]) -> list[Any]:

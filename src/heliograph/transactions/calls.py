@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any
 
+from heliograph.changes import rows
 from heliograph.dispatch import Call
 from heliograph.dispatch.observers import observed
 from heliograph.dispatch.receivers import is_async
@@ -42,17 +42,6 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
 
     Django takes that of an instance away once it is deleted, and others do so to save it as a copy.
     """
-    if primary_key is None or payload["instance"].pk == primary_key:
-        return payload
-    instance = _copied(payload["instance"])
-    instance.pk = primary_key
-    return {**payload, "instance": instance}
-
-
-def _copied(instance: Any) -> Any:
-    """Return a shallow copy, without Model.__reduce__, which asks the registry for the model."""
-    copied: Any = object.__new__(type(instance))
-    copied.__dict__.update(instance.__dict__)
-    copied._state = copy.copy(instance._state)
-    copied._state.fields_cache = instance._state.fields_cache.copy()
-    return copied
+    instance = payload["instance"] if primary_key is not None else None
+    kept = instance if instance is None else rows.with_key(instance, primary_key)
+    return payload if kept is instance else {**payload, "instance": kept}

@@ -13,7 +13,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison
 from heliograph.changes.plans import ABSENT, PLANS, is_among
-from heliograph.changes.rows import Kind, Rows
+from heliograph.changes.rows import Kind, Rows, normalised
 from heliograph.changes.saving import running
 from heliograph.changes.values import UNKNOWN
 from heliograph.conditions import Changed, NetPayload, asks_for_instance
@@ -25,7 +25,7 @@ from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver, object_identity
 from heliograph.dispatch.reentrancy import Handling, HandlingAll, at_work, key_of
 from heliograph.dispatch.routes import value_key
-from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent
+from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, Told
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.databases import database_of
 
@@ -89,7 +89,10 @@ def heard(call: Call, deferral: BatchDeferral) -> Heard:
     kind, instance = _kind(call.payload), call.payload.get("instance")
     is_asked = kind is not None and bool(deferral.fields)
     compared = _compared(instance, call.payload.get("update_fields")) if is_asked else None
-    return HeardSend(call.receiver, call.payload, deferral, noted_in(), kind, key_of(instance), compared)
+    key = key_of(instance)
+    if kind is not None and key is not None:
+        key = normalised(instance, key)
+    return HeardSend(call.receiver, call.payload, deferral, noted_in(), kind, key, compared)
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -134,9 +137,9 @@ class BatchCall(Call):
 
     def _of_rows(self) -> tuple[Batch, Handling]:
         """Return a batch of bulk writes, whose rows need not be looked at one by one."""
-        due = [rows for one in self.sends if isinstance(one, HeardRows) and len(rows := one.due())]
-        signal, fields = self.sends[0].signal, self.sends[0].deferral.fields
-        return RowBatch(RowEvents(due, signal, fields)), HandlingRows(self.receiver, due)
+        heard = [(one, one.due()) for one in self.sends if isinstance(one, HeardRows)]
+        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in heard if len(rows)]
+        return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [told.rows for told in due])
 
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
@@ -163,9 +166,9 @@ class HandlingRows(Handling):
     def __init__(self, receiver: Receiver, writes: Sequence[Rows]) -> None:
         super().__init__(receiver, {})
         self.writes = writes
-        self._rows: set[Hashable] | None = None
+        self._rows: set[tuple[Any, ...]] | None = None
 
-    def rows(self) -> set[Hashable]:
+    def rows(self) -> set[tuple[Any, ...]]:
         if self._rows is None:  # which mostly nobody asks for
             self._rows = {(rows.model, key, rows.using) for rows in self.writes for key in rows.pks}
         return self._rows
@@ -177,21 +180,26 @@ class HandlingRows(Handling):
 
 def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
     """Return those of the rows that a receiver is not at work on already."""
-    busy = set().union(*(handling.rows() for handling in at_work() if handling.receiver == receiver))
-    if not busy:
-        return rows
-    return rows.only([at for at, key in enumerate(rows.pks) if (rows.model, key, rows.using) not in busy])
+    rows_at_work = (row for handling in at_work() if handling.receiver == receiver for row in handling.rows())
+    busy = {normalised(model, key) for model, key, using in rows_at_work if (model, using) == (rows.model, rows.using)}
+    return rows.only([at for at, key in enumerate(rows.pks) if key not in busy]) if busy else rows
 
 
-def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any]) -> Rows:
-    """Return those of the rows for which a condition holds; instances are made only if it may ask for them."""
+def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
+    """Return those of the rows for which a condition holds; instances are made only if it may ask for them.
+
+    If not `is_sure`, they are not made, and rows are returned for which it may hold.
+    """
     told = NetPayload(payload)
     for part in _parts(when):
         leaves = [*part.leaves()]
+        needs_instances = any(map(asks_for_instance, leaves))
         if isinstance(part, Changed) and part.is_any:
             rows = rows.changed(part.fields)
-        elif any(isinstance(leaf, Changed) or asks_for_instance(leaf) for leaf in leaves):
-            rows = _one_by_one(rows, part, told, needs_instances=any(map(asks_for_instance, leaves)))
+        elif needs_instances and not is_sure:
+            continue
+        elif needs_instances or any(isinstance(leaf, Changed) for leaf in leaves):
+            rows = _one_by_one(rows, part, told, needs_instances=needs_instances)
         elif not part.holds(told):  # which is the same for all
             return rows.only([])
     return rows

@@ -21,6 +21,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHOP = EXAMPLES / "shop"
 PURCHASES = 300
+REPRICINGS = 15  # all that there are, for the last of those purchases was made later
 PAGES = 60
 
 
@@ -38,11 +39,16 @@ def expected():
     return plain_module("expected")
 
 
-def manage(folder, *arguments):
+@pytest.fixture(scope="module")
+def expected_prices():
+    return plain_module("expected_prices")
+
+
+def manage(folder, *arguments, shop=SHOP):
     # From the shop's folder, where `manage.py test` looks for tests.
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
-        cwd=SHOP,
+        cwd=shop,
         env=environment(folder),
         capture_output=True,
         text=True,
@@ -58,9 +64,13 @@ def environment(folder):
 @pytest.fixture(scope="module")
 def purchases(tmp_path_factory):
     """The first purchases of the real file."""
-    path = tmp_path_factory.mktemp("purchases") / "some.txt"
+    return first_purchases(PURCHASES, tmp_path_factory.mktemp("purchases"))
+
+
+def first_purchases(count, folder):
+    path = folder / "some.txt"
     lines = (EXAMPLES / "data" / "cdnow_sample.txt").read_text(encoding="ascii").splitlines()
-    path.write_text("\n".join(lines[:PURCHASES]), encoding="ascii")
+    path.write_text("\n".join(lines[:count]), encoding="ascii")
     return path
 
 
@@ -107,6 +117,29 @@ def test_of_equally_good_customers_the_lower_number_is_better(expected):
     assert expected.compute(lines).best(2) == [(1, 1000), (2, 1000)]
 
 
+@pytest.fixture
+def two_albums(expected_prices):
+    """Two albums, which cost less for a while, one of them twice."""
+    albums = ["artist,title,year,genres,price", "Ada,One,1996,Rock;Pop,12.97", "Ada,Two,1997,Jazz,9.05"]
+    repricings = ["day,genre,cents", "1997-02-01,,-100", "1997-02-03,Pop,-50", "1997-02-05,,100", "1998-01-01,,20"]
+    return expected_prices.compute(albums, repricings, until=date(1997, 2, 5))
+
+
+def test_the_independent_computation_follows_a_price(two_albums):
+    first, third, fifth = (date(1997, 2, day) for day in (1, 3, 5))
+    assert two_albums.changes["One"] == ((first, 1297, 1197), (third, 1197, 1147), (fifth, 1147, 1247))
+    assert two_albums.changes["Two"] == ((first, 905, 805), (fifth, 805, 905))
+
+
+def test_the_independent_computation_knows_what_an_album_costs_in_the_end(two_albums):
+    assert two_albums.last == {"One": 1247, "Two": 905}
+
+
+def test_a_price_that_was_never_changed_is_that_of_the_catalogue(expected_prices):
+    prices = expected_prices.compute(["title,genres,price", "One,Rock,12.97"], ["day,genre,cents"], date(1997, 1, 1))
+    assert (prices.changes, prices.last) == ({"One": ()}, {"One": 1297})
+
+
 def test_the_shops_own_tests_pass(tmp_path):
     finished = manage(tmp_path, "test", "--verbosity", "0")
 
@@ -129,6 +162,7 @@ def test_the_replay_ends_with_every_check_ok(replayed):
         ("ok", "best customers"),
         ("ok", "inventory"),
         ("ok", "shelves"),
+        ("ok", "prices"),
         ("ok", "activity log"),
         ("ok", "confirmations"),
     ]
@@ -142,11 +176,23 @@ def test_the_replay_ends_with_every_check_ok(replayed):
         ("store.receivers.total_orders", PURCHASES + PURCHASES // 100),
         ("analytics.receivers.sum_up_days", PURCHASES + PURCHASES // 100),
         ("mailing.receivers.confirm_order", PURCHASES + PURCHASES // 100),
+        # Heard of bulk_create(): 24 artists, 10 genres and 60 products, each of them, and all of their shelves at once.
+        ("store.receivers.set_slug", 24 + 10 + 60),
+        ("store.receivers.open_inventory", 60),
+        ("store.receivers.count_albums", 1),
+        # Heard of update(): all products of a statement at once.
+        ("store.receivers.keep_prices", REPRICINGS),
+        ("activity.receivers.log_prices", REPRICINGS),
     ],
 )
 def test_the_report_says_how_often_a_receiver_ran_and_where_it_is(replayed, receiver, times):
     ran = rf"^ +{re.escape(receiver)} +{times} .* {receiver.split('.')[0]}/receivers\.py:\d+$"
     assert re.search(ran, replayed[1].stdout, re.MULTILINE)
+
+
+def test_the_report_says_how_often_a_signal_of_bulk_writes_was_sent(replayed):
+    sends = dict(re.findall(r"^heliograph\.bulk\.signals\.(\w+) +(\d+)$", replayed[1].stdout, re.MULTILINE))
+    assert sends == {"m2m_changes": "1", "post_update": str(REPRICINGS)}
 
 
 def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_transaction(replayed):
@@ -181,8 +227,17 @@ def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_tr
             "UPDATE store_orderitem SET cents = cents + 1 WHERE id = 1",
             r"customer \d+ on .*: items: expected 1, found 0",
         ),
+        (
+            "UPDATE store_product SET cents = cents + 1 WHERE title = 'Night Ferry'",
+            r"product Night Ferry: cents: expected 1747, found 1748",
+        ),
+        (
+            "UPDATE store_pricechange SET old = old + 1 WHERE new = 1497 AND day = '1997-02-03'",
+            r"Night Ferry on 1997-02-03, 1697 to 1497 cents: kept: expected 1, found None",
+        ),
+        ("DELETE FROM activity_entry WHERE kind = 'repriced'", r"kind repriced: entries: expected 15, found None"),
     ],
-    ids=["customers", "days", "totals", "inventory", "activity", "items"],
+    ids=["customers", "days", "totals", "inventory", "activity", "items", "prices", "price changes", "repricings"],
 )
 def test_a_tampered_statistic_is_named(folder, purchases, statement, difference):
     tamper(folder, statement)
@@ -210,6 +265,32 @@ def test_a_confirmation_too_few_or_too_many_is_named(folder, purchases, tamper_w
 
     assert finished.returncode == 1
     assert re.search(rf"^    {difference}$", finished.stdout, re.MULTILINE), finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("app", "receiver", "check"),
+    [
+        ("store", "open_inventory", "inventory"),
+        ("store", "receive_stock", "inventory"),
+        ("store", "keep_prices", "prices"),
+        ("activity", "log_restock", "activity log"),
+    ],
+)
+def test_a_check_fails_if_a_receiver_does_not_hear_bulk_writes(tmp_path, app, receiver, check):
+    shop = shutil.copytree(SHOP, tmp_path / "shop", ignore=shutil.ignore_patterns(".data"))
+    deafen(shop / app / "receivers.py", receiver)
+
+    finished = manage(tmp_path, "demo", "--check", "--data", str(first_purchases(20, tmp_path)), shop=shop)
+
+    assert finished.returncode == 1
+    assert f"DIFFERS  {check}:" in finished.stdout, finished.stdout + finished.stderr
+
+
+def deafen(path, receiver):
+    """Let a receiver hear saves only."""
+    text, count = re.subn(rf", bulk=True(.*\)\ndef {receiver}\()", r"\1", path.read_text(encoding="utf-8"))
+    assert count == 1
+    path.write_text(text, encoding="utf-8")
 
 
 def test_every_page_answers_and_ctrl_c_ends_the_demonstration(tmp_path, purchases):

@@ -13,6 +13,7 @@ class Entry(models.Model):
         PLACED = "placed"
         CANCELLED = "cancelled"
         RESTOCKED = "restocked"
+        REPRICED = "repriced"
 
     day = models.DateField()
     kind = models.CharField(max_length=10, choices=Kind)

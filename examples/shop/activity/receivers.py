@@ -1,14 +1,16 @@
 """Who writes the activity log."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from django.template.defaultfilters import pluralize
-from heliograph import created, raw, receiver
-from heliograph.signals import post_save, pre_delete
+from django.urls import reverse
+from heliograph import Batch, created, raw, receiver, update_fields
+from heliograph.signals import post_save, post_update, pre_delete
 
 from activity.models import Entry
-from store.models import Customer, Order, Restock
+from store.models import Customer, Order, Product, Restock
 from store.signals import order_placed
 
 
@@ -18,10 +20,19 @@ def log_customer(sender: type[Customer], instance: Customer, **kwargs: Any) -> N
     _log(Entry.Kind.JOINED, instance.joined_on, f"{instance} joined", instance.get_absolute_url())
 
 
-@receiver(post_save, sender=Restock, when=created & ~raw)
+@receiver(post_save, sender=Restock, when=created & ~raw, bulk=True)
 def log_restock(sender: type[Restock], instance: Restock, **kwargs: Any) -> None:
     """Log CDs that came in."""
     _log(Entry.Kind.RESTOCKED, instance.day, f"{instance} came in", instance.product.get_absolute_url())
+
+
+@receiver(post_update, sender=Product, when=update_fields("cents"))
+def log_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
+    """Log the prices that a query has changed, all of them in one entry."""
+    if changes := batch.changes("cents"):
+        _, old, new = zip(*changes, strict=True)
+        text = f"{len(changes)} CD{pluralize(changes)} went from {_mean(old)} to {_mean(new)} on average"
+        _log(Entry.Kind.REPRICED, batch.updated[0].priced_on, text, reverse("products"))
 
 
 @receiver(order_placed)
@@ -43,6 +54,10 @@ def _contents(order: Order) -> str:
     """Say what an order comes to by its items: its own totals are right from the end of the transaction on."""
     prices = order.items.values_list("cents", flat=True)
     return f"{len(prices)} CD{pluralize(len(prices))} for ${sum(prices) / 100:,.2f}"
+
+
+def _mean(prices: Sequence[int]) -> str:
+    return f"${sum(prices) / len(prices) / 100:.2f}"
 
 
 def _log(kind: Entry.Kind, day: date, text: str, path: str) -> None:

@@ -6,7 +6,7 @@ from django.test import TestCase
 
 from activity.models import Entry
 from store.models import Customer, Order, Product
-from store.services import Line, cancel_order, place_order
+from store.services import Line, cancel_order, place_order, reprice
 
 DAY = date(1997, 1, 1)
 
@@ -22,6 +22,15 @@ class EntryTests(TestCase):
 
     def test_what_the_catalogue_brought_in_is_logged(self):
         self.assertEqual(Entry.objects.filter(kind=Entry.Kind.RESTOCKED).count(), 60)
+
+    def test_prices_that_a_query_changes_are_logged_together(self):
+        reprice(Product.objects.filter(slug__in=["night-ferry", "janela"]), -200, DAY)
+        self.assertEqual(self.latest(), ("repriced", "2 CDs went from $16.47 to $14.47 on average"))
+
+    def test_an_update_that_changes_no_price_is_not_logged(self):
+        reprice(Product.objects.all(), 0, DAY)
+        Product.objects.update(year=1998)
+        self.assertFalse(Entry.objects.filter(kind=Entry.Kind.REPRICED).exists())
 
     def test_a_new_customer_is_logged(self):
         self.assertEqual(Entry.objects.get(kind=Entry.Kind.JOINED).text, "Customer 1 joined")

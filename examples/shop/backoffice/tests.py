@@ -10,7 +10,7 @@ from analytics.months import Month
 from backoffice import covers
 from backoffice.charts import bars, calendars
 from store.models import Customer, Product
-from store.services import Line, place_order
+from store.services import Line, place_order, reprice
 
 DAY = date(1997, 3, 1)
 
@@ -63,6 +63,12 @@ class PageTests(TestCase):
 
     def test_a_product_has_a_page_with_its_sales(self):
         self.assertContains(self.client.get(self.product.get_absolute_url()), self.order.get_absolute_url())
+
+    def test_the_page_of_a_product_says_what_it_cost_before(self):
+        reprice(Product.objects.all(), -250, DAY)
+        page = self.client.get(self.product.get_absolute_url())
+        self.assertContains(page, "<dd>$14.47</dd>", html=True)
+        self.assertInHTML('<td class="number">$16.97</td><td class="number">$14.47</td>', page.content.decode())
 
     def test_a_month_has_a_page(self):
         self.assertContains(self.client.get("/statistics/1997/3/"), "March 1997")

@@ -107,7 +107,7 @@ class ProductListView(ListView):
 
 
 class ProductView(DetailView):
-    """A CD, its inventory, where it came from and who bought it."""
+    """A CD, its inventory, what it cost, where it came from and who bought it."""
 
     template_name = "backoffice/product.html"
     queryset = Product.objects.select_related("artist", "inventory").prefetch_related("genres", "restocks")

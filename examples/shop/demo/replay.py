@@ -1,5 +1,6 @@
 """The replay of purchases through the shop."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
@@ -8,7 +9,9 @@ from random import Random
 
 from django.db import transaction
 
+from demo import repricings
 from demo.purchases import Purchase
+from demo.repricings import Repricing
 from store.models import Customer, Order, Product
 from store.services import Line, cancel_order, place_order
 
@@ -26,10 +29,13 @@ def replay(purchases: Sequence[Purchase], place: Place = place_order) -> Iterato
 
     Every hundredth one is entered twice more. One copy is cancelled: the statistics must go back as well as forward.
     The card for the other one is refused: it is rolled back, and neither counted nor confirmed.
+    Prices change on the morning of their days, or of the next one on which something is bought.
     """
     customers: dict[int, Customer] = {}
     picks = _picks()
+    planned = deque(repricings.read())
     for number, purchase in enumerate(purchases, start=1):
+        _reprice(planned, purchase.day)
         if purchase.customer not in customers:
             customers[purchase.customer] = _join(purchase)
         order = partial(place, customers[purchase.customer], purchase.day)
@@ -43,6 +49,12 @@ def replay(purchases: Sequence[Purchase], place: Place = place_order) -> Iterato
 def _join(purchase: Purchase) -> Customer:
     number, cdnow_number = purchase.customer, purchase.cdnow_number
     return Customer.objects.create(number=number, cdnow_number=cdnow_number, joined_on=purchase.day)
+
+
+def _reprice(planned: deque[Repricing], today: date) -> None:
+    """Do what is planned for the days until today."""
+    while planned and planned[0].day <= today:
+        planned.popleft().apply()
 
 
 def _refuse(order: Callable[[], Order]) -> None:

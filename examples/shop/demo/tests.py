@@ -18,7 +18,7 @@ from demo.purchases import Purchase, read
 from demo.queries import Meter, Queries, Taken, compare, in_all, with_inline_receivers
 from demo.recording import Recorder, Recording
 from demo.replay import MISTAKE_EVERY, replay
-from store.models import Customer, Order
+from store.models import Customer, Order, Product
 from store.signals import order_placed
 
 LINES = [f"00004 0001 199701{day:02}  2   29.33" for day in range(1, 3)]
@@ -73,6 +73,14 @@ class ReplayTests(TestCase):
         self.assertEqual(len(sent), MISTAKE_EVERY + 2)
         self.assertEqual(Order.objects.count(), MISTAKE_EVERY)
         self.assertEqual(len(mail.outbox), MISTAKE_EVERY + 1)
+
+    def test_prices_change_before_the_first_purchase_of_their_day_or_of_a_later_one(self):
+        days = ("19970202", "19970203", "19970220")
+        replayed = replay([Purchase.parse(f"00004 0001 {day}  2   29.33") for day in days])
+        self.assertEqual([self.price() for _ in replayed], [1697, 1497, 1697])
+
+    def price(self) -> int:
+        return Product.objects.get(slug="night-ferry").cents
 
     def test_the_page_of_the_signals_answers_before_the_first_replay(self):
         self.assertContains(self.client.get("/signals/"), "Signals")

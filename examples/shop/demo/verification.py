@@ -1,26 +1,30 @@
-"""Whether the statistics that the receivers kept are those of the file."""
+"""Whether what the receivers kept is what comes of the files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from django.db.models import Count, Sum
 
 from activity.models import Entry
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
+from demo import expected_prices, repricings
 from demo.comparison import Check, Table
 from demo.expected import Expected, Line, Sales
+from demo.expected_prices import Prices
 from demo.replay import MISTAKE_EVERY
 from mailing import letters, outbox
 from store import catalogue
-from store.models import Customer, Genre, Inventory, Order, OrderItem, Restock
+from store.models import Customer, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
 
 BEST = 10
 
 
 def verify(expected: Expected) -> Iterator[Check]:
     """Compare everything that the receivers keep with what it must be."""
+    prices = expected_prices.from_files(catalogue.PATH, repricings.PATH, until=expected.total.last)
     yield _orders(expected)
     yield _customers(expected)
     yield _days(expected)
@@ -28,7 +32,8 @@ def verify(expected: Expected) -> Iterator[Check]:
     yield _best_customers(expected)
     yield _inventory(expected)
     yield _shelves()
-    yield _activity(expected)
+    yield _prices(prices)
+    yield _activity(expected, prices)
     yield _confirmations(expected)
 
 
@@ -110,7 +115,19 @@ def _shelves() -> Check:
     )
 
 
-def _activity(expected: Expected) -> Check:
+def _prices(prices: Prices) -> Check:
+    """Compare what products cost, and what receivers kept of what they cost before."""
+    changes = Counter((title, *change) for title, changes in prices.changes.items() for change in changes)
+    kept = Counter(PriceChange.objects.values_list("product__title", "day", "old", "new"))
+    return Check.of(
+        "prices",
+        f"{len(prices.last)} products, {kept.total()} changes by {len(prices.repricings)} statements",
+        expected={f"product {title}": {"cents": cents} for title, cents in prices.last.items()} | _changes(changes),
+        found=_rows("product", Product.objects, "title", "cents") | _changes(kept),
+    )
+
+
+def _activity(expected: Expected, prices: Prices) -> Check:
     cancelled = expected.total.orders // MISTAKE_EVERY
     counted = Entry.objects.order_by().values("kind").annotate(entries=Count("pk"))
     found = _rows("kind", counted, "kind", "entries")
@@ -119,6 +136,7 @@ def _activity(expected: Expected) -> Check:
         Entry.Kind.PLACED: expected.total.orders + cancelled,
         Entry.Kind.CANCELLED: cancelled,
         Entry.Kind.RESTOCKED: Restock.objects.count(),
+        Entry.Kind.REPRICED: len(prices.repricings),
     }
     return Check.of(
         "activity log",
@@ -152,6 +170,10 @@ def _rows(label: str, rows: Any, key: str, *fields: str) -> dict[str, dict[str, 
 
 def _purchase(customer: int, day: Any, cds: int, cents: int) -> str:
     return f"customer {customer} on {day}, {cds} CDs for {cents} cents"
+
+
+def _changes(counted: Mapping[tuple[str, date, int, int], int]) -> Table:
+    return {f"{title} on {day}, {old} to {new} cents": {"kept": n} for (title, day, old, new), n in counted.items()}
 
 
 def _ranking(customers: Iterable[tuple[int, int]]) -> Table:

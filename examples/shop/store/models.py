@@ -41,6 +41,8 @@ class Product(models.Model):
     title = models.CharField(max_length=100)
     slug = models.SlugField(max_length=100, unique=True, editable=False)
     year = models.PositiveSmallIntegerField()
+    cents = models.PositiveIntegerField(help_text="The list price.")
+    priced_on = models.DateField(help_text="The day since which it is that.")
     genres = models.ManyToManyField(Genre, related_name="products")
 
     class Meta:
@@ -52,6 +54,21 @@ class Product(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the product's page."""
         return reverse("product", args=[self.slug])
+
+
+class PriceChange(models.Model):
+    """A list price that went from one sum to another one, kept by a receiver."""
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="price_changes")
+    day = models.DateField()
+    old = models.PositiveIntegerField()
+    new = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["-day", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.product}: {self.old} cents became {self.new}"
 
 
 class Inventory(models.Model):

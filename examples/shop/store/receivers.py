@@ -1,6 +1,5 @@
-"""What the store derives from what is stored: slugs, shelves, the inventory and what orders come to."""
+"""What the store derives from what is stored: slugs, shelves, inventory, what prices were and what orders come to."""
 
-from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -9,40 +8,52 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import Batch, BeforeCommit, action, created, raw, receiver
-from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
+from heliograph import Batch, BeforeCommit, changed, created, raw, receiver
+from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
-from store import catalogue, totals
-from store.models import Artist, Genre, Inventory, Order, OrderItem, Product, Restock
+from store import catalogue, opening, totals
+from store.models import Artist, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
 from store.signals import stock_low
 
-OPENING_STOCK = 40
 REORDER_POINT = 10
 REORDER_QUANTITY = 50
 
+Pairs = frozenset[tuple[int, int]]  # the keys of products, each with that of a genre
+
 
 # The slug comes first: another app's pre_save receiver may already want to build an address from it.
-@receiver(pre_save, sender=[Artist, Genre, Product], order=-10, writes=["slug"])
+@receiver(pre_save, sender=[Artist, Genre, Product], order=-10, writes=["slug"], bulk=True)
 def set_slug(sender: type, instance: Artist | Genre | Product, **kwargs: Any) -> None:
     """Name a new row in addresses; an address that was given once stays."""
     if not instance.slug:
         instance.slug = slugify(str(instance))
 
 
-@receiver(m2m_changed, sender=Product.genres.through, when=action("post_add", "post_remove", "post_clear"))
-def count_albums(sender: type, **kwargs: Any) -> None:
-    """Count the albums of every shelf; there are so few of them that it does not matter which ones changed."""
+@receiver(m2m_changes, sender=Product.genres.through)
+def count_albums(sender: type, added: Pairs, removed: Pairs, **kwargs: Any) -> None:
+    """Count the albums of the shelves on which some were put, or from which some were taken."""
     on_shelf = Genre.objects.filter(pk=OuterRef("pk")).annotate(count=Count("products")).values("count")
-    Genre.objects.update(albums=Subquery(on_shelf))
+    Genre.objects.filter(pk__in={genre for _, genre in added | removed}).update(albums=Subquery(on_shelf))
 
 
-@receiver(post_save, sender=Product, when=~raw)
+@receiver(post_save, sender=Product, when=created & ~raw, bulk=True)
 def open_inventory(sender: type[Product], instance: Product, **kwargs: Any) -> None:
-    """Give every product an inventory."""
-    Inventory.objects.get_or_create(product=instance)
+    """Give every new product an inventory."""
+    Inventory.objects.create(product=instance)
 
 
-@receiver(post_save, sender=Restock, when=created & ~raw)
+@receiver([post_save, post_delete], sender=Product, when=changed("cents"), bulk=True, delivery=BeforeCommit(batch=True))
+def keep_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
+    """Keep what products cost before that were repriced, one by one or by a query, and are still there."""
+    days = {product.pk: product.priced_on for product in batch.updated}
+    PriceChange.objects.bulk_create(
+        PriceChange(product_id=key, day=days[key], old=old, new=new)
+        for key, old, new in batch.changes("cents")
+        if key in days
+    )
+
+
+@receiver(post_save, sender=Restock, when=created & ~raw, bulk=True)
 def receive_stock(sender: type[Restock], instance: Restock, **kwargs: Any) -> None:
     """Put the CDs that came in on the shelf."""
     received = F("received") + instance.quantity
@@ -79,7 +90,7 @@ def reorder(sender: type[Product], product: Product, day: date, **kwargs: Any) -
 def stock_catalogue(sender: AppConfig, apps: Apps = installed, **kwargs: Any) -> None:
     """Fill an empty shop with the catalogue and its opening stock; connected to post_migrate by the app."""
     if "product" in apps.all_models["store"] and not Product.objects.exists():  # no table after `migrate store zero`
-        _stock(catalogue.read())
+        opening.stock(list(catalogue.read()))
 
 
 def _sell(item: OrderItem) -> None:
@@ -91,11 +102,3 @@ def _sell(item: OrderItem) -> None:
 def _take(**shelf: Any) -> int:
     """Take a CD from the shelf, and return how many shelves there were of that description."""
     return Inventory.objects.filter(**shelf).update(sold=F("sold") + 1)
-
-
-def _stock(albums: Iterable[catalogue.Album]) -> None:
-    for album in albums:
-        artist, _ = Artist.objects.get_or_create(name=album.artist)
-        product = Product.objects.create(artist=artist, title=album.title, year=album.year)
-        product.genres.set([Genre.objects.get_or_create(name=name)[0] for name in album.genres])
-        Restock.objects.create(product=product, day=catalogue.OPENING_DAY, quantity=OPENING_STOCK)

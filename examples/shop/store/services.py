@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from store.models import Customer, Order, OrderItem, Product
 from store.signals import order_placed
@@ -34,3 +35,8 @@ def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
 def cancel_order(order: Order) -> None:
     """Delete an order with its items, as if it had never been placed."""
     order.delete()
+
+
+def reprice(products: QuerySet[Product], cents: int, day: date) -> int:
+    """Let products cost so much more from a day on, or less if it is negative, and return how many they are."""
+    return products.update(cents=F("cents") + cents, priced_on=day)

@@ -1,14 +1,16 @@
-"""The store: slugs, shelves, inventory, orders."""
+"""The store: slugs, shelves, inventory, prices, orders."""
 
 from datetime import date
 
 from django.db import transaction
 from django.test import TestCase
 from heliograph import capture
+from heliograph.signals import m2m_changes, post_update
 
-from store.models import Artist, Customer, Genre, Inventory, Order, OrderItem, Product
-from store.receivers import OPENING_STOCK, REORDER_POINT, REORDER_QUANTITY
-from store.services import Line, cancel_order, place_order
+from store.models import Artist, Customer, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
+from store.opening import OPENING_STOCK
+from store.receivers import REORDER_POINT, REORDER_QUANTITY
+from store.services import Line, cancel_order, place_order, reprice
 from store.signals import order_placed, order_totalled
 
 DAY = date(1997, 1, 1)
@@ -37,10 +39,92 @@ class CatalogueTests(TestCase):
         Genre.objects.get(name="Jazz").products.clear()
         self.assertEqual(Genre.objects.get(name="Jazz").albums, 0)
 
+    def test_the_shelves_of_a_new_shop_are_counted(self):
+        self.assertEqual(Genre.objects.get(name="Jazz").albums, 10)
+
+    def test_one_that_is_deleted_leaves_its_shelf(self):
+        Product.objects.get(slug="night-ferry").delete()
+        self.assertEqual(Genre.objects.get(name="Rock").albums, 11)
+
+    def test_shelves_that_are_filled_together_are_counted_once(self):
+        with capture(m2m_changes) as sent:
+            Genre.objects.get(name="Jazz").products.set(Product.objects.all())
+        self.assertEqual(len(sent), 1)
+        self.assertEqual(Genre.objects.get(name="Jazz").albums, 60)
+
     def test_a_product_that_is_added_has_an_inventory(self):
-        artist = Artist.objects.create(name="The Newcomers")
-        product = Product.objects.create(artist=artist, title="Hello", year=1998)
+        product = self.new("Hello")
+        product.save()
         self.assertEqual(product.inventory.on_hand, 0)
+
+    def test_so_do_those_that_are_added_in_bulk_and_addresses_too(self):
+        Product.objects.bulk_create([self.new("Hello"), self.new("Goodbye")])
+        self.assertEqual(Inventory.objects.filter(product__slug__in=["hello", "goodbye"], on_hand=0).count(), 2)
+
+    def new(self, title: str) -> Product:
+        artist, _ = Artist.objects.get_or_create(name="The Newcomers")
+        return Product(artist=artist, title=title, year=1998, cents=1797, priced_on=DAY)
+
+    def test_cds_that_come_in_in_bulk_are_put_on_the_shelf(self):
+        products = Product.objects.all()[:2]
+        Restock.objects.bulk_create(Restock(product=product, day=DAY, quantity=5) for product in products)
+        stock = Inventory.objects.filter(product__in=products).values_list("on_hand", flat=True)
+        self.assertEqual(list(stock), [OPENING_STOCK + 5] * 2)
+
+
+class PriceTests(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        cls.product = Product.objects.get(slug="night-ferry")
+        cls.rock = Product.objects.filter(genres__name="Rock")
+
+    def kept(self) -> list[tuple[object, ...]]:
+        return list(PriceChange.objects.filter(product=self.product).values_list("day", "old", "new"))
+
+    def test_a_product_costs_what_the_catalogue_says(self):
+        self.assertEqual((self.product.cents, self.kept()), (1697, []))
+
+    def test_what_is_repriced_by_a_query_is_kept_with_what_it_cost_before(self):
+        self.assertEqual(reprice(self.rock, -250, DAY), 12)
+        self.product.refresh_from_db()
+        self.assertEqual((self.product.cents, self.product.priced_on), (1447, DAY))
+        self.assertEqual(self.kept(), [(DAY, 1697, 1447)])
+        self.assertEqual(PriceChange.objects.count(), 12)
+
+    def test_the_receivers_of_the_query_hear_all_of_its_products_at_once(self):
+        with capture(post_update) as sent:
+            reprice(self.rock, -250, DAY)
+        (only,) = sent
+        self.assertEqual(len(only.kwargs["batch"].changes("cents")), 12)
+
+    def test_what_is_repriced_by_a_save_is_kept_too(self):
+        self.product.cents, self.product.priced_on = 1297, DAY
+        self.product.save()
+        self.assertEqual(self.kept(), [(DAY, 1697, 1297)])
+
+    def test_what_is_repriced_twice_in_a_transaction_is_kept_once(self):
+        with transaction.atomic():
+            reprice(self.rock, -250, DAY)
+            reprice(self.rock, 50, DAY)
+        self.assertEqual(self.kept(), [(DAY, 1697, 1497)])
+
+    def test_what_costs_the_same_again_at_the_end_of_a_transaction_is_not_kept(self):
+        with transaction.atomic():
+            reprice(self.rock, -250, DAY)
+            reprice(self.rock, 250, DAY)
+        self.assertEqual(self.kept(), [])
+
+    def test_nor_is_what_is_deleted_in_the_same_transaction(self):
+        with transaction.atomic():
+            reprice(self.rock, -250, DAY)
+            self.product.delete()
+        self.assertEqual(PriceChange.objects.count(), 11)
+
+    def test_nor_is_what_is_rolled_back(self):
+        with transaction.atomic():
+            reprice(self.rock, -250, DAY)
+            transaction.set_rollback(True)
+        self.assertEqual(self.kept(), [])
 
 
 class OrderTests(TestCase):

@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                             ("placed", "Placed"),
                             ("cancelled", "Cancelled"),
                             ("restocked", "Restocked"),
+                            ("repriced", "Repriced"),
                         ],
                         max_length=10,
                     ),

@@ -58,6 +58,8 @@ class Migration(migrations.Migration):
                 ("title", models.CharField(max_length=100)),
                 ("slug", models.SlugField(editable=False, max_length=100, unique=True)),
                 ("year", models.PositiveSmallIntegerField()),
+                ("cents", models.PositiveIntegerField(help_text="The list price.")),
+                ("priced_on", models.DateField(help_text="The day since which it is that.")),
                 (
                     "artist",
                     models.ForeignKey(
@@ -147,6 +149,24 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
+            name="PriceChange",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("old", models.PositiveIntegerField()),
+                ("new", models.PositiveIntegerField()),
+                (
+                    "product",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="price_changes", to="store.product"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-day", "-pk"],
             },
         ),
         migrations.CreateModel(

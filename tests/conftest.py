@@ -9,10 +9,14 @@ settings.load_profile("heliograph")
 
 # Files and folders whose tests do not touch the database of the test settings.
 DATABASE_INDEPENDENT = {"dispatch", "test_demo.py", "test_docs.py", "test_tools.py"}
+# Files whose tests are about statements, which depend on the database and on Django.
+PYTHON_INDEPENDENT = {"test_bulk_attacked.py", "test_bulk_deletes.py", "test_bulk_relations.py", "test_bulk_writes.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are the same on every database."""
+    """Mark the tests that are the same on every database, or on every Python."""
     for item in items:
+        if item.path.name in PYTHON_INDEPENDENT:
+            item.add_marker(pytest.mark.python_independent)
         if not DATABASE_INDEPENDENT.isdisjoint(item.path.parts):
             item.add_marker(pytest.mark.database_independent)

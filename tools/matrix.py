@@ -125,7 +125,8 @@ def prepare(chosen: Sequence[Pair], bases: Mapping[str, Path]) -> dict[Pair, Env
 def run_cell(cell: Cell, environment: Environment, options: Sequence[str]) -> Result:
     """Run pytest in the environment of the cell."""
     cache = f"cache_dir=.build/cells/{cell.name}"
-    command = [environment.python, "-m", "pytest", "-q", "-o", cache, *selection(cell.database), *options]
+    selected = selection(cell.database, is_common_python=cell.pair.python == COMMON_PYTHON)
+    command = [environment.python, "-m", "pytest", "-q", "-o", cache, *selected, *options]
     return Result(cell, run(command, cell.variables))
 
 

@@ -12,9 +12,11 @@ from tools.processes import run
 from tools.services import how_to_start, silent
 
 
-def selection(database: str) -> list[str]:
-    """Leave out what does not depend on the database, on all of them but SQLite."""
-    return [] if database == "sqlite" else ["-m", "not database_independent"]
+def selection(database: str, *, is_common_python: bool = True) -> list[str]:
+    """Leave out what does not depend on the database or on the Python, on all of them but one."""
+    same = {"database_independent": database != "sqlite", "python_independent": not is_common_python}
+    left_out = [f"not {marker}" for marker, is_left_out in same.items() if is_left_out]
+    return ["-m", " and ".join(left_out)] if left_out else []
 
 
 def test_on(database: str, options: Sequence[str]) -> bool:

@@ -47,9 +47,7 @@ def keep_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
     """Keep what products cost before that were repriced, one by one or by a query, and are still there."""
     days = {product.pk: product.priced_on for product in batch.updated}
     PriceChange.objects.bulk_create(
-        PriceChange(product_id=key, day=days[key], old=old, new=new)
-        for key, old, new in batch.changes("cents")
-        if key in days
+        PriceChange(product_id=key, day=days[key], old=old, new=new) for key, old, new in batch.changes("cents")
     )
 
 

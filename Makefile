@@ -63,7 +63,7 @@ format: $(READY)  ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 
 pins: $(READY)  ## Renew requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --group dev \
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --group dev --group bench-bulk \
 		--no-emit-package django --no-annotate --custom-compile-command "make pins" \
 		--output-file requirements/dev.txt
 

@@ -15,7 +15,7 @@ def interpreter() -> str:
         print(f"Python {COMMON_PYTHON} is not found: measuring on Python {sys.version.split()[0]}", flush=True)
         return sys.executable
     name = f"bench-py{COMMON_PYTHON}-django{NEWEST_DJANGO}"
-    return Environment(name, base, NEWEST_DJANGO, ("bench", "test")).prepare().python
+    return Environment(name, base, NEWEST_DJANGO, ("bench", "bench-bulk", "test")).prepare().python
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ test: lint types imports tests docs demo-check  ## Check and test everything on 
 test-all:  ## Test everything on every Python, Django and database, and run Django's own tests
 	@rm -f .build/tally.jsonl
 	$(MAKE) test
-	$(MAKE) matrix
+	$(MAKE) matrix ARGS="--rest"
 	$(MAKE) test-django ARGS="--django 5.2 --django 6.0 --django 6.1"
 	$(MAKE) test-django ARGS="--watched"
 	$(MAKE) test-django ARGS="--heard"

@@ -6,9 +6,10 @@ from tests.databases import databases
 from tools import absences, interpreters, tally
 from tools.coverage_gates import markers_that_fail
 from tools.django_suite import classes, installable
-from tools.matrix import Cell, Pair, Result, cells, pairs, table
+from tools.matrix import Cell, Pair, Result, cells, is_run_by_tests, pairs, table
 from tools.processes import Finished
 from tools.services import Service, how_to_start, silent
+from tools.suite import selection
 from tools.versions import PYTHONS, SUPPORTED
 
 
@@ -73,6 +74,20 @@ def test_each_pair_runs_on_sqlite_and_each_django_on_the_servers_with_names_of_t
 
 def test_a_python_that_was_asked_for_runs_on_the_servers():
     assert len(cells([Pair("3.13", "6.1")], ["sqlite", "postgresql"])) == 2
+
+
+def test_what_make_tests_runs_is_not_run_again_in_ci():
+    own, others = Pair("3.11", "5.2"), [Pair("3.12", "5.2"), Pair("3.12", "6.1")]
+    found = [cell for cell in cells([own, *others], ["sqlite", "postgresql"]) if is_run_by_tests(cell, own)]
+    assert {str(cell) for cell in found} == {"Python 3.11, Django 5.2, sqlite", "Python 3.12, Django 5.2, postgresql"}
+
+
+def test_what_is_the_same_elsewhere_is_left_out():
+    assert selection("sqlite") == []
+    assert selection("postgresql", is_common_python=False) == [
+        "-m",
+        "not database_independent and not python_independent",
+    ]
 
 
 def test_the_table_shows_a_failure_where_it_happened():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from tests.databases import KINDS
@@ -91,6 +92,18 @@ def cells(chosen: Sequence[Pair], databases: Sequence[str]) -> list[Cell]:
     return [Cell(pair, database) for database, its_pairs in pairs_on.items() for pair in its_pairs]
 
 
+def is_run_by_tests(cell: Cell, own: Pair) -> bool:
+    """Whether `make tests`, which runs on this pair, runs a cell too: what servers do depends on Django alone."""
+    return cell.pair == own or (cell.database != "sqlite" and cell.pair.django == own.django)
+
+
+def own_pair() -> Pair:
+    """The Python and the Django of this interpreter."""
+    return Pair(
+        f"{sys.version_info.major}.{sys.version_info.minor}", ".".join(metadata.version("django").split(".")[:2])
+    )
+
+
 def how_to_install(python: str) -> str:
     """What is missing, with the command that brings it."""
     return f"Python {python} is not found: install it, e.g. `pyenv install {python}`"
@@ -166,6 +179,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--python", action="append", choices=PYTHONS)
     parser.add_argument("--django", action="append", choices=SUPPORTED)
     parser.add_argument("--database", action="append", choices=KINDS)
+    parser.add_argument("--rest", action="store_true", help="without what `make tests` runs")
     parser.add_argument("pytest", nargs="*", help="after --: what goes to pytest")
     return parser.parse_args(arguments)
 
@@ -179,7 +193,8 @@ def main() -> None:
     chosen = pairs(bases, options.django or SUPPORTED)
     environments = prepare(chosen, bases)
     results = []
-    for result in run_cells(cells(chosen, databases), environments, options.pytest):
+    todo = [cell for cell in cells(chosen, databases) if not (options.rest and is_run_by_tests(cell, own_pair()))]
+    for result in run_cells(todo, environments, options.pytest):
         show(result)
         results.append(result)
     print(f"\n{table(results, databases)}\n")

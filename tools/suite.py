@@ -1,8 +1,11 @@
 """The tests with coverage, once on each database that answers."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.databases import KINDS
 from tools import tally
@@ -19,11 +22,13 @@ def selection(database: str, *, is_common_python: bool = True) -> list[str]:
     return ["-m", " and ".join(left_out)] if left_out else []
 
 
-def test_on(database: str, options: Sequence[str]) -> bool:
-    """Run pytest on one database, and say whether all tests passed."""
+def test_on(database: str, options: Sequence[str], *, is_alone: bool) -> bool:
+    """Run pytest on one database, and say whether all tests passed; beside others, the output comes at its end."""
     print(f"\n--- tests on {database} ---", flush=True)
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *_colour(), *selection(database), *options]
-    finished = run(command, {"HELIOGRAPH_TEST_DATABASE": database}, show=True)
+    finished = run(command, {"HELIOGRAPH_TEST_DATABASE": database}, show=is_alone)
+    if not is_alone:
+        print(f"\n--- tests on {database}, done ---\n{finished.output}", flush=True)
     tally.record(tally.of_pytest(f"tests on {database}", finished.output, finished.seconds))
     return finished.code == 0
 
@@ -39,7 +44,10 @@ def main() -> None:
     missing = silent()
     leave_out([how_to_start(service) for service in missing])
     databases = [kind for kind in KINDS if kind not in {service.name for service in missing}]
-    passed = [test_on(database, sys.argv[1:]) for database in databases]
+    # Where nobody watches, as many at once as there are processors.
+    at_once = (os.cpu_count() or 1) if os.environ.get("CI") else 1
+    with ThreadPoolExecutor(at_once) as pool:
+        passed = [*pool.map(partial(test_on, options=sys.argv[1:], is_alone=at_once == 1), databases)]
     sys.exit(not all(passed))
 
 

@@ -123,6 +123,11 @@ def deletion_of(collector: Any) -> Deletion:
     return deletion
 
 
+def empties_keys(collector: Any) -> bool:
+    """Return whether a collector may empty keys of rows that it is about to delete, where constraints do not wait."""
+    return bool(collector.field_updates) and not connections[collector.using].features.can_defer_constraint_checks
+
+
 def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
     """Return whether an update is the first step of a deletion: of rows that go too, where constraints do not wait."""
     keys = [model._meta.get_field(name).remote_field for name, value in values.items() if value is None]

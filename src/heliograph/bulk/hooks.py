@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from functools import wraps
 from typing import Any
 
-from django.db import connections
 from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
@@ -15,7 +14,7 @@ from django.db.models.sql.query import Query
 
 from heliograph.bulk import deleting, relations, updating
 from heliograph.bulk.creating import insertion_of
-from heliograph.bulk.deleting import deletion_of, is_heard, is_of_cascade, needs_instances
+from heliograph.bulk.deleting import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances
 from heliograph.bulk.listening import Audience, audience_of
 from heliograph.bulk.rewriting import rewriting
 from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
@@ -185,7 +184,7 @@ def _update_batch(inner: Method) -> Method:
 def _delete(inner: Method) -> Method:
     @wraps(inner)
     def delete(self: Any) -> Any:
-        if connections[self.using].features.can_defer_constraint_checks and not is_in_place():
+        if not is_in_place() and not empties_keys(self):
             return _told_delete(self, inner) if is_heard(self) else inner(self)
         with in_place(None), as_one(is_of_cascade):  # inside of another deletion, this one is for itself
             return _told_delete(self, inner) if is_heard(self) else inner(self)

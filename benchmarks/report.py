@@ -10,7 +10,8 @@ SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 INTRODUCTION = """\
 All candidates of a table are measured in one run, side by side in one process. They take turns: a round of less than
-a millisecond for each, and again, hundreds of times, so that what else the machine does hits all of them alike. The
+a millisecond for each (one write, where that takes longer), and again, up to hundreds of times, so that what else the
+machine does hits all of them alike. The
 garbage collector is off, every candidate is a function without arguments, and the best round counts. Tables with narrow
 targets are measured in several processes, since where a process puts things in memory moves its figures a little.
 

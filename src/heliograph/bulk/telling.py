@@ -59,22 +59,23 @@ def tell(rows: Rows, origin: Any = None) -> None:
     signal = post_delete if rows.kind == "deleted" else post_save
     told = listeners(signal, rows.model) if len(rows) else []
     payload = payload_of(rows, signal, origin)
+    each = []
     for one in told:
         if isinstance(one.options.call, BatchDeferral):
-            _note(one, rows, payload)
-    each = [one for one in told if not isinstance(one.options.call, BatchDeferral)]
+            _note(one, one.options.call, rows, payload)
+        else:
+            each.append(one)
     if each:
         _tell_each(each, rows, payload)
 
 
-def _note(one: Guarded, rows: Rows, payload: dict[str, Any]) -> None:
+def _note(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: dict[str, Any]) -> None:
     """Let a receiver have the rows in its batch, but for those that it is at work on."""
     free = rows if one.reentrant == "allow" else not_at_work(one.receiver, rows)
     if len(free) < len(rows) and one.reentrant == "raise":
         refuse(one.receiver, {**payload, "instance": rows.instances[0]})
     if len(free):
-        call = HeardRows(one.receiver, payload, one.options.call, noted_in(), free)  # type: ignore[arg-type]
-        one.options.delivery.deliver(call)
+        one.options.delivery.deliver(HeardRows(one.receiver, payload, deferral, noted_in(), free))
 
 
 def _tell_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:

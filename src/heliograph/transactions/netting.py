@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heard(Call):
+class Heard(Call, ABC):
     """What will be part of a batch."""
 
     deferral: BatchDeferral
@@ -49,9 +50,9 @@ class Heard(Call):
         """What the sends of one batch have in common."""
         return object_identity(self.receiver), value_key(self.sender)
 
+    @abstractmethod
     def sends(self) -> Iterator[HeardSend]:
         """Yield what it is, send by send."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ class Listening:
         self.hooks = of_bulk_writes.take(), _hooks.take()  # what tells of the writes stays in place
 
     def hears(self, model: Any) -> bool:
-        """Return whether writes of this model are heard there; those of a migration never are."""
+        """Return whether writes of this model are heard there; those of a migration or a silent one never are."""
         sender = self.place.sender
-        if is_historical(model):
+        if is_historical(model) or model in _silent:
             return False
         return sender is None or sender is model or (self.place.subclasses and issubclass(model, sender))
 
@@ -50,6 +50,7 @@ def _patches() -> Iterator[Patch]:
 
 
 _hooks = Lease(_patches)
+_silent: weakref.WeakSet[Any] = weakref.WeakSet()
 _places: set[weakref.ref[Listening]] = set()
 # What is known of each model, until somebody comes or goes.
 _audiences: weakref.WeakKeyDictionary[Any, Audience | None] = weakref.WeakKeyDictionary()
@@ -83,6 +84,11 @@ class Audience:
         """Send one of these signals, if anybody hears it."""
         if name in self.signals:
             self.signals[name].send(sender=sender, **payload)
+
+
+def silence(model: Any) -> None:
+    """Let nobody hear of bulk writes of a model: of a table of our own, which hearing of them would write again."""
+    _silent.add(model)
 
 
 def listen(place: Place) -> Listening:

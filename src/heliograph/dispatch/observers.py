@@ -29,16 +29,16 @@ _inside: ContextVar[int | None] = ContextVar("heliograph_inside", default=None)
 
 
 class observe(Scope):
-    """Tell a function of each event, `Sent` or `Called`, in this thread or task.
+    """Tell a function of each event, `Sent` or `Called`, or of a delivery, in this thread or task.
 
     What the function raises is logged and counted in `errors`, and goes no further.
     """
 
-    def __init__(self, observer: Callable[[Event], object]) -> None:
+    def __init__(self, observer: Callable[[Any], object]) -> None:
         self._observer = observer
         self.errors = 0
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: object) -> None:
         try:
             self._observer(event)
         except Exception:
@@ -52,8 +52,9 @@ class trace(Scope):
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, event: Event) -> None:
-        self.events.append(event)
+    def tell(self, event: object) -> None:
+        if isinstance(event, Sent | Called):
+            self.events.append(event)
 
     def __str__(self) -> str:
         children: defaultdict[int | None, list[Event]] = defaultdict(list)
@@ -80,7 +81,7 @@ def _line(event: Event) -> str:
 def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs: dict[str, Any]) -> int:
     """Tell the scopes of a send that begins, and return its number."""
     sent = Sent(signal, sender, kwargs, next(_numbers), _inside.get())
-    _tell(scopes, sent)
+    tell(scopes, sent)
     return sent.number
 
 
@@ -126,10 +127,11 @@ def observed(
         seconds = perf_counter() - began
         _inside.set(outer)
         if outcome[0] is not SKIPPED:
-            _tell(scopes, Called(signal, sender, receiver, seconds, outcome[0], number, send))
+            tell(scopes, Called(signal, sender, receiver, seconds, outcome[0], number, send))
 
 
-def _tell(scopes: tuple[Scope, ...], event: Event) -> None:
+def tell(scopes: tuple[Scope, ...], event: object) -> None:
+    """Tell scopes of an event; what they raise is logged."""
     for scope in scopes:
         try:
             scope.tell(event)

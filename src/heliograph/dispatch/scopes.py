@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from heliograph.dispatch.events import Event, Sent
+from heliograph.dispatch.events import Sent
 from heliograph.dispatch.guarded import receiver_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Scope:
         """Return whether a send is to be made even if nobody is connected."""
         return False
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: object) -> None:
         """Take note of an event; must not raise."""
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class capture(Scope, Sequence[Sent]):
             self._sender is None or _same_sender(sender, self._sender)
         )
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: object) -> None:
         if isinstance(event, Sent) and self.hears(event.signal, event.sender):
             self._sent.append(event)
 

@@ -18,7 +18,7 @@ from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.routes import registering
 from heliograph.patches import Lease, Patch, Tenancy, forwarding_code
 from heliograph.transactions.autocommit import running, turn_for
-from heliograph.transactions.ledger import Stage, is_outermost, run_first, taken
+from heliograph.transactions.ledger import Stage, is_held, is_outermost, release_held, run_first, taken
 from heliograph.transactions.settling import finish, settle
 
 
@@ -78,16 +78,24 @@ def _exit(inner: Callable[..., None]) -> Callable[..., None]:
         if not connection.run_on_commit or not is_outermost(connection):
             inner(self, exc_type, exc_value, traceback)
             return
-        if exc_type is None and _is_sound(connection):
-            try:
-                settle(connection)
-            except BaseException as error:
-                taken(connection, *Stage)
-                inner(self, type(error), error, error.__traceback__)
-                raise
-        _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
+        try:
+            if exc_type is None and _is_sound(connection):
+                _settle(connection, partial(inner, self))
+            _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
+        finally:
+            release_held(connection)
 
     return exit_
+
+
+def _settle(connection: Any, end: Callable[..., None]) -> None:
+    """Make what is due before the commit; an error ends the transaction."""
+    try:
+        settle(connection)
+    except BaseException as error:
+        taken(connection, *Stage)
+        end(type(error), error, error.__traceback__)
+        raise
 
 
 def _is_sound(connection: Any) -> bool:
@@ -100,9 +108,10 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     due = taken(connection, *Stage)
     is_real = len(connection.atomic_blocks) == 1
     is_good = is_good and _is_sound(connection)
-    if due and is_good and is_real:
+    if (due or is_held(connection)) and is_good and is_real:
 
         def finish_committed() -> None:  # not a partial: Django 5.2 asks for its __qualname__
+            release_held(connection)
             finish(due)
 
         run_first(connection, finish_committed)

@@ -123,6 +123,25 @@ def taken(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
     return [one for one in found if not one.is_made]
 
 
+_HELD = "_heliograph_held"
+
+
+def hold_until_end(connection: Any, release: Callable[[], None]) -> None:
+    """Let a function be called when the transaction that is open has ended, whether it was committed or not."""
+    connection.__dict__.setdefault(_HELD, []).append(release)
+
+
+def is_held(connection: Any) -> bool:
+    """Return whether something is to be called at the end of a transaction."""
+    return _HELD in connection.__dict__
+
+
+def release_held(connection: Any) -> None:
+    """Call what was to be called at the end of a transaction."""
+    for release in connection.__dict__.pop(_HELD, ()):
+        release()
+
+
 def run_first(connection: Any, function: Callable[[], None]) -> None:
     """Run a function before all else that is to be done on commit: what a callback of others raises loses the rest."""
     connection.run_on_commit.insert(0, (set(), function, True))

@@ -130,11 +130,15 @@ class BatchCall(Call):
     def make(self) -> Any:
         """Call the receiver; it is at work on all instances of the batch."""
         first = self.sends[0]
-        batch, handling = self._of_rows() if _are_apart(self.sends) else self._of_sends()
+        batch, handling = self.batch_and_handling()
         if not batch.events:
             return SKIPPED
         call = Call(self.receiver, {**self.payload, "batch": batch})
         return make_late(call, handling if first.deferral.is_guarded else None, first.send)
+
+    def batch_and_handling(self) -> tuple[Batch, Handling]:
+        """Return what was heard as a batch, and the receiver at work on it."""
+        return self._of_rows() if _are_apart(self.sends) else self._of_sends()
 
     def _of_rows(self) -> tuple[Batch, Handling]:
         """Return a batch of bulk writes, whose rows need not be looked at one by one."""

@@ -38,6 +38,8 @@ class AtTheEnd(Ending):
 
     batch: bool = False
 
+    extra: ClassVar[frozenset[str]] = frozenset()  # the names that it gives a receiver beyond what is sent
+
     def __post_init__(self) -> None:
         if not isinstance(self.batch, bool):
             raise TypeError(f"{type(self).__name__}(batch=...) takes True or False, not {self.batch!r}.")
@@ -53,9 +55,9 @@ class AtTheEnd(Ending):
         if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
         if self.batch:
-            options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH)
+            options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH | self.extra)
         else:
-            options = replace(options, call=Deferral(*kept))
+            options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
         return replace(options, when=when, blocking=True, defers=True)
 
     def deliver(self, call: Call) -> None:
@@ -63,13 +65,17 @@ class AtTheEnd(Ending):
         using = self._database_of(call)
         connection = connections[using]
         verify_commit(connection, call.receiver)
-        one = pending(self, call, using)
+        one = pending(self, self.kept(call, using), using)
         if is_in_transaction(connection):
             note(connection, one)
         elif (turn := turn_of(call.payload)) is not None:
             turn.note(one)
         else:
             make_alone(one)
+
+    def kept(self, call: Call, using: str) -> Call:
+        """Return what is kept of a call until then."""
+        return call
 
     def _database_of(self, call: Call) -> str:
         return database_of(call.payload) or DEFAULT_DB_ALIAS
@@ -183,9 +189,10 @@ def _verify_batch(policy: AtTheEnd, receiver: Receiver) -> None:
             f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
             " add the parameter, or leave batch=True out."
         )
+    given = _OF_A_BATCH | policy.extra
     for name in needed(receiver):
-        if name not in _OF_A_BATCH:
+        if name not in given:
             raise TypeError(
                 f"{describe(receiver)} asks for {name!r}, which a batch has once for each event:"
-                f" take it from batch.events. Its call has {', '.join(sorted(_OF_A_BATCH))}."
+                f" take it from batch.events. Its call has {', '.join(sorted(given))}."
             )

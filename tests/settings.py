@@ -17,11 +17,13 @@ DATABASES = databases(_DATABASE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
     "heliograph",
+    "heliograph.outbox",
     "tests.app",
 ]
 MIDDLEWARE = [
@@ -45,5 +47,6 @@ TEMPLATES = [
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
 SECRET_KEY = "not a secret: only the tests use it"
 USE_TZ = True

@@ -1,5 +1,6 @@
 """The URLs of the test project."""
 
-from django.urls import URLPattern
+from django.contrib import admin
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("admin/", admin.site.urls)]

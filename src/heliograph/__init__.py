@@ -17,6 +17,8 @@ from heliograph.dispatch import (
 if TYPE_CHECKING:
     from heliograph.changes import UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, raw, update_fields
+    from heliograph.outbox.policies import Durable
+    from heliograph.outbox.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.registration import receiver
     from heliograph.transactions import Batch, BeforeCommit, OnCommit, UnsettledError
 
@@ -28,9 +30,13 @@ __all__ = [
     "BeforeCommit",
     "Change",
     "Condition",
+    "Discard",
+    "Durable",
     "Inline",
     "OnCommit",
     "ReentrancyError",
+    "Retry",
+    "RetryAfter",
     "Signal",
     "UnsettledError",
     "action",
@@ -38,6 +44,8 @@ __all__ = [
     "changed",
     "changes_of",
     "created",
+    "exponential",
+    "fixed",
     "mute",
     "observe",
     "raw",
@@ -50,6 +58,8 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "raw", "update_fields"), "conditions"),
+    "Durable": "outbox.policies",
+    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.retrying"),
     "receiver": "registration",
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "UnsettledError"), "transactions"),
 }

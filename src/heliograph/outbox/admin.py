@@ -1,0 +1,310 @@
+"""The admin of deliveries, in which nothing can be written: they can be redelivered or discarded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db import router
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.timezone import is_aware, localtime
+
+from heliograph.outbox import operations, registry, showing
+from heliograph.outbox.conf import all_settings
+from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.reporting import Report, report
+from heliograph.outbox.states import InStates
+
+# How far a list goes, and how far its rows are counted: to count a million takes longer than anybody looks at them.
+MOST = 10_000
+
+# What takes much room, and what a list does not show.
+_LARGE = ("payload", "traceback", "history")
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Shows the first rows, and does not count further."""
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, MOST)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more."""
+        return self._found > MOST
+
+    @cached_property
+    def _found(self) -> int:
+        rows: Any = self.object_list
+        found: int = rows.order_by()[: MOST + 1].count()
+        return found
+
+
+class DeliveryList(ChangeList):
+    """A list that does not read what it does not show."""
+
+    def get_queryset(self, *args: Any, **options: Any) -> QuerySet[Delivery]:
+        found: QuerySet[Delivery] = super().get_queryset(*args, **options)
+        return found.defer(*_LARGE)
+
+
+# --- filters ----------------------------------------------------------------------------------------------------
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Deliveries in a state."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, str(state.label)) for state in State]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
+        state = self.value()
+        return queryset.filter(InStates(state)) if state in State.values else None
+
+
+class NameFilter(admin.SimpleListFilter):
+    """Deliveries with a name in a column; the names come from what is connected and what is not finished."""
+
+    title = parameter_name = ""
+
+    def names(self, request: HttpRequest) -> Iterable[str]:
+        """Return the names to choose from."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        given = request.GET.get(self.parameter_name or "")
+        return [(name, name) for name in sorted({*self.names(request), *([given] if given else [])})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else None
+
+
+class QueueFilter(NameFilter):
+    """Deliveries of a queue."""
+
+    title = parameter_name = "queue"
+
+    def names(self, request: HttpRequest) -> Iterable[str]:
+        connected = {post.policy.queue for posts in registry.known().values() for post in posts}
+        return connected | {line.queue for line in _report(request).lines}
+
+
+class ReceiverFilter(NameFilter):
+    """Deliveries of a receiver."""
+
+    title = parameter_name = "receiver"
+
+    def names(self, request: HttpRequest) -> Iterable[str]:
+        return {*registry.known(), *(line.receiver for line in _report(request).lines)}
+
+
+class BackendFilter(NameFilter):
+    """Deliveries of a backend."""
+
+    title = parameter_name = "backend"
+
+    def names(self, request: HttpRequest) -> Iterable[str]:
+        return all_settings()
+
+
+def _report(request: Any) -> Report:
+    """Return how deliveries are doing, which is asked once for a page."""
+    if not hasattr(request, "_heliograph_report"):
+        request._heliograph_report = report(router.db_for_read(Delivery))
+    found: Report = request._heliograph_report
+    return found
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list of deliveries, and one with what was sent and what became of it."""
+
+    list_display = (
+        "id",
+        "colored_state",
+        "receiver_of_sender",
+        "short_error",
+        "queue",
+        "key",
+        "attempts",
+        "created_at",
+    )
+    list_filter = (StateFilter, QueueFilter, ReceiverFilter, BackendFilter)
+    search_fields = ("id__exact", "receiver", "sender", "key", "error")
+    search_help_text = "A number, or a part of the receiver, sender, key or error."
+    ordering = ("-id",)  # not by a column without an index, which may have millions of values
+    sortable_by = ()
+    list_per_page = 50
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    actions = ("redeliver", "discard")
+    fieldsets = (
+        (None, {"fields": ("colored_state", "receiver", "signal", "sender", "key", "queue", "backend")}),
+        ("What became of it", {"fields": ("error_text", "attempts", "failed_attempts", "readable_traceback")}),
+        ("What was sent", {"fields": ("readable_payload",)}),
+        ("When", {"fields": ("created_at", "due_at", "claimed_at", "worker", "leased_until", "finished_at")}),
+    )
+    readonly_fields = ("colored_state", "readable_payload", "error_text", "failed_attempts", "readable_traceback")
+
+    class Media:
+        css = {"all": ["heliograph_outbox/admin.css"]}  # noqa: RUF012 - as Django declares it
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return DeliveryList
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        found = self.get_object(request, object_id)
+        context = {**(extra_context or {}), "possible_actions": self._possible_actions(request, found)}
+        return super().change_view(request, object_id, form_url, context)
+
+    def _possible_actions(self, request: HttpRequest, delivery: Delivery | None) -> list[str]:
+        """Return the names of the actions that can be taken for one delivery, by this user."""
+        allowed = self.get_actions(request)
+        return [name for name, states in _STATES.items() if name in allowed and delivery and delivery.state in states]
+
+    # --- what may be done -------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_redeliver_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may let deliveries be made again."""
+        return bool(request.user.has_perm("heliograph_outbox.redeliver_delivery"))
+
+    def has_discard_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may let deliveries not be made."""
+        return bool(request.user.has_perm("heliograph_outbox.discard_delivery"))
+
+    @admin.action(permissions=["redeliver"], description="Redeliver selected deliveries")
+    def redeliver(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
+        """Let deliveries that have finished be made again."""
+        return self._act(request, chosen, "redeliver", operations.redeliver)
+
+    @admin.action(permissions=["discard"], description="Discard selected deliveries")
+    def discard(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
+        """Let deliveries that wait or are dead not be made."""
+        discard = partial(operations.discard, reason=f"discarded by {request.user.get_username()}")
+        return self._act(request, chosen, "discard", discard)
+
+    def _act(
+        self, request: HttpRequest, chosen: QuerySet[Delivery], verb: str, change: Callable[..., int]
+    ) -> HttpResponse | None:
+        total = chosen.count()
+        changing = [*chosen.filter(InStates(*_STATES[verb])).only("receiver", "state")[: self.list_max_show_all]]
+        count = change(chosen)
+        for delivery in changing:
+            self.log_change(request, delivery, f"{verb.capitalize()}ed.")
+        self.message_user(request, *_said(verb, count, total))
+        is_of_one = "_delivery" in request.POST and changing
+        page = f"{self.admin_site.name}:heliograph_outbox_delivery_change"
+        return redirect(page, changing[0].pk) if is_of_one else None
+
+    # --- what is shown ----------------------------------------------------------------------------------------
+
+    @admin.display(description="state")
+    def colored_state(self, delivery: Delivery) -> str:
+        """Return the state, in its color."""
+        return format_html(
+            '<span class="delivery-state {}">{}</span>', delivery.state.lower(), delivery.get_state_display()
+        )
+
+    @admin.display(description="receiver")
+    def receiver_of_sender(self, delivery: Delivery) -> str:
+        """Return the name of the receiver, which may be broken at its dots, with the sender below."""
+        name = format_html_join(SafeString("<wbr>."), "{}", ((part,) for part in delivery.receiver.split(".")))
+        return format_html('{}<div class="delivery-note">{}</div>', name, delivery.sender)
+
+    @admin.display(description="error", empty_value="")
+    def short_error(self, delivery: Delivery) -> str:
+        """Return as much of the error as has room in a list."""
+        return Truncator(delivery.error).chars(100)
+
+    @admin.display(description="error, or why it was discarded")
+    def error_text(self, delivery: Delivery) -> str:
+        """Return the error."""
+        return delivery.error or "-"
+
+    @admin.display(description="payload")
+    def readable_payload(self, delivery: Delivery) -> str:
+        """Return what was sent, as JSON over several lines."""
+        return _code(_indented(delivery.payload))
+
+    @admin.display(description="traceback")
+    def readable_traceback(self, delivery: Delivery) -> str:
+        """Return the last traceback."""
+        return _code(delivery.traceback)
+
+    @admin.display(description="attempts that failed")
+    def failed_attempts(self, delivery: Delivery) -> str:
+        """Return a table of the attempts that failed."""
+        rows = [_cells(failure) for failure in delivery.failures]
+        return format_html(_TABLE, format_html_join("", _ROW, rows)) if rows else "-"
+
+
+_TABLE = (
+    '<table class="delivery-attempts"><thead><tr><th scope="col">Attempt</th><th scope="col">At</th>'
+    '<th scope="col">Worker</th><th scope="col">Error</th></tr></thead><tbody>{}</tbody></table>'
+)
+_ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
+
+_STATES: dict[str, Sequence[str]] = {"redeliver": operations.REDELIVERABLE, "discard": operations.DISCARDABLE}
+
+
+def _said(verb: str, count: int, total: int) -> tuple[str, int]:
+    """Return what is said of an action, and how loudly."""
+    done = f"{verb.capitalize()}ed {showing.counted(count)}."
+    if count == total:
+        return done, messages.SUCCESS
+    *others, last = (state.lower() for state in _STATES[verb])
+    allowed = f"{', '.join(others)} or {last}"
+    left = f"The other {total - count:,} {'stays' if total - count == 1 else 'stay'}"
+    return f"{done} {left}: only what is {allowed} can be {verb}ed.", messages.WARNING
+
+
+def _cells(failure: dict[str, Any]) -> tuple[Any, ...]:
+    return failure["attempt"], _local(failure["at"]), failure["worker"], failure["error"]
+
+
+def _local(text: str) -> str:
+    """Return a time as the user reads it."""
+    at = parse_datetime(text)
+    return str(localize(localtime(at) if is_aware(at) else at)) if at else text
+
+
+def _code(text: str) -> str:
+    return format_html('<pre class="delivery-code" tabindex="0">{}</pre>', text) if text else "-"
+
+
+def _indented(payload: str) -> str:
+    try:
+        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+    except ValueError:
+        return payload

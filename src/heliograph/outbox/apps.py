@@ -1,0 +1,18 @@
+"""The app that has the table of deliveries."""
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+
+class OutboxConfig(AppConfig):
+    """The outbox as a Django app."""
+
+    name = "heliograph.outbox"
+    label = "heliograph_outbox"
+    verbose_name = "Outbox"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from heliograph.outbox import checks
+
+        checks.register_all(register)

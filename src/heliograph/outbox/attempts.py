@@ -1,0 +1,165 @@
+"""Attempts: a receiver is called for a delivery, and what became of it is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from asyncio import CancelledError
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from inspect import isawaitable
+from time import perf_counter
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import connections, transaction
+
+from heliograph.dispatch import Call
+from heliograph.dispatch.observers import tell
+from heliograph.dispatch.reentrancy import Handling, HandlingAll
+from heliograph.dispatch.scopes import current
+from heliograph.outbox import registry
+from heliograph.outbox.claiming import Claim
+from heliograph.outbox.events import DeliveryEvent, Name
+from heliograph.outbox.outcomes import (
+    Again,
+    Dead,
+    Discarded,
+    LostWorkerError,
+    Outcome,
+    Succeeded,
+    of_error,
+    of_response,
+)
+from heliograph.outbox.policies import ThisDelivery
+from heliograph.outbox.recording import LostError, described, hold, is_recorded, record
+from heliograph.outbox.registry import Post
+from heliograph.outbox.restoring import MissingError, restored
+from heliograph.outbox.retrying import RetryAfter
+from heliograph.transactions.batches import Batch
+from heliograph.transactions.calls import make_late
+
+logger = logging.getLogger("heliograph.outbox")
+
+
+def attempt(claim: Claim, posts: Sequence[Post]) -> Outcome | None:
+    """Call the receiver of a delivery, and record the outcome; None if the worker has lost the delivery meanwhile."""
+    post = registry.chosen(posts, claim.signal, claim.sender)
+    began = perf_counter()
+    _tell(claim, "delivery_started")
+    try:
+        outcome = _made(claim, post)
+    except LostError as error:
+        logger.warning("%s%s", error, " What it has written is undone." if post.policy.atomic else "")
+        return None
+    announce(claim, outcome, perf_counter() - began)
+    return outcome
+
+
+def _made(claim: Claim, post: Post) -> Outcome:
+    policy, recorded = post.policy, None
+    try:
+        if claim.attempt > policy.retry.attempts:  # whoever rescued it did not know how many there are
+            raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
+        with _transaction(claim) if policy.atomic else nullcontext():
+            recorded = of_response(_response(claim, post))
+            record(claim, recorded)
+        return recorded
+    except LostError:
+        raise
+    except MissingError as error:
+        outcome = _of_missing(error, post, claim.attempt)
+    except (Exception, SystemExit, CancelledError) as error:
+        if recorded is not None and is_recorded(claim):  # a callback that waited for the commit has raised it
+            logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
+            return recorded
+        outcome = of_error(error, policy.retry, claim.attempt)
+    close_broken_connections()
+    record(claim, outcome)
+    return outcome
+
+
+def close_broken_connections() -> None:
+    """Close connections on which there was an error and that are of no use any more, as Django does after a request."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred and not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
+@contextmanager
+def _transaction(claim: Claim) -> Iterator[None]:
+    with transaction.atomic(claim.using):
+        hold(claim)
+        yield
+
+
+def _response(claim: Claim, post: Post) -> Any:
+    """Call the receiver as the send would have, in its guard against being called for what it is handling."""
+    receiver = post.receiver()
+    payload = restored(claim.payload, claim.using, post)
+    if post.asks_for_delivery and "delivery" not in payload:
+        payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
+    response = make_late(Call(receiver, payload), _handling(receiver, payload) if post.is_guarded else None, None)
+    if isawaitable(response):
+        response = async_to_sync(_awaited)(response)
+    if isinstance(response, RetryAfter):
+        raise response  # what it has written goes, since the next attempt writes it again
+    return response
+
+
+def _handling(receiver: Any, payload: dict[str, Any]) -> Handling | None:
+    batch = payload.get("batch")
+    if isinstance(batch, Batch):
+        return HandlingAll(receiver, [{**event.kwargs, "using": payload.get("using")} for event in batch.events])
+    return Handling(receiver, payload) if payload.get("instance") is not None else None
+
+
+async def _awaited(response: Awaitable[Any]) -> Any:
+    return await response
+
+
+def _idempotency_key(claim: Claim) -> str:
+    """Return what is the same in all attempts of a delivery, and never that of another one, also in a new database."""
+    made = f"{claim.id} {claim.created_at} {claim.receiver} {claim.payload}"
+    return hashlib.sha256(made.encode()).hexdigest()[:32]
+
+
+def _of_missing(error: MissingError, post: Post, attempt: int) -> Outcome:
+    match post.policy.missing:
+        case "discard":
+            return Discarded(str(error))
+        case "retry" if attempt < post.policy.retry.attempts:
+            return Again(post.policy.retry.seconds(attempt), error)
+        case _:
+            return Dead(error)
+
+
+# --- who wants to know ------------------------------------------------------------------------------------------
+
+
+def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
+    """Log what became of a delivery, and tell observers."""
+    about = (claim.id, claim.receiver, claim.attempt)
+    match outcome:
+        case Succeeded():
+            logger.info("Delivery %d of %s succeeded (attempt %d)", *about)
+            _tell(claim, "delivery_finished", seconds)
+        case Discarded(reason):
+            logger.info("Delivery %d of %s is discarded (attempt %d): %s", *about, reason)
+            _tell(claim, "delivery_finished", seconds)
+        case Again(delay, error):
+            logger.warning(
+                "Delivery %d of %s failed (attempt %d), the next one is due in %.1f s: %s",
+                *(*about, delay, described(error)),
+            )
+            _tell(claim, "delivery_failed", seconds, error)
+        case Dead(error):
+            logger.error("Delivery %d of %s is dead (attempt %d): %s", *about, described(error), exc_info=error)
+            _tell(claim, "delivery_dead", seconds, error)
+
+
+def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:
+    scopes = current()
+    if scopes:
+        event = DeliveryEvent(name, claim.id, claim.receiver, claim.queue, claim.attempt, seconds, error)
+        tell(scopes, event)

@@ -1,0 +1,96 @@
+"""The backend whose workers are those of Celery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+try:
+    from celery import Celery, current_app, shared_task
+    from celery.app.utils import find_app
+    from celery.signals import worker_ready, worker_shutdown
+except ModuleNotFoundError as error:
+    raise ImproperlyConfigured(f"CeleryBackend needs Celery ({error}): pip install 'heliograph[celery]'.") from error
+
+from heliograph.outbox.backends.fleet import Fleet
+from heliograph.outbox.fleets import run_told
+from heliograph.outbox.tending import Tender
+
+RUN = "heliograph.outbox.run"
+
+# Who tells has committed and is about to answer a request: a broken connection is replaced once, and no more is tried.
+# Without a policy, kombu tries for seconds.
+_PATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
+
+
+class CeleryBackend(Fleet):
+    """Celery's workers run `heliograph.outbox.run` with the id of a delivery, and look after the table.
+
+    `APP` names the app, as `celery -A` does; without it, it is the current one. The queue "default" is the one that
+    Celery takes by itself, which is also where its `task_routes` are asked.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {**Fleet.options, "APP": None}
+    usual_queues: ClassVar[Mapping[str, str | None]] = {"default": None}
+
+    @property
+    def app(self) -> Celery:
+        """The app; ImproperlyConfigured if there is none but the one that Celery makes up."""
+        if self.settings["APP"]:
+            return self._named_app
+        app: Celery = current_app._get_current_object()
+        if app.main == "default" and not app.set_as_current:
+            raise ImproperlyConfigured(
+                "There is no app of Celery in this process: import yours where Django starts, in the __init__.py of"
+                f" the project, or name it in HELIOGRAPH_OUTBOX[{self.alias!r}]['OPTIONS']['APP']."
+            )
+        return app
+
+    @cached_property
+    def _named_app(self) -> Celery:
+        app: Celery = find_app(self.settings["APP"])
+        return app
+
+    def can_wait(self, seconds: float) -> bool:
+        """Return whether it is short: a worker keeps what waits in its memory, and brokers deliver it again."""
+        return not self.app.conf.task_always_eager and seconds <= float(self.settings["TELL_AGAIN_AFTER"])
+
+    def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
+        app, theirs = self.app, self.queue_of(queue)
+        options: dict[str, Any] = {"queue": theirs} if theirs else {}
+        if seconds:
+            options["countdown"] = seconds
+        with app.producer_or_acquire() as producer:
+            for number in ids:
+                app.tasks[RUN].apply_async(
+                    (number, using), producer=producer, retry=True, retry_policy=_PATIENCE, **options
+                )
+
+
+# Acknowledged before it runs, whatever the project has for its own tasks: what a killed worker had comes back when its
+# lease ends, and not before. A message that is kept until then ends its channel at RabbitMQ after half an hour.
+@shared_task(name=RUN, ignore_result=True, acks_late=False)
+def run(number: int, using: str) -> None:
+    """Make a delivery."""
+    run_told(number, using)
+
+
+# --- in a worker --------------------------------------------------------------------------------------------------
+
+_tender = Tender()
+
+
+# Celery imports this module in its workers, and has no other place where something starts with one.
+@worker_ready.connect
+def start_tending(**_: Any) -> None:
+    """Look after the tables for as long as this worker lives."""
+    _tender.start()
+
+
+@worker_shutdown.connect
+def stop_tending(**_: Any) -> None:
+    """Stop with the worker."""
+    _tender.stop()

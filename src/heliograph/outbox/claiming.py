@@ -1,0 +1,120 @@
+"""Claiming: a worker takes deliveries for a time, keeps them while it lives, and gives back what it does not make."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import F
+
+from heliograph.outbox import sql
+from heliograph.outbox.backends import backend_of
+from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.conf import all_settings, settings_of
+from heliograph.outbox.models import UNFINISHED, Delivery, State
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that a worker has claimed for an attempt."""
+
+    worker: str
+    using: str  # the alias of the database
+    id: int
+    queue: str
+    receiver: str  # its module and name
+    signal: str
+    sender: str
+    payload: str
+    attempt: int  # 1 for the first
+    created_at: Any  # as the driver of the database gives it
+
+    @property
+    def fence(self) -> tuple[int, str, int]:
+        """The parameters of `sql.FENCE`."""
+        return self.id, self.worker, self.attempt
+
+
+def claim(
+    using: str, worker: str, receivers: Collection[str], queues: Collection[str] | None = None, size: int = 1
+) -> list[Claim]:
+    """Claim up to so many deliveries that are due, those of these receivers, and of these queues or of all.
+
+    They come in the order in which they were written, which is that in which the worker makes them.
+    """
+    backends = own_backends()
+    if not receivers or not backends or (queues is not None and not queues):
+        return []
+    chosen = sql.due(connections[using].vendor, len(receivers), len(backends), len(queues or ()))
+    return _claimed(using, worker, chosen, [*receivers, *backends, *(queues or ()), size])
+
+
+def claim_one(using: str, worker: str, receivers: Collection[str], number: int) -> Claim | None:
+    """Claim the delivery with this id, if it is due, of one of these receivers, and no other of its key comes first."""
+    if not receivers:
+        return None
+    found = _claimed(using, worker, sql.one_due(connections[using].vendor, len(receivers)), [*receivers, number])
+    return found[0] if found else None
+
+
+def own_backends() -> list[str]:
+    """Return the aliases of the backends whose workers look into the table."""
+    return [alias for alias in all_settings() if not backend_of(alias).is_told]
+
+
+def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) -> list[Claim]:
+    connection = connections[using]
+    taking = [worker, lease_for(connection.vendor)]
+    if connection.vendor == "mysql":
+        rows = _claimed_in_steps(connection, chosen, parameters, taking)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.claim_at_once(connection.vendor, chosen), [*parameters, *taking])
+            rows = cursor.fetchall()
+    return sorted((Claim(worker, using, *row) for row in rows), key=attrgetter("id"))
+
+
+def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], taking: Sequence[Any]) -> list[Any]:
+    """Claim where a database does not return what it updates."""
+    with transaction.atomic(connection.alias), connection.cursor() as cursor:
+        cursor.execute(f"{chosen} FOR UPDATE SKIP LOCKED", parameters)
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return []
+        cursor.execute(sql.claim_of(connection.vendor, len(ids)), [*taking, *ids])
+        cursor.execute(sql.claimed_of(connection.vendor, len(ids)), ids)
+        return list(cursor.fetchall())
+
+
+def lease_for(vendor: str) -> Any:
+    """Return how long a worker may be silent, as a parameter of `Dialect.later`."""
+    return sql.duration(vendor, settings_of("default").lease.total_seconds())
+
+
+def keep(using: str, workers: Collection[str]) -> None:
+    """Renew the leases of what these workers have claimed."""
+    running = Delivery.objects.using(using).filter(state=State.RUNNING, worker__in=workers)
+    running.update(leased_until=DatabaseLater(settings_of("default").lease.total_seconds()))
+
+
+def hand_back(using: str, worker: str, ids: Collection[int] | None = None) -> int:
+    """Give back what a worker has claimed, all of it or these, as if it had not; return how many it were."""
+    running = Delivery.objects.using(using).filter(state=State.RUNNING, worker=worker)
+    if ids is not None:
+        running = running.filter(pk__in=ids)
+    return running.update(state=State.READY, attempts=F("attempts") - 1, worker="", leased_until=None)
+
+
+def rename(using: str, former: Mapping[str, str]) -> int:
+    """Give deliveries of receivers that were renamed their new names, also while they run; return how many."""
+    rows = Delivery.objects.using(using).filter(state__in=UNFINISHED)
+    return sum(rows.filter(receiver=old).update(receiver=new) for old, new in former.items())
+
+
+def lost_workers(using: str) -> list[str]:
+    """Return the workers whose leases have run out."""
+    expired = Delivery.objects.using(using).filter(state=State.RUNNING, leased_until__lt=DatabaseNow())
+    return [*expired.order_by().values_list("worker", flat=True).distinct()]

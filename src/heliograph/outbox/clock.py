@@ -1,0 +1,31 @@
+"""The clock of the database, as expressions: a worker whose own clock is wrong takes nothing from anybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import DateTimeField, Func
+
+from heliograph.outbox.sql import dialect_of, duration
+
+
+class DatabaseNow(Func):
+    """The present time of the database; Django's `Now()` is in the time zone of the session on MySQL and MariaDB."""
+
+    output_field = DateTimeField()
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        return dialect_of(connection.vendor).now, []
+
+
+class DatabaseLater(Func):
+    """The time of the database in so many seconds; it has been, if they are negative."""
+
+    output_field = DateTimeField()
+
+    def __init__(self, seconds: float, **extra: Any) -> None:
+        super().__init__(**extra)
+        self.seconds = seconds
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        return dialect_of(connection.vendor).later, [duration(connection.vendor, self.seconds)]

@@ -1,0 +1,24 @@
+"""What observers are told of deliveries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Name = Literal["delivery_started", "delivery_finished", "delivery_failed", "delivery_dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """An attempt has begun or ended, and the table says so already.
+
+    A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.
+    """
+
+    name: Name
+    id: int
+    receiver: str  # its module and name
+    queue: str
+    attempt: int  # 1 for the first
+    seconds: float | None = None  # how long the attempt took, once it has ended
+    error: BaseException | None = None

@@ -1,0 +1,74 @@
+"""Keeping: a thread of the process that renews the leases of what its workers have claimed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from heliograph.outbox.claiming import keep
+from heliograph.outbox.conf import settings_of
+
+logger = logging.getLogger("heliograph.outbox")
+
+
+class Keeper:
+    """Renews the leases of workers, by their names and databases, for as long as there are any."""
+
+    def __init__(self) -> None:
+        self._kept: Counter[tuple[str, str]] = Counter()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def keeping(self, using: str, worker: str) -> Iterator[None]:
+        """Renew the leases of a worker for the time of the block."""
+        with self._changed:
+            self._kept[using, worker] += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="heliograph-keeper", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._kept -= Counter({(using, worker): 1})
+
+    def _run(self) -> None:
+        """Renew leases, thrice in the time of one; a thread that has nothing to keep for long ends."""
+        pause = settings_of("default").lease.total_seconds() / 3
+        while True:
+            with self._changed:
+                self._changed.wait(pause)
+                kept = [*self._kept]
+                if not kept:
+                    self._thread = None
+                    break
+            for using in {using for using, _ in kept}:
+                _renew(using, [worker for alias, worker in kept if alias == using])
+        connections.close_all()
+
+
+def _renew(using: str, workers: list[str]) -> None:
+    try:
+        keep(using, workers)
+    except Exception as error:  # the database may be back before the leases end
+        logger.warning("The leases of %s could not be renewed on %r: %s", ", ".join(workers), using, error)
+        connections[using].close()
+
+
+keeper = Keeper()
+
+
+def _anew() -> None:
+    """Begin without a thread in a process that was forked: threads stay behind."""
+    keeper.__init__()  # type: ignore[misc]  # the one object that everybody has imported
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_anew)

@@ -1,0 +1,140 @@
+"""The command `outbox`: it runs a worker, and looks after deliveries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, connections
+from django.db.models import QuerySet
+
+from heliograph.outbox import operations, showing
+from heliograph.outbox.commandline import add_verbs
+from heliograph.outbox.database_checks import check_databases
+from heliograph.outbox.models import Delivery
+from heliograph.outbox.reporting import report
+
+# After how many deliveries it says how far it is.
+STEP = 10_000
+
+
+class Command(BaseCommand):
+    """Run a worker, or look after deliveries."""
+
+    help = "Runs a worker that makes the deliveries of the outbox, shows how they are doing, or changes some of them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_verbs(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['verb']}")(options)
+        except Error as error:
+            if _has_table(options["database"]):
+                raise
+            raise CommandError(
+                f"There is no table of deliveries on {options['database']!r}: manage.py migrate makes it."
+            ) from error
+
+    def _run(self, options: dict[str, Any]) -> None:
+        from heliograph.outbox.worker import Worker
+
+        for message in check_databases(None, databases=[options["database"]]):
+            self.stderr.write(str(message))
+        worker = Worker(options["database"], options["queue"] or None, options["concurrency"], options["grace"])
+        with _shown_log(options["verbosity"]):
+            worker.run(drain=options["drain"])
+
+    def _status(self, options: dict[str, Any]) -> None:
+        found = report(options["database"])
+        problems = [*found.problems(options["max_age"])]
+        self.stdout.write(showing.as_json(found, problems) if options["json"] else "\n".join(showing.table(found)))
+        if problems:
+            raise CommandError(f"Look after {found.using!r}: {'; '.join(problems)}.", returncode=1)
+
+    def _redeliver(self, options: dict[str, Any]) -> None:
+        chosen = self._chosen(options, operations.REDELIVERABLE)
+        self._change(options, [chosen], operations.redeliver, "Redelivered")
+
+    def _discard(self, options: dict[str, Any]) -> None:
+        if not any(options[name] for name in ("id", "queue", "receiver", "state", "older_than", "all")):
+            raise CommandError("Say what to discard: --id, --queue, --receiver, --state, --older-than, or --all.")
+        chosen = self._chosen(options, operations.DISCARDABLE)
+        self._change(options, [chosen], partial(operations.discard, reason=options["reason"]), "Discarded")
+
+    def _prune(self, options: dict[str, Any]) -> None:
+        if options["id"] or options["state"] or options["older_than"] is not None:
+            chosen = [self._chosen(options, operations.PRUNABLE)]
+        else:
+            chosen = [_narrowed(old, options) for old in operations.expired(options["database"])]
+        self._change(options, chosen, operations.delete, "Pruned")
+
+    def _chosen(self, options: dict[str, Any], allowed: Sequence[str]) -> QuerySet[Delivery]:
+        states = options["state"] or (allowed if options["id"] else options["default_states"])
+        self._verify(options["id"], options["database"], states)
+        found = operations.select(options["database"], states, ids=options["id"], older_than=options["older_than"])
+        return _narrowed(found, options)
+
+    def _verify(self, ids: Sequence[int], using: str, states: Sequence[str]) -> None:
+        """Raise CommandError for ids that there are not, and say which deliveries stay as they are."""
+        found = Delivery.objects.using(using).defer("payload").in_bulk(ids) if ids else {}
+        missing = sorted({*ids} - {*found})
+        if missing:
+            raise CommandError(f"There is no delivery {', '.join(map(str, missing))} on {using!r}.")
+        for number, delivery in found.items():
+            if delivery.state not in states:
+                self.stderr.write(f"Delivery {number} is {delivery.get_state_display()} and stays as it is.")
+
+    def _change(
+        self, options: dict[str, Any], chosen: Sequence[QuerySet[Delivery]], change: Callable[..., int], done: str
+    ) -> None:
+        if options["dry_run"]:
+            self.stdout.write("\n".join(showing.plan(options["verb"], chosen)))
+            return
+        progress = self._progress(done) if options["verbosity"] else lambda total: None
+        count = sum(change(deliveries, progress=progress) for deliveries in chosen)
+        self.stdout.write(f"{done} {showing.counted(count)}.")
+
+    def _progress(self, done: str) -> operations.Progress:
+        shown = 0
+
+        def progress(total: int) -> None:
+            nonlocal shown
+            if total >= shown + STEP:
+                self.stdout.write(f"{done} {showing.counted(total)} so far.")
+                shown = total
+
+        return progress
+
+
+def _narrowed(deliveries: QuerySet[Delivery], options: dict[str, Any]) -> QuerySet[Delivery]:
+    return deliveries.filter(**{f"{name}__in": options[name] for name in ("queue", "receiver") if options[name]})
+
+
+def _has_table(using: str) -> bool:
+    try:
+        return Delivery._meta.db_table in connections[using].introspection.table_names()
+    except Error:
+        return True  # the database does not answer, which the error has said
+
+
+@contextmanager
+def _shown_log(verbosity: int) -> Iterator[None]:
+    """Show what the worker logs, if the settings show it nowhere."""
+    logger = logging.getLogger("heliograph.outbox")
+    if logger.hasHandlers() or not verbosity:
+        yield
+        return
+    handler, level = logging.StreamHandler(), logger.level
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

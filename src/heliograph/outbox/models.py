@@ -1,0 +1,79 @@
+"""The table of deliveries."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from django.db import models
+
+from heliograph.bulk.listening import silence
+from heliograph.outbox.fields import NameField
+from heliograph.outbox.indexes import StateIndex
+
+
+class State(models.TextChoices):
+    """What can become of a delivery."""
+
+    READY = "READY", "ready"
+    RUNNING = "RUNNING", "running"
+    SUCCESSFUL = "SUCCESSFUL", "successful"
+    DEAD = "DEAD", "dead"
+    DISCARDED = "DISCARDED", "discarded"
+
+
+UNFINISHED = (State.READY.value, State.RUNNING.value)
+FINISHED = (State.SUCCESSFUL.value, State.DEAD.value, State.DISCARDED.value)
+
+
+class Delivery(models.Model):
+    """A call of a receiver that was sent in a transaction; a worker makes it. All times are the database's."""
+
+    id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
+    backend = NameField(max_length=64, help_text="Whose workers make the call: an alias of HELIOGRAPH_OUTBOX.")
+    queue = NameField(max_length=64)
+    receiver = NameField(max_length=255, help_text="The receiver's module and name.")
+    signal = models.CharField(max_length=255, blank=True)
+    sender = models.CharField(max_length=255, blank=True)
+    key = NameField(max_length=255, blank=True, help_text="Those of a receiver with one key run one by one.")
+    state = models.CharField(max_length=10, choices=State.choices)
+    payload = models.TextField(help_text="What was sent, as JSON.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How many have begun.")
+    due_at = models.DateTimeField(help_text="When the next attempt may begin.")
+    created_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt was taken by a worker.")
+    leased_until = models.DateTimeField(null=True, blank=True, help_text="Until when nobody else may take it.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    worker = NameField(max_length=128, blank=True)
+    error = models.TextField(blank=True, help_text="The last error, or why it was discarded.")
+    traceback = models.TextField(blank=True)
+    history = models.TextField(blank=True, help_text="The attempts that failed, each a line of JSON.")
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        verbose_name_plural = "deliveries"
+        # A delivery is written by its send and nobody else; what may be done to one has a permission of its own.
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("redeliver_delivery", "Can redeliver deliveries"),
+            ("discard_delivery", "Can discard deliveries"),
+        ]
+        indexes: ClassVar = [
+            StateIndex(states=["READY"], fields=["backend", "due_at", "id"], name="heliograph_outbox_due"),
+            StateIndex(states=["READY"], fields=["backend", "queue", "due_at", "id"], name="heliograph_outbox_queue"),
+            StateIndex(states=UNFINISHED, fields=["receiver", "key", "id"], name="heliograph_outbox_key", filled="key"),
+            StateIndex(states=["RUNNING"], fields=["worker", "id"], name="heliograph_outbox_worker"),
+            StateIndex(states=["SUCCESSFUL", "DISCARDED"], fields=["finished_at"], name="heliograph_outbox_done"),
+            StateIndex(states=["DEAD"], fields=["queue", "receiver"], name="heliograph_outbox_dead"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.receiver} #{self.pk}, {self.get_state_display()}"
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """The attempts that failed, the first one first."""
+        return [json.loads(line) for line in self.history.splitlines()]
+
+
+silence(Delivery)

@@ -1,0 +1,178 @@
+"""Operations: what people do to deliveries, a few at a time, and never to one that runs.
+
+A statement looks at the state itself, so that what a worker has claimed since it was chosen stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import Q, QuerySet
+
+from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.conf import all_settings
+from heliograph.outbox.models import FINISHED, Delivery, State
+from heliograph.outbox.sql import CHANNEL
+from heliograph.outbox.states import InStates
+from heliograph.outbox.telling import tell
+
+# From which states a delivery can go where.
+REDELIVERABLE = FINISHED
+DISCARDABLE = (State.READY.value, State.DEAD.value)
+PRUNABLE = FINISHED
+
+# What goes by itself after some time; these two have an index of their own.
+PASSING = (State.SUCCESSFUL.value, State.DISCARDED.value)
+
+# How many rows a statement changes: so many that the statement costs little, so few that nobody waits for it.
+CHUNK = 500
+
+Progress = Callable[[int], object]  # is told how many there were so far
+
+
+def _tell_nobody(total: int) -> None:
+    """Be the progress that nobody looks at."""
+
+
+# --- which ------------------------------------------------------------------------------------------------------
+
+
+def select(
+    using: str, states: Sequence[str], *, ids: Collection[int] = (), older_than: float | None = None
+) -> QuerySet[Delivery]:
+    """Return the deliveries in these states, of these ids if there are some.
+
+    `older_than` is in seconds: what finished longer ago than that, or was sent longer ago if it has not finished.
+    """
+    chosen = Delivery.objects.using(using).filter(InStates(*states))
+    if ids:
+        chosen = chosen.filter(pk__in=ids)
+    return chosen if older_than is None else chosen.filter(_older_than(older_than, states))
+
+
+def _older_than(seconds: float, states: Collection[str]) -> Q:
+    then = DatabaseLater(-seconds)
+    finished = Q(finished_at__lt=then)
+    return finished if {*states} <= {*FINISHED} else finished | Q(finished_at=None, created_at__lt=then)
+
+
+def expired(using: str) -> list[QuerySet[Delivery]]:
+    """Return the deliveries that the settings keep no longer, for each backend."""
+    settings = all_settings()
+    others = [alias for alias in settings if alias != "default"]
+    found = []
+    for alias, of_alias in settings.items():
+        if of_alias.keep is not None:
+            old = select(using, PASSING, older_than=of_alias.keep.total_seconds())
+            # What was sent to a backend that is not in the settings any more is kept as long as by the default one.
+            found.append(old.exclude(backend__in=others) if alias == "default" else old.filter(backend=alias))
+    return found
+
+
+# --- what is done to them ---------------------------------------------------------------------------------------
+
+
+def redeliver(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody) -> int:
+    """Let deliveries that have finished be made again, as if they were new; return how many these are.
+
+    What they have been through stays in their history.
+    """
+    return _in_chunks(deliveries, REDELIVERABLE, _redeliver, progress)
+
+
+def discard(deliveries: QuerySet[Delivery], reason: str, progress: Progress = _tell_nobody) -> int:
+    """Let deliveries that wait or are dead not be made, for a reason that is noted; return how many these are."""
+    return _in_chunks(deliveries, DISCARDABLE, partial(_discard, reason), progress)
+
+
+def delete(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, seconds: float | None = None) -> int:
+    """Delete deliveries that have finished, for so many seconds at most; return how many these are."""
+    until = None if seconds is None else monotonic() + seconds
+    finished = _written(deliveries.filter(InStates(*PRUNABLE)))
+    total = 0
+    # In no order: that of an index on the time, which the database has at hand, is as good as any.
+    while ids := [*finished.order_by().values_list("pk", flat=True)[:CHUNK]]:
+        total += _delete(finished.db, ids)
+        progress(total)
+        if until is not None and monotonic() > until:
+            break
+    return total
+
+
+def prune(using: str, seconds: float | None = 5.0) -> int:
+    """Delete what the settings keep no longer, for so many seconds at most; return how many deliveries that were."""
+    return sum(delete(old, seconds=seconds) for old in expired(using))
+
+
+# --- a chunk ----------------------------------------------------------------------------------------------------
+
+
+def _in_chunks(
+    deliveries: QuerySet[Delivery], states: Sequence[str], change: Callable[[Any], int], progress: Progress
+) -> int:
+    """Change what is in these states, in the order of the ids: what comes back meanwhile is not changed again."""
+    allowed = _written(deliveries.filter(InStates(*states)))
+    ids = allowed.order_by("pk").values_list("pk", flat=True)
+    last = total = 0
+    while some := [*ids.filter(pk__gt=last)[:CHUNK]]:
+        total += change(_these(allowed.db, states, some))
+        progress(total)
+        last = some[-1]
+    return total
+
+
+def _written(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return the same deliveries where they can be written: a replica may be behind."""
+    using = deliveries._db or router.db_for_write(Delivery)  # type: ignore[attr-defined]  # what `using()` has set
+    return deliveries.using(using)
+
+
+def _these(using: str, states: Sequence[str], ids: Sequence[int]) -> QuerySet[Delivery]:
+    return Delivery.objects.using(using).filter(InStates(*states), pk__in=ids)
+
+
+def _redeliver(chunk: QuerySet[Delivery]) -> int:
+    ids = [*chunk.values_list("pk", flat=True)]
+    with transaction.atomic(chunk.db):
+        count = chunk.update(
+            state=State.READY,
+            attempts=0,
+            due_at=DatabaseNow(),
+            finished_at=None,
+            leased_until=None,
+            worker="",
+            error="",
+            traceback="",
+        )
+        _wake(chunk.db, ids)
+    return count
+
+
+def _discard(reason: str, chunk: QuerySet[Delivery]) -> int:
+    return chunk.update(state=State.DISCARDED, finished_at=DatabaseNow(), leased_until=None, error=reason)
+
+
+def _delete(using: str, ids: Sequence[int]) -> int:
+    """Delete by one statement that sends no signals: who hears those of all models does not mean these rows."""
+    return _these(using, PRUNABLE, ids)._raw_delete(using)
+
+
+def _wake(using: str, ids: Sequence[int]) -> None:
+    """Let those who make these deliveries know of them after the commit."""
+    for (backend, queue), numbers in _by_queue(using, ids):
+        transaction.on_commit(partial(tell, backend, using, queue, numbers), using=using)
+        if connections[using].vendor == "postgresql":
+            with connections[using].cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])
+
+
+def _by_queue(using: str, ids: Sequence[int]) -> Iterator[tuple[tuple[str, str], list[int]]]:
+    found: dict[tuple[str, str], list[int]] = {}
+    ready = Delivery.objects.using(using).filter(pk__in=ids, state=State.READY)
+    for number, backend, queue in ready.values_list("pk", "backend", "queue"):
+        found.setdefault((backend, queue), []).append(number)
+    yield from found.items()

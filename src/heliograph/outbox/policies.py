@@ -1,0 +1,138 @@
+"""The policy whose calls are made by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import Any, ClassVar, NamedTuple
+
+from heliograph.dispatch import Call
+from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.receivers import Options, Receiver
+from heliograph.dispatch.verification import parameters_of
+from heliograph.outbox.registry import Post
+from heliograph.outbox.retrying import Retry
+from heliograph.signals import carried, entry_of
+from heliograph.transactions.deferral import Deferral
+from heliograph.transactions.ledger import Pending, Stage
+from heliograph.transactions.policies import AtTheEnd
+
+_MISSING = ("discard", "retry", "fail")
+
+# What signals of the catalogue carry that lives in one process.
+OF_THE_PROCESS = frozenset(
+    ("request", "environ", "connection", "template", "context", "apps", "plan", "app_config", "stdout", "queryset")
+)
+
+
+class ThisDelivery(NamedTuple):
+    """What a receiver is told of its own delivery, if it has a parameter named delivery."""
+
+    id: int
+    attempt: int  # 1 for the first
+    idempotency_key: str  # the same in all attempts, for services that take one
+
+
+@dataclass(frozen=True, repr=False)
+class Durable(AtTheEnd):
+    """Let a worker make the call after the commit: what it stores is written in the transaction of the send.
+
+    `queue` is where workers look for it, and `backend` whose workers do: an alias of `settings.HELIOGRAPH_OUTBOX`.
+    `retry` says how often it is attempted. Calls of one receiver with one `key` are made one at a time, in the order
+    of their commits; it is a path into what was sent ("order.customer_id"), or a function of it. With `atomic`, what
+    the receiver writes and its success are one transaction; False is for what reaches out of the database. `missing`
+    says what becomes of a call whose instance is gone: "discard", "retry" or "fail". `aliases` are names that the
+    receiver had, whose calls it takes. With `batch=True` there is one call for everything in a transaction.
+
+    Raises TypeError and ValueError for options that make no sense.
+    """
+
+    stage: ClassVar[Stage] = Stage.LAST
+    extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
+
+    _: KW_ONLY
+    queue: str = "default"
+    retry: Retry = Retry()  # noqa: RUF009 - it is frozen
+    key: str | Callable[..., Any] | None = None
+    atomic: bool = True
+    backend: str = "default"
+    missing: str = "discard"
+    aliases: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "aliases", _aliases(self.aliases))
+        _verify_options(self)
+
+    def __repr__(self) -> str:
+        given = [(one.name, getattr(self, one.name)) for one in fields(self) if getattr(self, one.name) != one.default]
+        return f"Durable({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+    def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
+        """Return options with which calls are stored."""
+        _verify_receiver(self, receiver, place)
+        is_guarded = options.reentrant != "allow"
+        post = Post(full_name(receiver), receiver, place, self, is_guarded=is_guarded)
+        options = super().connected(options, receiver, place)
+        call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
+        return replace(options, call=replace(call, hooks=(*call.hooks, post)))
+
+    def kept(self, call: Call, using: str) -> Call:
+        """Return the call with its payload as text: what cannot be stored fails here, where it is sent."""
+        from heliograph.outbox.storing import letter
+
+        kept: Call = letter(call, using)
+        return kept
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Write these calls into the table, in the transaction."""
+        from heliograph.outbox.storing import write
+
+        write(due)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def _aliases(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or "." not in name:
+            raise TypeError(f"Durable(aliases=...) takes names such as 'shop.receivers.old_name', not {name!r}.")
+    return names
+
+
+def _verify_options(policy: Durable) -> None:
+    for name in ("queue", "backend"):
+        value = getattr(policy, name)
+        if not isinstance(value, str) or not 0 < len(value) <= 64:
+            raise ValueError(f"Durable({name}=...) takes a name of up to 64 characters, not {value!r}.")
+    if not isinstance(policy.retry, Retry):
+        raise TypeError(f"Durable(retry=...) takes Retry(...), not {policy.retry!r}.")
+    if not isinstance(policy.atomic, bool):
+        raise TypeError(f"Durable(atomic=...) takes True or False, not {policy.atomic!r}.")
+    if policy.missing not in _MISSING:
+        raise ValueError(f"Durable(missing=...) takes 'discard', 'retry' or 'fail', not {policy.missing!r}.")
+    if policy.key is not None and not (isinstance(policy.key, str) and policy.key) and not callable(policy.key):
+        raise TypeError(
+            f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {policy.key!r}."
+        )
+
+
+def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
+    """Raise TypeError for a receiver that asks for what cannot be stored."""
+    entry = entry_of(place.signal)
+    names = [parameter.name for parameter in parameters_of(receiver) or ()]
+    for name in names:
+        if entry is not None and name in OF_THE_PROCESS and name in entry.carries:
+            raise TypeError(
+                f"{describe(receiver)} asks for {name!r}, which cannot leave the process that sends {entry.name}:"
+                f" delivery={policy!r} calls it in another one. Leave the parameter out."
+            )
+    if "delivery" in names and "delivery" in (carried(place.signal) or ()):
+        raise TypeError(
+            f"{describe(receiver)} asks for 'delivery', which {place.signal!r} sends, and {policy!r} gives too:"
+            " rename it in the signal."
+        )

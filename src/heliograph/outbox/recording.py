@@ -1,0 +1,113 @@
+"""Recording: what an outcome does to the row of its delivery, for the worker that has it still."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+from django.db import connections
+from django.db.models import F, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
+
+from heliograph.outbox import sql
+from heliograph.outbox.claiming import Claim
+from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.models import FINISHED, Delivery, State
+from heliograph.outbox.outcomes import Again, Dead, Discarded, Outcome, Succeeded
+
+# What is kept of a traceback: its end, which says what happened.
+_LONGEST = 50_000
+
+
+class LostError(Exception):
+    """The worker has lost its delivery: its lease has run out, or somebody took it away."""
+
+
+def hold(claim: Claim) -> None:
+    """Take SQLite's lock for writing, in a transaction that begins: who reads first may find that another has written.
+
+    Where transactions are "IMMEDIATE", they have it already.
+    """
+    connection: Any = connections[claim.using]
+    if connection.vendor == "sqlite" and not connection.transaction_mode:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.holding(connection.vendor), claim.fence)
+
+
+def record(claim: Claim, outcome: Outcome) -> None:
+    """Write what became of a delivery.
+
+    Raises LostError if the worker does not have it any more, and then nothing is written: in the transaction of the
+    receiver, what that has written goes with it.
+    """
+    match outcome:
+        case Succeeded():
+            written = _record_success(claim)
+        case Discarded(reason):
+            written = _record(claim, state=State.DISCARDED, finished_at=DatabaseNow(), error=_one_line(reason))
+        case Again(seconds, error):
+            due_at = DatabaseLater(seconds)
+            written = _record(claim, state=State.READY, due_at=due_at, worker="", **_failure(claim, error))
+        case Dead(error):
+            written = _record(claim, state=State.DEAD, finished_at=DatabaseNow(), **_failure(claim, error))
+    if not written:
+        raise LostError(
+            f"Delivery {claim.id} of {claim.receiver} is not in the hands of {claim.worker} any more, which has made"
+            f" attempt {claim.attempt}: its lease has run out, or somebody has taken it away."
+        )
+
+
+def is_recorded(claim: Claim) -> bool:
+    """Return whether an attempt has ended, as far as the table knows."""
+    finished = Delivery.objects.using(claim.using).filter(state__in=FINISHED)
+    return finished.filter(pk=claim.id, worker=claim.worker, attempts=claim.attempt).exists()
+
+
+def _record_success(claim: Claim) -> int:
+    connection = connections[claim.using]
+    with connection.cursor() as cursor:
+        cursor.execute(sql.success(connection.vendor), claim.fence)
+        count: int = cursor.rowcount
+    return count
+
+
+def _record(claim: Claim, **values: Any) -> int:
+    number, worker, attempt = claim.fence
+    held = Delivery.objects.using(claim.using).filter(pk=number, state=State.RUNNING, worker=worker, attempts=attempt)
+    return held.update(leased_until=None, **values)
+
+
+def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
+    """Return what is written of an error, also into the history of attempts."""
+    text = described(error)
+    entry = {
+        "attempt": claim.attempt,
+        "at": timezone.now().isoformat(timespec="seconds"),
+        "worker": claim.worker,
+        "error": text,
+    }
+    return {
+        "error": text,
+        "traceback": _storable("".join(traceback.format_exception(error))[-_LONGEST:]),
+        "history": Concat(F("history"), Value(json.dumps(entry) + "\n")),
+    }
+
+
+def described(error: BaseException) -> str:
+    """Return the class and the text of an error in one line, whatever that class does when it is asked for a text."""
+    try:
+        text = str(error)
+    except Exception as raised:
+        text = f"its text cannot be shown: {type(raised).__name__}"
+    return _one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    return _storable(" ".join(text.split())[:2000])
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database takes: without what is no character, or ends one."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

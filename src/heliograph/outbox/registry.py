@@ -1,0 +1,117 @@
+"""The durable receivers of this process, by the names under which their deliveries are stored."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.names import found_name
+from heliograph.dispatch.verification import parameters_of
+from heliograph.patches import Tenancy
+from heliograph.signals import entry_of
+
+if TYPE_CHECKING:
+    from heliograph.outbox.policies import Durable
+
+_numbers = itertools.count()
+
+
+class Post(Tenancy):
+    """A receiver under its name; it is known for as long as it is connected, and what keeps its options keeps this."""
+
+    def __init__(self, name: str, receiver: Any, place: Place, policy: Durable, *, is_guarded: bool) -> None:
+        self.name = name if len(name) <= _LONGEST else f"{name[:220]} {zlib.crc32(name.encode()):08x}"
+        self.policy = policy
+        self.sender = label_of(place.sender)
+        self._signal = weakref.ref(place.signal)
+        self.is_guarded = is_guarded  # against being called again for what it is handling
+        self.asks_for_delivery = any(one.name == "delivery" for one in parameters_of(receiver) or ())
+        self._receiver: Callable[[], Any] = _reference(receiver)
+        self._number = next(_numbers)
+        _posts.add(self)
+
+    def receiver(self) -> Any:
+        """Return the receiver, or None once it was garbage collected."""
+        return self._receiver()
+
+    def heard(self) -> Any:
+        """Return the signal that it is connected to, or None once that was garbage collected."""
+        return self._signal()
+
+    @cached_property
+    def signal(self) -> str:
+        """The name of the signal that it is connected to."""
+        return name_of(self._signal())
+
+    def __lt__(self, other: Post) -> bool:
+        return self._number < other._number
+
+
+_LONGEST = 255  # characters of a name in the table
+
+_posts: WeakSet[Post] = WeakSet()
+
+
+def _reference(receiver: Any) -> Callable[[], Any]:
+    if hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
+        return weakref.WeakMethod(receiver)
+    return weakref.ref(receiver)
+
+
+def name_of(signal: Any) -> str:
+    """Return the name of a signal, also of one that another dispatcher runs."""
+    entry = entry_of(signal)
+    if entry is not None:
+        return entry.path
+    return str(getattr(signal, "name", None) or found_name(signal) or repr(signal))
+
+
+def label_of(sender: Any) -> str:
+    """Return what the table says of a sender: the label of a model, the name of a class, "" for none."""
+    label = getattr(getattr(sender, "_meta", None), "label", None) or getattr(sender, "__qualname__", None)
+    return str(label or ("" if sender is None else sender))[:_LONGEST]
+
+
+def known() -> Mapping[str, list[Post]]:
+    """Return what is connected under each name."""
+    found: dict[str, list[Post]] = {}
+    for post in sorted(_connected()):
+        found.setdefault(post.name, []).append(post)
+    return found
+
+
+def _connected() -> set[Post]:
+    """Return those that are connected still: one that has left may wait for the garbage collection."""
+    signals = {id(signal): signal for post in _posts.copy() if (signal := post.heard()) is not None}
+    return {post for signal in signals.values() for guarded in _guarded_at(signal) for post in _posts_of(guarded)}
+
+
+def _guarded_at(signal: Any) -> list[Guarded]:
+    if hasattr(type(signal), "_table"):
+        found = [connection.guarded for connection in signal._table.connections()]
+    else:  # another dispatcher runs it, which has it as the receiver
+        found = [part for entry in signal.receivers for part in entry if type(part) is Guarded]
+    return [one for one in found if one is not None]
+
+
+def _posts_of(guarded: Guarded) -> list[Post]:
+    hooks = getattr(guarded.options.call, "hooks", ())
+    return [hook for hook in hooks if isinstance(hook, Post) and hook.receiver() is not None]
+
+
+def former_names(posts: Mapping[str, list[Post]]) -> Mapping[str, str]:
+    """Return the names that receivers had, each with the one that its receiver has now, unless another has it."""
+    former = {alias: post.name for of_name in posts.values() for post in of_name for alias in post.policy.aliases}
+    return {alias: name for alias, name in former.items() if alias not in posts}
+
+
+def chosen(posts: Sequence[Post], signal: str, sender: str) -> Post:
+    """Return the one of those under one name that hears a send; of several, the one that was connected last."""
+    return max(posts, key=lambda post: (post.signal == signal, post.sender == sender, post))

@@ -1,0 +1,103 @@
+"""Reporting: how the deliveries of each queue and receiver are doing.
+
+It reads what is not finished, and what is dead, by the indexes that these have; the rest may be millions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, Min, Q
+
+from heliograph.outbox import registry
+from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.states import InStates
+
+
+@dataclass(frozen=True)
+class Line:
+    """How the deliveries of one receiver in one queue are doing."""
+
+    queue: str
+    receiver: str
+    is_known: bool  # whether the receiver is connected in this process
+    ready: int = 0
+    running: int = 0
+    failing: int = 0  # of those that are ready, how many have failed before
+    dead: int = 0
+    oldest: float | None = None  # for how many seconds one has been due, or in the hands of a worker that is lost
+
+    @property
+    def unknown(self) -> int:
+        """How many wait for a receiver that is not connected here."""
+        return 0 if self.is_known else self.ready
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the deliveries on a database are doing."""
+
+    using: str
+    lines: list[Line] = field(default_factory=list)
+
+    def total(self, name: str) -> int:
+        """Return the sum of a number of the lines."""
+        return sum(getattr(line, name) for line in self.lines)
+
+    @property
+    def oldest(self) -> float | None:
+        """For how many seconds something has waited."""
+        return _longest(line.oldest for line in self.lines)
+
+    def problems(self, max_age: float) -> Iterator[str]:
+        """Yield what somebody should look at; nothing should wait for more than so many seconds."""
+        if dead := self.total("dead"):
+            yield f"{dead:,} dead {'letter' if dead == 1 else 'letters'}"
+        if unknown := [line for line in self.lines if line.unknown]:
+            names = ", ".join(sorted({line.receiver for line in unknown}))
+            yield f"{self.total('unknown'):,} waiting for receivers that are not connected ({names})"
+        if self.oldest is not None and self.oldest > max_age:
+            yield f"the oldest has been waiting for {self.oldest:,.0f} s, which is more than {max_age:g} s"
+
+
+def report(using: str) -> Report:
+    """Return how the deliveries on a database are doing."""
+    known = registry.known()
+    places: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in (*_ready(using), *_running(using), *_dead(using)):
+        at = places.setdefault((row.pop("queue"), row.pop("receiver")), {})
+        age = _age(row.pop("since", None), row.pop("now", None))
+        at.update(row, oldest=_longest([age, at.get("oldest")]))
+    return Report(using, [Line(*place, place[1] in known, **counts) for place, counts in sorted(places.items())])
+
+
+def _ready(using: str) -> Any:
+    due = Min("due_at", filter=Q(due_at__lte=DatabaseNow()))
+    failing = Count("pk", filter=Q(attempts__gt=0))
+    return _grouped(using, State.READY).annotate(ready=Count("pk"), failing=failing, since=due, now=Max(DatabaseNow()))
+
+
+def _running(using: str) -> Any:
+    lost = Min("leased_until", filter=Q(leased_until__lt=DatabaseNow()))
+    return _grouped(using, State.RUNNING).annotate(running=Count("pk"), since=lost, now=Max(DatabaseNow()))
+
+
+def _dead(using: str) -> Any:
+    return _grouped(using, State.DEAD).annotate(dead=Count("pk"))
+
+
+def _grouped(using: str, state: State) -> Any:
+    in_state = Delivery.objects.using(using).filter(InStates(state.value))
+    return in_state.order_by().values("queue", "receiver")
+
+
+def _age(since: datetime | None, now: datetime | None) -> float | None:
+    return None if since is None or now is None else (now - since).total_seconds()
+
+
+def _longest(ages: Iterable[float | None]) -> float | None:
+    return max((age for age in ages if age is not None), default=None)

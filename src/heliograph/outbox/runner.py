@@ -1,0 +1,160 @@
+"""Runners: each claims deliveries and makes them one after the other, in one thread and on one connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from time import monotonic
+
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+
+from heliograph.outbox import registry
+from heliograph.outbox.attempts import attempt
+from heliograph.outbox.claiming import Claim, claim, claim_one, hand_back, rename
+from heliograph.outbox.keeping import keeper
+from heliograph.outbox.outcomes import Outcome, of_error
+from heliograph.outbox.recording import LostError, record
+from heliograph.outbox.retrying import Retry
+
+# As much as a runner claims at once, in deliveries; and in the seconds that these will take, so that nothing waits for
+# long in the hands of one while others have nothing to do.
+MOST_CLAIMED = 100
+SECONDS_CLAIMED = 0.25
+
+
+# How often, in seconds, a runner looks for deliveries of receivers that were renamed.
+_SECONDS_NAMED = 1.0
+
+
+def new_name() -> str:
+    """Return a name for a worker that no other one has."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+class Runner:
+    """What one thread does: it claims as much as it makes in a moment, and makes it."""
+
+    def __init__(self, using: str, queues: Collection[str] | None = None) -> None:
+        if isinstance(queues, str):
+            raise TypeError(f"queues= takes a list of names, not {queues!r}: write [{queues!r}].")
+        self.using = using
+        self.queues = queues  # those to look at, None for all
+        self.name = new_name()
+        self.size = 1
+        self._claimed: deque[Claim] = deque()
+        self._since = monotonic()
+        self._renamed = -_SECONDS_NAMED
+        self._lock = threading.Lock()
+        self._broken: tuple[Claim, BaseException] | None = None  # an attempt whose outcome could not be recorded
+
+    def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
+        """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
+        self._mend()
+        posts = registry.known()
+        self._claim(posts, self.size if limit is None else min(self.size, limit))
+        began, count = self._since, 0
+        while one := self._next():
+            yield self._attempt(one, posts)
+            count += 1
+        if count:
+            self.size = _size_for((monotonic() - began) / count, self.size)
+
+    def _claim(self, posts: Mapping[str, list[registry.Post]], size: int) -> None:
+        former = registry.former_names(posts)
+        if former and monotonic() >= self._renamed + _SECONDS_NAMED:
+            rename(self.using, former)
+            self._renamed = monotonic()
+        self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
+        self._since = monotonic()
+
+    def _next(self) -> Claim | None:
+        with self._lock:
+            return self._claimed.popleft() if self._claimed else None
+
+    def _attempt(self, one: Claim, posts: Mapping[str, Sequence[registry.Post]]) -> Outcome | None:
+        try:
+            return attempt(one, posts[one.receiver])
+        except Exception as error:
+            self._broken = (one, error)
+            raise
+
+    def _mend(self) -> None:
+        """Record the attempt that an error of the database has cut off, and give back what was claimed with it."""
+        if self._broken is not None:
+            one, error = self._broken
+            posts = registry.known().get(one.receiver)
+            retry = registry.chosen(posts, one.signal, one.sender).policy.retry if posts else Retry()
+            with suppress(LostError):  # it may be recorded after all, when nobody heard of the commit
+                record(one, of_error(error, retry, one.attempt))
+            self._broken = None
+        if self._claimed:
+            self.hand_back_waiting()
+
+    def hand_back_waiting(self, seconds: float = 0.0) -> None:
+        """Give back what was claimed so many seconds ago and has not begun: others may have nothing to do."""
+        if monotonic() - self._since < seconds:
+            return
+        with self._lock:
+            waiting = [one.id for one in self._claimed]
+            self._claimed.clear()
+        if waiting:
+            hand_back(self.using, self.name, waiting)
+
+    def give_up(self) -> None:
+        """Give back everything, also what runs: it cannot be recorded any more."""
+        with self._lock:
+            self._claimed.clear()
+        hand_back(self.using, self.name)
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Return what renews the leases; in a transaction, which a test may be in, nobody else sees what is claimed."""
+        return nullcontext() if connections[self.using].in_atomic_block else keeper.keeping(self.using, self.name)
+
+
+def _size_for(seconds: float, size: int) -> int:
+    """Return how many deliveries to claim next, if one takes so many seconds; it grows step by step."""
+    return max(1, min(int(SECONDS_CLAIMED / max(seconds, 1e-6)), size * 4, MOST_CLAIMED))
+
+
+def drain(
+    using: str = DEFAULT_DB_ALIAS, queues: Collection[str] | None = None, limit: int | None = None
+) -> list[Outcome]:
+    """Make every delivery that is due, in this thread, until none is; return the outcomes.
+
+    `queues` are those to look at, None for all; `limit` is how many attempts there are at most.
+    """
+    runner, made = Runner(using, queues), list[Outcome | None]()
+    with runner.kept(), _giving_up(runner):
+        while limit is None or len(made) < limit:
+            more = [*runner.outcomes(None if limit is None else limit - len(made))]
+            if not more:
+                break
+            made += more
+    return [outcome for outcome in made if outcome is not None]
+
+
+@contextmanager
+def _giving_up(runner: Runner) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(Error):  # of a database that has gone; the first error is the one to hear of
+            runner.give_up()
+        raise
+
+
+def run_one(number: int, using: str = DEFAULT_DB_ALIAS) -> Outcome | None:
+    """Make the delivery with this id, and return the outcome; None if it is not due, or in the hands of others.
+
+    It is for the workers of other systems, which are told of it.
+    """
+    posts, name = registry.known(), new_name()
+    rename(using, registry.former_names(posts))
+    with keeper.keeping(using, name):
+        claimed = claim_one(using, name, posts.keys(), number)
+        return None if claimed is None else attempt(claimed, posts[claimed.receiver])

@@ -1,0 +1,82 @@
+"""How what is known of deliveries is shown to people, or to programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from heliograph.outbox.models import Delivery
+from heliograph.outbox.reporting import Line, Report
+
+_COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting")
+_NUMBERS = ("ready", "running", "failing", "dead", "unknown")
+
+
+def table(report: Report) -> Iterator[str]:
+    """Yield the lines of a report, a line for each receiver in a queue."""
+    if not report.lines:
+        yield f"Nothing waits, runs or is dead on {report.using!r}."
+        return
+    rows = [_COLUMNS, *map(_row, report.lines)]
+    remarks = ["", *("" if line.is_known else "  not connected here" for line in report.lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, remark in zip(rows, remarks, strict=True):
+        yield "  ".join(_aligned(row, widths)) + remark
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    numbers = (line.ready, line.running, line.failing, line.dead)
+    return line.queue, line.receiver, *(f"{number:,}" for number in numbers), duration(line.oldest)
+
+
+def _aligned(row: Iterable[str], widths: Iterable[int]) -> Iterator[str]:
+    for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.ljust(width) if at < 2 else cell.rjust(width)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as one reads it at a glance."""
+    if seconds is None:
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def as_json(report: Report, problems: Sequence[str]) -> str:
+    """Return a report as JSON; times are in seconds."""
+    facts = {
+        "database": report.using,
+        "problems": problems,
+        "total": {**{name: report.total(name) for name in _NUMBERS}, "oldest_waiting": report.oldest},
+        "receivers": [*map(_facts, report.lines)],
+    }
+    return json.dumps(facts, indent=2)
+
+
+def _facts(line: Line) -> dict[str, Any]:
+    numbers = {name: getattr(line, name) for name in _NUMBERS}
+    place = {"queue": line.queue, "receiver": line.receiver, "is_known": line.is_known}
+    return {**place, **numbers, "oldest_waiting": line.oldest}
+
+
+def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:
+    """Yield what would be done to deliveries, a line for each receiver in a queue and state."""
+    rows = [row for deliveries in chosen for row in _counted(deliveries)]
+    yield f"Would {verb} {counted(sum(count for *_, count in rows))}{':' if rows else '.'}"
+    for state, queue, receiver, count in sorted(rows):
+        yield f"  {count:,} {state.lower()} of {receiver} in the queue {queue!r}"
+
+
+def _counted(deliveries: QuerySet[Delivery]) -> QuerySet[Any, Any]:
+    by_place = deliveries.order_by().values_list("state", "queue", "receiver")
+    return by_place.annotate(count=Count("pk"))
+
+
+def counted(count: int) -> str:
+    """Return a number of deliveries in words."""
+    return f"{count:,} {'delivery' if count == 1 else 'deliveries'}"

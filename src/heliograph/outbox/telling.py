@@ -1,0 +1,60 @@
+"""Telling: backends whose workers do not look into the table are told of deliveries after the commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import connections
+
+from heliograph.dispatch import Call
+from heliograph.outbox.backends import backend_of
+from heliograph.transactions.ledger import Ending, Pending, Stage, note
+
+if TYPE_CHECKING:
+    from heliograph.outbox.enqueueing import Row
+
+logger = logging.getLogger("heliograph.outbox")
+
+
+@dataclass(frozen=True)
+class _Afterwards(Ending):
+    """The policy of what is told after the commit."""
+
+    stage: ClassVar[Stage] = Stage.AFTER_COMMIT
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        for one in due:
+            one.call.make()
+
+
+def tell_after_commit(using: str, rows: Sequence[Row], ids: Iterable[int]) -> None:
+    """Let the backends of these rows be told of them, if they look for nothing themselves."""
+    to_tell = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_told}
+    if not to_tell:  # which is how it mostly is
+        return
+    told: dict[tuple[str, str], list[int]] = {}
+    for row, number in zip(rows, ids, strict=True):
+        if row.backend in to_tell:
+            told.setdefault((row.backend, row.queue), []).append(number)
+    for (alias, queue), numbers in told.items():
+        call = Call(partial(tell, alias, using, queue, numbers), {})
+        note(connections[using], Pending(_Afterwards(), call, using))
+
+
+def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:
+    """Tell a backend of deliveries; what it raises is logged, since the rows are there and are told again."""
+    try:
+        backend_of(alias).tell(using, ids, queue)
+    except Exception as error:
+        logger.warning(
+            "The backend %r could not be told of %d deliveries of the queue %r (%s); they are told again later",
+            *(alias, len(ids), queue, error),
+            exc_info=error,
+        )
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""Tending: a thread that looks after the tables in a process of workers that are not ours."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from time import monotonic
+
+from django.db import connections
+
+from heliograph.outbox.operations import prune
+from heliograph.outbox.rescuing import rescue
+from heliograph.outbox.sweeping import databases, sweep, tell_again_after, told_backends
+
+logger = logging.getLogger("heliograph.outbox")
+
+# How many seconds there are from one look at the tables to the next, at most, and from one pruning to the next.
+_PAUSE = 5.0
+_PRUNING = 60.0
+
+_CHORES: tuple[Callable[[str], object], ...] = (rescue, sweep)
+
+
+class Tender:
+    """Rescues, sweeps and prunes from time to time, on each database, if there are backends to tell."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._errors: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Start the thread, unless it runs already or nobody is to be told."""
+        if self._thread is None and told_backends():
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="heliograph-tender", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End it, and wait for what it does, but not for a database or a broker that does not answer."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_PAUSE)
+            self._thread = None
+
+    def _run(self) -> None:
+        pause = min(_PAUSE, *(tell_again_after(alias) / 4 for alias in told_backends()))
+        pruned = -_PRUNING
+        while not self._stop.wait(pause):
+            chores = _CHORES
+            if monotonic() >= pruned + _PRUNING:
+                chores, pruned = (*_CHORES, prune), monotonic()
+            for using, chore in product(databases(), chores):
+                self._try(f"{chore.__name__} {using!r}", partial(chore, using))
+            self._try("close connections", connections.close_all)  # who is forked meanwhile has no part in them
+
+    def _try(self, name: str, function: Callable[[], object]) -> None:
+        """Do something; an error is logged once: a database may be away for long, or have no such table."""
+        try:
+            function()
+            self._errors.pop(name, None)
+        except Exception as error:
+            if self._errors.get(name) != str(error):
+                logger.warning("The deliveries cannot be looked after: %s failed (%s)", name, error, exc_info=error)
+            self._errors[name] = str(error)

@@ -1,0 +1,174 @@
+"""The worker: a process that makes deliveries until it is told to stop, and looks after the table meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from heliograph.outbox.conf import settings_of
+from heliograph.outbox.operations import prune
+from heliograph.outbox.rescuing import rescue
+from heliograph.outbox.runner import Runner
+from heliograph.outbox.sweeping import sweep
+from heliograph.outbox.waking import waker_for
+
+logger = logging.getLogger("heliograph.outbox")
+
+# How long, in seconds, what was claimed may wait for a slow delivery before others may have it.
+_PATIENCE = 1.0
+
+
+class Worker:
+    """Runs as many runners as there are threads, and what looks after the table."""
+
+    def __init__(
+        self,
+        using: str = DEFAULT_DB_ALIAS,
+        queues: Collection[str] | None = None,
+        concurrency: int = 1,
+        grace: float = 30.0,
+    ) -> None:
+        self.using = using
+        self.grace = grace
+        self._runners = [Runner(using, queues) for _ in range(concurrency)]
+        self._stop = threading.Event()
+        self._waker = waker_for(using, self._stop)
+
+    def stop(self, *_: Any) -> None:
+        """Let it end: what runs is finished within the grace, the rest is given back."""
+        if self._stop.is_set():
+            self.grace = 0.0  # who asks again does not want to wait
+        self._stop.set()
+
+    def run(self, *, drain: bool = False) -> None:
+        """Make deliveries until `stop()`, or until none is due if it is to `drain` the table."""
+        names = ", ".join(runner.name for runner in self._runners)
+        logger.info("Worker started on %r: %s", self.using, names)
+        with _stopping(self.stop):
+            if not drain:
+                self._waker.start()
+            threads = [self._started(runner, drain=drain) for runner in self._runners]
+            self._tend(threads)
+            self._end(threads)
+        logger.info("Worker stopped: %s", names)
+
+    # --- what the threads do ----------------------------------------------------------------------------------
+
+    def _started(self, runner: Runner, *, drain: bool) -> threading.Thread:
+        """Return a thread that makes deliveries; who observes the worker observes it too."""
+        context = copy_context()
+        thread = threading.Thread(target=lambda: context.run(self._make, runner, drain=drain), name=runner.name)
+        thread.daemon = True  # what goes on after the grace ends with the process
+        thread.start()
+        return thread
+
+    def _make(self, runner: Runner, *, drain: bool) -> None:
+        idle = failures = 0
+        with runner.kept():
+            while not self._stop.is_set() and not (drain and idle):
+                try:
+                    idle = self._make_or_wait(runner, idle, drain=drain)
+                    failures = 0
+                except Exception:
+                    failures += 1
+                    self._pause(runner, failures)
+            _tried(runner.hand_back_waiting)
+        connections.close_all()
+
+    def _make_or_wait(self, runner: Runner, idle: int, *, drain: bool) -> int:
+        """Make what is due, or else wait; return how often in a row nothing was."""
+        mark = self._waker.mark()
+        is_busy = False
+        for _ in runner.outcomes():
+            is_busy = True
+            if self._stop.is_set():
+                break
+        if not is_busy and not drain:
+            self._waker.wait(mark, idle)
+        return 0 if is_busy else idle + 1
+
+    def _pause(self, runner: Runner, failures: int) -> None:
+        """Wait for a database that does not answer, longer each time."""
+        seconds = min(0.1 * 2**failures, 5.0)
+        logger.exception("%s cannot go on with the database %r; next try in %.1f s", runner.name, self.using, seconds)
+        connections.close_all()
+        self._stop.wait(seconds)
+
+    # --- what the process does --------------------------------------------------------------------------------
+
+    def _tend(self, threads: Collection[threading.Thread]) -> None:
+        """Look after the table for as long as the threads are at work."""
+        chores = [_Chore(seconds, function) for function, seconds in self._chores()]
+        while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
+            for chore in chores:
+                chore.do_if_due()
+            self._stop.wait(_PATIENCE / 4)
+
+    def _chores(self) -> Iterator[tuple[Callable[[], object], float]]:
+        """Yield what is to be done again and again, each with the seconds from one time to the next."""
+        yield self._hand_back_waiting, _PATIENCE
+        yield partial(rescue, self.using), settings_of("default").lease.total_seconds() / 3
+        yield partial(sweep, self.using), 10.0
+        yield partial(prune, self.using), 60.0
+
+    def _hand_back_waiting(self) -> None:
+        for runner in self._runners:
+            runner.hand_back_waiting(_PATIENCE)
+
+    def _end(self, threads: Collection[threading.Thread]) -> None:
+        """Wait for what runs, and give it back when the grace is over."""
+        until = monotonic() + self.grace
+        for runner, thread in zip(self._runners, threads, strict=True):
+            while thread.is_alive() and monotonic() < until:
+                thread.join(0.1)
+                until = min(until, monotonic() + self.grace)
+            if thread.is_alive():
+                logger.warning("%s is still at work after the grace, and gives it back", runner.name)
+                _tried(runner.give_up)
+        _tried(connections.close_all)
+
+
+class _Chore:
+    """Something that is done again and again."""
+
+    def __init__(self, seconds: float, function: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._function = function
+        self._due = monotonic()
+
+    def do_if_due(self) -> None:
+        if monotonic() >= self._due:
+            _tried(self._function)
+            self._due = monotonic() + self._seconds
+
+
+def _tried(function: Callable[[], object]) -> None:
+    """Call a function; an error of the database is logged, and the next one has a new connection."""
+    try:
+        function()
+    except Exception:
+        logger.exception("The worker could not do %r", function)
+        connections.close_all()
+
+
+@contextmanager
+def _stopping(stop: Callable[..., None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT stop, where signals can be heard: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,159 @@
+"""The order of deliveries with a key: that of the commits, also where another transaction was numbered first."""
+
+import threading
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from heliograph import Durable, OnCommit, Signal
+from heliograph.outbox import enqueueing
+from heliograph.outbox.models import Delivery
+from heliograph.outbox.runner import drain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+moved = Signal(name="tests.moved")
+
+
+@pytest.fixture
+def heard(connect):
+    """Connect a receiver of deliveries by key; what it heard is the list."""
+    heard = []
+
+    def note(signal, name, **kwargs):
+        heard.append(name)
+
+    connect(moved, note, delivery=Durable(key="account"))
+    return heard
+
+
+def send(name, account="a", *, wait_for=None, begun=None):
+    """Send in a transaction that is held open after its delivery was written, in a thread of its own."""
+
+    def run():
+        def hold():
+            if begun is not None:
+                begun.set()
+            if wait_for is not None:
+                assert wait_for.wait(20)
+
+        with transaction.atomic():
+            moved.send(sender=None, using="default", name=name, account=account)
+            HELD[threading.get_ident()] = hold
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@transaction.atomic
+def send_all(accounts):
+    for account in accounts:
+        moved.send(sender=None, using="default", name=account, account=account)
+
+
+HELD = {}
+
+
+@pytest.fixture(autouse=True)
+def _held_before_the_commit(monkeypatch):
+    """Hold a transaction right before its COMMIT, when all of its statements are done."""
+    commit = type(connections["default"])._commit
+
+    def held_commit(self):
+        hold = HELD.pop(threading.get_ident(), None)
+        if hold is not None:
+            hold()
+        return commit(self)
+
+    monkeypatch.setattr(type(connections["default"]), "_commit", held_commit)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer, so there is nothing to wait for")
+def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(heard):
+    begun, free = threading.Event(), threading.Event()
+    first = send("first", begun=begun, wait_for=free)
+    assert begun.wait(20)
+    second = send("second")
+    second.join(0.5)
+    assert second.is_alive(), "the second waits for the first, which has written and not committed"
+    free.set()
+    first.join(20)
+    second.join(20)
+    drain()
+    assert heard == ["first", "second"]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+def test_one_of_another_key_waits_for_nobody(heard):
+    begun, free = threading.Event(), threading.Event()
+    first = send("first", begun=begun, wait_for=free)
+    assert begun.wait(20)
+    second = send("second", account="b")
+    second.join(20)
+    assert not second.is_alive()
+    free.set()
+    first.join(20)
+    drain()
+    assert sorted(heard) == ["first", "second"]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(heard):
+    def refuse():
+        raise OperationalError("no commit")
+
+    @transaction.atomic
+    def send_first():
+        moved.send(sender=None, using="default", name="first", account="a")
+        HELD[threading.get_ident()] = refuse
+
+    with pytest.raises(OperationalError, match="no commit"):
+        send_first()
+    second = send("second")
+    second.join(20)
+    assert not second.is_alive()
+    drain()
+    assert heard == ["second"]
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="only there are the locks those of the session")
+def test_a_key_that_stays_locked_leaves_no_other_one_locked(heard, monkeypatch):
+    monkeypatch.setattr(enqueueing, "_SECONDS_LOCKED", 0)
+    begun, free = threading.Event(), threading.Event()
+    holder = send("first", account="a", begun=begun, wait_for=free)
+    assert begun.wait(20)
+    with pytest.raises(OperationalError, match="were not free"):
+        send_all("abcdefgh")
+    others = [send(account, account=account) for account in "bcdefgh"]
+    free.set()
+    for thread in (holder, *others):
+        thread.join(20)
+    drain()
+    assert sorted(heard) == sorted([*"bcdefgh", "first"])
+
+
+def test_several_keys_of_a_transaction_are_written_together(heard):
+    with transaction.atomic():
+        for name, account in [("1", "b"), ("2", "a"), ("3", "b"), ("4", None)]:
+            moved.send(sender=None, using="default", name=name, account=account)
+    assert Delivery.objects.count() == 4
+    drain()
+    assert [name for name in heard if name in ("1", "3")] == ["1", "3"]
+
+
+def test_what_is_done_after_a_commit_keeps_no_key_locked(heard, connect):
+    others = []
+
+    def send_another(signal, name, **kwargs):
+        if name == "first":
+            others.append(send("second"))
+            others[0].join(20)
+
+    connect(moved, send_another, delivery=OnCommit())
+    with transaction.atomic():
+        moved.send(sender=None, using="default", name="first", account="a")
+    assert not others[0].is_alive()
+    drain()
+    assert heard == ["first", "second"]

@@ -7,7 +7,7 @@ ARGS ?=
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all bench format pins clean
+.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all bench bench-outbox format pins clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -58,13 +58,16 @@ test-django-all: $(READY)  ## Run all of Django's own tests with Heliograph
 bench: $(READY)  ## Run the benchmarks
 	$(RUN) tools.bench $(ARGS)
 
+bench-outbox: $(READY)  ## Run the benchmarks of the outbox, beside Celery, procrastinate and django-tasks
+	$(RUN) tools.bench_outbox $(ARGS)
+
 format: $(READY)  ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 pins: $(READY)  ## Renew requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --group dev --group bench-bulk \
-		--no-emit-package django --no-annotate --custom-compile-command "make pins" \
+		--group bench-outbox --no-emit-package django --no-annotate --custom-compile-command "make pins" \
 		--output-file requirements/dev.txt
 
 clean:  ## Remove all environments and everything that was built

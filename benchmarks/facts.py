@@ -16,7 +16,7 @@ FLOOR = "without the two sends"
 # How far a ratio may be above its limit before --check fails: what a busy machine adds to a minimum.
 TOLERANCE = 1.10
 
-Unit = Literal["seconds", "bytes", "queries"]
+Unit = Literal["seconds", "bytes", "queries", "a second"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What each system does for an order, in its own words."""

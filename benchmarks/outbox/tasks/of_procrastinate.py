@@ -1,0 +1,9 @@
+"""The tasks of procrastinate."""
+
+from procrastinate.contrib.django import app
+
+from benchmarks.outbox.shop import bodies
+
+add_one = app.task(bodies.add_one, name="add_one")
+note = app.task(bodies.note, name="note")
+hear = [app.task(function, name=function.__name__) for function in bodies.ten(globals())]

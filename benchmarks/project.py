@@ -10,7 +10,7 @@ import django
 from django.conf import settings
 
 from tests.databases import PREFIX, SERVERS
-from tools.services import SERVICES, Service
+from tools.services import DATABASES, Service
 
 FILE, POSTGRESQL = "file", "postgresql"
 
@@ -52,4 +52,4 @@ def _postgresql_answers() -> bool:
 
 
 def _postgresql() -> Service:
-    return next(service for service in SERVICES if service.name == POSTGRESQL)
+    return next(service for service in DATABASES if service.name == POSTGRESQL)

@@ -8,7 +8,7 @@ from tools.coverage_gates import markers_that_fail
 from tools.django_suite import classes, installable
 from tools.matrix import Cell, Pair, Result, cells, is_run_by_tests, pairs, table
 from tools.processes import Finished
-from tools.services import Service, how_to_start, silent
+from tools.services import Service, how_to_start, of_url, silent
 from tools.suite import selection
 from tools.versions import PYTHONS, SUPPORTED
 
@@ -143,6 +143,11 @@ def test_a_closed_port_does_not_answer(closed_port):
 def test_an_open_port_answers():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert not silent((Service("mariadb", "127.0.0.1", listener.getsockname()[1]),))
+
+
+def test_a_broker_is_where_its_url_says():
+    assert of_url("rabbitmq", "amqp://guest:guest@mq:1//") == Service("rabbitmq", "mq", 1)
+    assert of_url("redis", "redis://cache/0") == Service("redis", "cache", 6379)
 
 
 def test_a_silent_service_is_named_with_the_command_that_starts_it():

@@ -15,7 +15,7 @@ from tools import interpreters, tally
 from tools.absences import leave_out
 from tools.environments import Environment
 from tools.processes import Finished, run
-from tools.services import how_to_start, silent
+from tools.services import BROKERS, how_to_start, silent
 from tools.suite import selection
 from tools.versions import COMMON_PYTHON, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
@@ -122,7 +122,7 @@ def found_pythons(versions: Iterable[str]) -> dict[str, Path]:
 
 def found_databases(wanted: Sequence[str]) -> list[str]:
     """The databases that answer; one that does not is named."""
-    missing = [service for service in silent() if service.name in wanted]
+    missing = [service for service in silent() if service.name in wanted or service in BROKERS]
     leave_out([how_to_start(service) for service in missing])
     return [kind for kind in wanted if kind not in {service.name for service in missing}]
 

@@ -1,11 +1,18 @@
-"""The database servers that the tests use where they answer."""
+"""The servers that the tests use where they answer: of databases, and brokers."""
 
 import socket
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from tests.brokers import URLS
 from tests.databases import SERVERS
 
-START = {"postgresql": "service postgresql start", "mariadb": "service mariadb start"}
+START = {
+    "postgresql": "service postgresql start",
+    "mariadb": "service mariadb start",
+    "rabbitmq": "service rabbitmq-server start",
+    "redis": "service redis-server start",
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,17 @@ class Service:
         return f"{self.name} on {self.host}:{self.port}"
 
 
-SERVICES = tuple(Service(name, server["HOST"], server["PORT"]) for name, server in SERVERS.items())
+def of_url(name: str, url: str) -> Service:
+    """The broker at an URL."""
+    parts = urlsplit(url)
+    return Service(name, parts.hostname or "127.0.0.1", parts.port or {"rabbitmq": 5672, "redis": 6379}[name])
 
 
-def silent(services: tuple[Service, ...] = SERVICES) -> list[Service]:
+DATABASES = tuple(Service(name, server["HOST"], server["PORT"]) for name, server in SERVERS.items())
+BROKERS = tuple(of_url(name, url) for name, url in URLS.items())
+
+
+def silent(services: tuple[Service, ...] = (*DATABASES, *BROKERS)) -> list[Service]:
     """The services that do not answer."""
     return [service for service in services if not service.answers()]
 

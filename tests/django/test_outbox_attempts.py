@@ -32,6 +32,7 @@ from heliograph.outbox.outcomes import Again, Dead, Discarded, Succeeded
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.runner import drain, run_one
 from tests.app.models import Article, Genre, Novel, Ticket
+from tests.django.sessions import end_own, has_sessions
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -768,20 +769,6 @@ def test_an_error_that_the_database_finds_at_the_commit_is_a_failed_attempt(act)
     assert ("IntegrityError" in row().error, Novel.objects.count()) == (True, 0)
 
 
-END_SESSION = {
-    "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend(%s, 10000)"),
-    "mysql": ("SELECT connection_id()", "KILL CONNECTION %s"),
-}
-
-
-def lose_connection():
-    own, end = END_SESSION[connection.vendor]
-    with connection.cursor() as cursor:
-        cursor.execute(own)
-        session = cursor.fetchone()
-    in_thread(lambda: connection.cursor().execute(end, session))
-
-
 @pytest.fixture
 def _fresh_connection():
     """Leave no connection behind that is lost: the next test would have it."""
@@ -789,24 +776,21 @@ def _fresh_connection():
     connection.close()
 
 
-loses_connection = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
-
-
 def write_and_lose_connection(delivery, **payload):
     Genre.objects.create()
     if delivery.attempt == 1:
-        lose_connection()
+        end_own()
         Genre.objects.count()
 
 
 def write_and_lose_connection_unawares(delivery, **payload):
     Genre.objects.create()
     if delivery.attempt == 1:
-        lose_connection()
+        end_own()
 
 
 @really_committed
-@loses_connection
+@has_sessions
 @pytest.mark.usefixtures("_fresh_connection")
 @pytest.mark.parametrize("action", [write_and_lose_connection, write_and_lose_connection_unawares])
 def test_an_attempt_whose_connection_is_lost_has_failed_and_the_next_one_has_another(act, action):
@@ -817,7 +801,7 @@ def test_an_attempt_whose_connection_is_lost_has_failed_and_the_next_one_has_ano
 
 
 @really_committed
-@loses_connection
+@has_sessions
 @pytest.mark.usefixtures("_fresh_connection")
 def test_one_that_is_not_atomic_and_loses_its_connection_has_failed_and_the_next_one_has_another(act):
     calls = act(write_and_lose_connection, retry=at_once(), atomic=False)

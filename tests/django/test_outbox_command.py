@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from io import StringIO
 
 import pytest
@@ -116,7 +117,7 @@ def test_its_line_says_so():
 
 def test_what_waits_for_long_is_a_problem(name):
     deliver(receiver=name, due_at=ago(7205))
-    assert "the oldest has been waiting for 7,205 s, which is more than 3600 s" in str(status()[1])
+    assert re.search(r"the oldest has been waiting for 7,2\d\d s, which is more than 3600 s", str(status()[1]))
 
 
 def test_how_long_something_may_wait_can_be_said(name):

@@ -21,6 +21,7 @@ from heliograph.outbox.retrying import Retry
 from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_update
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket, Ware
+from tests.django.sessions import end_own, has_sessions
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -686,33 +687,18 @@ def test_t15_where_commits_are_made_by_hand_there_is_a_clear_error(store, block)
 
 
 @really_committed
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
+@has_sessions
 def test_t16_a_connection_that_is_lost_before_the_commit_stores_nothing(store, receive):
     store(post_save, sender=Article)
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def lose_connection(sender, **kwargs):
-        with connection.cursor() as cursor:
-            cursor.execute(OWN_SESSION[connection.vendor])
-            (session,) = cursor.fetchone()
-        thread = threading.Thread(target=end_session, args=(session,))
-        thread.start()
-        thread.join()
+        end_own()
 
     with pytest.raises(DatabaseError), transaction.atomic():
         Article.objects.create()
     connection.close()
     assert (stored(), Article.objects.count()) == (0, 0)
-
-
-OWN_SESSION = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
-END_SESSION = {"postgresql": "SELECT pg_terminate_backend(%s, 10000)", "mysql": "KILL CONNECTION %s"}
-
-
-def end_session(session):
-    with connection.cursor() as cursor:
-        cursor.execute(END_SESSION[connection.vendor], [session])
-    connection.close()
 
 
 class TestT17InsideATestCase:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from asyncio import CancelledError
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import connections, transaction
+from django.db import connections
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.observers import tell
@@ -32,10 +32,11 @@ from heliograph.outbox.outcomes import (
     of_response,
 )
 from heliograph.outbox.policies import ThisDelivery
-from heliograph.outbox.recording import LostError, described, hold, is_recorded, record
+from heliograph.outbox.recording import LostError, described, is_recorded, record
 from heliograph.outbox.registry import Post
 from heliograph.outbox.restoring import MissingError, restored
 from heliograph.outbox.retrying import RetryAfter
+from heliograph.outbox.writing import writing
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.calls import make_late
 
@@ -61,7 +62,7 @@ def _made(claim: Claim, post: Post) -> Outcome:
     try:
         if claim.attempt > policy.retry.attempts:  # whoever rescued it did not know how many there are
             raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
-        with _transaction(claim) if policy.atomic else nullcontext():
+        with writing(claim.using) if policy.atomic else nullcontext():
             recorded = of_response(_response(claim, post))
             record(claim, recorded)
         return recorded
@@ -70,11 +71,11 @@ def _made(claim: Claim, post: Post) -> Outcome:
     except MissingError as error:
         outcome = _of_missing(error, post, claim.attempt)
     except (Exception, SystemExit, CancelledError) as error:
+        close_broken_connections()
         if recorded is not None and is_recorded(claim):  # a callback that waited for the commit has raised it
             logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
             return recorded
         outcome = of_error(error, policy.retry, claim.attempt)
-    close_broken_connections()
     record(claim, outcome)
     return outcome
 
@@ -84,13 +85,6 @@ def close_broken_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.errors_occurred and not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-
-
-@contextmanager
-def _transaction(claim: Claim) -> Iterator[None]:
-    with transaction.atomic(claim.using):
-        hold(claim)
-        yield
 
 
 def _response(claim: Claim, post: Post) -> Any:

@@ -57,4 +57,8 @@ def _of_alias(alias: str, given: Any) -> BackendSettings:
             raise ImproperlyConfigured(
                 f"HELIOGRAPH_OUTBOX[{alias!r}][{key!r}] takes a timedelta of more than nothing, not {value!r}."
             )
+    if "LEASE" in given and alias != "default":
+        raise ImproperlyConfigured(
+            f"HELIOGRAPH_OUTBOX[{alias!r}] has a LEASE, and there is one for all: set it for 'default'."
+        )
     return BackendSettings(alias, **{key.lower(): value for key, value in given.items()})

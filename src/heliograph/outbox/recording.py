@@ -25,17 +25,6 @@ class LostError(Exception):
     """The worker has lost its delivery: its lease has run out, or somebody took it away."""
 
 
-def hold(claim: Claim) -> None:
-    """Take SQLite's lock for writing, in a transaction that begins: who reads first may find that another has written.
-
-    Where transactions are "IMMEDIATE", they have it already.
-    """
-    connection: Any = connections[claim.using]
-    if connection.vendor == "sqlite" and not connection.transaction_mode:
-        with connection.cursor() as cursor:
-            cursor.execute(sql.holding(connection.vendor), claim.fence)
-
-
 def record(claim: Claim, outcome: Outcome) -> None:
     """Write what became of a delivery.
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from heliograph.outbox import registry
 from heliograph.outbox.attempts import announce
@@ -16,6 +16,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, LostWorkerError, Outcome, of_loss
 from heliograph.outbox.recording import LostError, record
 from heliograph.outbox.registry import Post
+from heliograph.outbox.writing import writing
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -31,7 +32,7 @@ def rescue(using: str) -> int:
 
 
 def _rescue_from(worker: str, using: str, posts: Mapping[str, Sequence[Post]]) -> int:
-    with transaction.atomic(using):
+    with writing(using):
         rows = [*_held(worker, using)]
         if not rows:  # somebody else was faster, or the worker lives
             return 0
@@ -42,7 +43,9 @@ def _rescue_from(worker: str, using: str, posts: Mapping[str, Sequence[Post]]) -
         except LostError:
             return 0
         hand_back(using, worker, [row.pk for row in rows[1:]])
-    logger.warning("The worker %s is lost: %d deliveries are rescued, of which it had begun one", worker, len(rows))
+    logger.warning(
+        "The worker %s is lost, which had begun delivery %d; rescued with what waited: %d", worker, claim.id, len(rows)
+    )
     announce(claim, outcome, None)
     return len(rows)
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
@@ -51,10 +52,13 @@ class Runner:
         self._renamed = -_SECONDS_NAMED
         self._lock = threading.Lock()
         self._broken: tuple[Claim, BaseException] | None = None  # an attempt whose outcome could not be recorded
+        self._is_unsure = False  # whether the table may have more in its name than it knows of
+        self._connection: Any = None  # that of the thread that makes deliveries
 
     def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
         """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
-        self._mend()
+        if self._is_unsure:
+            self._mend()
         posts = registry.known()
         self._claim(posts, self.size if limit is None else min(self.size, limit))
         began, count = self._since, 0
@@ -69,7 +73,8 @@ class Runner:
         if former and monotonic() >= self._renamed + _SECONDS_NAMED:
             rename(self.using, former)
             self._renamed = monotonic()
-        self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
+        with self._surely():
+            self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
         self._since = monotonic()
 
     def _next(self) -> Claim | None:
@@ -77,14 +82,24 @@ class Runner:
             return self._claimed.popleft() if self._claimed else None
 
     def _attempt(self, one: Claim, posts: Mapping[str, Sequence[registry.Post]]) -> Outcome | None:
+        with self._surely():
+            try:
+                return attempt(one, posts[one.receiver])
+            except Exception as error:
+                self._broken = (one, error)
+                raise
+
+    @contextmanager
+    def _surely(self) -> Iterator[None]:
+        """Note an error: the database may have done it nevertheless, and what is in this name is kept from others."""
         try:
-            return attempt(one, posts[one.receiver])
-        except Exception as error:
-            self._broken = (one, error)
+            yield
+        except BaseException:
+            self._is_unsure = True
             raise
 
     def _mend(self) -> None:
-        """Record the attempt that an error of the database has cut off, and give back what was claimed with it."""
+        """Record the attempt that an error of the database has cut off, and give back all else in this name."""
         if self._broken is not None:
             one, error = self._broken
             posts = registry.known().get(one.receiver)
@@ -92,8 +107,8 @@ class Runner:
             with suppress(LostError):  # it may be recorded after all, when nobody heard of the commit
                 record(one, of_error(error, retry, one.attempt))
             self._broken = None
-        if self._claimed:
-            self.hand_back_waiting()
+        self.give_up()
+        self._is_unsure = False
 
     def hand_back_waiting(self, seconds: float = 0.0) -> None:
         """Give back what was claimed so many seconds ago and has not begun: others may have nothing to do."""
@@ -103,7 +118,8 @@ class Runner:
             waiting = [one.id for one in self._claimed]
             self._claimed.clear()
         if waiting:
-            hand_back(self.using, self.name, waiting)
+            with self._surely():
+                hand_back(self.using, self.name, waiting)
 
     def give_up(self) -> None:
         """Give back everything, also what runs: it cannot be recorded any more."""
@@ -111,8 +127,21 @@ class Runner:
             self._claimed.clear()
         hand_back(self.using, self.name)
 
+    def abandon(self) -> None:
+        """Give back everything for a thread that does not return.
+
+        On SQLite it may have the database to itself until its connection is closed; what it does afterwards fails.
+        """
+        if self._connection is not None and self._connection.vendor == "sqlite":
+            self._connection.connection.close()
+        self.give_up()
+
     def kept(self) -> AbstractContextManager[None]:
-        """Return what renews the leases; in a transaction, which a test may be in, nobody else sees what is claimed."""
+        """Return what renews the leases, for the thread that makes deliveries.
+
+        In a transaction, which a test may be in, nobody else sees what is claimed.
+        """
+        self._connection = connections[self.using]
         return nullcontext() if connections[self.using].in_atomic_block else keeper.keeping(self.using, self.name)
 
 

@@ -224,9 +224,9 @@ FENCE = "id = %s AND state = 'RUNNING' AND worker = %s AND attempts = %s"
 
 
 @cache
-def holding(vendor: str) -> str:
-    """Return a statement that writes a delivery as it is; its parameters are those of FENCE."""
-    return f"UPDATE {table(vendor)} SET worker = worker WHERE {FENCE}"
+def writing_nothing(vendor: str) -> str:
+    """Return a statement that writes to no row."""
+    return f"UPDATE {table(vendor)} SET worker = worker WHERE id = 0"
 
 
 @cache

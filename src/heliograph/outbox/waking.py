@@ -28,6 +28,9 @@ class Waker(ABC):
     def start(self) -> None:  # noqa: B027 - only one of them has something to listen to
         """Begin to listen, where there is something to listen to."""
 
+    def wake(self) -> None:  # noqa: B027 - the others wait for `stop` itself
+        """Let those who wait look again."""
+
     @abstractmethod
     def mark(self) -> Any:
         """Return what tells, later, whether something has happened since; to be asked before a look at the table."""
@@ -77,6 +80,11 @@ class Listening(Waker):
     def start(self) -> None:
         threading.Thread(target=self._run, name="heliograph-listener", daemon=True).start()
 
+    def wake(self) -> None:
+        with self._changed:
+            self._heard += 1
+            self._changed.notify_all()
+
     def mark(self) -> int:
         return self._heard
 
@@ -101,15 +109,10 @@ class Listening(Waker):
             cursor.execute(f"LISTEN {CHANNEL}")
         raw = connections[self.using].connection
         self._is_listening = True
-        self._notice()  # of what was written before anybody listened
+        self.wake()  # of what was written before anybody listened
         while not self.stop.is_set():
             if select.select([raw.fileno()], [], [], LONGEST)[0] and _has_notices(raw):
-                self._notice()
-
-    def _notice(self) -> None:
-        with self._changed:
-            self._heard += 1
-            self._changed.notify_all()
+                self.wake()
 
 
 def _has_notices(raw: Any) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from time import monotonic
-from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -22,6 +22,9 @@ from heliograph.outbox.sweeping import sweep
 from heliograph.outbox.waking import waker_for
 
 logger = logging.getLogger("heliograph.outbox")
+
+# How long, in seconds, it is from one look at what is asked of the worker to the next.
+_PAUSE = 0.1
 
 # How long, in seconds, what was claimed may wait for a slow delivery before others may have it.
 _PATIENCE = 1.0
@@ -42,34 +45,68 @@ class Worker:
         self._runners = [Runner(using, queues) for _ in range(concurrency)]
         self._stop = threading.Event()
         self._waker = waker_for(using, self._stop)
+        self._heard: deque[int] = deque()  # signals that nobody has obeyed yet
 
-    def stop(self, *_: Any) -> None:
+    def stop(self) -> None:
         """Let it end: what runs is finished within the grace, the rest is given back."""
         if self._stop.is_set():
             self.grace = 0.0  # who asks again does not want to wait
         self._stop.set()
+        self._waker.wake()
 
     def run(self, *, drain: bool = False) -> None:
         """Make deliveries until `stop()`, or until none is due if it is to `drain` the table."""
         names = ", ".join(runner.name for runner in self._runners)
         logger.info("Worker started on %r: %s", self.using, names)
-        with _stopping(self.stop):
+        with _hearing(self._heard):
             if not drain:
                 self._waker.start()
-            threads = [self._started(runner, drain=drain) for runner in self._runners]
-            self._tend(threads)
-            self._end(threads)
+            threads = [self._started(runner.name, partial(self._make, runner, drain=drain)) for runner in self._runners]
+            tending = self._started("heliograph-tender", self._tend)
+            self._watch(threads)
+            self._end([*threads, tending])
         logger.info("Worker stopped: %s", names)
+
+    def _watch(self, threads: Collection[threading.Thread]) -> None:
+        """Wait until it is to end: until somebody says so, or its threads have nothing to do any more."""
+        while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
+            self._stop.wait(_PAUSE)
+            self._obey()
+        self._stop.set()
+
+    def _obey(self) -> None:
+        while self._heard:
+            self._heard.popleft()
+            self.stop()
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for what runs, and give it back when the grace is over."""
+        until = monotonic() + self.grace
+        for thread in threads:
+            while thread.is_alive() and monotonic() < until:
+                thread.join(_PAUSE)
+                self._obey()
+                until = min(until, monotonic() + self.grace)
+        for runner, thread in zip(self._runners, threads, strict=False):  # the last one is that which tends
+            if thread.is_alive():
+                logger.warning("%s is still at work after the grace, and gives it back", runner.name)
+                _tried(runner.abandon)
+        _tried(connections.close_all)
 
     # --- what the threads do ----------------------------------------------------------------------------------
 
-    def _started(self, runner: Runner, *, drain: bool) -> threading.Thread:
-        """Return a thread that makes deliveries; who observes the worker observes it too."""
-        context = copy_context()
-        thread = threading.Thread(target=lambda: context.run(self._make, runner, drain=drain), name=runner.name)
+    def _started(self, name: str, function: Callable[[], None]) -> threading.Thread:
+        """Return a thread of this worker; who observes the worker observes it too."""
+        thread = threading.Thread(target=copy_context().run, args=[self._do, function], name=name)
         thread.daemon = True  # what goes on after the grace ends with the process
         thread.start()
         return thread
+
+    def _do(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        finally:
+            connections.close_all()
 
     def _make(self, runner: Runner, *, drain: bool) -> None:
         idle = failures = 0
@@ -82,7 +119,6 @@ class Worker:
                     failures += 1
                     self._pause(runner, failures)
             _tried(runner.hand_back_waiting)
-        connections.close_all()
 
     def _make_or_wait(self, runner: Runner, idle: int, *, drain: bool) -> int:
         """Make what is due, or else wait; return how often in a row nothing was."""
@@ -103,12 +139,10 @@ class Worker:
         connections.close_all()
         self._stop.wait(seconds)
 
-    # --- what the process does --------------------------------------------------------------------------------
-
-    def _tend(self, threads: Collection[threading.Thread]) -> None:
-        """Look after the table for as long as the threads are at work."""
+    def _tend(self) -> None:
+        """Look after the table."""
         chores = [_Chore(seconds, function) for function, seconds in self._chores()]
-        while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
+        while not self._stop.is_set():
             for chore in chores:
                 chore.do_if_due()
             self._stop.wait(_PATIENCE / 4)
@@ -123,18 +157,6 @@ class Worker:
     def _hand_back_waiting(self) -> None:
         for runner in self._runners:
             runner.hand_back_waiting(_PATIENCE)
-
-    def _end(self, threads: Collection[threading.Thread]) -> None:
-        """Wait for what runs, and give it back when the grace is over."""
-        until = monotonic() + self.grace
-        for runner, thread in zip(self._runners, threads, strict=True):
-            while thread.is_alive() and monotonic() < until:
-                thread.join(0.1)
-                until = min(until, monotonic() + self.grace)
-            if thread.is_alive():
-                logger.warning("%s is still at work after the grace, and gives it back", runner.name)
-                _tried(runner.give_up)
-        _tried(connections.close_all)
 
 
 class _Chore:
@@ -161,14 +183,20 @@ def _tried(function: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _stopping(stop: Callable[..., None]) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop, where signals can be heard: in the main thread."""
+def _hearing(heard: deque[int]) -> Iterator[None]:
+    """Note SIGTERM and SIGINT, where signals can be heard: in the main thread.
+
+    The handler does nothing else: it may have interrupted that thread where it has a lock.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -162,6 +162,12 @@ def test_policies_that_say_the_same_are_equal(make):
     assert (make(), hash(make())) == (make(), hash(make()))
 
 
+def test_a_retry_is_shown_as_it_was_written():
+    assert repr(Retry()) == "Retry()"
+    written = "Retry(attempts=3, backoff=fixed(5), on=(ValueError, KeyError,))"
+    assert repr(Retry(attempts=3, backoff=fixed(5), on=(ValueError, KeyError))) == written
+
+
 def test_there_are_eight_attempts_unless_something_else_is_said():
     retry = Retry()
     assert (retry.attempts, retry.backoff, retry.jitter, retry.on) == (8, exponential(), 0.1, (Exception,))
@@ -890,6 +896,15 @@ def test_another_delivery_has_another_one(act):
     send(1, 2)
     drain()
     assert len({one.idempotency_key for one in calls}) == 2
+
+
+def test_it_is_the_same_when_the_receiver_was_renamed_between_two_attempts(act):
+    calls = act(fail, retry=at_once(3), aliases="shop.receivers.old")
+    send()
+    drain(limit=1)
+    Delivery.objects.update(receiver="shop.receivers.old")
+    drain(limit=1)
+    assert (len(calls), len({one.idempotency_key for one in calls})) == (2, 1)
 
 
 def test_deliveries_of_one_send_to_two_receivers_have_different_ones(receive):

@@ -7,6 +7,7 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
+from datetime import UTC
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any
@@ -113,8 +114,14 @@ async def _awaited(response: Awaitable[Any]) -> Any:
 
 
 def _idempotency_key(claim: Claim) -> str:
-    """Return what is the same in all attempts of a delivery, and never that of another one, also in a new database."""
-    made = f"{claim.id} {claim.created_at} {claim.receiver} {claim.payload}"
+    """Return what is the same in all attempts of a delivery, and never that of another one, also in a new database.
+
+    The receiver has no part in it: it may be given another name between two attempts.
+    """
+    at = claim.created_at
+    if getattr(at, "tzinfo", None) is not None:  # that of the session, which may be another one next time
+        at = at.astimezone(UTC)
+    made = f"{claim.id} {at} {claim.payload}"
     return hashlib.sha256(made.encode()).hexdigest()[:32]
 
 

@@ -6,8 +6,8 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeGuard
+from dataclasses import dataclass, fields
+from typing import Any, TypeGuard
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -82,7 +82,7 @@ def fixed(seconds: float) -> Fixed:
     return Fixed(_duration("fixed", seconds))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Retry:
     """How often a delivery is attempted, and when: after an error of `on`, unless it is one of `give_up_on`.
 
@@ -105,6 +105,10 @@ class Retry:
             raise ValueError(f"Retry(jitter=...) takes a part from 0 to 1, not {self.jitter!r}.")
         for name in ("on", "give_up_on"):
             object.__setattr__(self, name, _classes(name, getattr(self, name)))
+
+    def __repr__(self) -> str:
+        given = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        return f"Retry({', '.join(f'{name}={_shown(getattr(self, name))}' for name in given)})"
 
     def is_due(self, error: BaseException, attempt: int) -> bool:
         """Return whether there is another attempt after one has failed with this error."""
@@ -129,8 +133,15 @@ def _classes(name: str, given: object) -> tuple[type[Exception], ...]:
     classes = given if isinstance(given, tuple | list) else (given,)
     for one in classes:
         if not (isinstance(one, type) and issubclass(one, Exception)):
-            raise TypeError(f"Retry({name}=...) takes classes of exceptions, not {one!r}.")
+            raise TypeError(f"Retry({name}=...) takes subclasses of Exception, not {one!r}.")
     return tuple(classes)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it was written."""
+    if isinstance(value, tuple):
+        return f"({', '.join(one.__qualname__ for one in value)},)"
+    return repr(value)
 
 
 def _duration(name: str, seconds: object) -> float:

@@ -54,7 +54,7 @@ def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:
         logger.warning(
             "The backend %r could not be told of %d deliveries of the queue %r (%s); they are told again later",
             *(alias, len(ids), queue, error),
-            exc_info=error,
+            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,  # a broker may be away for long
         )
         return False
     return True

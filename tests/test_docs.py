@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
 
 import django
@@ -20,9 +21,10 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 
-from heliograph import Signal
+from heliograph import Durable, Retry, Signal
 from heliograph.conf import DEFAULTS
 from heliograph.dispatch import Call
+from heliograph.outbox.conf import KEYS
 
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "docs" / "start.md"
@@ -85,6 +87,11 @@ def reference():
     return (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def outbox():
+    return (ROOT / "docs" / "outbox.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("module", ["heliograph", "heliograph.dispatch", "heliograph.adoption"])
 def test_every_public_name_is_in_the_reference(module, reference):
     names = public_names(importlib.import_module(module))
@@ -113,8 +120,20 @@ def described(signature):
     return [(one.name, one.kind, one.default) for one in signature.parameters.values() if one.name != "self"]
 
 
+def test_drain_has_the_parameters_of_the_reference(reference):
+    drain = importlib.import_module("heliograph.outbox.runner").drain  # it needs settings, which a page makes later
+    written = re.search(r"^```{py:function} drain\((.*)\)$", reference, re.MULTILINE)[1]
+
+    assert described(inspect.signature(eval(f"lambda {written}: None"))) == described(inspect.signature(drain))
+
+
+@pytest.mark.parametrize("policy", [Durable, Retry])
+def test_every_option_of_a_durable_receiver_is_on_its_page(policy, outbox):
+    assert [option.name for option in fields(policy) if f"| `{option.name}` |" not in outbox] == []
+
+
 def test_every_setting_is_in_the_reference(reference):
-    assert [name for name in DEFAULTS if f"| `{name}` |" not in reference] == []
+    assert [name for name in (*DEFAULTS, *KEYS) if f"| `{name}` |" not in reference] == []
 
 
 def test_every_system_check_is_in_the_reference(reference):
@@ -125,6 +144,15 @@ def test_every_system_check_is_in_the_reference(reference):
     assert [name for name in identifiers if f"| `{name}` |" not in reference] == []
 
 
+def test_every_system_check_of_the_outbox_is_on_its_page(outbox):
+    folder = ROOT / "src" / "heliograph" / "outbox"
+    checks = "".join((folder / name).read_text(encoding="utf-8") for name in ("checks.py", "database_checks.py"))
+    identifiers = set(re.findall(r'"(?:heliograph\.)?([EWI]\d+)"', checks))
+
+    assert identifiers
+    assert identifiers == set(re.findall(r"^\| `heliograph\.(\w+)` \|", outbox, re.MULTILINE))
+
+
 # --- what runs in the process of a page -----------------------------------------------------------------------
 
 
@@ -133,8 +161,9 @@ def run(page):
     # What the start page writes is there on all pages, but for its receivers.
     for name, code in (files(START) | {"shop/receivers.py": ""} | files(page)).items():
         path = Path(name)
-        path.parent.mkdir(exist_ok=True)
-        (path.parent / "__init__.py").touch()
+        for folder in [*path.parents][-2::-1]:  # from the outermost one, below the current
+            folder.mkdir(exist_ok=True)
+            (folder / "__init__.py").touch()
         path.write_text(code, encoding="utf-8")
     set_up()
     with asyncio.Runner() as runner:
@@ -147,12 +176,12 @@ def run(page):
 def set_up():
     chosen = vars(importlib.import_module("mysite.settings"))
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}
-    settings.configure(
-        DATABASES={"default": database},
-        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        USE_TZ=True,
-        **{name: value for name, value in chosen.items() if name.isupper()},
-    )
+    usual = {
+        "DATABASES": {"default": database},
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "USE_TZ": True,
+    }
+    settings.configure(**usual | {name: value for name, value in chosen.items() if name.isupper()})
     django.setup()
     call_command("migrate", run_syncdb=True, verbosity=0)
 

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.checks import registry as checks_registry
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
 from django.db.utils import ConnectionHandler
 
 from heliograph import Durable, Inline, Signal
 from heliograph.outbox import database_checks
-from heliograph.outbox.checks import check_backends, check_installed, check_names, check_settings
+from heliograph.outbox.backends.base import Backend
+from heliograph.outbox.checks import check_backends, check_installed, check_names, check_queues, check_settings
 from heliograph.outbox.database_checks import check_databases
 
 sent = Signal(name="shop.sent")
@@ -132,6 +134,34 @@ def test_a_receiver_is_named_if_one_of_its_policies_is_wrong(connect):
 def test_a_receiver_that_had_another_name_is_named_once(connect):
     connect(sent, note, delivery=Durable(backend="fleet", aliases=["shop.note"]))
     assert len(check_backends(None)) == 1
+
+
+class Choosy(Backend):
+    """A backend that knows one queue."""
+
+    options = {}  # noqa: RUF012 - as the base declares it
+
+    def verify(self, queue):
+        if queue != "mail":
+            raise ImproperlyConfigured(f"There is no queue {queue!r}.")
+
+    def tell(self, using, ids, queue):
+        """Tell nobody."""
+
+
+def test_a_receiver_whose_queue_its_backend_cannot_be_told_of_is_an_error(connect, settings):
+    settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": f"{__name__}.Choosy"}}
+    connect(sent, note, delivery=Durable(backend="fleet", queue="mail"))
+    assert check_queues(None) == []
+    connect(returned, another, delivery=Durable(backend="fleet", queue="slow"))
+    message = only(check_queues(None))
+    assert (message.id, message.msg) == ("heliograph.E110", "There is no queue 'slow'.")
+    assert "another" in message.obj
+
+
+def test_a_backend_that_there_is_not_has_no_queues(connect):
+    connect(sent, note, delivery=Durable(backend="fleet"))
+    assert check_queues(None) == []
 
 
 @pytest.mark.parametrize(

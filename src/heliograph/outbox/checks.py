@@ -20,7 +20,7 @@ from heliograph.outbox.registry import Post
 
 def register_all(register: Callable[..., Any]) -> None:
     """Register the checks of an outbox that is installed."""
-    for check in (check_settings, check_backends, check_names):
+    for check in (check_settings, check_backends, check_queues, check_names):
         register(check)
     register(check_databases, Tags.database)
 
@@ -75,6 +75,27 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         _error(post, f"Durable(backend={post.policy.backend!r}) names no backend of the settings.", "E103", hint)
         for post in _posts(lambda post: post.policy.backend not in aliases)
     ]
+
+
+def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for each receiver whose backend cannot be told of what is in its queue."""
+    return [
+        _error(post, problem, "E110", "Until it can be told, what is sent waits in the table.")
+        for post in _posts()
+        if (problem := _problem_of_queue(post.policy.backend, post.policy.queue))
+    ]
+
+
+def _problem_of_queue(backend: str, queue: str) -> str | None:
+    try:
+        found = backend_of(backend)
+    except (ImportError, ImproperlyConfigured, TypeError):
+        return None  # which other checks say
+    try:
+        found.verify(queue)
+    except ImproperlyConfigured as error:
+        return str(error)
+    return None
 
 
 def check_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

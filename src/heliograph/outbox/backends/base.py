@@ -25,6 +25,9 @@ class Backend(ABC):
             )
         self.settings = {**self.options, **options}
 
+    def verify(self, queue: str) -> None:  # noqa: B027 - most can make what is in any queue
+        """Raise ImproperlyConfigured if deliveries of this queue could not be told."""
+
     @abstractmethod
     def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
         """Let workers know of deliveries on a database. What it raises is logged, and they are told again later."""

@@ -33,9 +33,6 @@ class Fleet(Backend):
         """Return the fleet's queue for one of ours; None for the one that it takes by itself."""
         return self.queues.get(queue, queue)
 
-    def verify(self, queue: str) -> None:
-        """Raise ImproperlyConfigured if deliveries of this queue could not be told."""
-
     def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
         self.tell_in(0.0, using, ids, queue)
 

@@ -21,8 +21,11 @@ class Entry(models.Model):
     path = models.CharField(max_length=200, blank=True, help_text="Where to read more.")
 
     class Meta:
-        ordering = ["-pk"]
-        indexes = [models.Index(fields=["kind", "-id"], name="entry_by_kind")]
+        ordering = ["-day", "-pk"]
+        indexes = [
+            models.Index(fields=["-day", "-id"], name="entry_by_day"),
+            models.Index(fields=["kind", "-day", "-id"], name="entry_by_kind"),
+        ]
         verbose_name_plural = "entries"
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """The shop's settings."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -17,6 +18,7 @@ DEBUG = os.environ.get("SHOP_DEBUG") == "1"
 
 INSTALLED_APPS = [
     "heliograph",  # first, so that every signal of the process is dispatched by it from the start
+    "heliograph.outbox",  # the table of deliveries, and the command of its workers
     "django.contrib.humanize",
     "django.contrib.staticfiles",
     "store",
@@ -50,8 +52,8 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "shop.sqlite3",
         "OPTIONS": {
-            # A reader never waits for a writer (WAL), and a writer takes its lock when the transaction begins: two
-            # requests that both read before they write would otherwise end in "database is locked".
+            # A reader never waits for a writer (WAL), and a writer takes its lock when the transaction begins: a
+            # request and a worker that both read before they write would otherwise end in "database is locked".
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
             "transaction_mode": "IMMEDIATE",
         },
@@ -60,12 +62,15 @@ DATABASES = {
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Mails stay on the machine, in this file.
-MAILS = DATA_DIR / "mails.jsonl"
+# How long after its last sign a worker counts as lost. A minute is usual; the demonstration, which kills one and waits
+# for what that had in its hands, is in a hurry.
+HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(seconds=2)}}
+
+# Mails stay on the machine, in the database.
 if django.VERSION >= (6, 1):
-    MAILERS = {"default": {"BACKEND": "mailing.outbox.EmailBackend"}}
+    MAILERS = {"default": {"BACKEND": "mailing.backend.EmailBackend"}}
 else:
-    EMAIL_BACKEND = "mailing.outbox.EmailBackend"
+    EMAIL_BACKEND = "mailing.backend.EmailBackend"
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -1,4 +1,4 @@
-"""The beginning of a demonstration: a new database, and no mails."""
+"""The beginning of a demonstration: a new database."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from mailing import outbox
+from demo import workers
 
 
 def begin() -> None:
@@ -15,5 +15,5 @@ def begin() -> None:
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
     for suffix in ("", "-wal", "-shm"):
         Path(f"{settings.DATABASES['default']['NAME']}{suffix}").unlink(missing_ok=True)
-    outbox.clear()
+    workers.LOG.unlink(missing_ok=True)
     call_command("migrate", verbosity=0)

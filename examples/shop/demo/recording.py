@@ -13,8 +13,10 @@ from django.conf import settings
 from heliograph import Signal
 from heliograph.dispatch import Called, Sent
 
+from demo.deliveries import Deliveries
 from demo.flow import Step
 from demo.queries import Queries, in_all
+from demo.workers import Work
 
 PATH = settings.DATA_DIR / "replay.json"
 
@@ -50,13 +52,15 @@ class Sends:
 
 @dataclass(frozen=True)
 class Recording:
-    """A replay: how many purchases in how many seconds, the signals that it sent, those of one order, the queries."""
+    """A replay: how many purchases in how many seconds, what these sent and queried, and what workers made of it."""
 
     purchases: int
     seconds: float
     sends: tuple[Sends, ...]
     flow: tuple[Step, ...]
     queries: tuple[Queries, ...]
+    work: Work
+    deliveries: tuple[Deliveries, ...]
 
     @property
     def heard(self) -> list[Sends]:
@@ -100,8 +104,11 @@ class Recording:
         saved = json.loads(path.read_text(encoding="utf-8"))
         sends = (Sends(**sent | {"runs": tuple(Runs(**runs) for runs in sent["runs"])}) for sent in saved["sends"])
         flow = (Step(**step) for step in saved["flow"])
-        queries = (Queries(**of_size) for of_size in saved.get("queries", ()))
-        return cls(saved["purchases"], saved["seconds"], tuple(sends), tuple(flow), tuple(queries))
+        queries = (Queries(**of_size) for of_size in saved["queries"])
+        work = Work(**saved["work"])
+        deliveries = (Deliveries(**of_receiver) for of_receiver in saved["deliveries"])
+        told = map(tuple, (sends, flow, queries))
+        return cls(saved["purchases"], saved["seconds"], *told, work, tuple(deliveries))
 
 
 class Recorder:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.template.defaultfilters import pluralize
 
+from demo.deliveries import Deliveries
 from demo.queries import Queries
 from demo.recording import Recording, Runs
 
@@ -31,6 +32,23 @@ def queries(recording: Recording) -> Iterator[str]:
     for of_size in recording.queries:
         yield _queries(f"of {of_size.cds} CD{pluralize(of_size.cds)}", of_size)
     yield _queries("on average", recording.queries_in_all)
+
+
+def deliveries(recording: Recording) -> Iterator[str]:
+    """Yield what workers made of the deliveries, one line for each receiver, and what became of the first worker."""
+    width = max((len(of_one.receiver) for of_one in recording.deliveries), default=0)
+    head = f"{'made':>9} {'discarded':>10} {'dead':>5} {'attempts':>9} {'of each':>8}"
+    yield f"{'receivers in a worker':{width + 2}} {head}  failed"
+    yield from (_deliveries(of_one, width) for of_one in recording.deliveries)
+    work = recording.work
+    yield f"killed half way: a worker, after {work.made:,} of {work.waiting:,} and with {work.held:,} in its hands"
+
+
+def _deliveries(of_one: Deliveries, width: int) -> str:
+    each = f"{of_one.fewest} to {of_one.most}"
+    numbers = f"{of_one.made:9,} {of_one.discarded:10,} {of_one.dead:5,} {of_one.attempts:9,} {each:>8}"
+    failed = ", ".join(f"{count:,} {error}" for error, count in of_one.errors.items())
+    return f"  {of_one.receiver:{width}} {numbers}  {failed}".rstrip()
 
 
 def _queries(name: str, of_size: Queries) -> str:

@@ -10,17 +10,24 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.test import RequestFactory, SimpleTestCase, TestCase
 from heliograph import capture, observe, trace
+from heliograph.outbox.runner import drain
 
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
 from demo import flow, progress, report
+from demo.deliveries import Deliveries, deliveries
 from demo.inline import standing_in
 from demo.purchases import Purchase, read
 from demo.queries import Meter, Queries, Taken, compare, in_all, with_inline_receivers
 from demo.recording import Recorder, Recording
 from demo.replay import MISTAKE_EVERY, replay
+from demo.workers import Work, waiting
 from store.models import Customer, Order, Product
 from store.signals import order_placed
 
+WORK = Work(waiting=5, made=2, held=2, seconds=0.5)
+CONFIRMED = Deliveries(
+    "mailing.receivers.confirm_order", 4, 1, 0, fewest=1, most=2, attempts=6, errors={"LostWorkerError": 1}
+)
 LINES = [f"00004 0001 199701{day:02}  2   29.33" for day in range(1, 3)]
 
 
@@ -62,7 +69,8 @@ class ReplayTests(TestCase):
         recorder = Recorder()
         with observe(recorder), trace() as traced:
             list(replay([Purchase.parse(LINES[0])]))
-        recording = Recording(1, 0.5, recorder.sends(), flow.steps(traced.events), (Queries(2, 1, 24, 16),))
+        seen = recorder.sends(), flow.steps(traced.events), (Queries(2, 1, 24, 16),)
+        recording = Recording(1, 0.5, *seen, WORK, (CONFIRMED,))
         with TemporaryDirectory() as folder:
             recording.save(Path(folder, "replay.json"))
             self.assertEqual(Recording.load(Path(folder, "replay.json")), recording)
@@ -72,7 +80,8 @@ class ReplayTests(TestCase):
             list(replay([Purchase.parse(LINES[0])] * MISTAKE_EVERY))
         self.assertEqual(len(sent), MISTAKE_EVERY + 2)
         self.assertEqual(Order.objects.count(), MISTAKE_EVERY)
-        self.assertEqual(len(mail.outbox), MISTAKE_EVERY + 1)
+        drain(queues=["mail"])
+        self.assertEqual(len(mail.outbox), MISTAKE_EVERY)  # the worker came after the cancellation
 
     def test_prices_change_before_the_first_purchase_of_their_day_or_of_a_later_one(self):
         days = ("19970202", "19970203", "19970220")
@@ -107,7 +116,7 @@ class QueriesTests(TestCase):
         self.assertEqual(in_all(rows), Queries(7, 3, 82, 50))
 
     def test_the_page_and_the_report_have_a_row_for_each_size_and_one_for_all(self):
-        recording = Recording(3, 0.5, (), (), (Queries(1, 1, 14, 14), Queries(3, 2, 68, 36)))
+        recording = Recording(3, 0.5, (), (), (Queries(1, 1, 14, 14), Queries(3, 2, 68, 36)), WORK, (CONFIRMED,))
         self.assertEqual(
             [line.split()[-3:] for line in report.queries(recording)][1:],
             [["1", "14.0", "14.0"], ["2", "34.0", "18.0"], ["3", "27.3", "16.7"]],
@@ -134,9 +143,26 @@ class QueriesTests(TestCase):
 
     def test_nothing_stays_of_a_measurement(self):
         with_inline_receivers(self.purchases)
-        self.assertEqual((Customer.objects.count(), Totals.objects.count(), mail.outbox), (0, 0, []))
+        self.assertEqual((Customer.objects.count(), Totals.objects.count(), waiting()), (0, 0, 0))
         self.taken()
-        self.assertEqual(len(mail.outbox), 3)
+        self.assertEqual(waiting(), 3)
+
+
+class DeliveriesTests(TestCase):
+    def test_they_are_counted_by_their_receiver_and_what_became_of_them(self):
+        list(replay([Purchase.parse(line) for line in LINES]))
+        Order.objects.last().delete()
+        drain()
+        name = "mailing.receivers.confirm_order"
+        self.assertEqual(deliveries(), (Deliveries(name, 1, 1, 0, fewest=1, most=1, attempts=2, errors={}),))
+
+    def test_the_report_has_a_line_for_each_receiver_and_one_for_the_worker_that_was_killed(self):
+        _, of_receiver, killed = report.deliveries(Recording(5, 0.5, (), (), (), WORK, (CONFIRMED,)))
+        self.assertEqual(
+            of_receiver.split(),
+            ["mailing.receivers.confirm_order", "4", "1", "0", "6", "1", "to", "2", "1", "LostWorkerError"],
+        )
+        self.assertTrue(killed.endswith("a worker, after 2 of 5 and with 2 in its hands"), killed)
 
 
 class Terminal(io.StringIO):

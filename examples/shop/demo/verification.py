@@ -10,12 +10,14 @@ from django.db.models import Count, Sum
 
 from activity.models import Entry
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
-from demo import expected_prices, repricings
+from demo import expected_prices, repricings, workers
 from demo.comparison import Check, Table
+from demo.deliveries import deliveries
 from demo.expected import Expected, Line, Sales
 from demo.expected_prices import Prices
 from demo.replay import MISTAKE_EVERY
-from mailing import letters, outbox
+from mailing import letters
+from mailing.models import Mail
 from store import catalogue
 from store.models import Customer, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
 
@@ -35,6 +37,7 @@ def verify(expected: Expected) -> Iterator[Check]:
     yield _prices(prices)
     yield _activity(expected, prices)
     yield _confirmations(expected)
+    yield _deliveries(expected)
 
 
 def _orders(expected: Expected) -> Check:
@@ -91,7 +94,7 @@ def _best_customers(expected: Expected) -> Check:
 
 def _inventory(expected: Expected) -> Check:
     """Compare what is on hand with what came in and went out, and these with their own rows and with the file."""
-    found = _rows("product", Inventory.objects, "product__title", "received", "sold", "on_hand")
+    found = _rows("product", Inventory.objects, "product__title", "received", "sold", "coming", "on_hand")
     received = dict(Restock.objects.order_by().values_list("product__title").annotate(Sum("quantity")))
     sold = dict(OrderItem.objects.order_by().values_list("product__title").annotate(Count("pk")))
     balance = {f"product {title}": _balance(received[title], sold.get(title, 0)) for title in received}
@@ -147,16 +150,41 @@ def _activity(expected: Expected, prices: Prices) -> Check:
 
 
 def _confirmations(expected: Expected) -> Check:
-    """Compare the mails with the lines of the file, of which every hundredth was placed again, and cancelled later."""
-    cancelled = sorted(expected.lines, key=lambda line: line.day)[MISTAKE_EVERY - 1 :: MISTAKE_EVERY]
-    must = Counter(map(_confirmation, [*expected.lines, *cancelled]))
-    sent = Counter(f"{', '.join(mail['to'])}: {mail['subject']}" for mail in outbox.read())
+    """Compare the mails with the lines of the file; its copies were rolled back, or cancelled before a worker came."""
+    must = Counter(map(_confirmation, expected.lines))
+    sent = Counter(f"{to}: {subject}" for to, subject in Mail.objects.values_list("to", "subject"))
+    copies = expected.total.orders // MISTAKE_EVERY
     return Check.of(
         "confirmations",
-        f"{sent.total()} mails, one for each order that was placed; none for {len(cancelled)} that were rolled back",
+        f"{sent.total()} mails, one for each order; none for {copies} that were cancelled and {copies} rolled back",
         expected={mail: {"sent": count} for mail, count in must.items()},
         found={mail: {"sent": count} for mail, count in sent.items()},
     )
+
+
+def _deliveries(expected: Expected) -> Check:
+    """Compare what became of the deliveries with what must have, although a worker was killed in the middle of one."""
+    counted = deliveries()
+    made, attempts = sum(of_one.made for of_one in counted), sum(of_one.attempts for of_one in counted)
+    lost = sum(of_one.errors.get("LostWorkerError", 0) for of_one in counted)
+    orders, restocks = expected.total.orders, Restock.objects.exclude(day=catalogue.OPENING_DAY).count()
+    must = {
+        "mailing.receivers.confirm_order": _became(orders, orders // MISTAKE_EVERY, fewest=1),
+        "store.receivers.reorder": _became(restocks, fewest=2),  # for the first one finds the line busy
+    }
+    return Check.of(
+        "deliveries",
+        f"{made} made in {attempts} attempts, in {lost} of which a worker was killed",
+        expected={name: row for name, row in must.items() if row["made"]} | {"worker": {"killed": True, "left": 0}},
+        found={
+            of_one.receiver: _became(of_one.made, of_one.discarded, of_one.dead, of_one.fewest) for of_one in counted
+        }
+        | {"worker": {"killed": lost > 0, "left": workers.waiting()}},
+    )
+
+
+def _became(made: int, discarded: int = 0, dead: int = 0, fewest: int = 1) -> dict[str, int]:
+    return {"made": made, "discarded": discarded, "dead": dead, "attempts of each": fewest}
 
 
 def _confirmation(line: Line) -> str:
@@ -185,7 +213,7 @@ def _numbers(sales: Sales) -> dict[str, int]:
 
 
 def _balance(received: int, sold: int) -> dict[str, int]:
-    return {"received": received, "sold": sold, "on_hand": received - sold}
+    return {"received": received, "sold": sold, "coming": 0, "on_hand": received - sold}
 
 
 def _sum(table: Table, field: str) -> int:

@@ -72,14 +72,18 @@ class PriceChange(models.Model):
 
 
 class Inventory(models.Model):
-    """How many CDs of a product came in and went out, kept by receivers, and so how many are left."""
+    """How many CDs of a product came in and went out, kept by receivers, and so how many are left.
+
+    Less than none are left while customers wait for CDs that are coming.
+    """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True)
     received = models.PositiveIntegerField(default=0)
     sold = models.PositiveIntegerField(default=0)
+    coming = models.PositiveIntegerField(default=0, help_text="Ordered from the wholesaler, and not here yet.")
     on_hand = models.GeneratedField(
         expression=models.F("received") - models.F("sold"),
-        output_field=models.PositiveIntegerField(),
+        output_field=models.IntegerField(),
         db_persist=True,
     )
 

@@ -8,10 +8,11 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import Batch, BeforeCommit, changed, created, raw, receiver
+from heliograph import Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
+from heliograph.outbox.policies import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
-from store import catalogue, opening, totals
+from store import catalogue, opening, totals, wholesaler
 from store.models import Artist, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
 from store.signals import stock_low
 
@@ -80,9 +81,17 @@ def total_orders(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
 
 
 @receiver(stock_low, sender=Product)
-def reorder(sender: type[Product], product: Product, day: date, **kwargs: Any) -> None:
-    """Restock a product that ran low; the wholesaler delivers within the day."""
+def expect_stock(sender: type[Product], product: Product, **kwargs: Any) -> None:
+    """Count the CDs that will be ordered, so that the next sale does not order them again."""
+    _expect(product, REORDER_QUANTITY)
+
+
+@receiver(stock_low, sender=Product, delivery=Durable(queue="wholesale", retry=Retry(attempts=5, backoff=fixed(0.5))))
+def reorder(sender: type[Product], product: Product, day: date, delivery: ThisDelivery, **kwargs: Any) -> None:
+    """Restock a product that ran low, in a worker, which calls again if the wholesaler's line is busy."""
+    wholesaler.call(delivery.attempt)
     Restock.objects.create(product=product, day=day, quantity=REORDER_QUANTITY)
+    _expect(product, -REORDER_QUANTITY)
 
 
 def stock_catalogue(sender: AppConfig, apps: Apps = installed, **kwargs: Any) -> None:
@@ -92,9 +101,13 @@ def stock_catalogue(sender: AppConfig, apps: Apps = installed, **kwargs: Any) ->
 
 
 def _sell(item: OrderItem) -> None:
-    if not _take(pk=item.product_id, on_hand__gt=REORDER_POINT):
+    if not _take(pk=item.product_id, sold__lt=F("received") + F("coming") - REORDER_POINT):
         stock_low.send(sender=Product, product=item.product, day=item.order.placed_on)
         _take(pk=item.product_id)
+
+
+def _expect(product: Product, quantity: int) -> None:
+    Inventory.objects.filter(product=product).update(coming=F("coming") + quantity)
 
 
 def _take(**shelf: Any) -> int:

@@ -3,8 +3,12 @@
 from datetime import date
 
 from django.db import transaction
+from django.db.models import F
 from django.test import TestCase
 from heliograph import capture
+from heliograph.outbox.models import Delivery
+from heliograph.outbox.outcomes import Again, Succeeded
+from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_update
 
 from store.models import Artist, Customer, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
@@ -14,6 +18,7 @@ from store.services import Line, cancel_order, place_order, reprice
 from store.signals import order_placed, order_totalled
 
 DAY = date(1997, 1, 1)
+RUNS_LOW = OPENING_STOCK - REORDER_POINT + 1  # after so many CDs are sold
 
 
 class CatalogueTests(TestCase):
@@ -139,6 +144,15 @@ class OrderTests(TestCase):
     def on_hand(self) -> int:
         return Inventory.objects.get(product=self.product).on_hand
 
+    def sell(self, cds: int) -> None:
+        self.order(*[1499] * cds)
+
+    def reorders(self) -> list[type]:
+        """Let a worker restock, at once whatever it has to wait for, and return how its attempts end."""
+        restocking = Delivery.objects.filter(queue="wholesale")
+        restocking.update(due_at=F("created_at"))
+        return [type(outcome) for outcome in drain(queues=["wholesale"])]
+
     def test_an_order_comes_to_the_sum_of_its_items(self):
         order = self.order(1467, 1466)
         self.assertEqual((order.cds, order.cents), (2, 2933))
@@ -173,8 +187,33 @@ class OrderTests(TestCase):
         self.assertEqual(self.on_hand(), OPENING_STOCK)
 
     def test_a_product_that_runs_low_is_restocked(self):
-        self.order(*[1499] * (OPENING_STOCK - REORDER_POINT + 1))
-        self.assertEqual(self.on_hand(), REORDER_POINT + REORDER_QUANTITY - 1)
+        self.sell(RUNS_LOW)
+        self.assertEqual(self.on_hand(), REORDER_POINT - 1)
+        self.assertEqual(self.reorders(), [Again])  # the line is busy
+        self.assertEqual(self.on_hand(), REORDER_POINT - 1)
+        self.assertEqual(self.reorders(), [Succeeded])
+        self.assertEqual(self.on_hand(), REORDER_POINT - 1 + REORDER_QUANTITY)
+
+    def test_it_is_restocked_once_however_long_that_takes(self):
+        self.sell(RUNS_LOW)
+        self.sell(REORDER_QUANTITY - 1)
+        self.assertEqual(self.on_hand(), REORDER_POINT - REORDER_QUANTITY)
+        self.assertEqual((self.reorders(), self.reorders()), ([Again], [Succeeded]))
+        self.assertEqual((self.on_hand(), self.reorders()), (REORDER_POINT, []))
+
+    def test_nothing_is_coming_once_it_is_here(self):
+        self.sell(RUNS_LOW)
+        coming = Inventory.objects.values_list("coming", flat=True)
+        self.assertEqual(coming.get(product=self.product), REORDER_QUANTITY)
+        self.reorders()
+        self.reorders()
+        self.assertEqual(coming.get(product=self.product), 0)
+
+    def test_what_is_rolled_back_restocks_nothing(self):
+        with transaction.atomic():
+            self.sell(RUNS_LOW)
+            transaction.set_rollback(True)
+        self.assertEqual(self.reorders(), [])
 
     def test_an_order_is_told_when_its_items_are_there(self):
         with capture(order_placed) as sent:

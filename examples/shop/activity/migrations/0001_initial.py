@@ -32,8 +32,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "entries",
-                "ordering": ["-pk"],
-                "indexes": [models.Index(fields=["kind", "-id"], name="entry_by_kind")],
+                "ordering": ["-day", "-pk"],
+                "indexes": [
+                    models.Index(fields=["-day", "-id"], name="entry_by_day"),
+                    models.Index(fields=["kind", "-day", "-id"], name="entry_by_kind"),
+                ],
             },
         ),
     ]

@@ -87,13 +87,17 @@ class Migration(migrations.Migration):
                 ("received", models.PositiveIntegerField(default=0)),
                 ("sold", models.PositiveIntegerField(default=0)),
                 (
+                    "coming",
+                    models.PositiveIntegerField(default=0, help_text="Ordered from the wholesaler, and not here yet."),
+                ),
+                (
                     "on_hand",
                     models.GeneratedField(
                         db_persist=True,
                         expression=django.db.models.expressions.CombinedExpression(
                             models.F("received"), "-", models.F("sold")
                         ),
-                        output_field=models.PositiveIntegerField(),
+                        output_field=models.IntegerField(),
                     ),
                 ),
             ],

@@ -10,10 +10,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from heliograph import observe, trace
 
-from demo import beginning, flow, progress, purchases, queries, report, server
+from demo import beginning, flow, progress, purchases, queries, report, server, workers
+from demo.deliveries import deliveries
 from demo.queries import Meter
 from demo.recording import Recorder, Recording
 from demo.replay import replay
+from demo.workers import Work
 
 
 class Command(BaseCommand):
@@ -54,11 +56,22 @@ class Command(BaseCommand):
             sends=recorder.sends(),
             flow=flow.steps(first.events),
             queries=queries.compare(inline, meter.taken),
+            work=self._work(),
+            deliveries=deliveries(),
         )
 
+    def _work(self) -> Work:
+        self.stdout.write(f"Making {workers.waiting():,} deliveries, with a worker that is killed half way and another")
+        return workers.work()
+
     def _report(self, recording: Recording) -> None:
-        rate = recording.purchases / recording.seconds
-        self.stdout.write(f"{recording.purchases:,} purchases in {recording.seconds:.1f} s, {rate:,.0f} a second\n\n")
+        work = recording.work
+        for count, what, seconds in (
+            (recording.purchases, "purchases", recording.seconds),
+            (work.waiting, "deliveries", work.seconds),
+        ):
+            self.stdout.write(f"{count:,} {what} in {seconds:.1f} s, {count / seconds:,.0f} a second")
+        self.stdout.write("\n" + "\n".join(report.deliveries(recording)) + "\n\n")
         self.stdout.write("\n".join(report.lines(recording)) + "\n\n")
         self.stdout.write("The first order\n" + "\n".join(report.flow(recording)) + "\n\n")
         self.stdout.write("\n".join(report.queries(recording)) + "\n\n")

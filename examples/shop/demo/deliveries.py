@@ -1,0 +1,44 @@
+"""What became of the deliveries, as their table says."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, Min, Q, Sum
+from heliograph.outbox.models import Delivery, State
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """The deliveries of a receiver: what became of them, in how many attempts, and the errors of those that failed."""
+
+    receiver: str
+    made: int
+    discarded: int
+    dead: int
+    attempts: int
+    fewest: int  # attempts of one delivery
+    most: int
+    errors: dict[str, int]
+
+
+def deliveries() -> tuple[Deliveries, ...]:
+    """Return the deliveries of each receiver."""
+    rows = (
+        Delivery.objects.order_by("receiver")
+        .values("receiver")
+        .annotate(
+            made=Count("pk", Q(state=State.SUCCESSFUL)),
+            discarded=Count("pk", Q(state=State.DISCARDED)),
+            dead=Count("pk", Q(state=State.DEAD)),
+            fewest=Min("attempts"),
+            most=Max("attempts"),
+            in_all=Sum("attempts"),
+        )
+    )
+    return tuple(Deliveries(attempts=row.pop("in_all"), errors=_errors(row["receiver"]), **row) for row in rows)
+
+
+def _errors(receiver: str) -> dict[str, int]:
+    """Count the errors of the attempts that failed, by their class."""
+    failed = Delivery.objects.filter(receiver=receiver).exclude(history="")
+    return dict(Counter(failure["error"].partition(":")[0] for one in failed for failure in one.failures))

@@ -9,10 +9,11 @@ settings.load_profile("heliograph")
 
 # Files and folders whose tests do not touch the database of the test settings.
 DATABASE_INDEPENDENT = {"dispatch", "test_demo.py", "test_docs.py", "test_tools.py"}
-# Files whose tests are about statements, which depend on the database and on Django, or about the shop.
+# Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
 PYTHON_INDEPENDENT = {
     *("test_bulk_attacked.py", "test_bulk_deletes.py", "test_bulk_relations.py", "test_bulk_writes.py"),
     "test_demo.py",
+    "test_outbox_backends.py",
 }
 
 

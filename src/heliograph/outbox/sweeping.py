@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from django.db import connections, router, transaction
@@ -19,6 +19,10 @@ from heliograph.outbox.telling import tell
 # How many deliveries are told at once, and how often in one sweep: another one comes soon.
 _SIZE = 500
 _MOST = 20
+
+# After how many seconds a backend is told again at the latest, unless its settings say more. What waits in a queue that
+# is an hour long would else be there sixty times when its turn comes.
+_LONGEST = 600.0
 
 
 def sweep(using: str) -> int:
@@ -48,32 +52,49 @@ def _swept(using: str, alias: str) -> int:
     count = 0
     for _ in range(_MOST):
         rows = _marked(using, alias)
-        told = sum(len(ids) for queue, ids in _by_queue(rows) if tell(alias, using, queue, ids))
+        told = sum(len(ids) for queue, ids in _by_queue(rows) if _told(using, alias, queue, ids))
         count += told
         if len(rows) < _SIZE or told < len(rows):
             break
     return count
 
 
-def _by_queue(rows: list[tuple[str, int]]) -> list[tuple[str, list[int]]]:
-    queues = groupby(sorted(rows), key=itemgetter(0))
-    return [(queue, [number for _, number in some]) for queue, some in queues]
+def _told(using: str, alias: str, queue: str, ids: list[int]) -> bool:
+    is_told = tell(alias, using, queue, ids)
+    if not is_told:  # however long that has been so, it is their turn soon
+        _mark(using, ids, tell_again_after(alias))
+    return is_told
 
 
-def _marked(using: str, alias: str) -> list[tuple[str, int]]:
-    """Return the queues and ids of some deliveries that a backend does not know of, marked as told: nobody else has
-    them for now, and if telling fails, it is their turn again when the mark has expired.
-    """
+def _by_queue(rows: list[Any]) -> list[tuple[str, list[int]]]:
+    queues = groupby(sorted(rows, key=attrgetter("queue", "pk")), key=attrgetter("queue"))
+    return [(queue, [row.pk for row in some]) for queue, some in queues]
+
+
+def _marked(using: str, alias: str) -> list[Any]:
+    """Return some deliveries that a backend does not know of, marked as told, so that nobody else has them for now."""
     untold = _untold(using, alias)
     if not untold.exists():
         return []
     with transaction.atomic(using):
         can_skip = _locked(using)
-        some = untold.select_for_update(skip_locked=can_skip).order_by("due_at", "pk")
-        rows = [*some.values_list("queue", "pk")[:_SIZE]]
-        marked = Delivery.objects.using(using).filter(pk__in=[number for _, number in rows])
-        marked.update(leased_until=DatabaseLater(tell_again_after(alias)))
+        some = untold.select_for_update(skip_locked=can_skip).annotate(now=DatabaseNow()).order_by("due_at", "pk")
+        rows = [*some.only("queue", "due_at")[:_SIZE]]
+        if rows:
+            _mark(using, [row.pk for row in rows], _pause(alias, (rows[-1].now - rows[-1].due_at).total_seconds()))
     return rows
+
+
+def _pause(alias: str, waited: float) -> float:
+    """Return after how many seconds a backend is told again of what has waited for so long: as long again."""
+    usual = tell_again_after(alias)
+    return max(usual, min(waited, _LONGEST))
+
+
+def _mark(using: str, ids: list[int], seconds: float) -> None:
+    """Let deliveries count as told for so many seconds, unless somebody has them."""
+    marked = Delivery.objects.using(using).filter(InStates(State.READY), pk__in=ids)
+    marked.update(leased_until=DatabaseLater(seconds))
 
 
 def _locked(using: str) -> bool:

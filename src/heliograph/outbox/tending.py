@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import product
 from time import monotonic
@@ -22,6 +23,13 @@ _PAUSE = 5.0
 _PRUNING = 60.0
 
 _CHORES: tuple[Callable[[str], object], ...] = (rescue, sweep)
+
+# Held while a tender is at work: a process that was forked then had its locks for ever, SQLite's among them, and its
+# connections. Celery forks when one of its processes has died, or has done its share.
+at_work = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=at_work.acquire, after_in_parent=at_work.release, after_in_child=at_work.release)
 
 
 class Tender:
@@ -53,9 +61,13 @@ class Tender:
             chores = _CHORES
             if monotonic() >= pruned + _PRUNING:
                 chores, pruned = (*_CHORES, prune), monotonic()
-            for using, chore in product(databases(), chores):
-                self._try(f"{chore.__name__} {using!r}", partial(chore, using))
-            self._try("close connections", connections.close_all)  # who is forked meanwhile has no part in them
+            with at_work:
+                self._look_after(chores)
+
+    def _look_after(self, chores: Iterable[Callable[[str], object]]) -> None:
+        for using, chore in product(databases(), chores):
+            self._try(f"{chore.__name__} {using!r}", partial(chore, using))
+        self._try("close connections", connections.close_all)
 
     def _try(self, name: str, function: Callable[[], object]) -> None:
         """Do something; an error is logged once: a database may be away for long, or have no such table."""

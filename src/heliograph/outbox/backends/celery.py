@@ -51,8 +51,17 @@ class CeleryBackend(Fleet):
 
     @cached_property
     def _named_app(self) -> Celery:
-        app: Celery = find_app(self.settings["APP"])
+        path = self.settings["APP"]
+        try:
+            app: Celery = find_app(path)
+        except Exception as error:  # whatever there is under this path
+            raise ImproperlyConfigured(
+                f"HELIOGRAPH_OUTBOX[{self.alias!r}]['OPTIONS']['APP']: {path!r} is no app of Celery ({error})."
+            ) from error
         return app
+
+    def verify(self, queue: str) -> None:
+        _ = self.app
 
     def can_wait(self, seconds: float) -> bool:
         """Return whether it is short: a worker keeps what waits in its memory, and brokers deliver it again."""

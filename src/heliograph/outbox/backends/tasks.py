@@ -18,11 +18,17 @@ from heliograph.outbox.conf import all_settings
 from heliograph.outbox.fleets import run_told
 
 if django.VERSION >= (6, 0):  # pragma: django>=6.0
-    from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task_backends
+    from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task, task_backends
 else:  # pragma: django<6.0
     # What Django has taken over has classes of its own.
-    from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
-    from django_tasks import task_backends as task_backends  # type: ignore[assignment]
+    try:
+        from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
+        from django_tasks import task as task  # type: ignore[no-redef]
+        from django_tasks import task_backends as task_backends  # type: ignore[assignment]
+    except ModuleNotFoundError as error:
+        raise ImproperlyConfigured(
+            f"TasksBackend needs django-tasks before Django 6.0 ({error}): pip install 'heliograph[tasks]'."
+        ) from error
 
 
 class TasksBackend(Fleet):
@@ -60,15 +66,15 @@ class TasksBackend(Fleet):
 
     def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
         run_after = timezone.now() + timedelta(seconds=seconds) if seconds else None
-        task = task_of(self, deliver.func, self.queue_of(queue), run_after)
+        told = task_of(self, deliver.func, self.queue_of(queue), run_after)
         for number in ids:
-            task.enqueue(number, using)
+            told.enqueue(number, using)
 
 
 def task_of(backend: TasksBackend, function: Callable[..., None], queue: str, run_after: Any = None) -> Any:
     """Return a function as a task of one queue."""
-    alias = backend.settings["TASK_BACKEND"]
-    return backend.task_backend.task_class(func=function, backend=alias, queue_name=queue, run_after=run_after)
+    made: Any = task(queue_name=queue, backend=backend.settings["TASK_BACKEND"])(function)
+    return made.using(run_after=run_after)
 
 
 def _lazily(function: Callable[..., None]) -> Any:

@@ -1,0 +1,1 @@
+"""A project whose deliveries are made by the workers of Celery and of Django's tasks."""

@@ -1,0 +1,16 @@
+"""The Django app that connects the receivers in the processes of the project."""
+
+import os
+
+from django.apps import AppConfig
+
+
+class FleetConfig(AppConfig):
+    name = "tests.django.fleet"
+    label = "fleet"
+
+    def ready(self):
+        from tests.django.fleet import process, receivers
+
+        is_sender = os.environ.get(process.ROLE) == "sender"
+        receivers.connect_all(receivers.IN_SENDERS if is_sender else receivers.IN_WORKERS)

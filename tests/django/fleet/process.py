@@ -1,0 +1,41 @@
+"""A process of the project: `python -m tests.django.fleet.process COMMAND`, of Django's or `serve`."""
+
+import os
+import shlex
+import sys
+
+ROLE = "HELIOGRAPH_TEST_ROLE"
+
+
+def serve():
+    """Do what each line of the input says, `send SIGNAL TITLE ...` or `tend`, and write a line when it is done."""
+    from heliograph.outbox.rescuing import rescue
+    from heliograph.outbox.sweeping import sweep
+    from tests.django.fleet.senders import send
+
+    for line in sys.stdin:
+        match shlex.split(line):
+            case ["send", *arguments]:
+                print(send(*arguments), flush=True)
+            case ["tend"]:
+                print(rescue("default"), sweep("default"), flush=True)
+
+
+def main(name, *arguments):
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.fleet.settings")
+    if name == "serve":
+        os.environ[ROLE] = "sender"
+
+    import django
+
+    django.setup()
+    if name == "serve":
+        serve()
+    else:
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(["manage.py", name, *arguments])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -7,7 +7,7 @@ ARGS ?=
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all bench bench-outbox format pins clean
+.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox format pins clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -27,6 +27,7 @@ test-all:  ## Test everything on every Python, Django and database, and run Djan
 	$(MAKE) test-django ARGS="--django 5.2 --django 6.0 --django 6.1"
 	$(MAKE) test-django ARGS="--watched"
 	$(MAKE) test-django ARGS="--heard"
+	$(MAKE) test-crash
 	@$(RUN) tools.tally
 
 lint: $(READY)  ## Check style and formatting
@@ -54,6 +55,9 @@ test-django: $(READY)  ## Run Django's own tests of what signals touch with Heli
 
 test-django-all: $(READY)  ## Run all of Django's own tests with Heliograph
 	$(RUN) tools.django_suite --all $(ARGS)
+
+test-crash: $(READY)  ## Kill senders, workers, databases and brokers, and count what is lost
+	$(RUN) tools.crash $(ARGS)
 
 bench: $(READY)  ## Run the benchmarks
 	$(RUN) tools.bench $(ARGS)

@@ -1,0 +1,65 @@
+"""Durable receivers, each of which leaves an effect."""
+
+import os
+import time
+
+from heliograph import Durable, Retry, created, receiver
+from heliograph import fixed as after
+from heliograph.signals import post_save
+from tests.crash.models import Bill, Effect, Letter, Order, Parcel, Step
+from tests.crash.places import at, die
+
+AT_ONCE = after(0)
+
+
+@receiver(post_save, sender=Order, when=created, delivery=Durable(retry=Retry(backoff=AT_ONCE, jitter=0)))
+def handle_order(sender, instance, delivery, **kwargs):
+    leave_effect(instance, delivery)
+
+
+@receiver(post_save, sender=Parcel, when=created, delivery=Durable(retry=Retry(attempts=3, backoff=AT_ONCE, jitter=0)))
+def handle_parcel(sender, instance, delivery, **kwargs):
+    leave_effect(instance, delivery)
+
+
+@receiver(post_save, sender=Letter, when=created, delivery=Durable(atomic=False, retry=Retry(backoff=AT_ONCE)))
+def handle_letter(sender, instance, delivery, **kwargs):
+    leave_effect(instance, delivery)
+
+
+@receiver(
+    post_save,
+    sender=Step,
+    when=created,
+    delivery=Durable(key="instance.name", retry=Retry(backoff=AT_ONCE, jitter=0)),
+)
+def handle_step(sender, instance, delivery, **kwargs):
+    leave_effect(instance, delivery)
+
+
+@receiver(
+    post_save,
+    sender=Bill,
+    when=created,
+    delivery=Durable(backend="celery", retry=Retry(backoff=AT_ONCE, jitter=0)),
+)
+def handle_bill(sender, instance, delivery, **kwargs):
+    leave_effect(instance, delivery)
+
+
+def leave_effect(instance, delivery):
+    at("receiver", instance.name)
+    if instance.name == "poison":
+        die()
+    if instance.name == "flaky" and delivery.attempt == 1:
+        raise ConnectionError("It works the second time.")
+    if seconds := float(os.environ.get("HELIOGRAPH_CRASH_WORK", "0")):
+        time.sleep(seconds)  # so that a kill finds it here
+    Effect.objects.create(
+        model=type(instance).__name__,
+        row=instance.pk,
+        attempt=delivery.attempt,
+        key=delivery.idempotency_key,
+        process=os.getpid(),
+    )
+    at("effect", instance.name)

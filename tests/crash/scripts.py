@@ -1,0 +1,127 @@
+"""What processes of the project do besides the commands of Django: they send, and have themselves killed."""
+
+import json
+import os
+import random
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from django.core.management import execute_from_command_line
+from django.db import DatabaseError, connection, transaction
+
+from heliograph import observe
+from heliograph.outbox import runner
+from heliograph.outbox.models import Delivery
+from tests.crash import clocks, models, places
+from tests.django.killing import kill_at_each_stop
+
+
+def send(model, *names):
+    """Save rows with these names in one transaction."""
+    with transaction.atomic():
+        for name in names:
+            getattr(models, model).objects.create(name=name)
+
+
+def send_alone(model, *names):
+    """Save rows with these names, each in autocommit."""
+    for name in names:
+        getattr(models, model).objects.create(name=name)
+
+
+def send_many(model, number, seed):
+    """Send so many rows and no more, in transactions of different sizes, of which some are rolled back."""
+    dice, left = random.Random(int(seed)), int(number)
+    while left:
+        size = min(dice.randint(1, 20), left)
+        with transaction.atomic():
+            for _ in range(size):
+                name = "flaky" if dice.random() < 0.1 else f"key {dice.randrange(20)}"
+                getattr(models, model).objects.create(name=name)
+            if dice.random() < 0.2:
+                transaction.set_rollback(True)
+                size = 0
+        left -= size
+
+
+def send_on(model, pause="0.01"):
+    """Send until it is enough, whatever becomes of the database; note what was acknowledged."""
+    folder = Path(os.environ[places.FOLDER])
+    with (folder / "acknowledged").open("w", buffering=1) as acknowledged:
+        while not (folder / "enough").exists():
+            try:
+                with transaction.atomic():
+                    rows = [getattr(models, model).objects.create(name="some") for _ in range(3)]
+            except DatabaseError:
+                connection.close()
+                time.sleep(0.05)
+                continue
+            acknowledged.writelines(f"{row.pk}\n" for row in rows)
+            time.sleep(float(pause))
+
+
+def die_sending(size):
+    """Send a transaction of so many orders, killed at each stop; print where."""
+    _print_places(kill_at_each_stop(partial(_Sending, int(size))))
+
+
+class _Sending:
+    def __init__(self, size, name):
+        self.size, self.name = size, name
+
+    def save(self):
+        if self.size == 1:
+            models.Order.objects.create(name=self.name)
+            return
+        with transaction.atomic():
+            for _ in range(self.size):
+                models.Order.objects.create(name=self.name)
+
+
+def die_working(size):
+    """Run deliveries in this thread, killed at each stop; print where."""
+    _print_places(kill_at_each_stop(partial(_Working, int(size))))
+
+
+class _Working:
+    def __init__(self, size, name):
+        """Send orders in a queue of their own, which nobody else empties."""
+        self.queue = f"stop {name}"
+        with transaction.atomic():
+            orders = [models.Order.objects.create(name=name) for _ in range(size)]
+        newest = Delivery.objects.order_by("-pk").values_list("pk", flat=True)[: len(orders)]
+        Delivery.objects.filter(pk__in=[*newest]).update(queue=self.queue)
+
+    def save(self):
+        runner.drain(queues=[self.queue])
+
+
+def _print_places(found):
+    json.dump(found, sys.stdout)
+
+
+SCRIPTS = {script.__name__: script for script in (send, send_alone, send_many, send_on, die_sending, die_working)}
+
+
+def run(name, *arguments):
+    """Run one of these, or the command of Celery, or one of Django's, whose events are places then."""
+    if name == "celery":
+        celery(*arguments)
+        return
+    clocks.set_wrong()
+    places.install()
+    runner.SECONDS_CLAIMED = float(os.environ.get("HELIOGRAPH_CRASH_SECONDS_CLAIMED", runner.SECONDS_CLAIMED))
+    if name in SCRIPTS:
+        SCRIPTS[name](*arguments)
+        return
+    with observe(places.reached):
+        execute_from_command_line(["manage.py", name, *arguments])
+
+
+def celery(*arguments):
+    from celery.bin.celery import main
+
+    sys.argv = ["celery", *arguments]
+    main()

@@ -132,8 +132,9 @@ class Runner:
 
         On SQLite it may have the database to itself until its connection is closed; what it does afterwards fails.
         """
-        if self._connection is not None and self._connection.vendor == "sqlite":
-            self._connection.connection.close()
+        raw = None if self._connection is None else self._connection.connection
+        if raw is not None and self._connection.vendor == "sqlite":
+            raw.close()
         self.give_up()
 
     def kept(self) -> AbstractContextManager[None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,25 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.brokers import URLS
 from tests.databases import PREFIX
+from tools.services import Service, of_url
 
 
 @dataclass(frozen=True)
-class Broker(ABC):
-    """A server by its address."""
+class Broker(Service, ABC):
+    """A server by its address, as Celery takes it too."""
 
-    name: str
     url: str
-    host: str
-    port: int
-
-    def answers(self) -> bool:
-        """Whether something listens there."""
-        try:
-            socket.create_connection((self.host, self.port), timeout=2).close()
-        except OSError:
-            return False
-        return True
 
     def queue(self, key: str) -> str:
         """Return the name of the queue of a system."""
@@ -128,6 +117,9 @@ def _name(process: int) -> str:
         return ""
 
 
-_REDIS_HOST, _RABBIT_HOST = (os.environ.get(name, "127.0.0.1") for name in ("REDIS_HOST", "RABBITMQ_HOST"))
-REDIS = Redis("Redis", f"redis://{_REDIS_HOST}:6379/0", _REDIS_HOST, 6379)
-RABBITMQ = RabbitMQ("RabbitMQ", f"amqp://guest:guest@{_RABBIT_HOST}:5672//", _RABBIT_HOST, 5672)
+def _at(kind: type[Broker], key: str) -> Broker:
+    service = of_url(key, URLS[key])
+    return kind(kind.__name__, service.host, service.port, URLS[key])
+
+
+REDIS, RABBITMQ = _at(Redis, "redis"), _at(RabbitMQ, "rabbitmq")

@@ -1,5 +1,6 @@
 """The system checks of the outbox: of its settings, of durable receivers, and of databases."""
 
+import ast
 import functools
 import subprocess
 import sys
@@ -279,7 +280,7 @@ WAL = {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"}
 
 
 def test_a_database_with_the_settings_of_the_hint_is_fine(messages):
-    settings = eval(f"{{{database_checks.SQLITE_OPTIONS}}}")
+    settings = ast.literal_eval(f"{{{database_checks.SQLITE_OPTIONS}}}")
     assert messages(**settings["OPTIONS"]) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -34,7 +35,7 @@ MOST = 10_000
 _LARGE = ("payload", "traceback", "history")
 
 
-class CappedPaginator(Paginator):  # type: ignore[type-arg]
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # it takes no arguments when it runs
     """Shows the first rows, and does not count further."""
 
     @cached_property
@@ -78,14 +79,14 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(InStates(state)) if state in State.values else None
 
 
-class NameFilter(admin.SimpleListFilter):
+class NameFilter(admin.SimpleListFilter, ABC):
     """Deliveries with a name in a column; the names come from what is connected and what is not finished."""
 
     title = parameter_name = ""
 
+    @abstractmethod
     def names(self, request: HttpRequest) -> Iterable[str]:
         """Return the names to choose from."""
-        raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         given = request.GET.get(self.parameter_name or "")
@@ -135,7 +136,7 @@ def _report(request: Any) -> Report:
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
     """A list of deliveries, and one with what was sent and what became of it."""
 
     list_display = (

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from contextvars import ContextVar
-from typing import Any
 
 from heliograph.outbox.backends import backend_of
 from heliograph.outbox.backends.fleet import Fleet
@@ -13,9 +11,7 @@ from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import UNFINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Outcome
 from heliograph.outbox.runner import run_one
-from heliograph.outbox.telling import tell
-
-logger = logging.getLogger("heliograph.outbox")
+from heliograph.outbox.telling import could_tell, tell
 
 # What this worker has been told of and has not begun: more than one, where a fleet works at once, in who tells it.
 _told: ContextVar[deque[tuple[int, str]] | None] = ContextVar("heliograph_told", default=None)
@@ -58,22 +54,11 @@ def _tell_again(number: int, using: str, outcome: Outcome | None) -> None:
         return
     fleet, seconds = backend_of(row.backend), max((row.due_at - row.now).total_seconds(), 0.0)
     is_wanted = outcome is not None or seconds
-    if is_wanted and isinstance(fleet, Fleet) and fleet.can_wait(seconds) and _is_told(fleet, row, seconds, using):
+    if not is_wanted or not isinstance(fleet, Fleet) or not fleet.can_wait(seconds):
+        return
+    if could_tell(lambda: fleet.tell_in(seconds, using, [number], row.queue), fleet.alias, row.queue, [number]):
         until = DatabaseLater(seconds + fleet.settings["TELL_AGAIN_AFTER"])
         ready.filter(attempts=row.attempts).update(leased_until=until)
-
-
-def _is_told(fleet: Fleet, row: Any, seconds: float, using: str) -> bool:
-    try:
-        fleet.tell_in(seconds, using, [row.pk], row.queue)
-    except Exception as error:
-        logger.warning(
-            "The backend %r could not be told of the next attempt of delivery %d (%s); it is told again later",
-            *(fleet.alias, row.pk, error),
-            exc_info=error,
-        )
-        return False
-    return True
 
 
 def _tell_next(number: int, using: str) -> None:

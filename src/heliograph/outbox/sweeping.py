@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import Exists, OuterRef, Q
 
 from heliograph.outbox.backends import backend_of
@@ -15,6 +15,7 @@ from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.states import InStates
 from heliograph.outbox.telling import tell
+from heliograph.outbox.writing import writing
 
 # How many deliveries are told at once, and how often in one sweep: another one comes soon.
 _SIZE = 500
@@ -76,8 +77,8 @@ def _marked(using: str, alias: str) -> list[Any]:
     untold = _untold(using, alias)
     if not untold.exists():
         return []
-    with transaction.atomic(using):
-        can_skip = _locked(using)
+    can_skip = connections[using].features.has_select_for_update_skip_locked
+    with writing(using):
         some = untold.select_for_update(skip_locked=can_skip).annotate(now=DatabaseNow()).order_by("due_at", "pk")
         rows = [*some.only("queue", "due_at")[:_SIZE]]
         if rows:
@@ -95,17 +96,6 @@ def _mark(using: str, ids: list[int], seconds: float) -> None:
     """Let deliveries count as told for so many seconds, unless somebody has them."""
     marked = Delivery.objects.using(using).filter(InStates(State.READY), pk__in=ids)
     marked.update(leased_until=DatabaseLater(seconds))
-
-
-def _locked(using: str) -> bool:
-    """Lock a SQLite database before looking into it, where that cannot be done afterwards.
-
-    Return whether a database can skip rows that others have locked.
-    """
-    connection = connections[using]
-    if connection.vendor == "sqlite":
-        Delivery.objects.using(using).filter(pk=0).update(worker="")
-    return bool(connection.features.has_select_for_update_skip_locked)
 
 
 def _untold(using: str, alias: str) -> Any:

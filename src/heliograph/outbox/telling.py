@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -47,9 +47,14 @@ def tell_after_commit(using: str, rows: Sequence[Row], ids: Iterable[int]) -> No
 
 
 def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:
-    """Tell a backend of deliveries; what it raises is logged, since the rows are there and are told again."""
+    """Tell a backend of deliveries; return whether it could be told."""
+    return could_tell(lambda: backend_of(alias).tell(using, ids, queue), alias, queue, ids)
+
+
+def could_tell(function: Callable[[], object], alias: str, queue: str, ids: Sequence[int]) -> bool:
+    """Call what tells a backend; what that raises is logged, since the rows are there and are told again."""
     try:
-        backend_of(alias).tell(using, ids, queue)
+        function()
     except Exception as error:
         logger.warning(
             "The backend %r could not be told of %d deliveries of the queue %r (%s); they are told again later",

@@ -3,11 +3,11 @@
 import os
 import uuid
 
+from tests.brokers import URLS
 from tests.databases import PREFIX
 
 BROKERS = {
-    "rabbitmq": os.environ.get("HELIOGRAPH_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//"),
-    "redis": os.environ.get("HELIOGRAPH_TEST_REDIS", "redis://127.0.0.1:6379/0"),
+    **URLS,
     # Where nobody listens.
     "nowhere": "amqp://guest:guest@127.0.0.1:1//",
 }

@@ -24,8 +24,19 @@ class HeliographConfig(AppConfig):
     def ready(self) -> None:
         from heliograph.changes.tracking import watch_anew
         from heliograph.checks import check_batches, check_conditions, check_database_deletes, check_settings
+        from heliograph.discovery import autodiscover, check_modules
+        from heliograph.installed import check_entry
         from heliograph.outbox.checks import check_installed
 
         watch_anew()
-        for check in (check_settings, check_conditions, check_batches, check_database_deletes, check_installed):
+        for check in (
+            check_settings,
+            check_entry,
+            check_modules,
+            check_conditions,
+            check_batches,
+            check_database_deletes,
+            check_installed,
+        ):
             register(check)
+        autodiscover()

@@ -14,7 +14,7 @@ from django.db.models.base import ModelBase
 
 from heliograph.bulk.listening import hears_bulk
 from heliograph.changes.tracking import models_below
-from heliograph.conditions import OnFields, Problem
+from heliograph.conditions import OnFields, Problem, columns_of
 from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.describe import describe
@@ -118,10 +118,20 @@ def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:
     """Yield what is wrong with each field of a condition on every model."""
     for name in condition.fields:
         of_name = replace(condition, fields=(name,))
-        problems = [problem for model in models if (problem := next(of_name.problems(model), None))]
+        problems = [(model, problem) for model in models if (problem := next(of_name.problems(model), None))]
         if problems and len(problems) == len(models):
-            # What is wrong on a model that has the field tells more.
-            yield max(problems, key=lambda problem: problem.error is ValueError)
+            # A model that has the field is the one that was meant.
+            meant = (problem for model, problem in problems if name in {one.name for one in model._meta.get_fields()})
+            yield next(meant, None) or _problem_of_all(condition, name, models)
+
+
+def _problem_of_all(condition: OnFields, name: str, models: list[Any]) -> Problem:
+    if len(models) == 1:
+        return next(condition.problems(models[0]))
+    known = {column for model in models for column in columns_of(model)}
+    close = get_close_matches(name, sorted(known), n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "Name a field of the models, or name one model as the sender."
+    return Problem(f"{condition!r}: none of the {len(models)} models of this receiver has a field {name!r}.", hint)
 
 
 def _models(connection: Connection) -> list[Any]:

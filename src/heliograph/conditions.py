@@ -20,7 +20,7 @@ from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_same
 from heliograph.dispatch.conditions import Condition, Payload, Place
-from heliograph.signals import carried
+from heliograph.signals import carried, title
 
 # --- what a send carries ----------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ class Carried(Condition):
 
     def _refusal(self, place: Place, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
         return TypeError(
-            f"{self!r} asks for {' or '.join(map(repr, wanted))}, which {place.signal!r} does not send;"
+            f"{self!r} asks for {' or '.join(map(repr, wanted))}, which {title(place.signal)} does not send;"
             f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
         )
 
@@ -267,7 +267,7 @@ class Changed(OnFields):
         if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
             raise TypeError(
                 f"{self!r} is for pre_save, post_save, the signals of a deletion and your own, not for"
-                f" {place.signal!r}. Take the condition away, or another signal."
+                f" {title(place.signal)}. Take the condition away, or another signal."
             )
         return replace(self, watch=watch_at(place, self.fields or ALL))
 
@@ -328,7 +328,7 @@ def _instance(condition: Condition, payload: Payload) -> Any:
     instance = payload.get("instance")
     if not isinstance(instance, Model):  # which a lazy object is, too
         raise TypeError(
-            f"{condition!r} asks for 'instance', and {payload.get('signal')!r} sent {instance!r}."
+            f"{condition!r} asks for 'instance', and {title(payload.get('signal'))} sent {instance!r}."
             " Send the instance of a model under this name, or take the condition away."
         )
     return without_wrapper(instance)
@@ -347,20 +347,31 @@ def _key(field: Any, instance: Model) -> Any:
 
 def problems_of_names(option: str, model: Any, names: tuple[str, ...]) -> Iterator[Problem]:
     """Yield what is wrong with names of fields that an option has."""
-    columns = {one for field in model._meta.concrete_fields for one in (field.name, field.attname)}
-    others = {field.name for field in model._meta.get_fields()}
+    columns = columns_of(model)
+    others = {field.name: field for field in model._meta.get_fields()}
     for name in names:
-        if name not in columns:
-            yield _problem_of_name(f"{option}: {model._meta.label}", name, columns, name in others)
+        if name in others and name not in columns:
+            yield Problem(f"{option}: {model._meta.label}.{name} has no column.", _instead_of(others[name]))
+        elif name not in columns:
+            yield Problem(f"{option}: {model._meta.label} has no field {name!r}.", suggestion(name, columns))
 
 
-def _problem_of_name(where: str, name: str, columns: set[str], is_there: bool) -> Problem:
-    if is_there:
-        hint = "Ask for fields with a column; m2m_changed tells about many-to-many fields."
-        return Problem(f"{where}.{name} has no column.", hint)
-    close = get_close_matches(name, sorted(columns), n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(columns))}."
-    return Problem(f"{where} has no field {name!r}.", hint)
+def columns_of(model: Any) -> set[str]:
+    """Return the names that conditions may have for the fields of a model: "author" and "author_id"."""
+    return {one for field in model._meta.concrete_fields for one in (field.name, field.attname)}
+
+
+def suggestion(name: str, known: set[str]) -> str:
+    """Return a hint for a name that is not known: the one that was probably meant, or all that there are."""
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(known))}."
+
+
+def _instead_of(field: Any) -> str:
+    """Return a hint for a field that has no column of its own."""
+    if hasattr(field, "ct_field"):  # a generic foreign key
+        return f"Ask for its two columns: {field.ct_field!r}, {field.fk_field!r}."
+    return "Ask for fields with a column; m2m_changed tells about many-to-many fields."
 
 
 def _problems_of_value(condition: Changed, model: Any, given: str, value: Any) -> Iterator[Problem]:

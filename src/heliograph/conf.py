@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-DEFAULTS: dict[str, Any] = {"ADOPT_DJANGO_SIGNALS": True, "COMMIT_IN_TESTS": True}
+DEFAULTS: dict[str, Any] = {"ADOPT_DJANGO_SIGNALS": True, "AUTODISCOVER": False, "COMMIT_IN_TESTS": True}
 
 
 def setting(name: str) -> Any:

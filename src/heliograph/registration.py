@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
+from django.core.checks import register
 from django.db.models.signals import ModelSignal
+from django.dispatch import Signal as DjangoSignal
 
 from heliograph.conditions import historical
 from heliograph.dispatch.conditions import Place
@@ -18,8 +20,10 @@ from heliograph.dispatch.registration import each, with_defaults
 from heliograph.dispatch.routes import Table
 from heliograph.dispatch.signal import options_of
 from heliograph.dispatch.verification import verify_receiver
+from heliograph.installed import check_entry, how_to_adopt
 from heliograph.saves import dispatched
 from heliograph.senders import when_loaded
+from heliograph.signals import title
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +60,8 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
 
 def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     if not hasattr(type(signal), "_table"):
+        if isinstance(signal, DjangoSignal):
+            register(check_entry)
         _connect_elsewhere(signal, function, _of_today(options) if isinstance(signal, ModelSignal) else options)
     elif isinstance(signal, ModelSignal):
         signal.connect(function, **with_defaults(signal, _of_today(options)))
@@ -89,8 +95,8 @@ def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mappi
     for name in _OF_THE_ROUTE:
         if options.get(name):
             raise TypeError(
-                f"{name}= works on signals that Heliograph runs, and {signal!r} is not one."
-                " Add 'heliograph' to INSTALLED_APPS, and leave ADOPT_DJANGO_SIGNALS on."
+                f"{name}= works on signals that Heliograph runs, and {title(signal)} is not one."
+                f" {how_to_adopt() if isinstance(signal, DjangoSignal) else 'Leave the option out.'}"
             )
     rest = {name: value for name, value in options.items() if name not in (*_OF_THE_ROUTE, "sender", "apps")}
     sender = options.get("sender")

@@ -23,7 +23,7 @@ from heliograph.dispatch import Call, Condition, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.verification import parameters_of
-from heliograph.signals import carried
+from heliograph.signals import carried, title
 
 # What connect takes here beyond what the dispatcher knows.
 OPTIONS = ("using", "fetch", "writes", "bulk")
@@ -157,7 +157,7 @@ def _verify_signal(receiver: Any, place: Place, wishes: Mapping[str, Any]) -> No
     for wish, value in wishes.items():
         if value and ("update_fields" not in names or (wish == "writes=" and "created" in names)):
             where = "pre_save" if wish == "writes=" else "pre_save and post_save"
-            raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {place.signal!r}.")
+            raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {title(place.signal)}.")
 
 
 def _verify_fetch(fetch: Any, names: Any) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import VERSION
 
+from heliograph.dispatch.names import found_name
+
 if TYPE_CHECKING:
     from django.contrib.auth.signals import user_logged_in as user_logged_in
     from django.contrib.auth.signals import user_logged_out as user_logged_out
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from django.db.models.signals import pre_init as pre_init
     from django.db.models.signals import pre_migrate as pre_migrate
     from django.db.models.signals import pre_save as pre_save
+    from django.tasks.signals import task_enqueued as task_enqueued
+    from django.tasks.signals import task_finished as task_finished
+    from django.tasks.signals import task_started as task_started
     from django.test.signals import template_rendered as template_rendered
 
     from heliograph.bulk.signals import m2m_changes as m2m_changes
@@ -39,6 +44,40 @@ if TYPE_CHECKING:
     from heliograph.bulk.signals import pre_bulk_delete as pre_bulk_delete
     from heliograph.bulk.signals import pre_bulk_update as pre_bulk_update
     from heliograph.bulk.signals import pre_update as pre_update
+
+# The names that `from heliograph.signals import *` brings. Left out is template_rendered: to import it from Django
+# connects receivers that only a test run needs.
+__all__ = [
+    "class_prepared",
+    "connection_created",
+    "got_request_exception",
+    "m2m_changed",
+    "m2m_changes",
+    "post_bulk_create",
+    "post_bulk_delete",
+    "post_bulk_update",
+    "post_delete",
+    "post_init",
+    "post_migrate",
+    "post_save",
+    "post_update",
+    "pre_bulk_create",
+    "pre_bulk_delete",
+    "pre_bulk_update",
+    "pre_delete",
+    "pre_init",
+    "pre_migrate",
+    "pre_save",
+    "pre_update",
+    "request_finished",
+    "request_started",
+    "setting_changed",
+    "user_logged_in",
+    "user_logged_out",
+    "user_login_failed",
+]
+if VERSION >= (6, 0):  # pragma: django>=6.0
+    __all__ += ["task_enqueued", "task_finished", "task_started"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +163,14 @@ def entry_of(signal: Any) -> Entry | None:
     """Return what the catalogue knows of a signal."""
     of_loaded = (entry for entry in CATALOGUE.values() if entry.module in sys.modules)
     return next((entry for entry in of_loaded if getattr(sys.modules[entry.module], entry.name, None) is signal), None)
+
+
+def title(signal: Any) -> str:
+    """Return how an error message names a signal: "post_save" for one of the catalogue, else module and variable."""
+    entry = entry_of(signal)
+    if entry is not None:
+        return entry.name
+    return str(getattr(signal, "name", None) or found_name(signal) or repr(signal))
 
 
 def carried(signal: Any) -> frozenset[str] | None:

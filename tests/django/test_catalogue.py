@@ -145,6 +145,13 @@ def test_a_signal_can_be_imported_from_the_catalogue():
     assert imported is models.signals.post_save
 
 
+def test_a_star_imports_every_signal_but_the_one_that_changes_a_test_run():
+    names = {}
+    exec("from heliograph.signals import *", names)
+    there = {name for name, entry in CATALOGUE.items() if entry.since <= django.VERSION}
+    assert {*names} - {"__builtins__"} == there - {"template_rendered"}
+
+
 def test_an_unknown_name_is_refused_with_the_names_that_there_are():
     with pytest.raises(AttributeError) as caught:
         heliograph.signals.post_safe  # noqa: B018

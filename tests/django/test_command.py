@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.dispatch import Signal
 
-from heliograph import changed, created
+from heliograph import BeforeCommit, changed, created, raw
 from heliograph.signals import post_save, pre_save, user_login_failed
 from tests.app.models import Novel, Writer
 
@@ -146,6 +146,40 @@ def test_what_a_receiver_of_a_save_asks_for_is_listed(receive):
     assert any(line.endswith(f"app.Writer  {asked}") for line in listing("pre_save"))
 
 
+def test_options_that_are_kept_as_conditions_are_listed_as_they_were_written(receive):
+    @receive(post_save, sender=Writer, when=created | changed("name"), using="default", bulk=True)
+    def asks(**kwargs):
+        """A receiver of one database, of bulk writes too."""
+
+    (line,) = [line for line in listing("post_save") if "asks" in line]
+    assert line.endswith("app.Writer  bulk=True, using='default', when=created | changed('name'), reentrant=skip")
+
+
+def test_a_receiver_of_all_models_is_listed_without_the_condition_that_leaves_migrations_out(receive):
+    @receive(post_save)
+    def asks(**kwargs):
+        """A receiver of all models."""
+
+    (line,) = [line for line in listing("post_save") if "asks" in line]
+    assert line.endswith("any sender  reentrant=skip")
+
+
+def test_a_condition_of_several_parts_is_listed_as_one(receive):
+    @receive(post_save, sender=Writer, when=(created | changed("name")) & ~raw, delivery=BeforeCommit())
+    def asks(**kwargs):
+        """A receiver with a policy that adds a condition of its own."""
+
+    (line,) = [line for line in listing("post_save") if "asks" in line]
+    assert "when=(created | changed('name')) & ~raw" in line
+
+
+@pytest.mark.parametrize("part", ["test_command.first", "app.Writer"])
+def test_receivers_can_be_asked_for_by_their_name_and_by_their_sender(connect, part):
+    connect(book_read, first, sender=Writer)
+    connect(book_read, second, sender=Novel)
+    assert [line.split()[0] for line in listing(part) if line.startswith("  ")] == [f"{__name__}.first"]
+
+
 def test_a_method_is_listed_with_its_class(connect):
     ledger = Ledger()
     connect(book_read, ledger.note)
@@ -205,11 +239,11 @@ def test_a_signal_without_receivers_is_listed_where_all_are_asked_for():
 
 
 def test_a_signal_that_nobody_hears_is_reported():
-    assert listing("book_read") == ["No receiver is connected to such a signal."]
+    assert listing("book_read") == ["No signal, receiver or sender has such a name."]
 
 
 def test_a_signal_that_does_not_exist_is_reported():
-    assert listing("book_red") == ["No receiver is connected to such a signal."]
+    assert listing("book_red") == ["No signal, receiver or sender has such a name."]
 
 
 def test_the_dead_are_not_listed():
@@ -218,7 +252,7 @@ def test_the_dead_are_not_listed():
 
     book_read.connect(fleeting)
     del fleeting
-    assert listing("book_read") == ["No receiver is connected to such a signal."]
+    assert listing("book_read") == ["No signal, receiver or sender has such a name."]
 
 
 def test_a_verb_must_be_given():

@@ -583,7 +583,7 @@ def test_a_signal_that_tells_no_database_is_stored_in_the_default_one(store):
 
 
 def test_a_signal_that_is_about_no_database_is_refused_where_it_is_connected(store):
-    with pytest.raises(TypeError, match=r"<Signal \S+request_finished> is not about a database"):
+    with pytest.raises(TypeError, match=r"request_finished is not about a database"):
         store(request_finished)
 
 

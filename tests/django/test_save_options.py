@@ -14,7 +14,7 @@ from django.db.models.signals import ModelSignal
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from heliograph import UNKNOWN, Change, changed, changes_of, created
-from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save
+from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save, title
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Seat, Ticket, Writer
 from tests.django.bare import run
 
@@ -429,7 +429,7 @@ NEEDING = f"{needing.__module__}.needing ({needing.__code__.co_filename}:{needin
 
 @pytest.mark.parametrize("signal", [m2m_changed, pre_delete, post_delete, post_init], ids=lambda signal: signal.name)
 def test_changes_is_refused_on_a_signal_of_no_save(connect, signal):
-    text = f"{NEEDING} has a parameter named changes, which works on pre_save and post_save, not on {signal!r}."
+    text = f"{NEEDING} has a parameter named changes, which works on pre_save and post_save, not on {title(signal)}."
     with pytest.raises(TypeError, match=exactly(text)):
         connect(signal, needing)
 
@@ -748,7 +748,7 @@ def test_fetch_is_refused_on_a_signal_of_no_save(connect):
     def hears(**kwargs):
         """A receiver."""
 
-    text = f" has fetch=, which works on pre_save and post_save, not on {post_delete!r}."
+    text = " has fetch=, which works on pre_save and post_save, not on post_delete."
     with pytest.raises(TypeError, match=f"{re.escape(text)}$"):
         connect(post_delete, hears, sender=Article, when=changed("title"), fetch=True)
 
@@ -1006,7 +1006,7 @@ def test_writes_is_refused_on_another_signal_than_pre_save(connect, signal):
     def hears(**kwargs):
         """A receiver."""
 
-    text = f" has writes=, which works on pre_save, not on {signal!r}."
+    text = f" has writes=, which works on pre_save, not on {title(signal)}."
     with pytest.raises(TypeError, match=f"{re.escape(text)}$"):
         connect(signal, hears, sender=Article, writes=["slug"])
 

@@ -21,7 +21,7 @@ from heliograph.dispatch.receivers import Receiver, is_async
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.dispatch.routes import registering
 from heliograph.patches import Lease, Patch
-from heliograph.signals import entry_of
+from heliograph.signals import entry_of, title
 from heliograph.transactions.batches import RowBatch
 from heliograph.transactions.netting import HandlingRows, not_at_work
 
@@ -165,7 +165,7 @@ class Bulk(Carried):
         """Return the condition there, which keeps bulk writes heard for as long as the receiver is connected."""
         entry = entry_of(place.signal)
         if entry is None or entry.name not in SIGNALS:
-            raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {place.signal!r}. Leave it out.")
+            raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {title(place.signal)}. Leave it out.")
         return Bulk(listen(place))
 
     def asks_for(self) -> tuple[str, ...]:

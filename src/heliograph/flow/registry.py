@@ -5,24 +5,42 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
-from heliograph.dispatch import Signal, live_signals
+from heliograph.bulk.listening import Bulk
+from heliograph.conditions import Using, historical
+from heliograph.dispatch import Condition, Signal, live_signals
+from heliograph.dispatch.conditions import Both
 from heliograph.dispatch.describe import full_name, source
 from heliograph.dispatch.receivers import PLAIN, Connection, is_async
+from heliograph.transactions.deferral import Once
 
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:
-    """Yield the lines of the registry, for signals whose name contains one of `wanted`, or for all."""
-    listed = [signal for signal in live_signals() if not wanted or any(part in str(signal.name) for part in wanted)]
-    rows = [(str(signal.name), list(_rows(signal))) for signal in listed]
-    shown = [(name, cells) for name, cells in rows if cells or silent_too]
+    """Yield the lines of the registry: of all receivers, or of those whose signal, name or sender has a wanted part."""
+    shown = [(name, rows) for name, rows in _listed(wanted, silent_too) if rows or silent_too]
     if not shown:
-        yield "No receiver is connected to such a signal." if wanted else "No receiver is connected."
-    for name, cells in shown:
+        yield "No signal, receiver or sender has such a name." if wanted else "No receiver is connected."
+    for name, rows in shown:
         yield name
-        yield from _aligned(cells)
+        yield from _aligned(rows)
+
+
+def _listed(wanted: Sequence[str], silent_too: bool) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Yield each signal with its wanted receivers; if the signal itself is wanted, with all of them."""
+    for signal in live_signals():
+        name, rows = str(signal.name), [*_rows(signal)]
+        if not wanted or _has_part(wanted, name):
+            yield name, rows
+        elif found := [row for row in rows if _has_part(wanted, row[0], row[2])]:
+            yield name, found
+
+
+def _has_part(wanted: Sequence[str], *texts: str) -> bool:
+    return any(part in text for part in wanted for text in texts)
 
 
 def _rows(signal: Signal[...]) -> Iterator[tuple[str, ...]]:
@@ -58,13 +76,34 @@ def _extras(connection: Connection, receiver: Any) -> str:
     extras = {
         f"order={connection.order}": connection.order,
         "async": is_async(receiver),
-        f"when={options.when!r}": options.when and repr(options.when),
+        **dict.fromkeys(_conditions(options.when), True),
         f"delivery={options.delivery!r}": options.delivery != PLAIN.delivery,
         f"{options.call!r}": options.call is not PLAIN.call,
         f"reentrant={options.reentrant}": options.reentrant != PLAIN.reentrant,
         "non-blocking": not options.blocking,
     }
     return ", ".join(text for text, shown in extras.items() if text and shown)
+
+
+def _conditions(when: Condition | None) -> Iterator[str]:
+    """Yield a condition as it was written: using= and bulk= are options, and added to when= as conditions."""
+    asked = [*_asked(when)]
+    yield from (repr(one) for one in asked if isinstance(one, Using | Bulk))
+    rest = [one for one in asked if not isinstance(one, Using | Bulk) and one != ~historical]
+    if rest:
+        yield f"when={reduce(and_, rest)!r}"
+
+
+def _asked(when: Condition | None) -> Iterator[Condition]:
+    """Yield the conditions of which all must hold."""
+    match when:
+        case Both(left=left, right=right):
+            yield from _asked(left)
+            yield from _asked(right)
+        case Once(inner=inner):
+            yield from _asked(inner)
+        case Condition():
+            yield when
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

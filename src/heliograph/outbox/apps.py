@@ -13,6 +13,8 @@ class OutboxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from heliograph.installed import check_entry
         from heliograph.outbox import checks
 
+        register(check_entry)
         checks.register_all(register)

@@ -13,7 +13,7 @@ from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import parameters_of
 from heliograph.outbox.registry import Post
 from heliograph.outbox.retrying import Retry
-from heliograph.signals import carried, entry_of
+from heliograph.signals import carried, entry_of, title
 from heliograph.transactions.deferral import Deferral
 from heliograph.transactions.ledger import Pending, Stage
 from heliograph.transactions.policies import AtTheEnd
@@ -133,6 +133,6 @@ def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
             )
     if "delivery" in names and "delivery" in (carried(place.signal) or ()):
         raise TypeError(
-            f"{describe(receiver)} asks for 'delivery', which {place.signal!r} sends, and {policy!r} gives too:"
+            f"{describe(receiver)} asks for 'delivery', which {title(place.signal)} sends, and {policy!r} gives too:"
             " rename it in the signal."
         )

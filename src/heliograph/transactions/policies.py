@@ -18,7 +18,7 @@ from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import needed, parameters_of
-from heliograph.signals import carried
+from heliograph.signals import carried, title
 from heliograph.transactions import hooks
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.databases import database_of, has_database, signals_with_database
@@ -102,8 +102,9 @@ class BeforeCommit(AtTheEnd):
         using = database_of(call.payload)
         if using is None:
             raise TypeError(
-                f"{describe(call.receiver)} is to run before a commit, and {call.payload['signal']!r} was sent without"
-                " anything that tells of which database: send using=..., the instance of a model, or from a model."
+                f"{describe(call.receiver)} is to run before a commit, and {title(call.payload['signal'])} was sent"
+                " without anything that says of which database: send using=..., the instance of a model, or from a"
+                " model."
             )
         return using
 
@@ -160,13 +161,13 @@ def _verify(policy: AtTheEnd, receiver: Receiver, place: Place) -> None:
     """Raise TypeError for a receiver that cannot be called with this policy."""
     if policy.stage is not Stage.AFTER_COMMIT and not has_database(place.signal):
         raise TypeError(
-            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {place.signal!r} is not about a"
+            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(place.signal)} is not about a"
             f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
         )
     if policy.batch and "batch" in (carried(place.signal) or ()):
         raise TypeError(
-            f"{describe(receiver)}: {place.signal!r} sends a batch of its own, of one write. Leave batch=True out; or"
-            " connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
+            f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out;"
+            " or connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
         )
     if policy.batch:
         _verify_batch(policy, receiver)

@@ -17,9 +17,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         listing = verbs.add_parser("list", help="print every signal with its receivers, in the order of their calls")
-        listing.add_argument("signal", nargs="*", help="only signals whose name contains one of these")
+        parts = "only receivers whose signal, name or sender contains one of these, such as post_save or shop.Order"
+        listing.add_argument("part", nargs="*", help=parts)
         listing.add_argument("--all", action="store_true", help="signals without receivers too")
 
     def handle(self, *args: Any, **options: Any) -> None:
         # In one piece, so that `signals list | head` ends without an error.
-        self.stdout.write("\n".join(lines(options["signal"], options["all"])))
+        self.stdout.write("\n".join(lines(options["part"], options["all"])))

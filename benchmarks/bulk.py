@@ -65,8 +65,8 @@ def _bulk() -> Group:
         " seconds for as many, one thousand. The receiver is called once, with all rows, and reads the primary key, the"
         " old stock and the new one of each. That of the third row listens to `post_update`, `post_bulk_create` or"
         " `post_bulk_update`; that of the fourth one to `post_save`, with"
-        ' `bulk=True, when=changed("stock"), delivery=BeforeCommit(batch=True)`, and without a condition where rows are'
-        " new. After each round, what was heard is compared with what the table had and has. The first row is Django as"
+        ' `bulk=True, when=created | changed("stock"), delivery=BeforeCommit(batch=True)`.'
+        " After each round, what was heard is compared with what the table had and has. The first row is Django as"
         " it ships: a second copy of its querysets, which the patches do not reach. The second one is a model without"
         " receivers while all the others listen to theirs. django-bulk-tracker loads all rows before the update and"
         " after it, and calls its receivers after the commit.",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from benchmarks import pristine
 from benchmarks.receivers import Receiver
-from heliograph import BeforeCommit, changed
+from heliograph import BeforeCommit, changed, created
 from heliograph import receiver as connected
 
 UPDATE, CREATE, UPDATE_EACH = "update()", "bulk_create()", "bulk_update()"
@@ -88,9 +88,10 @@ class OfSave(Listener):
     def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
         from django.db.models.signals import post_save
 
-        condition: dict[str, Any] = {} if operation == CREATE else {"when": changed("stock")}
-        options: dict[str, Any] = {"bulk": True, "delivery": BeforeCommit(batch=True), **condition}
-        return connected(post_save, sender=model, **options)(_receiver(operation, heard))
+        options: dict[str, Any] = {"bulk": True, "delivery": BeforeCommit(batch=True)}
+        return connected(post_save, sender=model, when=created | changed("stock"), **options)(
+            _receiver(operation, heard)
+        )
 
 
 class BulkTracker(Listener):

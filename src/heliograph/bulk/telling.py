@@ -19,8 +19,9 @@ from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.transactions.batches import RowBatch, RowEvents, Told, payload_of
+from heliograph.transactions.choosing import those_of
 from heliograph.transactions.deferral import BatchDeferral
-from heliograph.transactions.netting import HeardRows, not_at_work, those_of
+from heliograph.transactions.netting import HeardRows, not_at_work
 
 
 def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:

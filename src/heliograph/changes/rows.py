@@ -41,8 +41,8 @@ class Rows(ABC):
         """Return the primary key, the old and the new value of a field, where these differ."""
 
     @abstractmethod
-    def changed(self, names: Collection[str]) -> Rows:
-        """Return those in which one of these fields is changed."""
+    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+        """Return the places of those in which one of these fields is changed."""
 
     @abstractmethod
     def only(self, places: Sequence[int]) -> Rows:
@@ -63,8 +63,8 @@ class Whole(Rows):
     def changes(self, name: str) -> list[Triple]:
         return []
 
-    def changed(self, names: Collection[str]) -> Rows:
-        return self.only([])
+    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+        return ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,12 +165,12 @@ class Updated(Rows):
         given = None if self.given is None else [self.given[at] for at in places]
         return replace(self, table=[self.table[at] for at in places], given=given)
 
-    def changed(self, names: Collection[str]) -> Rows:
+    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
         places = {place for name in names if (place := self._place(name)) is not None}
         if len(places) == 1:
-            return self.only([at for at, differs in enumerate(self._differ(*places)) if differs])
+            return [at for at, differs in enumerate(self._differ(*places)) if differs]
         columns = zip(*map(self._differ, places), strict=True)
-        return self.only([at for at, differ in enumerate(columns) if any(differ)])
+        return [at for at, differ in enumerate(columns) if any(differ)]
 
     def changes(self, name: str) -> list[Triple]:
         place = self._place(name)

@@ -17,9 +17,8 @@ from heliograph.changes.plans import ABSENT, PLANS, is_among
 from heliograph.changes.rows import Kind, Rows, normalised
 from heliograph.changes.saving import running
 from heliograph.changes.values import UNKNOWN
-from heliograph.conditions import Changed, NetPayload, asks_for_instance
+from heliograph.conditions import NetPayload, asks_for_instance
 from heliograph.dispatch import Call, Condition
-from heliograph.dispatch.conditions import Both
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
@@ -28,6 +27,7 @@ from heliograph.dispatch.reentrancy import Handling, HandlingAll, at_work, key_o
 from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, Told
 from heliograph.transactions.calls import make_late, with_key
+from heliograph.transactions.choosing import those_of
 from heliograph.transactions.databases import database_of
 
 if TYPE_CHECKING:
@@ -188,46 +188,6 @@ def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
     rows_at_work = (row for handling in at_work() if handling.receiver == receiver for row in handling.rows())
     busy = {normalised(model, key) for model, key, using in rows_at_work if (model, using) == (rows.model, rows.using)}
     return rows.only([at for at, key in enumerate(rows.pks) if key not in busy]) if busy else rows
-
-
-def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
-    """Return those of the rows for which a condition holds; instances are made only if it may ask for them.
-
-    If not `is_sure`, they are not made, and rows are returned for which it may hold.
-    """
-    told = NetPayload(payload)
-    for part in _parts(when):
-        leaves = [*part.leaves()]
-        needs_instances = any(map(asks_for_instance, leaves))
-        if isinstance(part, Changed) and part.is_any:
-            rows = rows.changed(part.fields)
-        elif needs_instances and not is_sure:
-            continue
-        elif needs_instances or any(isinstance(leaf, Changed) for leaf in leaves):
-            rows = _one_by_one(rows, part, told, needs_instances=needs_instances)
-        elif not part.holds(told):  # which is the same for all
-            return rows.only([])
-    return rows
-
-
-def _parts(when: Condition) -> Iterator[Condition]:
-    """Yield conditions that all must hold, in the order in which they are asked."""
-    if isinstance(when, Both):
-        yield from _parts(when.left)
-        yield from _parts(when.right)
-    else:
-        yield when
-
-
-def _one_by_one(rows: Rows, when: Condition, told: NetPayload, *, needs_instances: bool) -> Rows:
-    places = []
-    for at in range(len(rows)):
-        told.comparison = rows.comparison(at)
-        if needs_instances:
-            told["instance"] = rows.instances[at]
-        if when.holds(told):
-            places.append(at)
-    return rows.only(places)
 
 
 def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:

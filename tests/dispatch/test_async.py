@@ -53,7 +53,7 @@ def responses(pairs):
 
 
 @pytest.mark.parametrize("verb", ["send", "send_robust"])
-def test_a_sync_send_runs_async_receivers_after_the_sync_ones(signal, verb):
+def test_d4_a_sync_send_runs_async_receivers_after_the_sync_ones(signal, verb):
     signal.connect(quick)
     signal.connect(sync)
     signal.connect(waits)
@@ -96,7 +96,7 @@ async def test_one_receiver_that_may_block_takes_all_sync_ones_to_its_thread(sig
     assert one is two is not threading.current_thread()
 
 
-async def test_async_receivers_run_beside_each_other(signal):
+async def test_d4_async_receivers_run_beside_each_other(signal):
     met = asyncio.Event()
 
     async def waits_for_the_other(**kwargs):

@@ -37,7 +37,7 @@ def test_conditions_combine(asked, holding):
     "text",
     ["is_big", "~is_big", "is_big & is_even", "is_big | is_even", "~(is_big | is_even)", "(is_big | is_even) & is_big"],
 )
-def test_conditions_print_as_they_were_written(text):
+def test_d13_conditions_print_as_they_were_written(text):
     assert repr(eval(text, {"is_big": big, "is_even": even})) == text
 
 

@@ -55,7 +55,7 @@ def test_a_signal_of_a_class_is_called_as_its_attribute():
 
 
 @pytest.mark.parametrize("original", [module_signal, declared, Sender.class_signal], ids=repr)
-def test_a_signal_is_pickled_by_name_and_copies_are_itself(original):
+def test_d13_a_signal_is_pickled_by_name_and_copies_are_itself(original):
     assert pickle.loads(pickle.dumps(original)) is original
     assert copy.copy(original) is original
     assert copy.deepcopy({"signal": original})["signal"] is original
@@ -66,7 +66,7 @@ def test_a_signal_whose_module_is_not_there_cannot_be_pickled():
         pickle.dumps(Signal(name="nowhere.sold"))
 
 
-def test_conditions_can_be_pickled_and_copied():
+def test_d13_conditions_can_be_pickled_and_copied():
     asked = ~condition(is_big) & is_big
     assert pickle.loads(pickle.dumps(asked)) == copy.deepcopy(asked) == asked
 

@@ -83,7 +83,7 @@ def test_a_callable_in_c_that_does_not_tell_its_parameters_is_believed(signal):
     assert signal.send(None, value=1) == [(dict, {"signal": signal, "sender": None, "value": 1})]
 
 
-def test_a_receiver_that_asks_for_what_a_declared_signal_never_sends():
+def test_d5_a_receiver_that_asks_for_what_a_declared_signal_never_sends():
     def receiver(sender, order, courier, **kwargs):
         pass
 
@@ -104,7 +104,7 @@ def test_a_receiver_with_a_default_for_what_is_never_sent_connects():
 
 
 @pytest.mark.parametrize("verb", ["send", "send_robust"])
-def test_a_wrong_name_fails_before_any_receiver_runs(verb):
+def test_d11_a_wrong_name_fails_before_any_receiver_runs(verb):
     called = []
 
     def receiver(**kwargs):
@@ -119,7 +119,7 @@ def test_a_wrong_name_fails_before_any_receiver_runs(verb):
 
 
 @pytest.mark.parametrize("verb", ["asend", "asend_robust"])
-async def test_a_wrong_name_fails_in_async_sends_too(verb):
+async def test_d11_a_wrong_name_fails_in_async_sends_too(verb):
     with pytest.raises(TypeError, match=r"^shipped\.send\(\) got an unexpected keyword argument 'courier'"):
         await getattr(shipped, verb)(Sender, order=1, courier="DHL")
     with pytest.raises(TypeError, match="order"):
@@ -154,7 +154,7 @@ FLEETING = (
 @pytest.mark.parametrize(
     "make", [lambda: lambda **kwargs: 1, lambda: functools.partial(dict)], ids=["lambda", "partial"]
 )
-def test_a_receiver_that_nobody_holds_is_refused(signal, make):
+def test_d3_a_receiver_that_nobody_holds_is_refused(signal, make):
     with pytest.raises(ValueError, match=FLEETING):
         signal.connect(make())
     held = make()
@@ -162,7 +162,7 @@ def test_a_receiver_that_nobody_holds_is_refused(signal, make):
     assert len(signal.receivers) == 1
 
 
-def test_a_method_whose_owner_nobody_holds_is_refused(signal):
+def test_d3_a_method_whose_owner_nobody_holds_is_refused(signal):
     class Handler:
         def method(self, **kwargs):
             pass

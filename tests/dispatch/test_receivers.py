@@ -59,7 +59,7 @@ kept = Handler()
     ],
     ids=["function", "lambda", "partial", "bound method", "class method", "static method", "object"],
 )
-def test_every_kind_of_callable_connects_once_and_disconnects(signal, receiver, response):
+def test_d3_every_kind_of_callable_connects_once_and_disconnects(signal, receiver, response):
     signal.connect(receiver)
     signal.connect(receiver)
     assert heard(signal) == [response]

@@ -25,7 +25,7 @@ def calls():
     saved.receivers = []
 
 
-def test_a_receiver_that_saves_the_instance_it_is_handling_runs_once(calls):
+def test_d1_a_receiver_that_saves_the_instance_it_is_handling_runs_once(calls):
     @receiver(saved)
     def saves(instance, **kwargs):
         calls.append(instance)
@@ -38,7 +38,7 @@ def test_a_receiver_that_saves_the_instance_it_is_handling_runs_once(calls):
     assert calls == [row, row]
 
 
-def test_another_copy_of_the_row_is_the_same_row(calls):
+def test_d1_another_copy_of_the_row_is_the_same_row(calls):
     @receiver(saved)
     def saves(instance, **kwargs):
         calls.append(instance)

@@ -40,7 +40,7 @@ def signal():
     return Signal()
 
 
-def test_a_lower_order_is_called_first_and_ties_are_in_the_order_of_connecting(signal):
+def test_d4_a_lower_order_is_called_first_and_ties_are_in_the_order_of_connecting(signal):
     signal.connect(a)
     signal.connect(b, order=5)
     signal.connect(c, order=-1, sender=Base)
@@ -155,7 +155,7 @@ def test_subclasses_of_something_that_is_no_class_is_an_error(signal):
         signal.connect(a, sender="app.Model", subclasses=True)
 
 
-def test_ten_thousand_receivers_of_other_senders_leave_a_route_alone(signal):
+def test_d8_ten_thousand_receivers_of_other_senders_leave_a_route_alone(signal):
     signal.connect(a, sender=Base)
     signal.send(sender=Base)
     route = signal._table.existing(Base).route

@@ -69,7 +69,7 @@ def test_a_receiver_is_heard_from_the_moment_its_connect_returns():
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_receivers_of_all_threads_are_there_once_and_in_order():
+def test_d9_receivers_of_all_threads_are_there_once_and_in_order():
     signal, kept = Signal(), [[receiver_number((thread, n)) for n in range(200)] for thread in range(4)]
 
     def connects(receivers):
@@ -86,7 +86,7 @@ def test_receivers_of_all_threads_are_there_once_and_in_order():
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_sends_while_receivers_die_and_collect_garbage():
+def test_d9_sends_while_receivers_die_and_collect_garbage():
     signal, ends = Signal(), threading.Event()
     stays = receiver_number("stays")
     signal.connect(stays)
@@ -156,7 +156,7 @@ def test_a_finalizer_that_connects_to_the_same_value_in_the_middle_of_a_connect_
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_two_signals_whose_receivers_send_each_other_do_not_deadlock():
+def test_d9_two_signals_whose_receivers_send_each_other_do_not_deadlock():
     one, two = Signal(), Signal()
 
     def crosses(signal, depth, **kwargs):

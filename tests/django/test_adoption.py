@@ -452,7 +452,7 @@ Signal._live_receivers = wrapped
 
 @pytest.mark.parametrize("foreign", ["", WRAPPED], ids=["Django alone", "with a wrapper from before"])
 class TestReleasing:
-    def test_leaves_no_patch_behind(self, foreign):
+    def test_d12_leaves_no_patch_behind(self, foreign):
         early = PHOTOGRAPH + foreign + "\nbefore = photograph()"
         script = """
             from heliograph.adoption import release
@@ -463,7 +463,7 @@ class TestReleasing:
         """
         assert run(script, early=early) == [[], []]
 
-    def test_leaves_the_code_of_djangos_functions(self, foreign):
+    def test_d12_leaves_the_code_of_djangos_functions(self, foreign):
         early = PHOTOGRAPH + "\nfunctions = dict(vars(Signal))\nbefore = codes()\n" + foreign
         script = """
             from heliograph.adoption import release

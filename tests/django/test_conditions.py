@@ -1032,7 +1032,7 @@ def refused(error, message, signal, sender=None, **options):
 
 @on_each_save
 @pytest.mark.parametrize("condition", [changed, update_fields])
-def test_a_field_that_there_is_not_is_refused_with_the_one_that_was_meant(signal, condition):
+def test_d5_a_field_that_there_is_not_is_refused_with_the_one_that_was_meant(signal, condition):
     text = f"{condition.__name__}('titel'): app.Article has no field 'titel'. Did you mean 'title'?"
     refused(FieldDoesNotExist, text, signal, Article, when=condition("titel"))
 
@@ -1222,7 +1222,7 @@ def problems():
     return [(error.id, error.msg, error.hint) for error in check_conditions(None)]
 
 
-def test_a_field_that_no_model_has_is_an_error_of_the_system_check(connect):
+def test_d5_a_field_that_no_model_has_is_an_error_of_the_system_check(connect):
     connect(post_save, note, when=changed("titel"))
     ((number, text, hint),) = problems()
     assert (number, hint) == ("heliograph.E002", "Did you mean 'title'?")

@@ -193,3 +193,17 @@ def test_apps_of_installed_packages_are_left_alone(app):
     folder = app("shop", receivers=RECEIVERS)
     script = f"import sysconfig; sysconfig.get_path = lambda kind: {str(folder)!r}"
     assert checked(["heliograph", "shop"], folder=folder, script=script) == []
+
+
+def test_o3_migrating_the_outbox_back_leaves_no_table():
+    script = """
+        from django.core.management import call_command
+        from django.db import connection
+        def tables():
+            return [name for name in connection.introspection.table_names() if "heliograph" in name]
+        call_command("migrate", verbosity=0)
+        before = tables()
+        call_command("migrate", "heliograph_outbox", "zero", verbosity=0)
+        tell(bool(before), tables())
+    """
+    assert run(script, INSTALLED_APPS=["heliograph", "heliograph.outbox"]) == [True, []]

@@ -34,7 +34,7 @@ def in_a_thread(function):
 
 @database
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_a_receiver_that_saves_its_instance_runs_once(receive, signal):
+def test_d1_a_receiver_that_saves_its_instance_runs_once(receive, signal):
     calls = []
 
     @receive(signal, sender=Writer)
@@ -303,7 +303,7 @@ def test_a_loop_of_two_receivers_runs_each_once(receive):
 
 
 @database
-def test_a_loop_of_two_receivers_is_reported_with_its_chain(receive):
+def test_d1_a_loop_of_two_receivers_is_reported_with_its_chain(receive):
     @receive(post_save, sender=Writer, reentrant="raise")
     def save_review(instance, **kwargs):
         Review.objects.create()
@@ -340,7 +340,7 @@ def test_a_loop_that_is_reported_rolls_the_block_back(receive):
 
 
 @database
-def test_a_receiver_of_a_third_party_keeps_its_place(connect):
+def test_d7_a_receiver_of_a_third_party_keeps_its_place(connect):
     calls = []
     connect(post_save, lambda **kwargs: calls.append("theirs"), sender=Writer)
     connect(post_save, lambda **kwargs: calls.append("first"), sender=Writer, order=-1)
@@ -378,7 +378,7 @@ def test_receivers_of_a_base_and_of_a_model_are_called_in_one_order(connect):
     ],
     ids=["all", "the signal", "the receiver", "the model", "the sender", "signal and sender", "all three"],
 )
-def test_mute_silences(connect, targets):
+def test_d10_mute_silences(connect, targets):
     calls = []
 
     def note(**kwargs):
@@ -409,7 +409,7 @@ def test_mute_of_something_else_does_not_silence(hear, targets):
 
 
 @database
-def test_mute_is_over_after_an_exception(hear):
+def test_d10_mute_is_over_after_an_exception(hear):
     heard = hear(post_save, sender=Writer)
     with pytest.raises(ZeroDivisionError), mute():
         raise ZeroDivisionError
@@ -418,7 +418,7 @@ def test_mute_is_over_after_an_exception(hear):
 
 
 @database
-def test_mute_nests(hear):
+def test_d10_mute_nests(hear):
     heard = hear(post_save, sender=Writer)
     with mute(post_save):
         with mute(post_save):
@@ -429,7 +429,7 @@ def test_mute_nests(hear):
 
 
 @database
-def test_mute_decorates_a_function(hear):
+def test_d10_mute_decorates_a_function(hear):
     heard = hear(post_save, sender=Writer)
 
     @mute(post_save)
@@ -460,7 +460,7 @@ def test_mute_silences_what_a_change_of_a_relation_sends(hear):
 
 
 @committing
-async def test_mute_silences_acreate(hear, async_database):
+async def test_d10_mute_silences_acreate(hear, async_database):
     heard = hear(post_save, sender=Writer)
     with mute(post_save):
         await Writer.objects.acreate()
@@ -495,7 +495,7 @@ async def test_mute_silences_async_receivers(receive, async_database):
 
 
 @committing
-async def test_mute_silences_one_task_of_two(hear, async_database):
+async def test_d6_mute_silences_one_task_of_two(hear, async_database):
     heard = hear(post_save, sender=Writer)
     muted, saved = asyncio.Event(), asyncio.Event()
 
@@ -515,7 +515,7 @@ async def test_mute_silences_one_task_of_two(hear, async_database):
 
 
 @committing
-def test_mute_leaves_the_saves_of_another_thread_alone(hear):
+def test_d10_mute_leaves_the_saves_of_another_thread_alone(hear):
     heard = hear(post_save, sender=Writer)
     with mute(post_save):
         in_a_thread(Writer.objects.create)
@@ -540,14 +540,14 @@ def test_a_thread_may_mute_while_another_one_sends(hear):
 
 
 @committing
-async def test_capture_sees_what_is_sent_in_the_thread_of_asave(async_database):
+async def test_d6_capture_sees_what_is_sent_in_the_thread_of_asave(async_database):
     with capture(post_save, sender=Writer) as sent:
         await Writer.objects.acreate(name="Ada")
     assert [event.kwargs["instance"].name for event in sent] == ["Ada"]
 
 
 @committing
-async def test_capture_sees_only_its_own_task(async_database):
+async def test_d6_capture_sees_only_its_own_task(async_database):
     async def create(name):
         with capture(post_save) as sent:
             await Writer.objects.acreate(name=name)
@@ -557,7 +557,7 @@ async def test_capture_sees_only_its_own_task(async_database):
 
 
 @committing
-async def test_trace_sees_the_receivers_in_the_thread_of_asave(connect, async_database):
+async def test_d6_trace_sees_the_receivers_in_the_thread_of_asave(connect, async_database):
     def note(**kwargs):
         """A receiver."""
 
@@ -568,7 +568,7 @@ async def test_trace_sees_the_receivers_in_the_thread_of_asave(connect, async_da
 
 
 @committing
-async def test_trace_sees_only_its_own_task(async_database):
+async def test_d6_trace_sees_only_its_own_task(async_database):
     async def create(model):
         with trace() as flow:
             await model.objects.acreate()
@@ -613,7 +613,7 @@ async def test_a_request_does_not_see_what_another_one_mutes(hear, async_client,
 
 
 @database
-def test_a_receiver_of_another_model_leaves_the_route_of_this_one(hear):
+def test_d8_a_receiver_of_another_model_leaves_the_route_of_this_one(hear):
     hear(post_save, sender=Writer)
     Writer.objects.create()
     before = post_save._table.route(Writer)
@@ -622,7 +622,7 @@ def test_a_receiver_of_another_model_leaves_the_route_of_this_one(hear):
 
 
 @database
-def test_a_receiver_of_another_model_that_goes_leaves_the_route_of_this_one(hear):
+def test_d8_a_receiver_of_another_model_that_goes_leaves_the_route_of_this_one(hear):
     hear(post_save, sender=Writer)
 
     def fleeting(**kwargs):
@@ -645,7 +645,7 @@ def test_a_receiver_of_another_signal_leaves_the_route_of_this_one(hear):
 
 
 @database
-def test_the_receivers_of_other_models_are_not_in_the_route_of_this_one(hear):
+def test_d8_the_receivers_of_other_models_are_not_in_the_route_of_this_one(hear):
     before = len(post_save._table.route(Writer).sync)
     for model in (Genre, Novel, Review, Reading):
         hear(post_save, sender=model)

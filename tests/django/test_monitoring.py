@@ -156,13 +156,13 @@ def test_beside_a_tool_that_came_after_adoption(tool, steps, told):
     assert run(SEEING + tool + "\ninstall()\n" + RECEIVERS + steps) == told
 
 
-def test_beside_two_tools_that_came_before_adoption_each_receiver_is_seen_by_both():
+def test_d7_beside_two_tools_that_came_before_adoption_each_receiver_is_seen_by_both():
     steps = "signal.connect(first)\ntell(*[sent() for _ in range(3)])"
     early = SEEING + CLOSURE + "\ninstall()\ninstall()\n"
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first", "first"])] * 3
 
 
-def test_beside_a_tool_from_before_and_one_from_after_adoption_each_receiver_is_seen_by_both():
+def test_d7_beside_a_tool_from_before_and_one_from_after_adoption_each_receiver_is_seen_by_both():
     steps = "install()\nsignal.connect(first)\ntell(*[sent() for _ in range(3)])"
     early = SEEING + CLOSURE + "\ninstall()\n"
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first", "first"])] * 3

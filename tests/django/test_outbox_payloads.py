@@ -643,7 +643,7 @@ HASHES = {
 each_hash = pytest.mark.parametrize("hashed", HASHES.values(), ids=HASHES)
 
 
-def test_the_change_of_a_password_is_told_and_neither_of_its_values(changes_for):
+def test_o4_the_change_of_a_password_is_told_and_neither_of_its_values(changes_for):
     heard = changes_for(changed("password"), sender=User)
     user = User.objects.create_user("a", password="old")
     first = user.password
@@ -654,7 +654,7 @@ def test_the_change_of_a_password_is_told_and_neither_of_its_values(changes_for)
     assert heard == [{"password": (UNKNOWN, UNKNOWN)}]
 
 
-def test_a_password_is_deferred_in_a_user_who_was_deleted(store):
+def test_o4_a_password_is_deferred_in_a_user_who_was_deleted(store):
     heard = store(post_delete, sender=User)
     user = User.objects.create_user("a", password="secret")
     hashed = user.password

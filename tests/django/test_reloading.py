@@ -66,14 +66,14 @@ def edit(module):
 
 
 @pytest.mark.django_db
-def test_a_module_that_is_reloaded_connects_its_receiver_once(module):
+def test_d2_a_module_that_is_reloaded_connects_its_receiver_once(module):
     importlib.reload(module)
     Writer.objects.create()
     assert module.calls == ["first"]
 
 
 @pytest.mark.django_db
-def test_a_receiver_that_was_edited_takes_the_place_of_the_old_one(module):
+def test_d2_a_receiver_that_was_edited_takes_the_place_of_the_old_one(module):
     old = module.note
     edit(module)
     Writer.objects.create()
@@ -81,7 +81,7 @@ def test_a_receiver_that_was_edited_takes_the_place_of_the_old_one(module):
 
 
 @pytest.mark.django_db
-def test_a_module_that_is_imported_under_two_names_connects_its_receiver_once(module, monkeypatch):
+def test_d2_a_module_that_is_imported_under_two_names_connects_its_receiver_once(module, monkeypatch):
     spec = importlib.util.spec_from_file_location("package.receivers_of_a_test", module.__spec__.origin)
     again = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(again)
@@ -89,7 +89,7 @@ def test_a_module_that_is_imported_under_two_names_connects_its_receiver_once(mo
     assert len(module.calls + again.calls) == 1
 
 
-def test_an_app_that_is_ready_twice_connects_its_receivers_once():
+def test_d2_an_app_that_is_ready_twice_connects_its_receivers_once():
     app = App("tests.django", sys.modules["tests.django"])
     app.ready()
     app.ready()

@@ -60,7 +60,7 @@ def statements(operation, alias="default"):
 
 @database
 @on_each_save
-def test_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
+def test_s1_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
     got = told(signal, sender=Reprint, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
@@ -68,7 +68,7 @@ def test_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
 
 @database
 @on_each_save
-def test_a_receiver_of_the_concrete_model_and_its_subclasses_hears_the_change_of_a_proxy_once(told, signal):
+def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_hears_the_change_of_a_proxy_once(told, signal):
     got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
@@ -128,7 +128,7 @@ def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(told):
 
 @database
 @on_each_save
-def test_a_receiver_of_the_parent_and_its_subclasses_hears_once_that_a_child_has_changed_a_field_of_the_parent(
+def test_s2_a_receiver_of_the_parent_and_its_subclasses_hears_once_that_a_child_has_changed_a_field_of_the_parent(
     told, signal
 ):
     got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
@@ -226,7 +226,7 @@ def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_kno
 @database
 @on_each_save
 @pytest.mark.parametrize("model", [Writer, Genre, Essay, Novel, Reprint, Audiobook])
-def test_a_receiver_of_an_abstract_base_and_its_subclasses_hears_the_change_of_each_model_once(told, signal, model):
+def test_s3_a_receiver_of_an_abstract_base_and_its_subclasses_hears_the_change_of_each_model_once(told, signal, model):
     got = told(signal, sender=Named, subclasses=True, when=changed("name"))
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
@@ -262,7 +262,7 @@ def late():
 
 
 @committing
-def test_a_receiver_of_an_abstract_base_hears_the_change_of_a_model_that_is_defined_later(told, late):
+def test_s3_a_receiver_of_an_abstract_base_hears_the_change_of_a_model_that_is_defined_later(told, late):
     got = told(post_save, sender=Named, subclasses=True, when=changed("name"))
     model = late(Named)
     rename(model)
@@ -334,7 +334,7 @@ def test_a_receiver_of_the_user_model_that_the_settings_name_hears_its_change(to
 
 
 @isolate_apps("tests.app")
-def test_a_model_that_is_named_is_watched_as_soon_as_it_is_loaded(told):
+def test_s4_a_model_that_is_named_is_watched_as_soon_as_it_is_loaded(told):
     told(post_save, sender="app.Late", when=changed("name"))
 
     class Late(Named):
@@ -356,7 +356,7 @@ SWAPPED = {
 
 
 @pytest.mark.parametrize("sender", ["settings.AUTH_USER_MODEL", "'members.Member'", "get_user_model()"])
-def test_a_receiver_of_the_user_model_that_took_the_place_of_djangos_hears_its_change(sender):
+def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_hears_its_change(sender):
     script = f"""
         from django.conf import settings
         from django.contrib.auth import get_user_model
@@ -402,7 +402,7 @@ def test_a_receiver_of_the_user_model_whose_place_was_taken_hears_nothing(sender
 
 
 @database
-def test_the_remarks_that_are_deleted_with_their_essay_are_heard_once_each(hear):
+def test_s5_the_remarks_that_are_deleted_with_their_essay_are_heard_once_each(hear):
     heard = hear(post_delete, sender=Remark)
     essay, other = Essay.objects.create(name="short"), Essay.objects.create(name="long")
     for target in (essay, essay, other):
@@ -421,7 +421,7 @@ def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(hea
 
 
 @database
-def test_content_type_and_object_id_that_are_changed_together_are_one_event(told):
+def test_s5_content_type_and_object_id_that_are_changed_together_are_one_event(told):
     got = told(post_save, sender=Remark, when=changed("content_type", "object_id"))
     essay, writer = Essay.objects.create(pk=7), Writer.objects.create(pk=8)
     remark = Remark.objects.create(target=essay)
@@ -480,7 +480,7 @@ def test_a_chapter_that_is_created_gets_its_place_without_a_change(told):
 
 @database
 @on_each_save
-def test_a_chapter_that_moves_has_changed_its_place(told, signal):
+def test_s6_a_chapter_that_moves_has_changed_its_place(told, signal):
     got = told(signal, sender=Chapter, when=changed("_order"))
     novel = Novel.objects.create()
     chapters = [Chapter.objects.create(novel=novel) for _ in range(2)]
@@ -502,7 +502,7 @@ def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(told):
 
 @database
 @on_each_save
-def test_a_row_with_a_key_of_two_columns_tells_its_change(told, signal):
+def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(told, signal):
     got = told(signal, sender=Seat, when=changed("guest"))
     Seat.objects.create(row=1, number=2, guest="Ada")
     seat = Seat.objects.get(pk=(1, 2))
@@ -599,7 +599,7 @@ def test_a_change_that_a_router_sends_to_another_database_is_known(told, everyth
 
 @databases
 @pytest.mark.parametrize("fetch", [True, "always"])
-def test_old_values_are_asked_of_the_database_that_a_router_writes_to(told, everything_in_other, fetch):
+def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, everything_in_other, fetch):
     got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
     assert statements(Writer(pk=writer.pk, name="Grace").save, "other") == ["SELECT", "UPDATE"]
@@ -615,7 +615,7 @@ def test_nothing_is_asked_of_a_database_that_a_router_does_not_write_to(told, ev
 
 
 @databases
-def test_a_field_that_a_receiver_writes_goes_to_the_database_of_the_row(receive, everything_in_other):
+def test_s7_a_field_that_a_receiver_writes_goes_to_the_database_of_the_row(receive, everything_in_other):
     @receive(pre_save, sender=Article, writes=["slug"])
     def slugify(instance, **kwargs):
         instance.slug = instance.title.lower()
@@ -635,7 +635,7 @@ def test_a_receiver_of_one_database_hears_what_a_router_sends_there(hear, everyt
 
 @databases
 @pytest.mark.parametrize("fetch", [True, "always"])
-def test_a_replica_is_never_asked_for_old_values(told, replica, fetch):
+def test_s8_a_replica_is_never_asked_for_old_values(told, replica, fetch):
     got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
     replica(writer)
@@ -708,7 +708,7 @@ def test_what_one_database_has_is_not_the_old_value_in_another(told):
 
 @database
 @on_each_save
-def test_a_row_that_a_fixture_adds_is_raw(hear, tmp_path, signal):
+def test_s9_a_row_that_a_fixture_adds_is_raw(hear, tmp_path, signal):
     heard = [hear(signal, sender=Writer, when=one) for one in (raw, ~raw)]
     load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Ada"}})
     assert [len(calls) for calls in heard] == [1, 0]
@@ -743,7 +743,7 @@ def test_a_child_of_a_fixture_is_loaded_as_without_receivers(told, tmp_path):
 
 @database
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="m2m_changed has raw since Django 6.1")
-def test_a_relation_that_a_fixture_adds_is_raw(hear, tmp_path):
+def test_s9_a_relation_that_a_fixture_adds_is_raw(hear, tmp_path):
     genre = Genre.objects.create()
     heard = [hear(m2m_changed, sender=Novel.genres.through, when=one & action("post_add")) for one in (raw, ~raw)]
     load(tmp_path, {"model": "app.novel", "pk": 7, "fields": {"name": "Tides", "genres": [genre.pk]}})
@@ -768,7 +768,7 @@ def historical():
     [{}, {"sender": Model, "subclasses": True}, {"sender": Writer}, {"sender": Named, "subclasses": True}],
     ids=["anybody", "all models", "the model", "its base"],
 )
-def test_a_model_of_a_migration_calls_no_receiver(receive, historical, signal, options):
+def test_s10_a_model_of_a_migration_calls_no_receiver(receive, historical, signal, options):
     called = []
 
     @receive(signal, **options)
@@ -783,7 +783,7 @@ def test_a_model_of_a_migration_calls_no_receiver(receive, historical, signal, o
 @on_each_save
 @pytest.mark.parametrize("options", [{}, {"sender": Model, "subclasses": True}], ids=["anybody", "all models"])
 @pytest.mark.parametrize("when", [changed("name"), changed(), created | changed("name"), ~changed("name")], ids=repr)
-def test_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(told, historical, signal, options, when):
+def test_s10_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(told, historical, signal, options, when):
     got = told(signal, when=when, **options)
     rename(historical)
     assert got == []

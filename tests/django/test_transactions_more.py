@@ -26,7 +26,6 @@ from heliograph import (
     raw,
 )
 from heliograph.flow.registry import lines
-from heliograph.patches import Lease, Patch
 from heliograph.transactions.ledger import Stage
 from heliograph.transactions.policies import AtTheEnd
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Token
@@ -301,23 +300,6 @@ def test_the_patches_are_there_for_as_long_as_somebody_waits():
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
     assert told == [[True, True, True], True, True, True]
-
-
-def test_patches_that_a_tool_has_wrapped_stay_and_are_not_put_there_twice():
-    class Owner:
-        def method(self):
-            return "plain"
-
-    def patched(self):
-        return "patched"
-
-    lease = Lease(lambda: [Patch(Owner, "method", patched, "a test")])
-    tenancy = lease.take()
-    Owner.method = wraps(patched)(lambda self: f"wrapped {patched(self)}")
-    del tenancy
-    tenancy = lease.take()
-    assert Owner().method() == "wrapped patched"
-    del tenancy
 
 
 # --- batches ------------------------------------------------------------------------------------------------------

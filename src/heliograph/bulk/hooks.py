@@ -10,7 +10,6 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
-from django.db.models.sql.query import Query
 
 from heliograph.bulk import deleting, relations, updating
 from heliograph.bulk.creating import insertion_of
@@ -30,19 +29,19 @@ from heliograph.bulk.writing import (
     unspoiled,
 )
 from heliograph.changes.rows import Updated
-from heliograph.patches import Patch
+from heliograph.steps import Step, StepOrder
 
 Method = Callable[..., Any]
 
 
-def patches() -> Iterator[Patch]:
-    """Yield what is patched while anybody listens to bulk writes."""
+def steps() -> Iterator[Step]:
+    """Yield the steps that run while anybody listens to bulk writes."""
     for owner, methods in _METHODS.items():
         for name, (hook, reason) in methods.items():
-            yield Patch(owner, name, hook(vars(owner)[name]), reason)
+            yield Step(owner, name, hook, reason, StepOrder.WRITES)
     for query in (DeleteQuery, InsertQuery, UpdateQuery):
-        yield Patch(query, "get_compiler", get_compiler(Query.get_compiler), "gives what executes a statement")
-    yield from relations.patches()
+        yield Step(query, "get_compiler", get_compiler, "gives what executes a statement", StepOrder.WRITES)
+    yield from relations.steps()
 
 
 def _using(queryset: Any) -> str:

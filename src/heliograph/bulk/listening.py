@@ -10,7 +10,6 @@ from typing import Any
 from django.db.models.signals import ModelSignal
 
 from heliograph.bulk.sides import sides_of
-from heliograph.changes.hooks import of_bulk_writes
 from heliograph.changes.tracking import is_historical
 from heliograph.conditions import Carried
 from heliograph.dispatch import Call, Condition
@@ -20,8 +19,8 @@ from heliograph.dispatch.guarded import SKIPPED, Guarded
 from heliograph.dispatch.receivers import Receiver, is_async
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.dispatch.routes import registering
-from heliograph.patches import Lease, Patch
 from heliograph.signals import entry_of, title
+from heliograph.steps import Lease, Step
 from heliograph.transactions.batches import RowBatch
 from heliograph.transactions.netting import HandlingRows, not_at_work
 
@@ -33,7 +32,7 @@ class Listening:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.hooks = of_bulk_writes.take(), _hooks.take()  # what tells of the writes stays in place
+        self.hooks = _hooks.take()  # the steps that find out about the writes stay in place
 
     def hears(self, model: Any) -> bool:
         """Return whether writes of this model are heard there; those of a migration or a silent one never are."""
@@ -43,13 +42,13 @@ class Listening:
         return sender is None or sender is model or (self.place.subclasses and issubclass(model, sender))
 
 
-def _patches() -> Iterator[Patch]:
-    from heliograph.bulk.hooks import patches  # which tell those who listen
+def _steps() -> Iterator[Step]:
+    from heliograph.bulk.hooks import steps  # which import this module
 
-    return patches()
+    return steps()
 
 
-_hooks = Lease(_patches)
+_hooks = Lease(_steps)
 _silent: weakref.WeakSet[Any] = weakref.WeakSet()
 _places: set[weakref.ref[Listening]] = set()
 # What is known of each model, until somebody comes or goes.

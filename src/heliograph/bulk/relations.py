@@ -19,7 +19,7 @@ from heliograph.bulk.sql import locking
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Rows
-from heliograph.patches import Patch
+from heliograph.steps import Step, StepOrder
 
 # --- operations ---------------------------------------------------------------------------------------------------
 
@@ -105,14 +105,14 @@ def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]]
     return before, after
 
 
-# --- patches ------------------------------------------------------------------------------------------------------
+# --- steps --------------------------------------------------------------------------------------------------------
 
 
-def patches() -> Iterator[Patch]:
+def steps() -> Iterator[Step]:
     """Yield what tells which changes of relations are one operation, and the rows of relations that are saved."""
-    get = _get(ManyToManyDescriptor.__get__)
-    yield Patch(ManyToManyDescriptor, "__get__", get, "gives the managers, whose set() is a removal and an addition")
-    yield Patch(Model, "_save_table", _save_table(vars(Model)["_save_table"]), "sends nothing for rows of a relation")
+    reason = "gives the managers, whose set() is a removal and an addition"
+    yield Step(ManyToManyDescriptor, "__get__", _get, reason, StepOrder.WRITES)
+    yield Step(Model, "_save_table", _save_table, "sends nothing for rows of a relation", StepOrder.WRITES)
 
 
 _OPERATIONS = ("add", "remove", "clear", "set", "set_base")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.core.serializers.base import DeserializedObject
@@ -18,7 +18,7 @@ from heliograph.changes.memory import measured, name_fields, protect, stored
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
-from heliograph.patches import Lease, Patch
+from heliograph.steps import Step, StepOrder
 
 # --- a model --------------------------------------------------------------------------------------------------
 
@@ -26,46 +26,31 @@ from heliograph.patches import Lease, Patch
 # of one time of watching, told by its name for the memory: where a wrapper holds it after that, it is of no effect.
 
 
-def of_model(model: Any, plan: Plan) -> Iterator[Patch]:
+def of_model(model: Any, plan: Plan) -> Iterator[Step]:
     """Yield what makes the instances of a model remember their rows."""
     for name, (hook, reason) in _HOOKS.items():
-        yield Patch(model, name, hook(model, plan.memory, inherited(model, name)), reason)
+        yield Step(model, name, partial(hook, model, plan.memory), reason, StepOrder.MEMORY)
     for field in plan.mutable:
-        attribute = inspect.getattr_static(model, field.attname, None)
-        if attribute is not None:
-            descriptor = CopiedOnRead(field.attname, plan.columns.index(field), attribute)
-            yield Patch(model, field.attname, descriptor, "tells whether a value is changed in place")
-    yield Patch(model, "from_db", classmethod(_from_db(model, plan.memory)), "is given the row")
+        if inspect.getattr_static(model, field.attname, None) is not None:
+            make = partial(CopiedOnRead, field.attname, plan.columns.index(field))
+            yield Step(model, field.attname, make, "shows whether a value is changed in place", StepOrder.MEMORY)
+    yield Step(model, "from_db", partial(_from_db, model, plan.memory), "is given the row", StepOrder.MEMORY)
 
 
-def inherited(owner: Any, name: str) -> Callable[..., Any]:
-    """Return what a hook of a class goes around: its own method, or what it inherits at the time of the call."""
-    if name in vars(owner):
-        method: Callable[..., Any] = vars(owner)[name]
-        return method
+def _from_db(owner: Any, memory: str, inner: Any) -> Any:
+    function: Any = getattr(inner, "__func__", inner)
 
-    @wraps(getattr(owner, name))
-    def passed_on(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(super(owner, self), name)(*args, **kwargs)
-
-    return passed_on
-
-
-def _from_db(owner: Any, memory: str) -> Callable[..., Any]:
-    own = vars(owner).get("from_db")
-    inner = owner.from_db if own is None else own
-
-    @wraps(getattr(inner, "__func__", inner))
+    @wraps(function)
     def from_db(cls: Any, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
-        make = super(owner, cls).from_db if own is None else own.__get__(None, cls)
-        instance = make(db, field_names, values, **options)
+        instance = inner.__get__(None, cls)(db, field_names, values, **options)
         if type(instance) is owner:
             # A reference to all values takes no time; those of some fields need their names.
             is_row = len(values) == len(owner._meta.concrete_fields)
             setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
         return instance
 
-    return from_db
+    made: Any = from_db
+    return classmethod(made)
 
 
 def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,18 +218,19 @@ class CopiedOnRead:
 # --- what all models share ------------------------------------------------------------------------------------
 
 
-def of_all_models() -> Iterator[Patch]:
+def of_all_models() -> Iterator[Step]:
     """Yield what is patched as long as any model is watched."""
     yield from of_connections()
     yield from of_fixtures()
     yield from of_fetching()
+    yield from of_bulk_writes()
 
 
-def of_connections() -> Iterator[Patch]:
+def of_connections() -> Iterator[Step]:
     """Yield what makes connections tell which changes a rollback has undone."""
     for name, tell in _TELLING.items():
-        yield Patch(BaseDatabaseWrapper, name, _telling(vars(BaseDatabaseWrapper)[name], tell), _ROLLBACKS)
-    yield Patch(BaseDatabaseWrapper, "close", _close(vars(BaseDatabaseWrapper)["close"]), _ROLLBACKS)
+        yield Step(BaseDatabaseWrapper, name, partial(_telling, tell), _ROLLBACKS, StepOrder.MEMORY)
+    yield Step(BaseDatabaseWrapper, "close", _close, _ROLLBACKS, StepOrder.MEMORY)
 
 
 _ROLLBACKS = "tells what is rolled back"
@@ -260,7 +246,7 @@ _TELLING: dict[str, Callable[..., None]] = {
 }
 
 
-def _telling(inner: Callable[..., Any], tell: Callable[..., None]) -> Callable[..., Any]:
+def _telling(tell: Callable[..., None], inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = inner(self, *args, **kwargs)
@@ -286,10 +272,10 @@ def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
     return close
 
 
-def of_fixtures() -> Iterator[Patch]:
+def of_fixtures() -> Iterator[Step]:
     """Yield what sees rows that are loaded from fixtures, which calls Model.save_base past that of the model."""
-    inner = vars(DeserializedObject)["save"]
-    yield Patch(DeserializedObject, "save", _save_deserialized(inner), "calls Model.save_base, whatever the model has")
+    reason = "calls Model.save_base, whatever the model has"
+    yield Step(DeserializedObject, "save", _save_deserialized, reason, StepOrder.MEMORY)
 
 
 def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -308,11 +294,10 @@ def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
     return save
 
 
-def of_fetching() -> Iterator[Patch]:
+def of_fetching() -> Iterator[Step]:
     """Yield what tells the fetching of a deferred field for several instances, which Django 6.1 has, from assigning."""
-    inner = vars(DeferredAttribute).get("fetch_many")
-    if inner is not None:
-        yield Patch(DeferredAttribute, "fetch_many", _fetch_many(inner), "a fetched value is no change")
+    if hasattr(DeferredAttribute, "fetch_many"):
+        yield Step(DeferredAttribute, "fetch_many", _fetch_many, "a fetched value is no change", StepOrder.MEMORY)
 
 
 def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -329,14 +314,10 @@ def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
     return fetch_many
 
 
-def _of_bulk_writes() -> Iterator[Patch]:
+def of_bulk_writes() -> Iterator[Step]:
     """Yield what lets instances that are written in bulk know what is in their rows."""
     for name, hook in {"bulk_create": _bulk_create, "bulk_update": _bulk_update}.items():
-        yield Patch(QuerySet, name, hook(vars(QuerySet)[name]), "what instances remember is what was written")
-
-
-# Whoever puts hooks of his own around these methods takes this first, so that instances know when his are told.
-of_bulk_writes = Lease(_of_bulk_writes)
+        yield Step(QuerySet, name, hook, "what instances remember is what was written", StepOrder.MEMORY)
 
 
 def _bulk_create(inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from django.db.models.signals import class_prepared
 from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan, is_among
 from heliograph.dispatch.routes import registering
-from heliograph.patches import Tenancy, Undo, applied, withdrawn
+from heliograph.steps import Step, join, leave
 
 
 class Wish(NamedTuple):
@@ -56,9 +56,8 @@ ALL = ("*",)
 
 # Weak references to the watches, by the model of their wishes.
 _watches: dict[Any, set[Any]] = {}
-_patched: dict[Any, list[Undo]] = {}
-_patched_for_all: list[Undo] = []
-_bulk_writes: Tenancy | None = None
+_steps: dict[Any, list[Step]] = {}
+_steps_for_all: list[Step] = []
 # How often each model has ceased to be watched: what its instances remember from before may be out of date.
 _lapses: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -154,7 +153,6 @@ def _follow_new_models() -> None:
 
 
 def _settle_one(model: Any) -> None:
-    global _bulk_writes
     if not _watches.get(model, True):
         del _watches[model]
     plan = _planned(model)
@@ -162,20 +160,22 @@ def _settle_one(model: Any) -> None:
         _leave(model)
     else:
         PLANS[model] = plan
-        there = {undo.patch.name for undo in _patched.setdefault(model, [])}
-        _patched[model] += applied(patch for patch in hooks.of_model(model, plan) if patch.name not in there)
+        there = {step.name for step in _steps.setdefault(model, [])}
+        more = [step for step in hooks.of_model(model, plan) if step.name not in there]
+        _steps[model] += more
+        join(more)
     if not PLANS:
-        withdrawn(_patched_for_all)
-        _bulk_writes = None
-    elif not _patched_for_all:
-        _patched_for_all.extend(applied(hooks.of_all_models()))
-        _bulk_writes = hooks.of_bulk_writes.take()
+        leave(_steps_for_all)
+        _steps_for_all.clear()
+    elif not _steps_for_all:
+        _steps_for_all.extend(hooks.of_all_models())
+        join(_steps_for_all)
 
 
 def _leave(model: Any) -> None:
     if PLANS.pop(model, None) is not None:
         _lapses[model] = _lapses.get(model, 0) + 1
-    withdrawn(_patched.pop(model, []))
+    leave(_steps.pop(model, []))
 
 
 def _planned(model: Any) -> Plan | None:

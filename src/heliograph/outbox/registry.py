@@ -14,8 +14,8 @@ from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.names import found_name
 from heliograph.dispatch.verification import parameters_of
-from heliograph.patches import Tenancy
 from heliograph.signals import entry_of
+from heliograph.steps import Tenancy
 
 if TYPE_CHECKING:
     from heliograph.outbox.policies import Durable

@@ -12,7 +12,7 @@ from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.reentrancy import Handling, key_of
-from heliograph.patches import Tenancy
+from heliograph.steps import Tenancy
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.netting import heard

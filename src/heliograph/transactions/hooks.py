@@ -13,29 +13,29 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import post_save, pre_save
 
-from heliograph.changes.hooks import inherited
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.routes import registering
-from heliograph.patches import Lease, Patch, Tenancy, forwarding_code
+from heliograph.patches import forwarding_code
+from heliograph.steps import Lease, Step, StepOrder, Tenancy
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_held, is_outermost, release_held, run_first, taken
 from heliograph.transactions.settling import finish, settle
 
 
-def _patches() -> Iterator[Patch]:
-    yield from _patches_of_end(vars(transaction.Atomic)["__exit__"])
-    save_base = _save_base(vars(Model)["save_base"])
-    yield Patch(Model, "save_base", save_base, "in autocommit, is where receivers run outside of the transaction")
+def _steps() -> Iterator[Step]:
+    yield from _steps_of_end(vars(transaction.Atomic)["__exit__"])
+    reason = "in autocommit, is where receivers run outside of the transaction"
+    yield Step(Model, "save_base", _save_base, reason, StepOrder.TRANSACTION)
 
 
-def _patches_of_model(model: Any) -> Iterator[Patch]:
-    yield Patch(model, _AWAITED, True, "tells the models of whose saves somebody waits for the end")
-    save_table = _save_table(inherited(model, "_save_table"))
-    yield Patch(model, "_save_table", save_table, "is the transaction of a save in autocommit")
+def _steps_of_model(model: Any) -> Iterator[Step]:
+    reason = "marks the models for whose saves a receiver waits until the end"
+    yield Step(model, _AWAITED, lambda _: True, reason, StepOrder.TRANSACTION)
+    yield Step(model, "_save_table", _save_table, "is the transaction of a save in autocommit", StepOrder.TRANSACTION)
 
 
 _AWAITED = "_heliograph_is_awaited"
-_for_all = Lease(_patches)
+_for_all = Lease(_steps)
 _for_models: WeakKeyDictionary[Any, Lease] = WeakKeyDictionary()
 
 
@@ -43,7 +43,7 @@ def _for_model(model: Any) -> Lease:
     with registering:
         if model not in _for_models:
             here = ref(model)
-            _for_models[model] = Lease(lambda: _patches_of_model(here()))
+            _for_models[model] = Lease(lambda: _steps_of_model(here()))
         return _for_models[model]
 
 
@@ -55,16 +55,16 @@ def taken_at(place: Place) -> tuple[Tenancy, ...]:
     return _for_all.take(), _for_model(model).take()
 
 
-def _patches_of_end(end: Any) -> Iterator[Patch]:
+def _steps_of_end(end: Any) -> Iterator[Step]:
     """Yield what makes the end of a block ours, also of one that is open by now: it has its `__exit__` in hand."""
     reason = "is the end of a transaction, of which Django tells nobody before"
     if not isinstance(end, FunctionType) or end.__code__.co_freevars:  # a tool has put a wrapper around it
-        yield Patch(transaction.Atomic, "__exit__", _exit(end), reason)
+        yield Step(transaction.Atomic, "__exit__", _exit, reason, StepOrder.TRANSACTION)
         return
     if end.__code__ is not _FORWARDING:
         # Not a patch: it stays, for a thread that is about to call it when the code is put back.
         setattr(transaction.Atomic, _EXIT, _exit(FunctionType(end.__code__, end.__globals__, end.__name__)))
-    yield Patch(end, "__code__", _FORWARDING, reason)
+    yield Step(end, "__code__", lambda _: _FORWARDING, reason, StepOrder.TRANSACTION)
 
 
 _EXIT = "_heliograph_exit"

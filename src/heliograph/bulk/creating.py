@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import reduce
 from operator import or_
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery
 
+from heliograph.bulk.marks import insertion_marks
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
 from heliograph.changes.plans import Plan, plan_for, watched_among
 from heliograph.changes.rows import Created, Rows, Updated, instances_of
@@ -76,8 +77,9 @@ class InsertOrUpdate(Insert):
     """The statements that insert, or update the row in conflict: they return the values that are there then."""
 
     names: frozenset[str]  # of the fields that are updated
-    plan: Plan  # those of them whose values somebody wants to know
-    old: dict[Any, Sequence[Any]]  # what was in the rows that are in conflict, by their primary keys
+    identity: Sequence[Any]  # the fields of which no two rows have the same values
+    plan: Plan  # the updated fields whose values somebody wants to know
+    old: dict[Any, Sequence[Any]]  # the values that were in the rows in conflict, by their identities
     new: dict[Any, Sequence[Any]] = field(default_factory=dict)
     instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
 
@@ -85,17 +87,18 @@ class InsertOrUpdate(Insert):
         return _is_statement_of(query, self.model, OnConflict.UPDATE)
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
-        asked = [*(args[0] or ())]  # what Django wants to know
-        # What nobody has locked before may be in the way all the same; PostgreSQL tells that.
-        tells = ", (xmax = 0)" if _tells_insertions(compiler.connection, self.model._meta.db_table) else ""
-        rows = _inserted(compiler, [*asked, *self.plan.fields], tells)
-        for instance, row in zip(compiler.query.objs, rows, strict=True):
-            values = row[len(asked) : len(asked) + len(self.plan.fields)]
-            self._note(instance, values, is_new=not tells or row[-1])
+        asked = [*(args[0] or ())]  # the fields that Django wants to know
+        fields = [*asked, *self.identity, *self.plan.fields]
+        # Another transaction may have inserted a row that nobody has locked; PostgreSQL tells that.
+        marks = insertion_marks(compiler.connection, self.model._meta.db_table)
+        rows = _inserted(compiler, fields, marks.columns)
+        are_new = marks.are_insertions([row[len(fields) :] for row in rows])
+        for instance, row, is_new in zip(compiler.query.objs, rows, are_new, strict=True):
+            self._note(instance, row[len(asked) : len(fields)], is_new)
         return [row[: len(asked)] for row in rows]
 
     def _note(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
-        key = self.plan.key_of(values)
+        key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]
         if key in self.instances or (is_new and key not in self.old):
             self.instances[key] = instance
         else:
@@ -134,27 +137,14 @@ def insertion_of(
     if not all(one.concrete and not one.many_to_many for one in (*written, *unique)):
         return Insert(model, using)  # which Django refuses
     plan = plan_for(model, written if reads_all else watched_among(model, written))
-    old = in_the_way(instances, using, unique, plan)
-    return InsertOrUpdate(model, using, frozenset(one.name for one in written), plan, old)
+    identity = unique or options.pk_fields
+    old = in_the_way(instances, using, unique, identity, plan)
+    return InsertOrUpdate(model, using, frozenset(one.name for one in written), identity, plan, old)
 
 
 def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
     is_of_model = isinstance(query, InsertQuery) and query.model is model
     return is_of_model and vars(query)["on_conflict"] is on_conflict
-
-
-@cache
-def _is_partitioned(alias: str, table: str) -> bool:
-    connection = connections[alias]
-    name = connection.ops.quote_name(table)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [name])
-        return bool((cursor.fetchone() or [False])[0])
-
-
-def _tells_insertions(connection: Any, table: str) -> bool:
-    """Return whether a row tells that it was inserted: on PostgreSQL, but for tables that are partitioned."""
-    return connection.vendor == "postgresql" and not _is_partitioned(connection.alias, table)
 
 
 def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
@@ -166,11 +156,15 @@ def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
 # --- rows in the way ----------------------------------------------------------------------------------------------
 
 
-def in_the_way(instances: Sequence[Any], using: str, unique_fields: Sequence[Any], plan: Plan) -> dict[Any, Any]:
-    """Lock and read the rows that are in conflict with instances, by their primary keys."""
-    rows = locking(plan.model._base_manager.using(using)).values_list(*plan.names)
+def in_the_way(
+    instances: Sequence[Any], using: str, unique_fields: Sequence[Any], identity: Sequence[Any], plan: Plan
+) -> dict[Any, Any]:
+    """Lock and read the rows that are in conflict with instances, by their values of the fields of `identity`."""
+    names = [one.attname for one in identity]
+    rows = locking(plan.model._base_manager.using(using)).values_list(*names, *plan.names)
     conditions = (one for fields in _unique(plan.model, unique_fields) for one in _equal(instances, using, fields))
-    return {plan.key_of(row): row for condition in conditions for row in rows.filter(condition)}
+    found = (row for condition in conditions for row in rows.filter(condition))
+    return {tuple(row[: len(names)]): row[len(names) :] for row in found}
 
 
 def _unique(model: Any, named: Sequence[Any]) -> Iterator[Sequence[Any]]:

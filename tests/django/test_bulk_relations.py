@@ -10,14 +10,15 @@ import django
 import pytest
 from django.core import serializers
 from django.db import connection, connections, transaction
-from django.db.models import Model, QuerySet, sql
+from django.db.models import ManyToManyRel, Model, QuerySet, sql
 from django.db.models.deletion import Collector
+from django.db.models.fields.related import RelatedField
 from django.db.models.signals import m2m_changed, post_save
 from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, mute
 from heliograph.signals import m2m_changes, post_bulk_delete, post_update
-from tests.app.models import Audiobook, Band, Genre, Novel, Performance, Reading, Song, Writer
+from tests.app.models import Audiobook, Band, Essay, Genre, Novel, Performance, Reading, Remark, Song, Writer
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])  # where the transaction says nothing: faster
@@ -621,6 +622,49 @@ def test_b19_when_the_last_receiver_left_all_functions_are_djangos_own_again(sig
     assert patched(here.genres) != set()
     signal.disconnect(note, sender=options.get("sender"))
     assert patched(here.genres) == set()
+
+
+class Labels(RelatedField):
+    """A field that says it is many-to-many and is no ManyToManyField, as the one for tags of django-taggit."""
+
+    many_to_many, many_to_one, one_to_many, one_to_one = True, False, False, False
+
+    def __init__(self, to, through):
+        super().__init__(rel=ManyToManyRel(self, to, through=through))
+
+
+@pytest.fixture(params=[Remark, Reading], ids=["a relation of its own", "a relation that a field has too"])
+def labelled(request):
+    """Give Essay such a field, and return the model of its relation."""
+    labels = Labels(Genre, request.param)
+    labels.set_attributes_from_name("labels")
+    labels.model = Essay
+    Essay._meta.add_field(labels)
+    yield request.param
+    Essay._meta.local_many_to_many.remove(labels)
+    Essay._meta._expire_cache()
+
+
+def test_rows_of_a_relation_that_is_no_many_to_many_field_are_left_alone(hear, labelled):
+    heard = hear(m2m_changes)
+    novel, writer = make(Novel, "n"), make(Writer, "w")
+    keys = {"novel": novel, "reader": writer} if labelled is Reading else {"object_id": 1, "content_type_id": 1}
+    row = labelled.objects.create(**keys)
+    row.save()
+    labelled.objects.bulk_create([labelled(**keys)])
+    labelled.objects.update(**keys)
+    row.delete()
+    labelled.objects.all().delete()
+    assert {one.payload["field"] for one in heard} == ({Novel.readers.field} if labelled is Reading else set())
+
+
+@in_a_test_case
+def test_a_generic_relation_is_none(hear):
+    heard, essay = hear(m2m_changes), make(Essay, "e")
+    essay.remarks.add(Remark(text="a"), bulk=False)
+    essay.remarks.set([Remark.objects.create(text="b", target=essay)])
+    essay.remarks.clear()
+    assert heard == []
 
 
 def let_go():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.db.models import ManyToManyField
 
 Pair = tuple[Any, Any]  # the key of the side that has the field, and that of the other one
 
@@ -22,9 +23,17 @@ class Side(NamedTuple):
 
 
 def sides_of(through: Any) -> list[Side]:
-    """Return the fields whose relation a model is; none for other models."""
-    fields = [one for model in apps.get_models() for one in model._meta.local_many_to_many]
-    return [_side(one, through) for one in fields if one.remote_field.through is through]
+    """Return the fields whose relation a model is; none for other models.
+
+    Packages have fields among these that only look like a ManyToManyField, such as the tags of django-taggit. A row of
+    their relations need not have two keys, so it is no pair.
+    """
+    fields: list[Any] = [one for model in apps.get_models() for one in model._meta.local_many_to_many]
+    return [
+        _side(one, through)
+        for one in fields
+        if isinstance(one, ManyToManyField) and one.remote_field.through is through
+    ]
 
 
 def _side(field: Any, through: Any) -> Side:

@@ -19,6 +19,7 @@ from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Connection
+from heliograph.saves import Wishes, Written
 from heliograph.signals import entry_of
 from heliograph.transactions.policies import asks_for_batch
 
@@ -35,9 +36,9 @@ def _unknown(key: Any) -> CheckMessage:
 
 
 def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each condition on a field that none of the models has which the receiver hears.
+    """Return an error for each field that a condition or `writes` names, and no model of the receiver has.
 
-    For a receiver of one model that is known when it is connected, that is an error there and then.
+    A receiver of one model is refused when it is connected, unless Django is still loading the models.
     """
     return [
         Error(problem.text, hint=problem.hint, obj=describe(connection.receiver()), id="heliograph.E002")
@@ -110,8 +111,14 @@ def _connections() -> Iterator[tuple[Any, Connection]]:
 
 
 def _conditions(connection: Connection) -> Iterator[OnFields]:
-    when = connection.guarded and connection.guarded.when
-    return (leaf for leaf in (when.leaves() if when else ()) if isinstance(leaf, OnFields))
+    """Yield the conditions of a receiver that name fields, and the names in its option `writes`."""
+    guarded = connection.guarded
+    for leaf in guarded.when.leaves() if guarded and guarded.when else ():
+        if isinstance(leaf, OnFields):
+            yield leaf
+    wishes = guarded and guarded.options.call
+    if isinstance(wishes, Wishes) and wishes.writes:
+        yield Written(wishes.writes)
 
 
 def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:

@@ -176,7 +176,7 @@ class OnFields(Carried):
 
     def connected(self, place: Place) -> Condition:
         super().connected(place)
-        if isinstance(place.sender, ModelBase) and not place.subclasses:
+        if is_about_complete_model(place):
             for problem in self.problems(place.sender):
                 raise problem.error(f"{problem.text} {problem.hint}")
         return self
@@ -294,6 +294,15 @@ def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
     changed: ask for `created | changed(...)`. An old value that is not known is a change, but is not `was` anything.
     """
     return Changed(_names(fields), was, to)
+
+
+def is_about_complete_model(place: Place) -> bool:
+    """Return whether a receiver is for one model that has all its fields.
+
+    While Django loads models, other apps may still add fields to one. A system check looks at these receivers.
+    """
+    is_one_model = isinstance(place.sender, ModelBase) and not place.subclasses
+    return is_one_model and bool(place.sender._meta.apps.models_ready)
 
 
 def watch_at(place: Place, names: tuple[str, ...], **options: Any) -> Watch:

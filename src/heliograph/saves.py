@@ -10,7 +10,6 @@ from inspect import isawaitable
 from types import FunctionType
 from typing import Any
 
-from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal
 
 from heliograph.bulk.listening import Bulk
@@ -18,7 +17,14 @@ from heliograph.changes.current import changes_of, comparison
 from heliograph.changes.plans import ABSENT, PLANS
 from heliograph.changes.tracking import ALL, Watch
 from heliograph.changes.values import is_same, kept
-from heliograph.conditions import Using, fields_of, problems_of_names, watch_at, watched
+from heliograph.conditions import (
+    OnFields,
+    Using,
+    fields_of,
+    is_about_complete_model,
+    watch_at,
+    watched,
+)
 from heliograph.dispatch import Call, Condition, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
@@ -170,9 +176,17 @@ def _verify_fetch(fetch: Any, names: Any) -> None:
 def _verify_writes(place: Place, writes: tuple[str, ...], delivery: Any) -> None:
     if writes and not isinstance(delivery, Inline | None):
         raise TypeError(f"writes= is for a receiver that runs before the save, and delivery={delivery!r} is later.")
-    if isinstance(place.sender, ModelBase) and not place.subclasses:
-        for problem in problems_of_names(f"writes={[*writes]!r}", place.sender, writes):
+    if is_about_complete_model(place):
+        for problem in Written(writes).problems(place.sender):
             raise problem.error(f"{problem.text} {problem.hint}")
+
+
+@dataclass(frozen=True, repr=False)
+class Written(OnFields):
+    """The fields that `writes` names, which are verified like those of a condition."""
+
+    def __repr__(self) -> str:
+        return f"writes={[*self.fields]!r}"
 
 
 def _listed(option: str, value: Any) -> tuple[str, ...]:

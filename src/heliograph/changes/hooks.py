@@ -15,7 +15,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from heliograph import moments
 from heliograph.changes.memory import measured, name_fields, protect, stored
-from heliograph.changes.plans import PLANS, Plan
+from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
 from heliograph.steps import Step, StepOrder
@@ -23,29 +23,34 @@ from heliograph.steps import Step, StepOrder
 # --- a model --------------------------------------------------------------------------------------------------
 
 # A hook is of one class, and is passed through by its subclasses: one that is watched has a hook of its own. It is also
-# of one time of watching, told by its name for the memory: where a wrapper holds it after that, it is of no effect.
+# of one time of watching: where a wrapper holds it after that, it is of no effect.
 
 
-def of_model(model: Any, plan: Plan) -> Iterator[Step]:
+def of_model(plan: Plan) -> Iterator[Step]:
     """Yield what makes the instances of a model remember their rows."""
+    model, watching = plan.model, plan.watching
     for name, (hook, reason) in _HOOKS.items():
-        yield Step(model, name, partial(hook, model, plan.memory), reason, StepOrder.MEMORY)
+        yield Step(model, name, partial(hook, watching), reason, StepOrder.MEMORY)
     for field in plan.mutable:
         if inspect.getattr_static(model, field.attname, None) is not None:
-            make = partial(CopiedOnRead, field.attname, plan.columns.index(field))
+            make = partial(CopiedOnRead, field.attname)
             yield Step(model, field.attname, make, "shows whether a value is changed in place", StepOrder.MEMORY)
-    yield Step(model, "from_db", partial(_from_db, model, plan.memory), "is given the row", StepOrder.MEMORY)
+    yield Step(model, "from_db", partial(_from_db, plan), "is given the row", StepOrder.MEMORY)
 
 
-def _from_db(owner: Any, memory: str, inner: Any) -> Any:
+def _from_db(plan: Plan, inner: Any) -> Any:
+    owner, columns, memory = plan.model, plan.columns, plan.memory
     function: Any = getattr(inner, "__func__", inner)
 
     @wraps(function)
     def from_db(cls: Any, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
+        nonlocal columns, memory
         instance = inner.__get__(None, cls)(db, field_names, values, **options)
         if type(instance) is owner:
+            if columns is not owner._meta.concrete_fields and (plan_now := plan.watching.plan()) is not None:
+                columns, memory = plan_now.columns, plan_now.memory
             # A reference to all values takes no time; those of some fields need their names.
-            is_row = len(values) == len(owner._meta.concrete_fields)
+            is_row = len(values) == len(columns)
             setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
         return instance
 
@@ -53,16 +58,16 @@ def _from_db(owner: Any, memory: str, inner: Any) -> Any:
     return classmethod(made)
 
 
-def _save_base(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+def _save_base(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def save_base(self: Any, *args: Any, **kwargs: Any) -> Any:
-        plan = PLANS.get(owner)
-        if plan is None or plan.memory != memory or type(self) is not owner:
+        plan = watching.plan() if type(self) is watching.model else None
+        if plan is None:
             return inner(self, *args, **kwargs)
         raw, force_insert, using = _of_save_base(*args, **kwargs)
         if plan.writes and kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
-        with Saving(self, plan, using or router.db_for_write(owner, instance=self)) as saving:
+        with Saving(self, plan, using or router.db_for_write(watching.model, instance=self)) as saving:
             if plan.fetched or plan.asked:
                 saving.fetch(raw, force_insert)
             return inner(self, *args, **kwargs)
@@ -81,7 +86,7 @@ def _of_save_base(
     return raw, force_insert, using
 
 
-def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+def _save_table(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def _save_table(
         self: Any,
@@ -92,8 +97,8 @@ def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[
         using: str | None = None,
         update_fields: Collection[str] | None = None,
     ) -> Any:
-        plan = PLANS.get(owner)
-        if plan is None or plan.memory != memory or type(self) is not owner:
+        plan = watching.plan() if type(self) is watching.model else None
+        if plan is None:
             return inner(self, raw, cls, force_insert, force_update, using, update_fields)
         saving = running(self)
         if type(saving) is not Saving:  # somebody has called Model.save_base, past that of the model
@@ -110,11 +115,11 @@ def _save_table(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[
     return _save_table
 
 
-def _refresh_from_db(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+def _refresh_from_db(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def refresh_from_db(self: Any, *args: Any, **kwargs: Any) -> None:
-        plan = PLANS.get(owner)
-        if plan is None or plan.memory != memory or type(self) is not owner:
+        plan = watching.plan() if type(self) is watching.model else None
+        if plan is None:
             inner(self, *args, **kwargs)
             return
         args, kwargs = _with_listed_fields(args, kwargs)
@@ -140,12 +145,12 @@ def _of_refresh(using: Any = None, fields: Any = None, from_queryset: Any = None
     return fields, from_queryset
 
 
-def _getstate(owner: Any, memory: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+def _getstate(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def getstate(self: Any) -> Any:
         state = inner(self)
-        plan = PLANS.get(owner)
-        if plan is None or plan.memory != memory or type(self) is not owner or not isinstance(state, dict):
+        plan = watching.plan() if type(self) is watching.model else None
+        if plan is None or not isinstance(state, dict):
             return state
         copied = state.get("_state")
         if copied is not None and copied is not self._state:  # a model that does not copy it would have it changed
@@ -185,9 +190,8 @@ class CopiedOnRead:
     A copy when the row is loaded would cost every instance what only those pay here of which the value is read.
     """
 
-    def __init__(self, name: str, column: int, inner: Any) -> None:
+    def __init__(self, name: str, inner: Any) -> None:
         self.name = name
-        self.column = column
         self.inner = inner
         self.set_inner = getattr(type(inner), "__set__", None)
 
@@ -196,7 +200,7 @@ class CopiedOnRead:
             value = instance.__dict__.get(self.name)
             plan = None if is_immutable(value) else PLANS.get(type(instance))
             if plan is not None:
-                protect(instance, plan, self.name, self.column, value)
+                protect(instance, plan, self.name, value)
         return self.inner.__get__(instance, owner)
 
     def __set__(self, instance: Any, value: Any) -> None:

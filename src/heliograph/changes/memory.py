@@ -143,11 +143,13 @@ def _is_undoable(memory: Any) -> bool:
     return type(memory) is Saved and memory.moment is not None and memory.moment.transaction.is_open
 
 
-def protect(instance: Any, plan: Plan, name: str, column: int, value: Any) -> None:
+def protect(instance: Any, plan: Plan, name: str, value: Any) -> None:
     """Remember a copy of a value that the instance is about to give away, and that may be changed in place."""
     memory = remembered(instance, plan)
     if isinstance(memory, dict):
         if memory.get(name) is value:
             setattr(instance._state, plan.memory, {**memory, name: copied(value)})
-    elif type(memory) in (list, tuple) and len(memory) == len(plan.columns) and memory[column] is value:
-        setattr(instance._state, plan.memory, [*memory[:column], copied(value), *memory[column + 1 :]])
+    elif type(memory) in (list, tuple) and len(memory) == len(plan.columns) and name in plan.places:
+        column = plan.columns.index(plan.field(name))
+        if memory[column] is value:
+            setattr(instance._state, plan.memory, [*memory[:column], copied(value), *memory[column + 1 :]])

@@ -13,6 +13,25 @@ from heliograph.changes.values import UNKNOWN, may_mutate
 Picker = Callable[[Any], Sequence[Any]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Watching:
+    """A time during which somebody watches a model, from the first receiver to the last one.
+
+    The hooks of the model belong to it. They have no effect after it, in case somebody still calls them.
+    """
+
+    model: Any
+    renewed: Callable[[Any], Plan | None]  # plans the model again, and returns the plan
+
+    def plan(self) -> Plan | None:
+        """Return the plan of the model, with the fields that the model has by now; None after this time."""
+        plan = PLANS.get(self.model)
+        if plan is None or plan.watching is not self:
+            return None
+        # Django makes another list whenever the model may have got a field, or lost one.
+        return plan if plan.columns is self.model._meta.concrete_fields else self.renewed(self.model)
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The fields of a model that somebody watches, behind those of the primary key."""
@@ -25,6 +44,7 @@ class Plan:
     asked: frozenset[str] = frozenset()  # those to ask it for at each save
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
+    watching: Any = None  # the time of watching that the plan is for; None for a plan of one statement
 
     def key_of(self, row: Sequence[Any]) -> Any:
         """Return the primary key of a row that begins with the values of the plan."""

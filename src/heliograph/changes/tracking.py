@@ -13,7 +13,7 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import class_prepared
 
 from heliograph.changes import hooks
-from heliograph.changes.plans import PLANS, Plan, is_among
+from heliograph.changes.plans import PLANS, Plan, Watching, is_among
 from heliograph.dispatch.routes import registering
 from heliograph.steps import Step, join, leave
 
@@ -28,9 +28,10 @@ class Wish(NamedTuple):
     writes: bool = False
 
     def covers(self, model: Any) -> bool:
-        """Return whether the receiver hears this model, and watches one of its fields."""
-        is_heard = model is self.model or (self.subclasses and issubclass(model, self.model))
-        return is_heard and any(map(self.includes, model._meta.concrete_fields))
+        """Return whether the receiver is for this model; one of several models, only if it has one of the fields."""
+        if not self.subclasses:
+            return model is self.model  # it may get the fields later
+        return issubclass(model, self.model) and any(map(self.includes, model._meta.concrete_fields))
 
     def includes(self, field: Any) -> bool:
         """Return whether the receiver watches this field; the links of a child to its parents change with it alone."""
@@ -58,8 +59,8 @@ ALL = ("*",)
 _watches: dict[Any, set[Any]] = {}
 _steps: dict[Any, list[Step]] = {}
 _steps_for_all: list[Step] = []
-# How often each model has ceased to be watched: what its instances remember from before may be out of date.
-_lapses: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+# How many names for memories each model has had.
+_memories: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def watch(model: Any, names: tuple[str, ...], *, subclasses: bool = False, **options: Any) -> Watch:
@@ -161,7 +162,7 @@ def _settle_one(model: Any) -> None:
     else:
         PLANS[model] = plan
         there = {step.name for step in _steps.setdefault(model, [])}
-        more = [step for step in hooks.of_model(model, plan) if step.name not in there]
+        more = [step for step in hooks.of_model(plan) if step.name not in there]
         _steps[model] += more
         join(more)
     if not PLANS:
@@ -172,9 +173,14 @@ def _settle_one(model: Any) -> None:
         join(_steps_for_all)
 
 
+def _renewed(model: Any) -> Plan | None:
+    """Plan a model again that has other fields than when it was planned, and return the plan."""
+    _settle([model])
+    return PLANS.get(model)
+
+
 def _leave(model: Any) -> None:
-    if PLANS.pop(model, None) is not None:
-        _lapses[model] = _lapses.get(model, 0) + 1
+    PLANS.pop(model, None)
     leave(_steps.pop(model, []))
 
 
@@ -188,7 +194,7 @@ def _planned(model: Any) -> Plan | None:
     keys, columns = model._meta.pk_fields, model._meta.concrete_fields
     others = [field for field in columns if field not in keys and any(one.includes(field) for one in wishes)]
     fields = [*keys, *others]
-    lapses = _lapses.get(model, 0)
+    before = PLANS.get(model)
     return Plan(
         model,
         tuple(fields),
@@ -197,8 +203,21 @@ def _planned(model: Any) -> Plan | None:
         fetched=_attributes(fields, [one for one in wishes if one.fetch is True]),
         asked=_attributes(fields, [one for one in wishes if one.fetch == "always"]),
         writes=any(one.writes for one in wishes),
-        memory=f"_heliograph_{lapses}" if lapses else "_heliograph",
+        memory=_memory(model, before),
+        watching=Watching(model, _renewed) if before is None else before.watching,
     )
+
+
+def _memory(model: Any, before: Plan | None) -> str:
+    """Return the name of the attribute that remembers rows of a model which had another plan before, or none.
+
+    It is a new name where what instances remember may be wrong: nobody has watched the model for a while, or the
+    values of a row are those of other columns.
+    """
+    if before is not None and before.columns == model._meta.concrete_fields:
+        return before.memory
+    number = _memories[model] = _memories.get(model, -1) + 1
+    return f"_heliograph_{number}" if number else "_heliograph"
 
 
 def _attributes(fields: Any, wishes: list[Wish]) -> frozenset[str]:

@@ -251,12 +251,12 @@ class Changed(OnFields):
         return any(self._fits(field_of(name), change) for name, change in changes.items())
 
     def _comparison(self, payload: Payload) -> Comparison | None:
-        instance = payload.get("instance")
+        instance, sender = payload.get("instance"), payload.get("sender")
         if type(instance) not in PLANS:
             instance = _instance(self, payload)
-            if self.watch is not None and self.watch.wish.subclasses and type(instance) not in PLANS:
+            if self.watch is not None and self.watch.wish.subclasses and not {type(instance), sender} & PLANS.keys():
                 return None  # one of many models, which has none of the fields
-        return comparison(instance, payload.get("update_fields"))
+        return comparison(instance, payload.get("update_fields"), sender)
 
     def _fits(self, field: Any, change: Change) -> bool:
         return _is_value(field, self.was, change.old) and _is_value(field, self.to, change.new)

@@ -107,8 +107,9 @@ class Wishes:
 
 
 def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    instance = payload["instance"]
-    compared = comparison(instance, payload.get("update_fields")) if type(instance) in PLANS else None
+    instance, sender = payload["instance"], payload["sender"]
+    is_known = type(instance) in PLANS or sender in PLANS or instance.__class__ in PLANS
+    compared = comparison(instance, payload.get("update_fields"), sender) if is_known else None
     if compared is None:
         return {}
     return compared.all_changes() if names == ALL else compared.changes(names)
@@ -137,7 +138,7 @@ class WritingCall(Call):
     def _values(self) -> dict[Any, Any]:
         instance = self.payload["instance"]
         values = instance.__dict__
-        fields = fields_of(type(instance), self.writes)
+        fields = fields_of(instance.__class__, self.writes)
         return {field: kept(values[field.attname]) if field.attname in values else ABSENT for field in fields}
 
     def _add(self, before: Mapping[Any, Any]) -> None:

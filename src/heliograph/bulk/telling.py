@@ -11,6 +11,7 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from heliograph.bulk import relations
 from heliograph.bulk.deleting import Deletion
 from heliograph.bulk.listening import Audience, listeners
+from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows
 from heliograph.changes.saving import InBulk
 from heliograph.changes.tracking import ALL
@@ -85,7 +86,7 @@ def _tell_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]
     carried = {name: value for name, value in payload.items() if name not in ("signal", "sender")}
     rows = _concerned(receivers, rows, payload)
     for at, instance in enumerate(rows.instances if len(rows) else ()):
-        with nullcontext() if rows.kind == "deleted" else InBulk(instance, rows.comparison(at)):
+        with nullcontext() if rows.kind == "deleted" else InBulk(without_wrapper(instance), rows.comparison(at)):
             send_to(receivers, signal, sender, {"instance": instance, **carried})
 
 

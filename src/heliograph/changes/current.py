@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -13,16 +13,17 @@ from heliograph.changes.plans import PLANS, Plan, plan_of
 from heliograph.changes.saving import running
 
 
-def comparison(instance: Any, written: Collection[str] | None = None) -> Comparison | None:
+def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:
     """Compare an instance with its row: during a save, what that save has changed, else what is not saved yet.
 
-    There is nothing to compare for an instance that is added, or was. Raises LookupError for a model that nobody
-    watches.
+    There is nothing to compare for an instance that is added, or was. In a bulk write the instance may be of another
+    class than the model that sends, such as a proxy of it. Raises LookupError for a model that nobody watches.
     """
+    if type(instance) not in PLANS:
+        instance = without_wrapper(instance)
     saving = running(instance)
     if saving is None:
-        plan = PLANS.get(type(instance)) or plan_of(type(instance))
-        old = recalled(remembered(instance, plan), instance, plan)
+        plan, old = _remembered(instance, sender)
     elif saving.new is not None:
         return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new)
     else:
@@ -30,6 +31,15 @@ def comparison(instance: Any, written: Collection[str] | None = None) -> Compari
     if old is plan.unknown and (instance._state.adding or not instance._is_pk_set()):
         return None
     return Comparison(plan, old, plan.of_instance(instance), written)
+
+
+def _remembered(instance: Any, sender: Any) -> tuple[Plan, Sequence[Any]]:
+    """Return a plan for an instance, and the values of its row as far as it remembers them."""
+    plan = PLANS.get(type(instance))
+    if plan is None:  # nobody watches its class, which therefore remembers nothing
+        plan = PLANS.get(sender) or plan_of(type(instance))
+        return plan, plan.unknown
+    return plan, recalled(remembered(instance, plan), instance, plan)
 
 
 def without_wrapper(instance: Any) -> Any:
@@ -45,8 +55,9 @@ def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
     """
     if type(instance) not in PLANS:
         instance = without_wrapper(instance)
-    if names:
-        _verify(plan_of(type(instance)), names)
+    saving = running(instance)
+    if names and (saving is None or saving.plan is not None):
+        _verify(plan_of(type(instance)) if saving is None else saving.plan, names)
     compared = comparison(instance)
     if compared is None:
         return {}

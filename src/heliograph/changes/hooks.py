@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.query_utils import DeferredAttribute
 
 from heliograph import moments
+from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
@@ -354,7 +355,7 @@ def _bulk_update(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stored(instances: Collection[Any], names: Collection[str] | None, using: str) -> None:
-    for instance in instances:
+    for instance in map(without_wrapper, instances):
         plan = PLANS.get(type(instance))
         if plan is not None:
             stored(instance, plan, names, using)

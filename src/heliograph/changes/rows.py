@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 from django.db import connections
 
 from heliograph.changes.comparing import Comparison
+from heliograph.changes.current import without_wrapper
 from heliograph.changes.plans import Plan
 from heliograph.changes.values import is_same, may_mutate
 
@@ -219,6 +220,7 @@ def with_key(instance: Any, key: Any) -> Any:
     """Return an instance with a primary key that it has had: itself if it has it still, else a shallow copy."""
     if key is None or instance.pk == key or normal_key(instance) == key:
         return instance
+    instance = without_wrapper(instance)
     copied: Any = object.__new__(type(instance))  # past Model.__reduce__, which asks the registry for the model
     copied.__dict__.update(instance.__dict__)
     copied._state = copy.copy(instance._state)

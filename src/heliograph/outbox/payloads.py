@@ -138,7 +138,7 @@ def _changes(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _gone(instance: Any, using: str) -> dict[str, Any]:
     """Return what stands for an instance whose row is gone: its fields, but for passwords."""
-    return tagged("gone", [label_of(type(instance)), using, _fields_of(instance)])
+    return tagged("gone", [label_of(instance.__class__), using, _fields_of(instance)])
 
 
 def _fields_of(instance: Any) -> dict[str, Any]:

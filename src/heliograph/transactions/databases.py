@@ -23,7 +23,7 @@ def database_of(payload: Mapping[str, Any]) -> str | None:
         return using
     instance = _instance(payload)
     if instance is not None:
-        return router.db_for_write(type(instance), instance=instance)
+        return router.db_for_write(instance.__class__, instance=instance)
     sender = payload.get("sender")
     if isinstance(sender, type) and issubclass(sender, Model) and not sender._meta.abstract:
         return router.db_for_write(sender)

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from heliograph.changes.comparing import Comparison
-from heliograph.changes.current import comparison
+from heliograph.changes.current import comparison, without_wrapper
 from heliograph.changes.plans import ABSENT, PLANS, is_among
 from heliograph.changes.rows import Kind, Rows, normalised
 from heliograph.changes.saving import running
@@ -106,6 +106,7 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
 
 def _compared(instance: Any, written: Any) -> Comparison | None:
     """Compare a row before and after a send, also one that was created."""
+    instance = without_wrapper(instance)
     if type(instance) not in PLANS:
         return None
     saving = running(instance)

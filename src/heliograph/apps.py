@@ -25,10 +25,13 @@ class HeliographConfig(AppConfig):
         from heliograph.changes.tracking import watch_anew
         from heliograph.checks import check_batches, check_conditions, check_database_deletes, check_settings
         from heliograph.discovery import autodiscover, check_modules
+        from heliograph.dispatch.reentrancy import identify_by
         from heliograph.installed import check_entry
         from heliograph.outbox.checks import check_installed
+        from heliograph.transactions.tables import identity_of
 
         watch_anew()
+        identify_by(identity_of)
         for check in (
             check_settings,
             check_entry,

@@ -10,9 +10,9 @@ from inspect import isawaitable
 from types import FunctionType
 from typing import Any
 
-from django.db.models.signals import ModelSignal
+from django.db.models.signals import ModelSignal, post_delete, pre_delete
 
-from heliograph.bulk.listening import Bulk
+from heliograph.bulk.listening import Bulk, Recorded, listen
 from heliograph.changes.current import changes_of, comparison
 from heliograph.changes.plans import ABSENT, PLANS
 from heliograph.changes.tracking import ALL, Watch
@@ -51,6 +51,8 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
     wants_changes = _wants_changes(receiver, place.signal)
     if wants_changes or fetch or writes:
         rest["call"] = _wishes(receiver, place, rest, wants_changes, fetch or False, _listed("writes", writes))
+    if place.signal in (pre_delete, post_delete) and getattr(rest.get("delivery"), "batch", False):
+        rest["call"] = Recorded(listen(place), rest.get("call") or Call)
     return rest
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import itemgetter, or_
@@ -11,14 +11,16 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import CASCADE, Model, Q, signals
+from django.db.models import CASCADE, Model, Q, QuerySet, signals
 from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.listening import Audience, audience_of, listeners
 from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning, returns_rows
 from heliograph.changes.plans import plan_for
-from heliograph.changes.rows import Deleted, loaded, normal_key, with_key
+from heliograph.changes.rows import Deleted, in_chunks, normal_key
+from heliograph.dispatch.calls import guarded_for
 from heliograph.dispatch.scopes import current
+from heliograph.transactions.deferral import BatchDeferral
 
 # Through which deletions are heard.
 SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "m2m_changes")
@@ -57,13 +59,16 @@ class Deletion:
 
     using: str
     audiences: dict[Any, Audience]  # by model
+    kept: frozenset[Any]  # the models of which somebody keeps deletions for a batch
     collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
+    found: dict[Any, dict[Any, Any]]  # the same rows as they are, where no statement returns them
     origin: tuple[Any, Any]  # the model and the primary key of the one instance whose delete() was called, if it was
     tables: defaultdict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # and how many they were
 
     def replaces(self, query: Any) -> bool:
         """Return whether a query is one of them."""
-        return isinstance(query, DeleteQuery) and query.model in self.audiences and self.is_returned(query.model)
+        return isinstance(query, DeleteQuery) and self._is_about(query.model) and self.is_returned(query.model)
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
         """Delete, and return the number of rows."""
@@ -93,34 +98,77 @@ class Deletion:
             table, plan = self.tables[model], plan_for(model, ())
             keys = itemgetter(*(plan.columns.index(key) for key in plan.fields))
             return Deleted(model, self.using, [*map(keys, table)], table)
-        loaded = self.collected.get(model, {})
-        instances = [with_key(one, key) for key, one in loaded.items()]
-        return Deleted(model, self.using, [*loaded], instances)
+        found = self.found.get(model, {})
+        return Deleted(model, self.using, [*found], [*found.values()])
+
+    def has_loaded(self, model: Any, key: Any) -> bool:
+        """Return whether Django deletes the row with this key by an instance, and somebody wants to know of it."""
+        return self._is_about(model) and key in self.collected.get(model, ())
+
+    def values_of(self, model: Any, key: Any) -> Mapping[str, Any] | None:
+        """Return the values of a row when it was deleted, by the attributes of its fields; None if it was not there."""
+        if not self.is_returned(model):
+            found = self.found[model].get(key)
+            return None if found is None else {one.attname: found.__dict__[one.attname] for one in _columns(model)}
+        row = self._returned(model).get(key)
+        return None if row is None else dict(zip((one.attname for one in _columns(model)), row, strict=True))
+
+    def _returned(self, model: Any) -> dict[Any, Sequence[Any]]:
+        """Return what the database has sent of each row of a model, by its primary key."""
+        table, (known, by_key) = self.tables[model], self._by_key.get(model, (0, {}))
+        if known < len(table):
+            by_key = dict(zip(self.rows(model).pks, table, strict=True))
+            self._by_key[model] = len(table), by_key
+        return by_key
+
+    def _is_about(self, model: Any) -> bool:
+        return model in self.audiences or model in self.kept
 
     def is_returned(self, model: Any) -> bool:
         """Return whether the database returns its rows."""
         return tells_rows(model, self.using)
 
 
+def _columns(model: Any) -> Sequence[Any]:
+    columns: Sequence[Any] = model._meta.concrete_fields
+    return columns
+
+
 def is_heard(collector: Any) -> bool:
-    """Return whether somebody hears of rows that a collector deletes."""
+    """Return whether somebody hears of rows that a collector deletes, or keeps their deletion for a batch."""
+    if any(map(_is_kept, collector.data)):
+        return True
     if any(audience_of(model, *SIGNALS) is not None for model in collector.data):
         return True
     return any(audience_of(rows.model, *SIGNALS) is not None for rows in collector.fast_deletes)
 
 
+def _is_kept(model: Any) -> bool:
+    """Return whether a receiver gets the deletions of a model in a batch."""
+    told = (one for signal in (signals.pre_delete, signals.post_delete) for one in guarded_for(signal, model))
+    return any(isinstance(one.options.call, BatchDeferral) for one in told)
+
+
 def deletion_of(collector: Any) -> Deletion:
-    """Return what a collector is about to do."""
+    """Return what a collector is about to do; rows that no statement returns are locked and read."""
     collected = {model: {normal_key(one): one for one in of} for model, of in collector.data.items() if of}
     models = dict.fromkeys([*collected, *(rows.model for rows in collector.fast_deletes)])
     audiences = {model: audience for model in models if (audience := audience_of(model, *SIGNALS)) is not None}
+    kept = frozenset(filter(_is_kept, collected))
     origin = collector.origin
     alone = (type(origin), normal_key(origin)) if isinstance(origin, Model) else (None, None)
-    deletion = Deletion(collector.using, audiences, collected, alone)
-    for model in audiences:
-        if not deletion.is_returned(model):
-            collected[model] = _completed(model, collector.using, collected.get(model, {}))
-    return deletion
+    found = {
+        model: _locked(model, collector.using, [*collected.get(model, ())])
+        for model in {*audiences, *kept}
+        if not tells_rows(model, collector.using)
+    }
+    return Deletion(collector.using, audiences, kept, collected, found, alone)
+
+
+def read_before(collector: Any) -> Any:
+    """Return a model of which rows are read before a collector deletes them, since no statement returns them."""
+    heard = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
+    return next((model for model in heard if not tells_rows(model, collector.using)), None)
 
 
 def empties_keys(collector: Any) -> bool:
@@ -134,11 +182,10 @@ def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
     return len(keys) == len(values) and all(key is not None and key.on_delete is CASCADE for key in keys)
 
 
-def _completed(model: Any, using: str, instances: dict[Any, Any]) -> dict[Any, Any]:
-    """Return instances with all their fields: a query may have left some out, which cannot be loaded later."""
-    if not any(one.get_deferred_fields() for one in instances.values()):
-        return instances
-    return instances | loaded(model, using, [*instances])
+def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Any]:
+    """Lock and read the rows with these primary keys that are there, whatever the model's managers hide."""
+    rows: Any = QuerySet(model, using=using).order_by("pk").select_for_update()
+    return {one.pk: one for some in in_chunks(model, using, keys) for one in rows.filter(pk__in=some)}
 
 
 def _deleted(compiler: Any, fields: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 from heliograph.bulk import deleting, relations, updating
 from heliograph.bulk.creating import insertion_of
-from heliograph.bulk.deleting import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances
+from heliograph.bulk.deleting import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
 from heliograph.bulk.listening import Audience, audience_of
 from heliograph.bulk.rewriting import rewriting
 from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
@@ -30,6 +30,7 @@ from heliograph.bulk.writing import (
 )
 from heliograph.changes.rows import Updated
 from heliograph.steps import Step, StepOrder
+from heliograph.transactions.deletions import recorded
 
 Method = Callable[..., Any]
 
@@ -192,12 +193,13 @@ def _delete(inner: Method) -> Method:
 
 
 def _told_delete(collector: Any, inner: Method) -> Any:
-    deletion, using, origin = deletion_of(collector), collector.using, collector.origin
-    with in_transaction(using):
+    using, origin = collector.using, collector.origin
+    with in_transaction(using, read_before(collector)):
+        deletion = deletion_of(collector)
         for model, audience in deletion.audiences.items():
             if "pre_bulk_delete" in audience and (rows := deletion.queryset(collector, model)) is not None:
                 audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
-        with in_place(deletion):
+        with in_place(deletion), recorded(deletion):
             result = inner(collector)
         for model, audience in deletion.audiences.items():
             tell_of_deleted(audience, deletion, model, origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -177,6 +177,20 @@ class Bulk(Carried):
 def hears_bulk(when: Condition) -> bool:
     """Return whether a condition is that of a receiver which hears bulk writes."""
     return any(isinstance(leaf, Bulk) for leaf in when.leaves())
+
+
+@dataclass(frozen=True, repr=False)
+class Recorded:
+    """How calls are made of a receiver of deletions in a batch: what these hold is exact while it is connected."""
+
+    listening: Listening
+    inner: Callable[[Receiver, dict[str, Any]], Call] = Call
+
+    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
+        return self.inner(receiver, payload)
+
+    def __repr__(self) -> str:
+        return "" if self.inner is Call else repr(self.inner)
 
 
 @dataclass(frozen=True, repr=False)

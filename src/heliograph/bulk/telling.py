@@ -17,12 +17,11 @@ from heliograph.changes.saving import InBulk
 from heliograph.changes.tracking import ALL
 from heliograph.dispatch.calls import send_to
 from heliograph.dispatch.guarded import Guarded
-from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.transactions.batches import RowBatch, RowEvents, Told, payload_of
 from heliograph.transactions.choosing import those_of
 from heliograph.transactions.deferral import BatchDeferral
-from heliograph.transactions.netting import HeardRows, not_at_work
+from heliograph.transactions.netting import heard_rows, not_at_work
 
 
 def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
@@ -77,7 +76,7 @@ def _note(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: dict[str, 
     if len(free) < len(rows) and one.reentrant == "raise":
         refuse(one.receiver, {**payload, "instance": rows.instances[0]})
     if len(free):
-        one.options.delivery.deliver(HeardRows(one.receiver, payload, deferral, noted_in(), free))
+        one.options.delivery.deliver(heard_rows(one.receiver, payload, deferral, free))
 
 
 def _tell_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:

@@ -97,6 +97,10 @@ class Plan:
         except KeyError:
             return [values.get(name, ABSENT) for name in self.names]
 
+    def values_of(self, row: Any) -> Sequence[Any]:
+        """Return the values in a row, be it those of all columns or an instance."""
+        return self.of_instance(row) if isinstance(row, self.model) else self.from_row(row)
+
     def absent_from(self, instance: Any) -> Collection[str]:
         """Return the names of the fields that an instance has not loaded."""
         values = instance.__dict__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,15 +16,40 @@ class ReentrancyError(RuntimeError):
     """A receiver was sent the instance that it is handling; the message has the chain of receivers."""
 
 
+RowId = tuple[Hashable, Any]  # a table, and the primary key of a row in it
+RowsOf = Callable[[Any], Collection[RowId]]  # the rows of an instance, as far as their keys are known
+
+
+def of_class(kind: type, using: str | None) -> RowsOf:
+    """Return how to tell the row of an instance where nobody knows of tables: by its class and its key."""
+
+    def rows(instance: Any) -> Collection[RowId]:
+        key = key_of(instance)
+        return () if key is None else (((kind, using), key),)
+
+    return rows
+
+
+# How the rows of the instances of a class are told in a database; the part of Heliograph that knows models sets it.
+_identity: Callable[[type, str | None], RowsOf] = of_class
+
+
+def identify_by(identity: Callable[[type, str | None], RowsOf]) -> None:
+    """Tell rows in this way from now on."""
+    global _identity
+    _identity = identity
+
+
 class Handling:
     """A receiver at work on an instance, in this context, for the time of a `with`."""
 
-    __slots__ = ("instance", "receiver", "using")
+    __slots__ = ("_rows_of", "instance", "receiver", "using")
 
     def __init__(self, receiver: Any, payload: Mapping[str, Any]) -> None:
         self.receiver = receiver
         self.instance = payload.get("instance")
         self.using = payload.get("using")
+        self._rows_of = _identity(self.instance.__class__, self.using)  # in the tables of this time
 
     def __enter__(self) -> None:
         _at_work.set((*_at_work.get(), self))
@@ -34,16 +59,16 @@ class Handling:
         _at_work.set(tuple(other for other in _at_work.get() if other is not self))
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
-        return self.receiver == receiver and (self.instance is instance or self._is_row_of(instance, using))
+        return self.receiver == receiver and (self.instance is instance or self._has_row_of(instance, using))
 
-    def rows(self) -> set[tuple[Any, ...]]:
-        """Return what tells the rows that it is at work on, as far as their primary keys are known."""
-        row = row_of(self.instance, self.using)
-        return set() if row is None else {row}
+    def rows(self) -> Collection[RowId]:
+        """Return the rows that it is at work on, as far as their primary keys are known."""
+        return self._rows_of(self.instance)
 
-    def _is_row_of(self, instance: Any, using: str | None) -> bool:
-        row = row_of(instance, using)
-        return row is not None and row in self.rows()
+    def _has_row_of(self, instance: Any, using: str | None) -> bool:
+        """Return whether one of the rows of an instance, which has several if it has parents, is one of them."""
+        rows = self.rows()
+        return bool(rows) and any(row in rows for row in rows_of(instance, using))
 
     def __str__(self) -> str:
         instance = self.instance
@@ -55,20 +80,17 @@ class HandlingAll(Handling):
 
     __slots__ = ("_rows", "instances")
 
-    def __init__(
-        self, receiver: Any, payloads: Sequence[Mapping[str, Any]], rows: Collection[tuple[Any, ...]] = ()
-    ) -> None:
+    def __init__(self, receiver: Any, payloads: Sequence[Mapping[str, Any]], rows: Collection[RowId] = ()) -> None:
         super().__init__(receiver, payloads[-1] if payloads else {})
         all_instances = [(payload["instance"], payload.get("using")) for payload in payloads if "instance" in payload]
         self.instances = {id(instance): instance for instance, _ in all_instances}
-        of_instances = (row_of(instance, using) for instance, using in all_instances)
-        self._rows: set[tuple[Any, ...]] = {*rows, *(row for row in of_instances if row is not None)}
+        self._rows = {*rows, *(row for instance, using in all_instances for row in rows_of(instance, using))}
 
-    def rows(self) -> set[tuple[Any, ...]]:
+    def rows(self) -> Collection[RowId]:
         return self._rows
 
     def is_of(self, receiver: Any, instance: Any, using: str | None) -> bool:
-        return self.receiver == receiver and (id(instance) in self.instances or self._is_row_of(instance, using))
+        return self.receiver == receiver and (id(instance) in self.instances or self._has_row_of(instance, using))
 
 
 def key_of(instance: Any) -> Any:
@@ -79,10 +101,9 @@ def key_of(instance: Any) -> Any:
     return primary_key if is_known else None
 
 
-def row_of(instance: Any, using: str | None = None) -> tuple[Any, ...] | None:
-    """Return what tells that two instances are of one row, or None for one whose primary key nobody knows yet."""
-    primary_key = key_of(instance)
-    return None if primary_key is None else (type(instance), primary_key, using)
+def rows_of(instance: Any, using: str | None = None) -> Collection[RowId]:
+    """Return the rows of an instance, that of its own table first; none where nobody knows its primary key yet."""
+    return _identity(instance.__class__, using)(instance)
 
 
 _at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", default=())

@@ -12,7 +12,7 @@ from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Kind, Rows, Triple
 from heliograph.changes.tracking import ALL
-from heliograph.dispatch.reentrancy import row_of
+from heliograph.dispatch.reentrancy import rows_of
 
 
 class Event(ABC):
@@ -263,5 +263,6 @@ def _instances(events: Iterable[Event]) -> list[Any]:
     for event in events:
         instance = event.instance
         if instance is not None:
-            found[row_of(instance) or id(instance)] = instance  # one that was never saved is a row of its own
+            row: Hashable = next(iter(rows_of(instance)), id(instance))  # one that was never saved has none
+            found[row] = instance
     return list(found.values())

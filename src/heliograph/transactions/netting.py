@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models.base import ModelBase
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison, without_wrapper
-from heliograph.changes.plans import ABSENT, PLANS, is_among
-from heliograph.changes.rows import Kind, Rows, normalised
+from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
+from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
 from heliograph.changes.saving import running
-from heliograph.changes.values import UNKNOWN
+from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import NetPayload, asks_for_instance
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver, object_identity
-from heliograph.dispatch.reentrancy import Handling, HandlingAll, at_work, key_of
+from heliograph.dispatch.reentrancy import Handling, HandlingAll, RowId, at_work, key_of
 from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, Told
 from heliograph.transactions.calls import make_late, with_key
 from heliograph.transactions.choosing import those_of
 from heliograph.transactions.databases import database_of
+from heliograph.transactions.deletions import Record, record_of, with_values
+from heliograph.transactions.pairs import is_of_pairs, net_of_pairs
+from heliograph.transactions.tables import Table, parts_of, rows_in, table_of
 
 if TYPE_CHECKING:
     from heliograph.transactions.deferral import BatchDeferral
@@ -40,6 +44,7 @@ class Heard(Call, ABC):
 
     deferral: BatchDeferral
     send: int | None  # the number under which observers know it
+    table: Table | None  # that it is about, in the schema of its time; None where it tells no model or database
 
     def make(self) -> Any:
         """Call the receiver with a batch of nothing else."""
@@ -47,25 +52,41 @@ class Heard(Call, ABC):
 
     @property
     def group(self) -> Hashable:
-        """What the sends of one batch have in common."""
-        return object_identity(self.receiver), value_key(self.sender)
+        """What the sends of one batch have in common: those of a proxy are about the table of its concrete model."""
+        return object_identity(self.receiver), value_key(self.sender) if self.table is None else self.table
 
     @abstractmethod
     def sends(self) -> Iterator[HeardSend]:
         """Yield what it is, send by send."""
 
 
+# What a send says of its row. "absent" is the deletion of a row that was not there any more.
+Fate = Kind | Literal["absent"]
+
+
 @dataclass(frozen=True)
 class HeardSend(Heard):
     """A send, with what only the time of the send could tell."""
 
-    kind: Kind | None
+    kind: Fate | None
     primary_key: Any
     comparison: Comparison | None
     row: Row | None = None  # of a bulk write, whose instance is not in the payload
+    record: Record | None = None  # of a deletion that Django makes by the instance
 
     def sends(self) -> Iterator[HeardSend]:
-        yield self
+        yield self if self.record is None else self._as_recorded(self.record)
+
+    def _as_recorded(self, record: Record) -> HeardSend:
+        """Return the send of a deletion with what the database says of the row, and not the instance."""
+        values = record.values_of(self.sender, self.primary_key)
+        if values is None:
+            return replace(self, kind="absent", record=None)
+        payload = {**self.payload, "instance": with_values(self.payload["instance"], values)}
+        plan = PLANS.get(self.sender)
+        known = [] if plan is None else [values.get(name, UNKNOWN) for name in plan.names]
+        compared = None if plan is None else Comparison(plan, known, known)
+        return replace(self, payload=payload, comparison=compared, record=None)
 
 
 @dataclass(frozen=True)
@@ -73,11 +94,24 @@ class HeardRows(Heard):
     """The rows of a bulk write, of which each counts as a send; the payload is what these have in common."""
 
     rows: Rows
+    new: tuple[Plan, Sequence[Any]] | None  # the values of rows that are new, whose instances may be changed later
 
     def sends(self) -> Iterator[HeardSend]:
-        rows, common = self.rows, (self.receiver, self.payload, self.deferral, self.send, self.rows.kind)
+        rows = self.rows
+        common = (self.receiver, self.payload, self.deferral, self.send, self.table, rows.kind)
         for at, key in enumerate(rows.pks):
-            yield HeardSend(*common, key, rows.comparison(at), Row(rows, at))
+            yield HeardSend(*common, key, self._comparison(at), Row(rows, at))
+
+    def _comparison(self, at: int) -> Comparison | None:
+        """Compare a row before and after; of one that is new or gone, the values are known all the same."""
+        rows = self.rows
+        if isinstance(rows, Created) and self.new is not None:
+            plan, values = self.new
+            return Comparison(plan, plan.unknown, values[at])
+        if isinstance(rows, Deleted) and (watched := PLANS.get(rows.model)) is not None:
+            known = watched.values_of(rows.values[at])
+            return Comparison(watched, known, known)
+        return rows.comparison(at)
 
     def due(self) -> Rows:
         """Return those of the rows for which the condition of the receiver holds."""
@@ -87,13 +121,32 @@ class HeardRows(Heard):
 
 def heard(call: Call, deferral: BatchDeferral) -> Heard:
     """Return a send as a part of a batch."""
-    kind, instance = _kind(call.payload), call.payload.get("instance")
+    kind, instance, key = _kind(call.payload), call.payload.get("instance"), key_of(call.payload.get("instance"))
     is_asked = kind is not None and bool(deferral.fields)
-    compared = _compared(instance, call.payload.get("update_fields")) if is_asked else None
-    key = key_of(instance)
+    compared = _compared(instance, kind, call.payload.get("update_fields")) if is_asked else None
     if kind is not None and key is not None:
         key = normalised(instance, key)
-    return HeardSend(call.receiver, call.payload, deferral, noted_in(), kind, key, compared)
+    record = record_of(call.sender, key) if kind == "deleted" else None
+    common = (call.receiver, call.payload, deferral, noted_in(), _table(call.payload))
+    return HeardSend(*common, kind, key, compared, record=record)
+
+
+def heard_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Heard:
+    """Return rows of a bulk write as a part of a batch."""
+    plan, new = PLANS.get(rows.model) if deferral.fields else None, None
+    if plan is not None and isinstance(rows, Created):
+        new = plan, [_of_instance(plan, one) for one in rows.made]
+    return HeardRows(receiver, payload, deferral, noted_in(), _table(payload), rows, new)
+
+
+def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:
+    values = plan.of_instance(without_wrapper(instance))
+    return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
+
+
+def _table(payload: Mapping[str, Any]) -> Table | None:
+    sender, using = payload["sender"], payload.get("using")
+    return table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -104,7 +157,7 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
     return "deleted" if signal is post_delete or signal is pre_delete else None
 
 
-def _compared(instance: Any, written: Any) -> Comparison | None:
+def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
     """Compare a row before and after a send, also one that was created."""
     instance = without_wrapper(instance)
     if type(instance) not in PLANS:
@@ -113,6 +166,8 @@ def _compared(instance: Any, written: Any) -> Comparison | None:
     if saving is not None and saving.new is not None:
         return Comparison(saving.plan, saving.old, saving.new)
     compared = comparison(instance)
+    if compared is not None and kind == "deleted":  # what is set in the instance, and was not saved, is in no row
+        return compared._replace(new=compared.old)
     if compared is None or written is None:
         return compared
     values = zip(compared.plan.fields, compared.new, strict=True)
@@ -143,15 +198,17 @@ class BatchCall(Call):
 
     def _of_rows(self) -> tuple[Batch, Handling]:
         """Return a batch of bulk writes, whose rows need not be looked at one by one."""
-        heard = [(one, one.due()) for one in self.sends if isinstance(one, HeardRows)]
-        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in heard if len(rows)]
-        return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [told.rows for told in due])
+        heard = [(one, rows) for one in self.sends if isinstance(one, HeardRows) and len(rows := one.due())]
+        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in heard]
+        tables = [one.table for one, _ in heard if one.table is not None]
+        return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [told.rows for told in due], tables)
 
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
         nets = {event: of_row for of_row in _rows(sends) if (event := _net(of_row)) is not None}
         heard = [one for of_row in nets.values() for one in of_row]
-        rows = {(one.sender, one.primary_key, one.row.rows.using) for one in heard if one.row is not None}
+        written = ((one.sender, one.table, one.primary_key) for one in heard if one.row is not None)
+        rows = {row for model, table, key in written if table is not None for row in rows_in(model, table, [key])}
         payloads = [one.payload for one in heard if one.row is None]
         return Batch(tuple(nets)), HandlingAll(self.receiver, payloads, rows)
 
@@ -167,16 +224,18 @@ def _are_apart(sends: Sequence[Heard]) -> bool:
 class HandlingRows(Handling):
     """A receiver at work on the rows of bulk writes."""
 
-    __slots__ = ("_rows", "writes")
+    __slots__ = ("_rows", "tables", "writes")
 
-    def __init__(self, receiver: Receiver, writes: Sequence[Rows]) -> None:
+    def __init__(self, receiver: Receiver, writes: Sequence[Rows], tables: Sequence[Table] | None = None) -> None:
         super().__init__(receiver, {})
         self.writes = writes
-        self._rows: set[tuple[Any, ...]] | None = None
+        self.tables = [table_of(rows.model, rows.using) for rows in writes] if tables is None else tables
+        self._rows: set[RowId] | None = None
 
-    def rows(self) -> set[tuple[Any, ...]]:
+    def rows(self) -> Collection[RowId]:
         if self._rows is None:  # which mostly nobody asks for
-            self._rows = {(rows.model, key, rows.using) for rows in self.writes for key in rows.pks}
+            written = zip(self.writes, self.tables, strict=True)
+            self._rows = {row for rows, table in written for row in rows_in(rows.model, table, rows.pks)}
         return self._rows
 
     def __str__(self) -> str:
@@ -186,24 +245,19 @@ class HandlingRows(Handling):
 
 def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
     """Return those of the rows that a receiver is not at work on already."""
-    rows_at_work = (row for handling in at_work() if handling.receiver == receiver for row in handling.rows())
-    busy = {normalised(model, key) for model, key, using in rows_at_work if (model, using) == (rows.model, rows.using)}
+    handled = [row for handling in at_work() if handling.receiver == receiver for row in handling.rows()]
+    tables = {part.table for part in parts_of(rows.model, rows.using) if part.has_same_key} if handled else ()
+    busy = {key for table, key in handled if table in tables}
     return rows.only([at for at, key in enumerate(rows.pks) if key not in busy]) if busy else rows
 
 
 def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
-    """Return the sends about each row, in the order in which these began; others are by themselves."""
+    """Return the sends about each row, or relation, in the order in which these began; others are by themselves."""
     rows: list[list[HeardSend]] = []
     found: dict[Hashable, list[HeardSend]] = {}
     for one in sends:
-        if one.kind is None:
-            rows.append([one])
-            continue
-        key: Hashable = ("key", one.primary_key)
-        new: Hashable = ("new", id(one.payload.get("instance")))  # as pre_save tells of it, before there is a key
-        if one.primary_key is None:
-            key = new
-        elif key not in found and new in found:
+        key, new = _key_and_new(one)
+        if key not in found and new in found:
             found[key] = found.pop(new)
         if key not in found:
             rows.append(found.setdefault(key, []))
@@ -211,13 +265,24 @@ def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
     return rows
 
 
+def _key_and_new(one: HeardSend) -> tuple[Hashable, Hashable]:
+    """Return what the sends about a row have in common, and what they have before the row has a key."""
+    if is_of_pairs(one.signal):
+        return ("pairs", one.payload["field"]), None
+    if one.kind is None:
+        return ("send", id(one)), None
+    new = ("new", id(one.payload.get("instance"))) if one.row is None else ("new", id(one.row.rows), one.row.at)
+    return (new, new) if one.primary_key is None else (("key", one.primary_key), new)
+
+
 def together(sends: Sequence[Heard]) -> BatchCall:
     """Return the call that the sends of one batch come to."""
     first = sends[0]
     is_one_signal = all(one.signal is first.signal for one in sends)
+    are_proxies = first.table is not None and any(one.sender is not first.sender for one in sends)
     payload = {
         "signal": first.signal if is_one_signal else None,
-        "sender": first.sender,
+        "sender": first.sender._meta.concrete_model if are_proxies else first.sender,
         "using": database_of(first.payload) or DEFAULT_DB_ALIAS,
     }
     return BatchCall(first.receiver, payload, sends)
@@ -225,6 +290,10 @@ def together(sends: Sequence[Heard]) -> BatchCall:
 
 def _net(sends: list[HeardSend]) -> Event | None:
     """Return what the sends about one row come to; None if it is nothing, or does not meet the condition."""
+    if is_of_pairs(sends[0].signal):
+        sends = net_of_pairs(sends)
+        if not sends:
+            return None
     # What pre_save takes for a new row may be there.
     first = next((one for one in sends if one.signal is not pre_save), sends[0])
     last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
@@ -249,9 +318,9 @@ def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | No
     return told
 
 
-def _net_kind(first: Kind | None, last: Kind | None) -> Kind | None:
+def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:
     """Return what became of a row, of which the first send tells whether it was there, and the last whether it is."""
-    was_there, is_there = first != "created", last != "deleted"
+    was_there, is_there = first not in ("created", "absent"), last not in ("deleted", "absent")
     if first is None or not (was_there or is_there):
         return None
     if was_there and is_there:

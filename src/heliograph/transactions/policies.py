@@ -19,7 +19,8 @@ from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import needed, parameters_of
 from heliograph.signals import carried, title
-from heliograph.transactions import hooks
+from heliograph.steps import Tenancy
+from heliograph.transactions import hooks, schemas
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.databases import database_of, has_database, signals_with_database
 from heliograph.transactions.deferral import BatchDeferral, Deferral, Once
@@ -50,7 +51,7 @@ class AtTheEnd(Ending):
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
         """Return options with which calls are kept until then."""
         _verify(self, receiver, place)
-        kept = (options.call, options.reentrant != "allow", hooks.taken_at(place))
+        kept = (options.call, options.reentrant != "allow", self._hooks(place))
         when = options.when
         if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
@@ -59,6 +60,9 @@ class AtTheEnd(Ending):
         else:
             options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
         return replace(options, when=when, blocking=True, defers=True)
+
+    def _hooks(self, place: Place) -> tuple[Tenancy, ...]:
+        return hooks.taken_at(place) + (schemas.watching() if self.batch else ())
 
     def deliver(self, call: Call) -> None:
         """Keep the call until the end of the transaction; where there is none, that is now."""

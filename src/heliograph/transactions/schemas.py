@@ -1,0 +1,121 @@
+"""Schemas: which schemas of a PostgreSQL database a connection searches for its tables, told without a query.
+
+`connection.schema_name` says it where there is one, as django-tenants has it. PostgreSQL 18 and later report the search
+path to the client. Before that, statements that name `search_path` are watched while a receiver of batches is
+connected, and the connection is asked once after such a statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from heliograph.steps import Lease, Step, StepOrder, Tenancy
+
+Path = tuple[str, ...]  # the names of schemas, in the order in which they are searched
+
+_PUBLIC = "public"
+_KNOWN = "_heliograph_search_path"
+
+
+def path_of(using: str) -> Path | None:
+    """Return the schemas that a connection searches now; None where nobody has chosen them on the connection."""
+    connection: Any = connections[using]
+    if connection.vendor != "postgresql":
+        return None
+    name = getattr(connection, "schema_name", None)
+    if isinstance(name, str) and name:
+        return (name, _PUBLIC)
+    return _reported(connection) or _asked(connection)
+
+
+def schema_of(using: str | None, path: Path | None, table: str) -> str | None:
+    """Return the first of these schemas that has a table, by a query; None where no schema has it."""
+    if using is None or connections[using].vendor != "postgresql":
+        return None
+    with connections[using].cursor() as cursor:
+        if path is None:
+            cursor.execute("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
+            path = _parsed(cursor.fetchone()[0], connections[using])
+        cursor.execute(_SCHEMAS, [table, [*path]])
+        found = {name for (name,) in cursor.fetchall()}
+    return next((name for name in path if name in found), None)
+
+
+_SCHEMAS = """
+    SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relname = %s AND nspname = ANY(%s)
+"""
+
+# A schema in a search path: in quotes, where a quote is doubled, or without.
+_NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
+
+
+def _parsed(text: str, connection: Any) -> Path:
+    names = (quoted.replace('""', '"') or bare for quoted, bare in _NAME.findall(text))
+    user = connection.settings_dict["USER"]
+    return tuple(user if name == "$user" else name for name in names)
+
+
+def _reported(connection: Any) -> Path | None:
+    """Return the search path that the server has reported, as PostgreSQL 18 does."""
+    if connection.connection is None:
+        return None
+    text = connection.connection.info.parameter_status("search_path")
+    return _parsed(text, connection) if text else None
+
+
+# --- before PostgreSQL 18 -----------------------------------------------------------------------------------------
+
+
+def _asked(connection: Any) -> Path | None:
+    """Return the search path of a connection on which a statement has set one: it is asked once a transaction."""
+    known = vars(connection).get(_KNOWN)
+    if known is None or connection.connection is None:
+        return None
+    block = connection.atomic_blocks[0] if connection.atomic_blocks else None
+    if known[1] is None or known[0] is not block or block is None:
+        known = vars(connection)[_KNOWN] = (block, _shown(connection))
+    path: Path = known[1]
+    return path
+
+
+def _shown(connection: Any) -> Path:
+    with connection.connection.cursor() as cursor:  # not one of Django's, which logs and counts queries
+        cursor.execute("SHOW search_path")
+        return _parsed(cursor.fetchone()[0], connection)
+
+
+def watching() -> tuple[Tenancy, ...]:
+    """Return what keeps statements watched for as long as it is referred to; nothing where there is no PostgreSQL."""
+    engines = [str(one.get("ENGINE")) for one in settings.DATABASES.values()]
+    return (_watched.take(),) if any("postg" in engine for engine in engines) else ()  # PostGIS is one of these
+
+
+def _steps() -> Iterator[Step]:
+    reason = "executes the statements that set the search path of PostgreSQL"
+    yield Step(CursorWrapper, "_execute", _execute, reason, StepOrder.WRITES)
+
+
+_watched = Lease(_steps)
+_SHORT = 1000  # characters: no statement that sets a search path is longer, and others need not be searched
+
+
+def _execute(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def _execute(self: Any, sql: Any, *args: Any) -> Any:
+        result = inner(self, sql, *args)
+        text = sql if type(sql) is str else str(sql)
+        # A rollback undoes a setting.
+        is_undone = _KNOWN in vars(self.db) and text.startswith("ROLLBACK")
+        if is_undone or (len(text) < _SHORT and "search_path" in text.lower()):
+            vars(self.db)[_KNOWN] = (None, None)
+        return result
+
+    return _execute

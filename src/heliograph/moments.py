@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 _NAME = "_heliograph_transaction"
+
+
+class Mark(NamedTuple):
+    """A savepoint, and the tick at which it was made."""
+
+    savepoint: str
+    tick: int
 
 
 @dataclass(slots=True, eq=False)
@@ -13,7 +20,7 @@ class Transaction:
     """An open transaction of a connection, as far as its rollbacks go."""
 
     moment: Moment = field(init=False)  # the present
-    marks: dict[str, int] = field(default_factory=dict)  # the tick at which each savepoint was made
+    marks: list[Mark] = field(default_factory=list)  # of the savepoints that there are, the first one first
     undone: list[tuple[int, int]] = field(default_factory=list)  # ticks (after, until] that were rolled back
     is_open: bool = True
     is_rolled_back: bool = False
@@ -22,16 +29,25 @@ class Transaction:
         self.moment = Moment(self, 0)
 
     def mark(self, savepoint: str) -> None:
-        """Note that a savepoint was made."""
-        self.marks[savepoint] = self._pass()
+        """Remember that a savepoint was made."""
+        self.marks.append(Mark(savepoint, self._pass()))
 
     def release(self, savepoint: str) -> None:
-        """Note that there is no way back to a savepoint any more."""
-        self.marks.pop(savepoint, None)
+        """Forget a savepoint, to which there is no way back any more, with those that were made after it."""
+        at = self._place_of(savepoint)
+        if at is not None:
+            del self.marks[at:]
 
     def roll_back_to(self, savepoint: str) -> None:
-        """Note that what was done since a savepoint is undone; one that was made before all this counts as such."""
-        self.undone.append((self.marks.get(savepoint, -1), self._pass()))
+        """Remember that everything since a savepoint is undone: since the beginning, if it is older than that."""
+        at = self._place_of(savepoint)
+        self.undone.append((-1 if at is None else self.marks[at].tick, self._pass()))
+        del self.marks[0 if at is None else at + 1 :]
+
+    def _place_of(self, savepoint: str) -> int | None:
+        """Return where the last savepoint of this name is: `clean_savepoints()` lets Django use a name again."""
+        places = (at for at in reversed(range(len(self.marks))) if self.marks[at].savepoint == savepoint)
+        return next(places, None)
 
     def _pass(self) -> int:
         """Let time pass, and return the tick that is over."""
@@ -57,7 +73,7 @@ class Moment:
         """Return whether what was done at both is undone together: no savepoint lies between them any more."""
         if self is earlier or self.transaction is not earlier.transaction:
             return self is earlier
-        return not any(earlier.tick <= mark < self.tick for mark in self.transaction.marks.values())
+        return not any(earlier.tick <= mark.tick < self.tick for mark in self.transaction.marks)
 
 
 def now(connection: Any) -> Moment | None:

@@ -1,4 +1,4 @@
-"""Hooks: the patches of a model that somebody watches, and of the connections that may roll its changes back."""
+"""Hooks: the steps around the methods of a model that a receiver watches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 
 from django.core.serializers.base import DeserializedObject
 from django.db import router
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.query_utils import DeferredAttribute
 
-from heliograph import moments
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
@@ -225,56 +223,9 @@ class CopiedOnRead:
 
 def of_all_models() -> Iterator[Step]:
     """Yield what is patched as long as any model is watched."""
-    yield from of_connections()
     yield from of_fixtures()
     yield from of_fetching()
     yield from of_bulk_writes()
-
-
-def of_connections() -> Iterator[Step]:
-    """Yield what makes connections tell which changes a rollback has undone."""
-    for name, tell in _TELLING.items():
-        yield Step(BaseDatabaseWrapper, name, partial(_telling, tell), _ROLLBACKS, StepOrder.MEMORY)
-    yield Step(BaseDatabaseWrapper, "close", _close, _ROLLBACKS, StepOrder.MEMORY)
-
-
-_ROLLBACKS = "tells what is rolled back"
-
-# What each method tells when it is done, of its result and its arguments.
-_TELLING: dict[str, Callable[..., None]] = {
-    "savepoint": moments.savepoint_made,
-    "savepoint_rollback": lambda connection, _, sid: moments.savepoint_rolled_back(connection, sid),
-    "savepoint_commit": lambda connection, _, sid: moments.savepoint_released(connection, sid),
-    "commit": lambda connection, _: moments.ended(connection, rolled_back=False),
-    "rollback": lambda connection, _: moments.ended(connection, rolled_back=True),
-    "set_autocommit": lambda connection, _, autocommit, *__, **___: _autocommit_set(connection, autocommit),
-}
-
-
-def _telling(tell: Callable[..., None], inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = inner(self, *args, **kwargs)
-        tell(self, result, *args, **kwargs)
-        return result
-
-    return method
-
-
-def _autocommit_set(connection: Any, autocommit: bool) -> None:
-    if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
-        moments.ended(connection, rolled_back=False)
-
-
-def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def close(self: Any) -> None:
-        try:
-            inner(self)
-        finally:
-            moments.ended(self, rolled_back=True)  # had it been committed, there would be none
-
-    return close
 
 
 def of_fixtures() -> Iterator[Step]:

@@ -15,7 +15,8 @@ from django.db.models.signals import class_prepared
 from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan, Watching, is_among
 from heliograph.dispatch.routes import registering
-from heliograph.steps import Step, join, leave
+from heliograph.savepoints import of_connections
+from heliograph.steps import Step, Tenancy, join, leave
 
 
 class Wish(NamedTuple):
@@ -59,6 +60,7 @@ ALL = ("*",)
 _watches: dict[Any, set[Any]] = {}
 _steps: dict[Any, list[Step]] = {}
 _steps_for_all: list[Step] = []
+_savepoints: Tenancy | None = None
 # How many names for memories each model has had.
 _memories: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -154,6 +156,7 @@ def _follow_new_models() -> None:
 
 
 def _settle_one(model: Any) -> None:
+    global _savepoints
     if not _watches.get(model, True):
         del _watches[model]
     plan = _planned(model)
@@ -168,7 +171,9 @@ def _settle_one(model: Any) -> None:
     if not PLANS:
         leave(_steps_for_all)
         _steps_for_all.clear()
+        _savepoints = None
     elif not _steps_for_all:
+        _savepoints = of_connections.take()
         _steps_for_all.extend(hooks.of_all_models())
         join(_steps_for_all)
 

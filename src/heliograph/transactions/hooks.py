@@ -16,6 +16,7 @@ from django.db.models.signals import post_save, pre_save
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.routes import registering
 from heliograph.patches import forwarding_code
+from heliograph.savepoints import of_connections
 from heliograph.steps import Lease, Step, StepOrder, Tenancy
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_held, is_outermost, release_held, run_first, taken
@@ -50,9 +51,9 @@ def _for_model(model: Any) -> Lease:
 def taken_at(place: Place) -> tuple[Tenancy, ...]:
     """Return what keeps in place the hooks that a receiver at a place needs, for as long as it is referred to."""
     if place.signal is not pre_save and place.signal is not post_save:
-        return (_for_all.take(),)
+        return of_connections.take(), _for_all.take()
     model = place.sender if isinstance(place.sender, ModelBase) else Model
-    return _for_all.take(), _for_model(model).take()
+    return of_connections.take(), _for_all.take(), _for_model(model).take()
 
 
 def _steps_of_end(end: Any) -> Iterator[Step]:

@@ -1,7 +1,9 @@
 """The ledger of a connection: the calls that wait for the end of its transaction.
 
-It is part of Django's own list of what is to be done on commit. So whatever undoes a part of a transaction (a savepoint
-that is rolled back, an error, a lost connection) takes the calls that were noted in it along, without being asked.
+It is part of Django's own list of what is to be done on commit. So whatever undoes a part of a transaction (a block of
+`atomic()` that is rolled back, an error, a lost connection) takes the calls that were kept in it along, without being
+asked. Of a savepoint that is rolled back by hand, Django's list knows nothing: each call has the moment since when it
+waits, and that knows whether it was undone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from heliograph.conf import setting
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import Handling, at_work
+from heliograph.moments import Moment, now
 
 
 class Stage(Enum):
@@ -51,11 +54,18 @@ class Pending:
     depth: int = 0  # how many causes there were, one of the other
     at_work: tuple[Handling, ...] = ()  # the receivers that were at work then, by this cause
     is_made: bool = False
+    moment: Moment | None = None  # of its transaction, since when it waits
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the call is still to be made: a savepoint may have been rolled back by hand meanwhile."""
+        return not self.is_made and (self.moment is None or not self.moment.is_undone)
 
     def __call__(self) -> None:
         """Make the call: for those who run what waits for a commit themselves, as tests do."""
-        self.is_made = True
-        self.policy.make([self])
+        if self.is_due:
+            self.is_made = True
+            self.policy.make([self])
 
     def __repr__(self) -> str:
         return f"<{self.policy!r} of {full_name(self.call.receiver)}>"
@@ -77,6 +87,7 @@ def pending(policy: Ending, call: Call, using: str) -> Pending:
 
 def note(connection: Any, one: Pending) -> None:
     """Let a call wait for the end of the transaction that is open."""
+    one.moment = now(connection)
     connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
 
 
@@ -120,7 +131,7 @@ def taken(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
     found = [function for _, function, _ in filter(is_wanted, entries)]
     if found:
         connection.run_on_commit[start:] = [entry for entry in entries if not is_wanted(entry)]
-    return [one for one in found if not one.is_made]
+    return [one for one in found if one.is_due]
 
 
 _HELD = "_heliograph_held"

@@ -34,7 +34,8 @@ def settle(connection: Any) -> None:
     agenda, seen = Agenda(), 0
     while due := agenda.next_with(taken(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
         seen = len(connection.run_on_commit)
-        _make(due, connection)
+        if still_due := [one for one in due if one.is_due]:  # a receiver may have rolled a savepoint back
+            _make(still_due, connection)
 
 
 class Agenda:

@@ -1,0 +1,59 @@
+"""Savepoints: the steps around the methods of a connection from which the moments of a transaction are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from heliograph import moments
+from heliograph.steps import Lease, Step, StepOrder
+
+
+def _steps() -> Iterator[Step]:
+    reason = "knows what is rolled back"
+    for name, tell in _TELLING.items():
+        yield Step(BaseDatabaseWrapper, name, partial(_telling, tell), reason, StepOrder.MEMORY)
+    yield Step(BaseDatabaseWrapper, "close", _close, reason, StepOrder.MEMORY)
+
+
+# While somebody has taken it, a moment of a transaction knows whether it was rolled back.
+of_connections = Lease(_steps)
+
+# The function that each method calls when it is done, with its result and its arguments.
+_TELLING: dict[str, Callable[..., None]] = {
+    "savepoint": moments.savepoint_made,
+    "savepoint_rollback": lambda connection, _, sid: moments.savepoint_rolled_back(connection, sid),
+    "savepoint_commit": lambda connection, _, sid: moments.savepoint_released(connection, sid),
+    "commit": lambda connection, _: moments.ended(connection, rolled_back=False),
+    "rollback": lambda connection, _: moments.ended(connection, rolled_back=True),
+    "set_autocommit": lambda connection, _, autocommit, *__, **___: _autocommit_set(connection, autocommit),
+}
+
+
+def _telling(tell: Callable[..., None], inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = inner(self, *args, **kwargs)
+        tell(self, result, *args, **kwargs)
+        return result
+
+    return method
+
+
+def _autocommit_set(connection: Any, autocommit: bool) -> None:
+    if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
+        moments.ended(connection, rolled_back=False)
+
+
+def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def close(self: Any) -> None:
+        try:
+            inner(self)
+        finally:
+            moments.ended(self, rolled_back=True)  # had it been committed, there would be none
+
+    return close

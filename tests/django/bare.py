@@ -13,6 +13,13 @@ from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The modules that most scripts need, and that need no settings themselves: a fork has them without an import.
+IMPORTED_ONCE = (
+    *("django.core.management", "django.db.backends.sqlite3.base", "django.db.models", "django.urls"),
+    *("django.utils.log", "django.views.debug", "django.views.generic"),
+    *("heliograph.adoption", "heliograph.apps", "heliograph.checks", "sentry_sdk.integrations.django"),
+)
+
 
 def configure(**given):
     """Do what a settings module does, and no more: Django is not set up yet."""
@@ -68,9 +75,18 @@ def _run_in_fork(order):
     return server.stdout.readline() == "0\n"
 
 
+# At its end an interpreter looks for garbage among all objects, which takes it longer than most scripts run.
+_SERVER = """
+from tests.django.bare import next_script
+exec(next_script())
+import gc
+gc.freeze()
+"""
+
+
 @functools.cache
 def _server():
-    command = [sys.executable, "-c", "from tests.django.bare import next_script\nexec(next_script())"]
+    command = [sys.executable, "-c", _SERVER]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=_environment(), stdin=pipe, stdout=pipe, text=True)
 
@@ -84,7 +100,7 @@ def stop_server():
 
 def next_script():
     """Fork for each order that comes in; return in the child, with its script, and in the parent at the end."""
-    for module in ("django.core.management", "django.db.models", "django.urls", "heliograph.adoption"):
+    for module in IMPORTED_ONCE:
         import_module(module)
 
     for line in sys.stdin:

@@ -8,7 +8,12 @@ settings.register_profile("heliograph", deadline=None)
 settings.load_profile("heliograph")
 
 # Files and folders whose tests do not touch the database of the test settings.
-DATABASE_INDEPENDENT = {"dispatch", "test_demo.py", "test_docs.py", "test_promises.py", "test_tools.py"}
+DATABASE_INDEPENDENT = {
+    "dispatch",
+    *("test_adoption.py", "test_command.py", "test_debug_toolbar.py", "test_foreign_signals.py", "test_lifetimes.py"),
+    *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
+    *("test_demo.py", "test_docs.py", "test_package.py", "test_promises.py", "test_tools.py"),
+}
 # Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
 PYTHON_INDEPENDENT = {
     *("test_bulk_attacked.py", "test_bulk_deletes.py", "test_bulk_relations.py", "test_bulk_writes.py"),

@@ -11,7 +11,10 @@ _CHECKOUT = zlib.crc32(os.fsencode(Path(__file__).resolve().parents[1]))
 _CELL = os.environ.get("HELIOGRAPH_TEST_CELL", "")
 PREFIX = f"heliograph_{_CHECKOUT:08x}{_CELL and '_'}{_CELL}"
 
-SQLITE_FOLDER = Path(tempfile.gettempdir()) / PREFIX
+# In memory where the system has a folder there: nobody misses a test database after a power cut.
+_MEMORY = Path("/dev/shm")
+_FOLDER = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+SQLITE_FOLDER = _FOLDER / PREFIX
 
 SERVERS: dict[str, dict[str, Any]] = {
     "postgresql": {

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import pickle
+import sys
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from uuid import uuid4
@@ -1119,12 +1120,25 @@ def test_c19_switching_autocommit_on_commits(hear_changes):
 def test_c19_many_savepoints_by_hand_are_no_burden(hear_changes):
     hear_changes(Article, "words")
     article = Article.objects.create(words=0)
-    with transaction.atomic():
-        for words in range(1, 1100):
+    with frames_left(150), transaction.atomic():
+        for words in range(1, 200):
             connection.savepoint()
             article.words = words
             article.save()
     assert changes_of(article) == {}
+
+
+@contextmanager
+def frames_left(count):
+    """Let Python refuse to call functions any deeper than this, so that a recursion is seen soon."""
+    limit, depth, frame = sys.getrecursionlimit(), 0, sys._getframe()
+    while frame := frame.f_back:
+        depth += 1
+    sys.setrecursionlimit(depth + count)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @committing

@@ -29,6 +29,7 @@ from heliograph import (
 )
 from heliograph.dispatch import Called
 from heliograph.flow.registry import lines
+from heliograph.transactions import settling
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -390,7 +391,13 @@ def test_t18_what_receivers_save_joins_until_nothing_is_left(receive):
     assert sums == [15]
 
 
-def test_t18_receivers_that_go_on_for_ever_are_named_and_rolled_back(receive):
+def test_t18_a_thousand_calls_that_cause_each_other_are_not_yet_for_ever():
+    assert settling.DEPTH == 1000
+
+
+def test_t18_receivers_that_go_on_for_ever_are_named_and_rolled_back(receive, monkeypatch):
+    monkeypatch.setattr(settling, "DEPTH", 20)
+
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def go_on(sender, instance, **kwargs):
         Genre.objects.create()
@@ -399,7 +406,7 @@ def test_t18_receivers_that_go_on_for_ever_are_named_and_rolled_back(receive):
     def and_on(sender, instance, **kwargs):
         Article.objects.create()
 
-    with pytest.raises(UnsettledError, match=r"go_on -> \S+and_on -> \S+go_on\."):
+    with pytest.raises(UnsettledError, match=r" 20 times, .* \S+go_on -> \S+and_on -> \S+go_on\."):
         Article.objects.create()
     assert (Article.objects.count(), Genre.objects.count()) == (0, 0)
 

@@ -5,6 +5,8 @@ RUN := $(BIN)/python -m
 # What follows a command: make bench ARGS="--help"
 ARGS ?=
 READY := .venv/ready
+# Processes start by the thousand, and each would compile all of Heliograph.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox format pins clean
@@ -20,15 +22,8 @@ demo-check: $(READY)  ## Run the example shop and check what came of it
 
 test: lint types imports tests docs demo-check  ## Check and test everything on this Python
 
-test-all:  ## Test everything on every Python, Django and database, and run Django's own tests
-	@rm -f .build/tally.jsonl
-	$(MAKE) test
-	$(MAKE) matrix ARGS="--rest"
-	$(MAKE) test-django ARGS="--django 5.2 --django 6.0 --django 6.1"
-	$(MAKE) test-django ARGS="--watched"
-	$(MAKE) test-django ARGS="--heard"
-	$(MAKE) test-crash
-	@$(RUN) tools.tally
+test-all: $(READY)  ## Test everything that CI does: every Python, Django and database, Django's own tests, crashes
+	@$(RUN) tools.everything
 
 lint: $(READY)  ## Check style and formatting
 	$(BIN)/ruff check .

@@ -1,16 +1,18 @@
+import re
 import socket
 
 import pytest
 
 from tests.databases import databases
-from tools import absences, interpreters, tally
+from tools import absences, crash, everything, interpreters, tally
 from tools.coverage_gates import markers_that_fail
 from tools.django_suite import classes, installable
-from tools.matrix import Cell, Pair, Result, cells, is_run_by_tests, pairs, table
+from tools.environments import ROOT
+from tools.matrix import Cell, Pair, Result, arguments_of, cells, is_run_by_tests, pairs, table
 from tools.processes import Finished
 from tools.services import Service, how_to_start, of_url, silent
-from tools.suite import selection
-from tools.versions import PYTHONS, SUPPORTED
+from tools.suite import SMOKE, selection
+from tools.versions import COMMON_PYTHON, NEWEST_DJANGO, PYTHONS, SUPPORTED
 
 
 def script(path, *lines):
@@ -69,6 +71,7 @@ def test_each_pair_runs_on_sqlite_and_each_django_on_the_servers_with_names_of_t
     assert found[0].variables == {
         "HELIOGRAPH_TEST_DATABASE": "postgresql",
         "HELIOGRAPH_TEST_CELL": "py312_dj52_postgresql",
+        "PYTHONPATH": "",
     }
 
 
@@ -83,11 +86,30 @@ def test_what_make_tests_runs_is_not_run_again_in_ci():
 
 
 def test_what_is_the_same_elsewhere_is_left_out():
-    assert selection("sqlite") == []
+    assert selection("sqlite") == ["-m", "not kills"]
     assert selection("postgresql", is_common_python=False) == [
         "-m",
-        "not database_independent and not python_independent",
+        "not kills and not database_independent and not python_independent",
     ]
+
+
+def test_a_quick_run_has_all_tests_of_the_newest_django_and_a_part_of_the_others():
+    newest, other = (Cell(Pair(COMMON_PYTHON, django), "sqlite") for django in (NEWEST_DJANGO, "5.2"))
+
+    assert arguments_of(newest, quick=True) == arguments_of(newest, quick=False) == ["-m", "not kills"]
+    assert arguments_of(other, quick=False) == ["-m", "not kills"]
+    assert arguments_of(other, quick=True) == ["-m", "not kills", *SMOKE]
+
+
+@pytest.mark.parametrize("path", [*SMOKE, crash.KILLED_SAVES])
+def test_what_a_part_of_the_tests_names_exists(path):
+    assert (ROOT / path).exists()
+
+
+def test_each_step_of_everything_is_a_target_of_make():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for arguments in everything.STEPS.values():
+        assert {one for one in arguments if one[0] != "-" and "=" not in one} <= set(targets)
 
 
 def test_the_table_shows_a_failure_where_it_happened():
@@ -177,6 +199,49 @@ def test_pytests_closing_line_is_counted_and_nothing_before_it():
     counted = tally.of_pytest("tests", output, 0.33)
 
     assert (counted.passed, counted.failed) == (12, 2)
+
+
+def test_the_slowest_tests_are_those_that_pytest_lists():
+    output = "12.50s call     tests/test_a.py::test_b[a b]\n0.10s setup    tests/test_a.py::test_c\n3 passed in 9.00s\n"
+
+    assert tally.of_pytest("tests", output, 9).slow == (
+        (12.5, "tests/test_a.py::test_b[a b] (call)"),
+        (0.1, "tests/test_a.py::test_c (setup)"),
+    )
+
+
+def test_a_report_says_where_the_time_went_and_ends_with_the_sum():
+    done = [everything.Done("tests", True, 61), everything.Done("crash tests", True, 59)]
+    tallies = [tally.Tally("on sqlite", 5, 0, 60, ((2, "fast"),)), tally.Tally("on mariadb", 6, 1, 50, ((3, "slow"),))]
+
+    said = [" ".join(line.split()) for line in everything.report(done, tallies, 120).splitlines()]
+
+    assert said == [
+        *("", "--- where the time went ---", "tests 61 s", "crash tests 59 s"),
+        *("", "--- the slowest tests ---", "3.0 s slow, on mariadb", "2.0 s fast, on sqlite"),
+        *("", "--- what passed ---", "on sqlite 5 passed, 0 failed in 60 s", "on mariadb 6 passed, 1 failed in 50 s"),
+        "11 passed, 1 failed in 2.0 min",
+    ]
+
+
+def test_a_step_that_fails_without_a_test_is_a_failure():
+    said = everything.report([everything.Done("style", False, 6)], [], 6)
+
+    assert "style 6 s, FAILED" in " ".join(said.split())
+    assert said.endswith("\n0 passed, 1 failed in 0.1 min")
+
+
+def test_what_was_kept_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(tally, "RECORD", tmp_path / "new" / "tally.jsonl")
+    assert tally.recorded() == []
+
+    tally.record(tally.Tally("on sqlite", 5, 0, 60, ((2.5, "slow"),)))
+    assert [(one.part, one.passed, [*map(tuple, one.slow)]) for one in tally.recorded()] == [
+        ("on sqlite", 5, [(2.5, "slow")])
+    ]
+
+    tally.forget()
+    assert tally.recorded() == []
 
 
 def test_lines_for_other_versions_do_not_count():

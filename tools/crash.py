@@ -14,7 +14,11 @@ from tools import tally
 from tools.absences import leave_out
 from tools.processes import Finished, run
 from tools.services import DATABASES, how_to_start, of_url, silent
+from tools.tally import DURATIONS
 
+# It needs the models of the other tests, and so their settings.
+KILLED_SAVES = "tests/django/test_killed.py"
+NOTHING_SELECTED = 5  # pytest's code where options such as -k leave nothing of one part
 # Those that the tests share with others; Redis, and databases that are to stop, they start themselves.
 SHARED = (*DATABASES, of_url("rabbitmq", URLS["rabbitmq"]))
 
@@ -72,11 +76,21 @@ def counts(output: str) -> tuple[Count, ...]:
 
 def crash_on(database: str, options: Sequence[str]) -> Result:
     """Run the crash tests on one database, and print what they say when they have ended."""
-    command = [sys.executable, "-m", "pytest", "--ds=tests.crash.settings", "tests/crash", *options]
-    finished = run(command, {"HELIOGRAPH_TEST_DATABASE": database})
-    print(f"\n--- crash tests on {database} ---\n{finished.output}", flush=True)
-    tally.record(tally.of_pytest(f"crash tests on {database}", finished.output, finished.seconds))
-    return Result(database, finished, counts(finished.output))
+    parts = [
+        pytest_on(database, f"crash tests on {database}", ["--ds=tests.crash.settings", "tests/crash", *options]),
+        pytest_on(database, f"killed saves on {database}", ["-m", "kills", KILLED_SAVES, *options]),
+    ]
+    code = next((part.code for part in parts if part.code not in (0, NOTHING_SELECTED)), 0)
+    output = "".join(part.output for part in parts)
+    return Result(database, Finished(code, output, sum(part.seconds for part in parts)), counts(output))
+
+
+def pytest_on(database: str, name: str, arguments: Sequence[str]) -> Finished:
+    """Run pytest once on one database, record what it comes to, and print what it says."""
+    finished = run([sys.executable, "-m", "pytest", *DURATIONS, *arguments], {"HELIOGRAPH_TEST_DATABASE": database})
+    print(f"\n--- {name} ---\n{finished.output}", flush=True)
+    tally.record(tally.of_pytest(name, finished.output, finished.seconds))
+    return finished
 
 
 def absences() -> list[str]:

@@ -165,6 +165,7 @@ class Suite:
     def run(self, script: str, labels: Sequence[str]) -> Outcome:
         """Run the suite by one of its two scripts."""
         report = BUILD / f"{self.folder.parent.name}-{Path(script).stem}.json"
+        report.parent.mkdir(exist_ok=True)
         for stale in (report, report.with_suffix(".processes")):
             stale.unlink(missing_ok=True)
         command = [self.environment.python, script, "--noinput", f"--parallel={workers()}", *labels]

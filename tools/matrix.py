@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from tools.absences import leave_out
 from tools.environments import Environment
 from tools.processes import Finished, run
 from tools.services import BROKERS, how_to_start, silent
-from tools.suite import selection
-from tools.versions import COMMON_PYTHON, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
+from tools.suite import SMOKE, selection
+from tools.tally import DURATIONS
+from tools.versions import COMMON_PYTHON, NEWEST_DJANGO, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,13 @@ class Cell:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What tells the tests their database."""
-        return {"HELIOGRAPH_TEST_DATABASE": self.database, "HELIOGRAPH_TEST_CELL": self.name}
+        """What tells the tests their database; the wheel is tested, and no other copy of Heliograph."""
+        return {"HELIOGRAPH_TEST_DATABASE": self.database, "HELIOGRAPH_TEST_CELL": self.name, "PYTHONPATH": ""}
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether it has the newest Django, on the Python that runs what needs only one."""
+        return self.pair == Pair(COMMON_PYTHON, NEWEST_DJANGO)
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,7 @@ class Result:
     def tally(self) -> tally.Tally:
         """The cell's counts; a cell that fails before its first test has one failure."""
         counted = tally.of_pytest(str(self.cell), self.finished.output, self.finished.seconds)
-        stopped = not self.passed and not counted.failed
-        return tally.total(str(self.cell), [counted, tally.Tally("", 0, int(stopped), 0)], counted.seconds)
+        return counted if self.passed or counted.failed else replace(counted, failed=1)
 
 
 def pairs(pythons: Iterable[str], djangos: Iterable[str]) -> list[Pair]:
@@ -135,25 +140,30 @@ def prepare(chosen: Sequence[Pair], bases: Mapping[str, Path]) -> dict[Pair, Env
     return environments
 
 
-def run_cell(cell: Cell, environment: Environment, options: Sequence[str]) -> Result:
+def arguments_of(cell: Cell, *, quick: bool) -> list[str]:
+    """What pytest runs in a cell; in a quick run, all of the newest Django, and of the others what differs most."""
+    selected = selection(cell.database, is_common_python=cell.pair.python == COMMON_PYTHON)
+    return [*selected, *(SMOKE if quick and not cell.is_newest else ())]
+
+
+def run_cell(cell: Cell, environment: Environment, arguments: Sequence[str]) -> Result:
     """Run pytest in the environment of the cell."""
     cache = f"cache_dir=.build/cells/{cell.name}"
-    selected = selection(cell.database, is_common_python=cell.pair.python == COMMON_PYTHON)
-    command = [environment.python, "-m", "pytest", "-q", "-o", cache, *selected, *options]
+    command = [environment.python, "-m", "pytest", "-q", "-o", cache, *DURATIONS, *arguments]
     return Result(cell, run(command, cell.variables))
 
 
-def run_cells(
-    todo: Sequence[Cell], environments: Mapping[Pair, Environment], options: Sequence[str]
-) -> Iterator[Result]:
-    """Run as many cells side by side as there are processors, and yield each as it ends."""
+def run_cells(todo: Mapping[Cell, Sequence[str]], environments: Mapping[Pair, Environment]) -> Iterator[Result]:
+    """Run as many cells side by side as there are processors, each with its arguments, and yield each as it ends."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for future in as_completed([pool.submit(run_cell, cell, environments[cell.pair], options) for cell in todo]):
+        running = [pool.submit(run_cell, cell, environments[cell.pair], its_own) for cell, its_own in todo.items()]
+        for future in as_completed(running):
             yield future.result()
 
 
 def show(result: Result) -> None:
-    """One line for a cell, and everything that it printed if it failed."""
+    """Record a cell, and print one line for it, and everything that it printed if it failed."""
+    tally.record(result.tally)
     print(f"{'passed' if result.passed else 'FAILED'}  {result.tally}", flush=True)
     if not result.passed:
         print(result.finished.output, flush=True)
@@ -180,6 +190,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--django", action="append", choices=SUPPORTED)
     parser.add_argument("--database", action="append", choices=KINDS)
     parser.add_argument("--rest", action="store_true", help="without what `make tests` runs")
+    parser.add_argument("--quick", action="store_true", help="only the newest Django whole; of the others a part")
     parser.add_argument("pytest", nargs="*", help="after --: what goes to pytest")
     return parser.parse_args(arguments)
 
@@ -192,9 +203,12 @@ def main() -> None:
     databases = found_databases(options.database or KINDS)
     chosen = pairs(bases, options.django or SUPPORTED)
     environments = prepare(chosen, bases)
+    wanted = [cell for cell in cells(chosen, databases) if not (options.rest and is_run_by_tests(cell, own_pair()))]
+    # The longest first: a cell that is alone at the end leaves processors idle.
+    wanted.sort(key=lambda cell: not cell.is_newest)
+    todo = {cell: [*arguments_of(cell, quick=options.quick), *options.pytest] for cell in wanted}
     results = []
-    todo = [cell for cell in cells(chosen, databases) if not (options.rest and is_run_by_tests(cell, own_pair()))]
-    for result in run_cells(todo, environments, options.pytest):
+    for result in run_cells(todo, environments):
         show(result)
         results.append(result)
     print(f"\n{table(results, databases)}\n")
@@ -203,9 +217,9 @@ def main() -> None:
 
 def finish(results: Sequence[Result], seconds: float) -> None:
     """Close with the sum of all cells, and fail if one failed."""
-    whole = tally.total(f"matrix, {len(results)} cells", [result.tally for result in results], seconds)
-    tally.record(whole)
-    print(whole)
+    tallies = [result.tally for result in results]
+    passed, failed = sum(one.passed for one in tallies), sum(one.failed for one in tallies)
+    print(tally.Tally(f"matrix, {len(results)} cells", passed, failed, seconds))
     sys.exit(not results or not all(result.passed for result in results))
 
 

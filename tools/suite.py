@@ -13,19 +13,38 @@ from tools.absences import leave_out
 from tools.environments import BUILD
 from tools.processes import run
 from tools.services import how_to_start, silent
+from tools.tally import DURATIONS
+
+# The tests of what differs most between versions of Python and Django.
+SMOKE = (
+    "tests/dispatch",
+    "tests/test_package.py",
+    *(
+        f"tests/django/test_{name}.py"
+        for name in (
+            *("adoption", "bulk_listening", "catalogue", "changes", "claims", "conditions", "foreign_signals"),
+            *("internals", "lazy_senders", "model_signals", "outbox_transactions", "outbox_worker", "processes"),
+            *("save_options", "shapes", "subclasses_of_signal", "transactions"),
+        )
+    ),
+)
 
 
 def selection(database: str, *, is_common_python: bool = True) -> list[str]:
-    """Leave out what does not depend on the database or on the Python, on all of them but one."""
-    same = {"database_independent": database != "sqlite", "python_independent": not is_common_python}
-    left_out = [f"not {marker}" for marker, is_left_out in same.items() if is_left_out]
-    return ["-m", " and ".join(left_out)] if left_out else []
+    """Leave out what does not depend on the database or on the Python, on all of them but one; and the crash tests."""
+    left_out = {
+        "kills": True,
+        "database_independent": database != "sqlite",
+        "python_independent": not is_common_python,
+    }
+    return ["-m", " and ".join(f"not {marker}" for marker, is_left_out in left_out.items() if is_left_out)]
 
 
 def test_on(database: str, options: Sequence[str], *, is_alone: bool) -> bool:
     """Run pytest on one database, and say whether all tests passed; beside others, the output comes at its end."""
     print(f"\n--- tests on {database} ---", flush=True)
-    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *_colour(), *selection(database), *options]
+    pytest = [*_colour(), *DURATIONS, *selection(database), *options]
+    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", *pytest]
     finished = run(command, {"HELIOGRAPH_TEST_DATABASE": database}, show=is_alone)
     if not is_alone:
         print(f"\n--- tests on {database}, done ---\n{finished.output}", flush=True)

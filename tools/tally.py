@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from tools.environments import BUILD
 
 RECORD = BUILD / "tally.jsonl"
+# What has pytest list its slowest tests, for `slowest()` to find in its output.
+DURATIONS = ("--durations=10", "--durations-min=1")
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Tally:
     passed: int
     failed: int
     seconds: float
+    # The seconds and the names of the slowest tests.
+    slow: tuple[tuple[float, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.part:<44} {self.passed:>6} passed, {self.failed} failed in {self.seconds:.0f} s"
@@ -31,13 +34,14 @@ def count(output: str, outcome: str) -> int:
 
 def of_pytest(part: str, output: str, seconds: float) -> Tally:
     """The tally of one run of pytest."""
-    return Tally(part, count(output, "passed"), count(output, "failed") + count(output, "error"), seconds)
+    failed = count(output, "failed") + count(output, "error")
+    return Tally(part, count(output, "passed"), failed, seconds, slowest(output))
 
 
-def total(part: str, tallies: Iterable[Tally], seconds: float) -> Tally:
-    """Several tallies as one."""
-    tallies = list(tallies)
-    return Tally(part, sum(tally.passed for tally in tallies), sum(tally.failed for tally in tallies), seconds)
+def slowest(output: str) -> tuple[tuple[float, str], ...]:
+    """The seconds and the names of the slowest tests, which pytest has listed."""
+    listed = re.findall(r"^(\d+\.\d+)s (call|setup|teardown) +(\S.*)$", output, re.MULTILINE)
+    return tuple((float(seconds), f"{name} ({phase})") for seconds, phase, name in listed)
 
 
 def record(tally: Tally) -> None:
@@ -47,13 +51,12 @@ def record(tally: Tally) -> None:
         file.write(json.dumps(asdict(tally)) + "\n")
 
 
-def main() -> None:
-    """Print what was recorded, and the sum as the last line."""
-    tallies = [Tally(**json.loads(line)) for line in RECORD.read_text().splitlines()]
-    print("\n".join(["", *map(str, tallies)]))
-    whole = total("all", tallies, sum(tally.seconds for tally in tallies))
-    print(f"{whole.passed} passed, {whole.failed} failed in {whole.seconds / 60:.1f} min")
+def recorded() -> list[Tally]:
+    """What was kept since the run began."""
+    lines = RECORD.read_text().splitlines() if RECORD.exists() else []
+    return [Tally(**json.loads(line)) for line in lines]
 
 
-if __name__ == "__main__":
-    main()
+def forget() -> None:
+    """Begin a run, with nothing kept."""
+    RECORD.unlink(missing_ok=True)

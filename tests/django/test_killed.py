@@ -19,6 +19,7 @@ from tests.app.models import Audiobook, Genre, Novel, Writer
 from tests.django.bare import run
 
 pytestmark = [
+    pytest.mark.kills,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork"),
 ]

@@ -21,7 +21,7 @@ from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Connection
 from heliograph.saves import Wishes, Written
 from heliograph.signals import entry_of
-from heliograph.transactions.policies import asks_for_batch
+from heliograph.transactions.verifying import asks_for_batch
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -53,7 +53,10 @@ def check_batches(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             f"A receiver of {signal.name} asks for a batch, and is called for each send.",
-            hint="Connect it with delivery=BeforeCommit(batch=True) or OnCommit(batch=True), or rename the parameter.",
+            hint=(
+                "Connect it with delivery=Inline(batch=True), BeforeCommit(batch=True) or OnCommit(batch=True), or"
+                " rename the parameter."
+            ),
             obj=describe(receiver),
             id="heliograph.E003",
         )

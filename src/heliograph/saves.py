@@ -30,6 +30,7 @@ from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.verification import parameters_of
 from heliograph.signals import carried, title
+from heliograph.transactions.inline import with_batches
 
 # What connect takes here beyond what the dispatcher knows.
 OPTIONS = ("using", "fetch", "writes", "bulk")
@@ -41,7 +42,7 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
     using, fetch, writes, bulk = (options.get(name) for name in OPTIONS)
-    rest = {name: value for name, value in options.items() if name not in OPTIONS}
+    rest = {name: value for name, value in with_batches(options).items() if name not in OPTIONS}
     if using is not None:
         _require(rest, Using(_listed("using", using)))
     if not isinstance(bulk, bool | None):

@@ -31,6 +31,7 @@ from heliograph.bulk.writing import (
 from heliograph.changes.rows import Updated
 from heliograph.steps import Step, StepOrder
 from heliograph.transactions.deletions import recorded
+from heliograph.transactions.inline import as_one_write
 
 Method = Callable[..., Any]
 
@@ -199,10 +200,11 @@ def _told_delete(collector: Any, inner: Method) -> Any:
         for model, audience in deletion.audiences.items():
             if "pre_bulk_delete" in audience and (rows := deletion.queryset(collector, model)) is not None:
                 audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
-        with in_place(deletion), recorded(deletion):
-            result = inner(collector)
-        for model, audience in deletion.audiences.items():
-            tell_of_deleted(audience, deletion, model, origin)
+        with as_one_write(is_deletion=True):
+            with in_place(deletion), recorded(deletion):
+                result = inner(collector)
+            for model, audience in deletion.audiences.items():
+                tell_of_deleted(audience, deletion, model, origin)
     return result
 
 

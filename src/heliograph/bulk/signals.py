@@ -15,6 +15,7 @@ from heliograph.dispatch.receivers import Receiver
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.senders import when_loaded
 from heliograph.transactions.batches import Batch
+from heliograph.transactions.inline import with_batches
 
 P = ParamSpec("P")
 
@@ -44,7 +45,7 @@ class WriteSignal(Signal[P]):
     def _connect_to(self, receiver: Any, weak: bool, uid: Any, options: dict[str, Any], sender: Any) -> None:
         place = Place(self, sender, options.get("subclasses", False))
         call = Attentive(listen(place), options.get("reentrant", "allow"))
-        super().connect(receiver, sender, weak, uid, call=call, **options)
+        super().connect(receiver, sender, weak, uid, call=call, **with_batches(options))
 
     def disconnect(
         self,

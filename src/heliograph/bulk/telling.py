@@ -21,6 +21,7 @@ from heliograph.dispatch.reentrancy import refuse
 from heliograph.transactions.batches import RowBatch, RowEvents, Told, payload_of
 from heliograph.transactions.choosing import those_of
 from heliograph.transactions.deferral import BatchDeferral
+from heliograph.transactions.inline import as_one_write
 from heliograph.transactions.netting import heard_rows, not_at_work
 
 
@@ -39,9 +40,10 @@ def tell_of(
     if name in audience and (done or unknown):
         told = [Told(rows, payload_of(rows, audience.signals[name]), ALL) for rows in done]
         audience.send(name, model, batch=RowBatch(RowEvents(told), unknown), **payload)
-    for rows in done:
-        tell(rows)
-        relations.note(audience, rows)
+    with as_one_write():  # an upsert has new rows and others
+        for rows in done:
+            tell(rows)
+            relations.note(audience, rows)
 
 
 def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: Any) -> None:

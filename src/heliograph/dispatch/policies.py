@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from heliograph.dispatch.describe import describe
+
 if TYPE_CHECKING:
     from heliograph.dispatch.conditions import Place
     from heliograph.dispatch.receivers import Options
@@ -53,9 +55,33 @@ class ConnectedPolicy(DeliveryPolicy, Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inline:
-    """Make the call now, inside the send, as Django does."""
+    """Make the call now, inside the send, as Django does.
+
+    With `batch=True` there is one call for each write, inside of it: a save has one row, `bulk_create()` has all of
+    its rows, if the receiver has `bulk=True`. The receiver has a parameter named `batch`. It works on `post_save`,
+    `post_delete` and `m2m_changes`. Raises TypeError on other signals.
+    """
+
+    batch: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.batch, bool):
+            raise TypeError(f"Inline(batch=...) takes True or False, not {self.batch!r}.")
+
+    def __repr__(self) -> str:
+        return f"Inline({'batch=True' if self.batch else ''})"
+
+    def connected(self, options: Options, receiver: Callable[..., Any], place: Place) -> Options:
+        """Return the options as they are; refuse a batch, since the dispatcher itself knows no writes."""
+        if self.batch:
+            raise TypeError(
+                f"{describe(receiver)}: delivery={self!r} is one call for each write, and {place.signal!r} is sent"
+                " after none. It works on post_save, post_delete and m2m_changes. Leave batch=True out, or take"
+                " OnCommit(batch=True)."
+            )
+        return options
 
     def deliver(self, call: Call) -> Any:
         """Make the call, and let what it raises through to whoever sent."""

@@ -43,7 +43,7 @@ class Options:
         options = self if self.when is None else replace(self, when=self.when.connected(place))
         delivery = self.delivery
         # Nearly all are Inline, and to ask whether one has the methods of a protocol takes as long as to connect it.
-        if type(delivery) is Inline or not isinstance(delivery, ConnectedPolicy):
+        if (type(delivery) is Inline and not delivery.batch) or not isinstance(delivery, ConnectedPolicy):
             return options
         return delivery.connected(options, receiver, place)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
 from typing import Any
@@ -35,6 +36,11 @@ async def _make_late_async(call: Call, handling: AbstractContextManager[None], s
 def _observed(call: Call, send: int | None) -> AbstractContextManager[list[Any]]:
     scopes = current()
     return observed(scopes, call.signal, call.sender, call.receiver, send) if scopes else nullcontext([])
+
+
+async def awaited(response: Awaitable[Any]) -> Any:
+    """Return what an async receiver returns."""
+    return await response
 
 
 def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:

@@ -17,20 +17,18 @@ from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.receivers import Options, Receiver
-from heliograph.dispatch.verification import needed, parameters_of
 from heliograph.signals import carried, title
 from heliograph.steps import Tenancy
 from heliograph.transactions import hooks, schemas
 from heliograph.transactions.autocommit import turn_of
+from heliograph.transactions.calls import awaited
 from heliograph.transactions.databases import database_of, has_database, signals_with_database
 from heliograph.transactions.deferral import BatchDeferral, Deferral, Once
 from heliograph.transactions.ledger import Ending, Pending, Stage, is_in_transaction, note, pending, verify_commit
 from heliograph.transactions.settling import make_alone
+from heliograph.transactions.verifying import OF_A_BATCH, asks_for_batch, verify_batch
 
 logger = logging.getLogger("heliograph.transactions")
-
-# What a receiver of a batch is called with.
-_OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +54,7 @@ class AtTheEnd(Ending):
         if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
         if self.batch:
-            options = replace(options, call=BatchDeferral(*kept, options.when), gives=_OF_A_BATCH | self.extra)
+            options = replace(options, call=BatchDeferral(*kept, options.when), gives=OF_A_BATCH | self.extra)
         else:
             options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
         return replace(options, when=when, blocking=True, defers=True)
@@ -100,7 +98,7 @@ class BeforeCommit(AtTheEnd):
         for one in due:
             response = one.call.make()
             if isawaitable(response):
-                async_to_sync(_awaited)(response)
+                async_to_sync(awaited)(response)
 
     def _database_of(self, call: Call) -> str:
         using = database_of(call.payload)
@@ -139,10 +137,6 @@ class OnCommit(AtTheEnd):
             async_to_sync(_beside)(begun)
 
 
-async def _awaited(response: Awaitable[Any]) -> Any:
-    return await response
-
-
 async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]]) -> None:
     await gather(*(_awaited_robustly(call, response) for call, response in begun))
 
@@ -174,30 +168,8 @@ def _verify(policy: AtTheEnd, receiver: Receiver, place: Place) -> None:
             " or connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
         )
     if policy.batch:
-        _verify_batch(policy, receiver)
+        verify_batch(policy, receiver, OF_A_BATCH | policy.extra)
     elif asks_for_batch(receiver, place.signal):
         raise TypeError(
             f"{describe(receiver)} asks for a batch, which delivery={policy!r} does not give: pass batch=True to it."
         )
-
-
-def asks_for_batch(receiver: Receiver, signal: Any) -> bool:
-    """Return whether a receiver cannot be called without a batch, and its signal sends nothing of this name."""
-    names = carried(signal)
-    return names is not None and "batch" not in names and "batch" in needed(receiver)
-
-
-def _verify_batch(policy: AtTheEnd, receiver: Receiver) -> None:
-    names = [parameter.name for parameter in parameters_of(receiver) or ()]
-    if names and "batch" not in names:
-        raise TypeError(
-            f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
-            " add the parameter, or leave batch=True out."
-        )
-    given = _OF_A_BATCH | policy.extra
-    for name in needed(receiver):
-        if name not in given:
-            raise TypeError(
-                f"{describe(receiver)} asks for {name!r}, which a batch has once for each event:"
-                f" take it from batch.events. Its call has {', '.join(sorted(given))}."
-            )

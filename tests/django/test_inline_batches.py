@@ -1,0 +1,378 @@
+"""Inline(batch=True): one call for each write, in it."""
+
+import re
+
+import pytest
+from django.core.signals import request_finished
+from django.db import connection, transaction
+from django.db.models.signals import m2m_changed, post_delete, post_init, post_save, pre_save
+
+from heliograph import Inline, ReentrancyError, Signal, changed, created, mute, receiver, trace
+from heliograph.dispatch import Called
+from heliograph.signals import m2m_changes, post_update
+from tests.app.models import Article, Audiobook, Genre, Novel, Reprint, Writer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def batches(receive):
+    """Connect a receiver of inline batches: `heard = batches(post_save, sender=Article)` is the list of its batches."""
+
+    def connect(signal, **options):
+        heard = []
+
+        @receive(signal, delivery=Inline(batch=True), **options)
+        def note(sender, batch, **kwargs):
+            heard.append(batch)
+
+        return heard
+
+    return connect
+
+
+def kinds(batches):
+    return [[event.kind for event in batch.events] for batch in batches]
+
+
+def made(count, **values):
+    return Article.objects.bulk_create(Article(words=words, **values) for words in range(count))
+
+
+# --- each write ---------------------------------------------------------------------------------------------------
+
+
+def test_a_save_is_one_call_with_one_event(batches):
+    heard = batches(post_save, sender=Article)
+    article = Article.objects.create()
+    article.save()
+    assert kinds(heard) == [["created"], ["updated"]]
+    assert heard[0].instances == [article]
+    assert heard[0].pks == [article.pk]
+
+
+def test_a_bulk_create_is_one_call_with_all_rows(batches):
+    heard = batches(post_save, sender=Article, bulk=True, when=created)
+    articles = made(3)
+    assert [batch.pks for batch in heard] == [[article.pk for article in articles]]
+    assert heard[0].created == articles
+
+
+def test_what_a_receiver_creates_is_there_when_the_write_returns(receive):
+    @receive(post_save, sender=Writer, when=created, bulk=True, delivery=Inline(batch=True))
+    def write_a_novel(sender, batch, using, **kwargs):
+        Novel.objects.using(using).bulk_create([Novel(name=str(one.pk), writer=one) for one in batch.instances])
+
+    with transaction.atomic():
+        writers = Writer.objects.bulk_create([Writer(), Writer()])
+        assert Novel.objects.count() == 2
+        writers.append(Writer.objects.create())
+        assert {novel.writer_id for novel in Novel.objects.all()} == {writer.pk for writer in writers}
+
+
+def test_an_update_is_one_call_with_its_changes(batches):
+    articles = made(3)
+    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    Article.objects.update(words=1)
+    assert [sorted(batch.changes("words")) for batch in heard] == [[(articles[0].pk, 0, 1), (articles[2].pk, 2, 1)]]
+
+
+def test_a_bulk_update_is_one_call(batches):
+    articles = made(2)
+    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    for article in articles:
+        article.words += 10
+    Article.objects.bulk_update(articles, ["words"])
+    assert [dict(event.changes) for event in heard[0].events] == [{"words": (0, 10)}, {"words": (1, 11)}]
+    assert len(heard) == 1
+
+
+def test_the_changes_of_a_save_are_in_its_event(batches):
+    heard = batches(post_save, sender=Article, when=created | changed("words"))
+    article = Article.objects.create(words=1)
+    article.words = 2
+    article.save()
+    article.save()
+    assert [[dict(event.changes) for event in batch.events] for batch in heard] == [[{}], [{"words": (1, 2)}]]
+
+
+def test_an_upsert_is_one_call_with_new_rows_and_others(batches):
+    there = Genre.objects.create(name="there")
+    heard = batches(post_save, sender=Genre, bulk=True, when=created | changed("name"))
+    options = {"update_conflicts": True, "update_fields": ["name"]}
+    unique = {} if connection.vendor == "mysql" else {"unique_fields": ["id"]}
+    Genre.objects.bulk_create([Genre(pk=there.pk, name="changed"), Genre(pk=there.pk + 1)], **options, **unique)
+    assert [sorted(kind for kind in batch) for batch in kinds(heard)] == [["created", "updated"]]
+
+
+def test_a_delete_of_a_query_is_one_call(batches):
+    articles = made(3)
+    heard = batches(post_delete, sender=Article, bulk=True)
+    Article.objects.all().delete()
+    assert [sorted(batch.pks) for batch in heard] == [[article.pk for article in articles]]
+    assert kinds(heard) == [["deleted"] * 3]
+
+
+def test_a_delete_of_a_query_is_one_call_where_django_loads_its_rows_for_another_receiver(batches, hear):
+    articles = made(3)
+    pks = [article.pk for article in articles]
+    heard, others = batches(post_delete, sender=Article, bulk=True), hear(post_delete, sender=Article)
+    Article.objects.all().delete()
+    assert [sorted(batch.pks) for batch in heard] == [pks]
+    assert len(others) == 3
+
+
+def test_a_cascade_is_one_call_for_each_model(batches):
+    writer = Writer.objects.create()
+    for _ in range(2):
+        Novel.objects.create(writer=writer)
+    novels, writers = batches(post_delete, sender=Novel, bulk=True), batches(post_delete, sender=Writer, bulk=True)
+    writer.delete()
+    assert (kinds(novels), kinds(writers)) == ([["deleted"] * 2], [["deleted"]])
+
+
+def test_a_delete_of_an_instance_is_one_call_with_its_key(batches):
+    article = Article.objects.create()
+    pk = article.pk
+    heard = batches(post_delete, sender=Article)
+    article.delete()
+    assert [batch.pks for batch in heard] == [[pk]]
+    assert heard[0].deleted[0].pk == pk
+
+
+def test_a_save_that_a_receiver_of_a_delete_makes_is_a_call_of_its_own(batches, receive):
+    order = []
+
+    @receive(post_delete, sender=Article)
+    def save(sender, **kwargs):
+        Genre.objects.create()
+        order.append("deleted")
+
+    @receive(post_save, sender=Genre, bulk=True, delivery=Inline(batch=True))
+    def note(sender, batch, **kwargs):
+        order.append("saved")
+
+    heard = batches(post_delete, sender=Article, bulk=True)
+    made(1)
+    Article.objects.all().delete()
+    assert order == ["saved", "deleted"]
+    assert len(heard) == 1
+
+
+def test_a_change_of_a_relation_is_one_call(batches):
+    novel, genres = Novel.objects.create(), [Genre.objects.create(), Genre.objects.create()]
+    heard = batches(m2m_changes, sender=Novel.genres.through)
+    novel.genres.set(genres)
+    (batch,) = heard
+    assert batch.events[0].kwargs["added"] == {(novel.pk, genre.pk) for genre in genres}
+
+
+def test_a_write_that_does_not_meet_the_condition_is_no_call(batches):
+    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    article = Article.objects.create(words=1)
+    Article.objects.update(words=1)
+    article.save()
+    made(2)
+    assert heard == []
+
+
+def test_the_rows_of_a_write_that_meet_the_condition_are_in_its_batch(batches):
+    def is_long(instance, **kwargs):
+        return instance.words > 0
+
+    heard = batches(post_save, sender=Article, bulk=True, when=is_long)
+    made(3)
+    assert [[one.words for one in batch.instances] for batch in heard] == [[1, 2]]
+
+
+def test_a_receiver_of_saves_and_deletes_has_a_call_for_each(batches):
+    heard = batches([post_save, post_delete], sender=Article)
+    Article.objects.create().delete()
+    assert kinds(heard) == [["created"], ["deleted"]]
+
+
+def test_a_row_of_a_multi_table_child_is_one_call_for_its_model(batches):
+    heard = batches(post_save, sender=Audiobook)
+    Audiobook.objects.create()
+    assert kinds(heard) == [["created"]]
+
+
+def test_rows_of_a_proxy_are_a_call_of_its_own(batches):
+    heard = batches(post_save, sender=Reprint, bulk=True)
+    Reprint.objects.bulk_create([Reprint(), Reprint()])
+    Novel.objects.create()
+    assert kinds(heard) == [["created"] * 2]
+
+
+# --- what is around a call ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_undoes_a_bulk_write_and_reaches_the_caller(receive):
+    @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
+    def refuse(sender, batch, **kwargs):
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        made(2)
+    assert not Article.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_after_a_save_in_autocommit_leaves_the_row_as_in_django(receive):
+    @receive(post_save, sender=Article, delivery=Inline(batch=True))
+    def refuse(sender, batch, **kwargs):
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        Article.objects.create()
+    assert Article.objects.count() == 1
+
+
+def test_a_receiver_is_not_called_again_for_rows_that_it_is_handling(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
+    def save_again(sender, batch, **kwargs):
+        heard.append(len(batch.events))
+        for article in batch.instances:
+            article.save()
+        Article.objects.filter(pk__in=batch.pks).update(words=7)
+
+    Article.objects.create()
+    made(2)
+    assert heard == [1, 2]
+
+
+def test_a_receiver_that_says_so_is_an_error_where_it_is_called_again(receive):
+    @receive(post_save, sender=Article, reentrant="raise", delivery=Inline(batch=True))
+    def save_again(sender, batch, **kwargs):
+        batch.instances[0].save()
+
+    with pytest.raises(ReentrancyError):
+        Article.objects.create()
+
+
+def test_a_muted_receiver_is_not_called(batches):
+    heard = batches(post_save, sender=Article, bulk=True)
+    with mute(post_save):
+        Article.objects.create()
+        made(2)
+    assert heard == []
+
+
+def test_a_call_is_traced_once_below_its_send(batches):
+    batches(post_save, sender=Article, bulk=True)
+    with trace() as traced:
+        Article.objects.create()
+        made(2)
+    calls = [event for event in traced.events if isinstance(event, Called) and event.signal is post_save]
+    assert len(calls) == 2
+
+
+def test_a_send_lists_the_response_of_the_receiver(receive):
+    @receive(post_save, sender=Article, delivery=Inline(batch=True))
+    def count(sender, batch, **kwargs):
+        return len(batch.events)
+
+    article = Article.objects.create()
+    sent = post_save.send(Article, instance=article, created=False, raw=False, using="default", update_fields=None)
+    assert sent == [(count, 1)]
+
+
+def test_an_async_receiver_has_run_when_the_write_returns(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
+    async def note(sender, batch, **kwargs):
+        heard.append(len(batch.events))
+
+    Article.objects.create()
+    made(2)
+    assert heard == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_save_from_async_code_is_one_call(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, delivery=Inline(batch=True))
+    async def note(sender, batch, **kwargs):
+        heard.append(len(batch.events))
+
+    await Article.objects.acreate()
+    assert heard == [1]
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_receiver_is_given_the_database_of_the_write(receive):
+    heard = []
+
+    @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
+    def note(sender, batch, using, **kwargs):
+        heard.append(using)
+
+    Article.objects.using("other").bulk_create([Article()])
+    Article.objects.create()
+    assert heard == ["other", "default"]
+
+
+def test_a_model_without_bulk_keeps_the_statements_of_django(batches, django_assert_num_queries):
+    heard = batches(post_save, sender=Article)
+    with django_assert_num_queries(1):
+        Article.objects.bulk_create([Article()])
+    assert heard == []
+
+
+def test_the_policy_of_one_call_for_each_send_is_as_it_was():
+    assert (repr(Inline()), repr(Inline(batch=True))) == ("Inline()", "Inline(batch=True)")
+    assert Inline() == Inline(batch=False) != Inline(batch=True)
+
+
+# --- mistakes -----------------------------------------------------------------------------------------------------
+
+
+def of_a_batch(sender, batch, **kwargs): ...
+
+
+def of_a_row(sender, instance, **kwargs): ...
+
+
+def of_both(sender, batch, instance, **kwargs): ...
+
+
+def of_changes(sender, batch, changes, **kwargs): ...
+
+
+OTHERS = "It works on post_save, post_delete, m2m_changes. Leave batch=True out, or take OnCommit(batch=True)."
+
+
+@pytest.mark.parametrize(
+    ("signal", "function", "text"),
+    [
+        (pre_save, of_a_batch, f"one call for each write, and pre_save is not sent after one. {OTHERS}"),
+        (m2m_changed, of_a_batch, f"one call for each write, and m2m_changed is not sent after one. {OTHERS}"),
+        (post_init, of_a_batch, f"one call for each write, and post_init is not sent after one. {OTHERS}"),
+        (request_finished, of_a_batch, "one call for each write, and request_finished is not sent after one."),
+        (Signal(name="paid"), of_a_batch, "one call for each write"),
+        (post_update, of_a_batch, "post_update sends a batch of its own, of one write. Leave batch=True out."),
+        (post_save, of_a_row, "has no parameter named batch, which delivery=Inline(batch=True) gives it: add the"),
+        (post_save, of_both, "asks for 'instance', which a batch has once for each event: take it from batch.events."),
+        (post_save, of_changes, "asks for 'changes', which a batch has once for each event: take it from batch.events"),
+    ],
+)
+def test_an_inline_batch_that_makes_no_sense_is_refused_where_it_is_written(signal, function, text):
+    with pytest.raises(TypeError, match=re.escape(text)):
+        receiver(signal, sender=Article, delivery=Inline(batch=True))(function)
+    assert function not in [row.receiver() for row in signal._table.connections()]
+
+
+def test_a_plain_signal_refuses_it_too():
+    sent = Signal(name="sent")
+    with pytest.raises(TypeError, match=r"delivery=Inline\(batch=True\) is one call for each write, and .* after none"):
+        sent.connect(of_a_batch, delivery=Inline(batch=True))
+
+
+def test_a_batch_that_is_no_truth_value_is_refused():
+    with pytest.raises(TypeError, match=re.escape("Inline(batch=...) takes True or False, not 'yes'.")):
+        Inline(batch="yes")

@@ -15,7 +15,7 @@ from heliograph.dispatch import (
 )
 
 if TYPE_CHECKING:
-    from heliograph.changes import UNKNOWN, Change, changes_of
+    from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, raw, update_fields
     from heliograph.outbox.policies import Durable
     from heliograph.outbox.retrying import Discard, Retry, RetryAfter, exponential, fixed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "NO_ROW",
     "UNKNOWN",
     "Batch",
     "BeforeCommit",
@@ -56,7 +57,7 @@ __all__ = [
 
 # Where the names are that need Django, which the dispatcher does without.
 _HOMES = {
-    **dict.fromkeys(("UNKNOWN", "Change", "changes_of"), "changes"),
+    **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "raw", "update_fields"), "conditions"),
     "Durable": "outbox.policies",
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.retrying"),

@@ -12,11 +12,12 @@ from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import ForeignKey, Model
 from django.db.models.base import ModelBase
-from django.db.models.signals import ModelSignal
+from django.db.models.signals import ModelSignal, post_delete, pre_delete
 
 from heliograph.changes.comparing import Change, Comparison
-from heliograph.changes.current import comparison, without_wrapper
+from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
+from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_same
 from heliograph.dispatch.conditions import Condition, Payload, Place
@@ -48,14 +49,18 @@ class Carried(Condition):
 
 @dataclass(frozen=True, repr=False)
 class Created(Carried):
-    """Hold where a row was added; before the save, where Django takes the instance for a new one."""
+    """Hold where a row was added; before a save, where Django takes the instance for a new one; for no deletion."""
 
     def holds(self, payload: Payload) -> bool:
         created = payload.get("created")
-        return bool(_instance(self, payload)._state.adding if created is None else created)
+        if created is not None:
+            return bool(created)
+        return not is_deletion(payload) and bool(_instance(self, payload)._state.adding)
 
     def connected(self, place: Place) -> Condition:
         names = carried(place.signal) or ()
+        if place.signal in DELETIONS:
+            return self
         if "update_fields" in names and not {"created", "instance"} & {*names}:  # it is about many rows
             raise self._refusal(place, names, ("created",))
         return super().connected(place)
@@ -136,6 +141,30 @@ def action(*actions: str) -> Action:
     if unknown or not actions:
         raise ValueError(f"action({_listed(actions)}): m2m_changed has the actions {', '.join(ACTIONS)}.")
     return Action(actions)
+
+
+# The signals of the deletion of one row.
+DELETIONS = (pre_delete, post_delete)
+
+
+def is_deletion(payload: Payload) -> bool:
+    """Return whether a send says that a row is deleted."""
+    return payload["signal"] in DELETIONS
+
+
+@dataclass(frozen=True, repr=False)
+class Locked(Carried):
+    """Hold where a row was there when it was locked, right before it was deleted; else somebody else has deleted it."""
+
+    def holds(self, payload: Payload) -> bool:
+        instance = None if isinstance(payload, NetPayload) else payload.get("instance")
+        return instance is None or not is_gone(without_wrapper(instance))
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("origin",)
+
+    def __repr__(self) -> str:
+        return "fetch='lock'"
 
 
 @dataclass(frozen=True, repr=False)
@@ -229,7 +258,7 @@ class NetPayload(dict[str, Any]):
 
 @dataclass(frozen=True, repr=False)
 class Changed(OnFields):
-    """Hold where a field has another value than its row had."""
+    """Hold where a field has another value than its row had; a deletion changes each of them, to no value."""
 
     was: Any = ANYTHING
     to: Any = ANYTHING
@@ -256,6 +285,8 @@ class Changed(OnFields):
             instance = _instance(self, payload)
             if self.watch is not None and self.watch.wish.subclasses and not {type(instance), sender} & PLANS.keys():
                 return None  # one of many models, which has none of the fields
+        if is_deletion(payload):
+            return deleted(instance, sender)
         return comparison(instance, payload.get("update_fields"), sender)
 
     def _fits(self, field: Any, change: Change) -> bool:
@@ -291,7 +322,8 @@ def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
     """Return the condition that holds where one of these fields is changed, or any if none is named.
 
     With `was` and `to`, one of them is changed from this value, and to that. For a row that is created nothing is
-    changed: ask for `created | changed(...)`. An old value that is not known is a change, but is not `was` anything.
+    changed: ask for `created | changed(...)`. The deletion of a row changes all of its fields: it holds there without
+    `to`. An old value that is not known is a change, but is not `was` anything.
     """
     return Changed(_names(fields), was, to)
 

@@ -32,7 +32,7 @@ class ReceiverOptions(DispatcherOptions, total=False):
     """What `receiver` takes: the options of `Signal.connect`, and those of receivers of a save."""
 
     using: str | Collection[str] | None
-    fetch: bool | Literal["always"]
+    fetch: bool | Literal["always", "lock"]
     writes: Collection[str]
     bulk: bool
 

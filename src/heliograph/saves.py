@@ -1,4 +1,4 @@
-"""What receivers of a save may ask for beyond its payload: `changes`, `fetch`, `writes`, bulk writes, one database."""
+"""What receivers of saves and deletions may ask for beyond what is sent, such as `changes`, `fetch` and `writes`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from inspect import isawaitable
 from types import FunctionType
 from typing import Any
 
-from django.db.models.signals import ModelSignal, post_delete, pre_delete
+from django.db.models.signals import ModelSignal, post_delete, pre_delete, pre_save
 
 from heliograph.bulk.listening import Bulk, Recorded, listen
-from heliograph.changes.current import changes_of, comparison
+from heliograph.changes.comparing import Comparison
+from heliograph.changes.current import changes_of, comparison, deleted
+from heliograph.changes.deletions import of_locked_deletions
 from heliograph.changes.plans import ABSENT, PLANS
 from heliograph.changes.tracking import ALL, Watch
 from heliograph.changes.values import is_same, kept
 from heliograph.conditions import (
+    DELETIONS,
+    Locked,
     OnFields,
     Using,
     fields_of,
     is_about_complete_model,
+    is_deletion,
     watch_at,
     watched,
 )
@@ -29,8 +34,12 @@ from heliograph.dispatch import Call, Condition, Inline, condition
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.verification import parameters_of
-from heliograph.signals import carried, title
+from heliograph.signals import carried, entry_of, title
+from heliograph.steps import Tenancy
 from heliograph.transactions.inline import with_batches
+
+# The value of fetch= for old values that are read in the transaction of the write, from a row that is locked.
+LOCK = "lock"
 
 # What connect takes here beyond what the dispatcher knows.
 OPTIONS = ("using", "fetch", "writes", "bulk")
@@ -49,6 +58,8 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
         raise TypeError(f"bulk= takes True or False, not {bulk!r}.")
     if bulk:
         _require(rest, Bulk())
+    if fetch == LOCK and place.signal is post_delete:
+        _require(rest, Locked())
     wants_changes = _wants_changes(receiver, place.signal)
     if wants_changes or fetch or writes:
         rest["call"] = _wishes(receiver, place, rest, wants_changes, fetch or False, _listed("writes", writes))
@@ -69,31 +80,34 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     if parameter is None or names is None or "changes" in names:
         return False
     # On other signals, one that can do without is called as Django would.
-    return "update_fields" in names or parameter.default is parameter.empty
+    return "update_fields" in names or signal in DELETIONS or parameter.default is parameter.empty
 
 
 def _wishes(
     receiver: Any, place: Place, options: Mapping[str, Any], wants_changes: bool, fetch: Any, writes: tuple[str, ...]
 ) -> Wishes:
     names = watched(condition(options["when"])) if options.get("when") else ()
-    _verify_signal(receiver, place, {"a parameter named changes": wants_changes, "fetch=": fetch, "writes=": writes})
+    _verify_signal(receiver, place, wants_changes, fetch, writes)
     _verify_fetch(fetch, names or wants_changes)
     _verify_writes(place, writes, options.get("delivery"))
     changes = (names or ALL) if wants_changes else ()
-    watches = [watch_at(place, changes or (*names, *writes), fetch=fetch)]
+    deletes = place.signal is post_delete
+    watches = [watch_at(place, changes or (*names, *writes), fetch=fetch, deletes=deletes)]
     if writes:
         watches.append(watch_at(place, writes, writes=True))
-    return Wishes(changes, fetch, writes, tuple(watches))
+    hooks = of_locked_deletions.take() if deletes and fetch == LOCK else None
+    return Wishes(changes, fetch, writes, tuple(watches), hooks)
 
 
 @dataclass(frozen=True, repr=False)
 class Wishes:
-    """What a receiver of a save asks for: it makes its calls so, and keeps its model watched."""
+    """What a receiver of a save or a deletion asks for: it makes its calls so, and keeps its model watched."""
 
     changes: tuple[str, ...]  # the fields whose changes it is given
     fetch: bool | str
     writes: tuple[str, ...]
     watches: tuple[Watch, ...]
+    hooks: Tenancy | None = None  # what locks the rows of deletions, for as long as the receiver is connected
 
     def __call__(self, receiver: Callable[..., Any], payload: dict[str, Any]) -> Call:
         if self.changes:
@@ -111,8 +125,12 @@ class Wishes:
 
 def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     instance, sender = payload["instance"], payload["sender"]
-    is_known = type(instance) in PLANS or sender in PLANS or instance.__class__ in PLANS
-    compared = comparison(instance, payload.get("update_fields"), sender) if is_known else None
+    if not (type(instance) in PLANS or sender in PLANS or instance.__class__ in PLANS):
+        return {}
+    if is_deletion(payload):
+        compared: Comparison | None = deleted(instance, sender)
+    else:
+        compared = comparison(instance, payload.get("update_fields"), sender)
     if compared is None:
         return {}
     return compared.all_changes() if names == ALL else compared.changes(names)
@@ -162,17 +180,33 @@ class WritingCall(Call):
 # --- mistakes -------------------------------------------------------------------------------------------------
 
 
-def _verify_signal(receiver: Any, place: Place, wishes: Mapping[str, Any]) -> None:
-    names = carried(place.signal) or ()
-    for wish, value in wishes.items():
-        if value and ("update_fields" not in names or (wish == "writes=" and "created" in names)):
-            where = "pre_save" if wish == "writes=" else "pre_save and post_save"
-            raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {title(place.signal)}.")
+_OF_SAVES = ("pre_save", "post_save")
+
+
+def _verify_signal(receiver: Any, place: Place, wants_changes: bool, fetch: Any, writes: tuple[str, ...]) -> None:
+    if wants_changes:
+        _verify_among(receiver, place, "a parameter named changes", (*_OF_SAVES, "pre_delete", "post_delete"))
+    if fetch == LOCK:
+        is_early = place.signal is pre_save or place.signal is pre_delete
+        hint = " Rows are read right before they are written, which is later than that." if is_early else ""
+        _verify_among(receiver, place, f"fetch={LOCK!r}", ("post_save", "post_delete"), hint)
+    elif fetch:
+        hint = f" fetch={LOCK!r} does, and reads rows before they are deleted." if place.signal is post_delete else ""
+        _verify_among(receiver, place, "fetch=", _OF_SAVES, hint)
+    if writes:
+        _verify_among(receiver, place, "writes=", ("pre_save",))
+
+
+def _verify_among(receiver: Any, place: Place, wish: str, names: tuple[str, ...], hint: str = "") -> None:
+    entry = entry_of(place.signal)
+    if entry is None or entry.name not in names:
+        where = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+        raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {title(place.signal)}.{hint}")
 
 
 def _verify_fetch(fetch: Any, names: Any) -> None:
-    if fetch not in (None, False, True, "always"):
-        raise ValueError(f"fetch= takes True, for values that are not known, or 'always', not {fetch!r}.")
+    if fetch not in (None, False, True, "always", LOCK):
+        raise ValueError(f"fetch= takes True, for values that are not known, 'always' or {LOCK!r}, not {fetch!r}.")
     if fetch and not names:
         raise TypeError("fetch= asks for old values of no field: add when=changed(...) or a parameter named changes.")
 

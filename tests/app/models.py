@@ -271,3 +271,30 @@ class Voucher(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     code = models.CharField(max_length=10, unique=True)
     uses = models.IntegerField(default=0)
+
+
+# --- rows that several processes have a copy of -------------------------------------------------------------------
+
+
+class Topic(models.Model):
+    """A row that counts those that refer to it."""
+
+    posts = models.IntegerField(default=0)
+
+
+class Post(models.Model):
+    """A row that moves from one topic to another."""
+
+    topic = models.ForeignKey(Topic, models.CASCADE, null=True, related_name="+")
+    text = models.CharField(max_length=50, default="")
+
+
+class Pinned(Post):
+    """A row in two tables."""
+
+    rank = models.IntegerField(default=0)
+
+
+class Draft(Post):
+    class Meta:
+        proxy = True

@@ -297,13 +297,14 @@ def test_changed_holds_for_the_models_that_have_the_field(hear, options, conditi
 
 
 @database
-def test_changed_tells_before_a_deletion_what_was_not_saved(hear, article):
-    heard = hear(pre_delete, sender=Article, when=changed("title"))
+@pytest.mark.parametrize("signal", [pre_delete, post_delete], ids=["pre_delete", "post_delete"])
+def test_a_deletion_changes_each_field_whatever_was_assigned(hear, article, signal):
+    heard = hear(signal, sender=Article, when=changed("title"))
     loaded, other = article(), article()
     loaded.title = "Moons"
     loaded.delete()
     other.delete()
-    assert titles(heard) == ["Moons"]
+    assert titles(heard) == ["Moons", other.title]
 
 
 # --- changed, from one value to another ---------------------------------------------------------------------------
@@ -1086,7 +1087,6 @@ def test_a_relation_that_has_no_column_is_refused(model, name, condition):
     [
         (changed("title"), request_finished, "'instance'", "nothing"),
         (changed("title"), connection_created, "'instance'", "connection"),
-        (created, post_delete, "'created' or 'update_fields'", "instance, origin, using"),
         (created, post_init, "'created' or 'update_fields'", "instance"),
         (created, counted, "'created' or 'update_fields'", "number"),
         (raw, post_delete, "'raw'", "instance, origin, using"),

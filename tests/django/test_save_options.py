@@ -427,9 +427,10 @@ def needing(changes, **kwargs):
 NEEDING = f"{needing.__module__}.needing ({needing.__code__.co_filename}:{needing.__code__.co_firstlineno})"
 
 
-@pytest.mark.parametrize("signal", [m2m_changed, pre_delete, post_delete, post_init], ids=lambda signal: signal.name)
-def test_changes_is_refused_on_a_signal_of_no_save(connect, signal):
-    text = f"{NEEDING} has a parameter named changes, which works on pre_save and post_save, not on {title(signal)}."
+@pytest.mark.parametrize("signal", [m2m_changed, post_init], ids=lambda signal: signal.name)
+def test_changes_is_refused_on_a_signal_of_no_save_or_deletion(connect, signal):
+    where = "pre_save, post_save, pre_delete and post_delete"
+    text = f"{NEEDING} has a parameter named changes, which works on {where}, not on {title(signal)}."
     with pytest.raises(TypeError, match=exactly(text)):
         connect(signal, needing)
 
@@ -438,12 +439,14 @@ def test_changes_is_refused_on_a_signal_of_no_save(connect, signal):
 def test_a_receiver_that_can_do_without_changes_hears_other_signals_as_in_django(receive):
     got = []
 
-    @receive([post_save, post_delete], sender=Writer)
+    @receive([post_save, m2m_changed])
     def hears(changes=None, **kwargs):
         got.append(changes)
 
-    Writer.objects.create().delete()
-    assert got == [{}, None]
+    novel, genre = Novel(), Genre.objects.create()
+    novel.save()
+    novel.genres.add(genre)
+    assert got == [{}, {}, None, None]
 
 
 def test_a_model_signal_of_another_package_may_send_something_named_changes(connect):
@@ -738,8 +741,8 @@ def test_fetch_without_fields_is_refused(connect, when):
 
 
 @pytest.mark.parametrize("fetch", ["sometimes", 7, ["title"]])
-def test_fetch_takes_two_values(connect, fetch):
-    text = f"fetch= takes True, for values that are not known, or 'always', not {fetch!r}."
+def test_fetch_takes_three_values(connect, fetch):
+    text = f"fetch= takes True, for values that are not known, 'always' or 'lock', not {fetch!r}."
     with pytest.raises(ValueError, match=exactly(text)):
         connect(post_save, note, sender=Article, fetch=fetch)
 
@@ -748,7 +751,8 @@ def test_fetch_is_refused_on_a_signal_of_no_save(connect):
     def hears(**kwargs):
         """A receiver."""
 
-    text = " has fetch=, which works on pre_save and post_save, not on post_delete."
+    hint = "fetch='lock' does, and reads rows before they are deleted."
+    text = f" has fetch=, which works on pre_save and post_save, not on post_delete. {hint}"
     with pytest.raises(TypeError, match=f"{re.escape(text)}$"):
         connect(post_delete, hears, sender=Article, when=changed("title"), fetch=True)
 

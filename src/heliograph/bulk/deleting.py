@@ -16,8 +16,9 @@ from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.listening import Audience, audience_of, listeners
 from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning, returns_rows
+from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import plan_for
-from heliograph.changes.rows import Deleted, in_chunks, normal_key
+from heliograph.changes.rows import Deleted, normal_key
 from heliograph.dispatch.calls import guarded_for
 from heliograph.dispatch.scopes import current
 from heliograph.transactions.deferral import BatchDeferral

@@ -195,7 +195,9 @@ def _delete(inner: Method) -> Method:
 
 def _told_delete(collector: Any, inner: Method) -> Any:
     using, origin = collector.using, collector.origin
-    with in_transaction(using, read_before(collector)):
+    instances = [one for of_model in collector.data.values() for one in of_model]
+    # Django takes the keys of instances away before the commit.
+    with as_they_were(instances, using), in_transaction(using, read_before(collector)):
         deletion = deletion_of(collector)
         for model, audience in deletion.audiences.items():
             if "pre_bulk_delete" in audience and (rows := deletion.queryset(collector, model)) is not None:

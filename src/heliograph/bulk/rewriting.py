@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.bulk.sql import locking
+from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import Plan, plan_for, watched_among
-from heliograph.changes.rows import Updated, in_chunks, normal_key
+from heliograph.changes.rows import Updated, normal_key
 from heliograph.changes.values import UNKNOWN, as_stored, is_same
 
 

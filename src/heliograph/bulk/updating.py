@@ -17,8 +17,9 @@ from django.db.models.sql.where import WhereNode
 
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, returns_rows, selecting
 from heliograph.bulk.writing import in_transaction
+from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import plan_for, watched_among
-from heliograph.changes.rows import Updated, in_chunks
+from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
 
 # Through which the rows of updates are heard.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from django.db import DatabaseError, connections, transaction
 
+from heliograph.changes.locking import immediate, lock_database
 from heliograph.transactions.ledger import is_of_test
 
 # --- the transaction ---------------------------------------------------------------------------------------------
@@ -27,10 +28,10 @@ def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
     # A test goes on after what is raised here, and has nothing else to roll back to.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
     with _sound_unless_written(connection) as note, ExitStack() as stack:
-        with _immediate(connection):
+        with immediate(connection):
             stack.enter_context(block)
-        if reads is not None and connection.vendor == "sqlite":
-            _lock(connection, reads, is_open)
+        if reads is not None:
+            lock_database(connection, reads, is_open=is_open)
         stack.enter_context(connection.execute_wrapper(note))
         yield
 
@@ -75,7 +76,7 @@ def unspoiled(using: str) -> Iterator[None]:
 
 @contextmanager
 def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
-    """Let instances be as they were before they were inserted, if an error undoes that: it does in autocommit."""
+    """Let instances be as they were before a write, if an error undoes that: it does in autocommit."""
     if connections[using].in_atomic_block:
         yield
         return
@@ -86,41 +87,6 @@ def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
         for one, key, adding, alias in before:
             one.pk, one._state.adding, one._state.db = key, adding, alias
         raise
-
-
-# SQLite refuses, and does not let wait, a transaction that has read and wants to write, where another one has written
-# meanwhile. So one that begins here takes the lock for writing at once, and one that was open does so by a statement
-# that writes nothing, unless the settings have seen to it.
-
-
-@contextmanager
-def _immediate(connection: Any) -> Iterator[None]:
-    if connection.vendor != "sqlite" or connection.transaction_mode is not None:
-        yield
-        return
-    connection.transaction_mode = "IMMEDIATE"
-    try:
-        yield
-    finally:
-        connection.transaction_mode = None
-
-
-def _lock(connection: Any, model: Any, is_open: bool) -> None:
-    """Take the lock for writing, unless the transaction has it."""
-    transaction_of_lock = connection.atomic_blocks[0]
-    if vars(connection).get(_LOCKED) is transaction_of_lock:
-        return
-    mode = connection.transaction_mode
-    if mode == "DEFERRED" or (mode is None and is_open):
-        table, key = model._meta.db_table, model._meta.pk_fields[0].column
-        table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
-        with connection.cursor() as cursor:
-            cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
-    setattr(connection, _LOCKED, transaction_of_lock)
-
-
-# The attribute of a connection that has the outermost block of the transaction which has taken the lock.
-_LOCKED = "_heliograph_locked"
 
 
 # --- statements --------------------------------------------------------------------------------------------------

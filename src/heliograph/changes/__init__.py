@@ -2,6 +2,6 @@
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.current import changes_of
-from heliograph.changes.values import UNKNOWN
+from heliograph.changes.values import NO_ROW, UNKNOWN
 
-__all__ = ["UNKNOWN", "Change", "changes_of"]
+__all__ = ["NO_ROW", "UNKNOWN", "Change", "changes_of"]

@@ -36,6 +36,14 @@ class Comparison(NamedTuple):
             return None
         return Change(old, new) if is_among(field, self.written) else None
 
+    def values(self, name: str) -> Change:
+        """Return the old and the new value of a field, whether they differ or not; UNKNOWN where nobody compares it."""
+        at = self.plan.places.get(name)
+        if at is None:
+            return Change(UNKNOWN, UNKNOWN)
+        old, new = self.old[at], self.new[at]
+        return Change(shown(old), shown(old if new is ABSENT else new))
+
     def differs(self, names: Iterable[str]) -> bool:
         """Return whether one of the fields with these names is changed."""
         plan, old, new, _ = self
@@ -59,4 +67,4 @@ class Comparison(NamedTuple):
             # The same object is mostly all there is to see.
             if (old[at] is not new[at] or new[at] is UNKNOWN) and (change := self.change(at)) is not None:
                 changes[plan.fields[at].name] = change
-        return {} if plan.automatic.issuperset(changes) else changes
+        return {} if new is not plan.nothing and plan.automatic.issuperset(changes) else changes

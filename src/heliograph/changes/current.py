@@ -8,9 +8,8 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 
 from heliograph.changes.comparing import Change, Comparison
-from heliograph.changes.memory import recalled, remembered
 from heliograph.changes.plans import PLANS, Plan, plan_of
-from heliograph.changes.saving import running
+from heliograph.changes.saving import Deleting, known_of, running
 
 
 def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:
@@ -39,7 +38,20 @@ def _remembered(instance: Any, sender: Any) -> tuple[Plan, Sequence[Any]]:
     if plan is None:  # nobody watches its class, which therefore remembers nothing
         plan = PLANS.get(sender) or plan_of(type(instance))
         return plan, plan.unknown
-    return plan, recalled(remembered(instance, plan), instance, plan)
+    return plan, known_of(instance, plan)
+
+
+def deleted(instance: Any, sender: Any = None) -> Comparison:
+    """Compare a row that is being deleted with nothing: as it was locked, or else as its instance remembers it.
+
+    Raises LookupError for a model that nobody watches.
+    """
+    instance = without_wrapper(instance)
+    deleting = running(instance)
+    if type(deleting) is Deleting:
+        return Comparison(deleting.plan, deleting.old, deleting.new)
+    plan, old = _remembered(instance, sender)
+    return Comparison(plan, old, plan.nothing)
 
 
 def without_wrapper(instance: Any) -> Any:

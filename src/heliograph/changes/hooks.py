@@ -66,7 +66,8 @@ def _save_base(watching: Watching, inner: Callable[..., Any]) -> Callable[..., A
         raw, force_insert, using = _of_save_base(*args, **kwargs)
         if plan.writes and kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
-        with Saving(self, plan, using or router.db_for_write(watching.model, instance=self)) as saving:
+        using = using or router.db_for_write(watching.model, instance=self)
+        with Saving(self, plan, using, inserts=bool(force_insert)) as saving:
             if plan.fetched or plan.asked:
                 saving.fetch(raw, force_insert)
             return inner(self, *args, **kwargs)
@@ -105,10 +106,12 @@ def _save_table(watching: Watching, inner: Callable[..., Any]) -> Callable[..., 
                 return self._save_table(raw, cls, force_insert, force_update, using, update_fields)
         if not saving.absent:  # of several tables, the first to be written tells
             saving.absent = saving.plan.absent_from(self)
-        updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        # Not for one of its parents, which are written first, nor where a hook further in has seen to it.
-        if cls is self._meta.concrete_model and saving.new is None:
-            saving.written(not updated, update_fields)
+        with saving.locked(raw, force_insert):
+            is_last = cls is self._meta.concrete_model  # its parents are written first
+            force_insert = force_insert or (is_last and saving.is_missing and not force_update and not update_fields)
+            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
+            if is_last and saving.new is None:  # a hook further in may have seen to it
+                saving.written(not updated, update_fields)
         return updated
 
     return _save_table
@@ -242,9 +245,11 @@ def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
         if plan is None:
             inner(self, save_m2m, using, **options)
             return
-        with Saving(instance, plan, using or router.db_for_write(type(instance), instance=instance)) as saving:
+        inserts = bool(options.get("force_insert", False))
+        using = using or router.db_for_write(type(instance), instance=instance)
+        with Saving(instance, plan, using, inserts=inserts) as saving:
             if plan.fetched or plan.asked:
-                saving.fetch(raw=True, force_insert=options.get("force_insert", False))
+                saving.fetch(raw=True, force_insert=inserts)
             inner(self, save_m2m, using, **options)
 
     return save

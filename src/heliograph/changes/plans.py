@@ -8,7 +8,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
-from heliograph.changes.values import UNKNOWN, may_mutate
+from heliograph.changes.values import NO_ROW, UNKNOWN, may_mutate
 
 Picker = Callable[[Any], Sequence[Any]]
 
@@ -42,6 +42,8 @@ class Plan:
     columns: Sequence[Any]  # all of the model
     fetched: frozenset[str] = frozenset()  # those to ask the database for where they are not known
     asked: frozenset[str] = frozenset()  # those to ask it for at each save
+    locked: frozenset[str] = frozenset()  # those to read and lock in the transaction of each save
+    locked_at_end: frozenset[str] = frozenset()  # those to read and lock in the transaction of a deletion
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
     watching: Any = None  # the time of watching that the plan is for; None for a plan of one statement
@@ -88,6 +90,11 @@ class Plan:
     def unknown(self) -> tuple[Any, ...]:
         """What is known of a row of which nothing is known."""
         return (UNKNOWN,) * len(self.fields)
+
+    @cached_property
+    def nothing(self) -> tuple[Any, ...]:
+        """The values of a row that was deleted."""
+        return (NO_ROW,) * len(self.fields)
 
     def of_instance(self, instance: Any) -> Sequence[Any]:
         """Return the values that an instance has now; ABSENT where it has none."""

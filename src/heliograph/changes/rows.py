@@ -11,11 +11,10 @@ from itertools import repeat
 from operator import itemgetter, ne
 from typing import Any, ClassVar, Literal
 
-from django.db import connections
-
+from heliograph.changes.chunks import in_chunks
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.plans import Plan
+from heliograph.changes.plans import Plan, plan_for
 from heliograph.changes.values import is_same, may_mutate
 
 Kind = Literal["created", "updated", "deleted"]
@@ -54,18 +53,12 @@ class Rows(ABC):
 
 
 class Whole(Rows):
-    """Rows that are new, or gone, so that there is nothing to compare."""
+    """Rows that are new, or gone, and so are not there both before and after."""
 
     update_fields = None
 
-    def comparison(self, at: int) -> None:
-        return None
-
     def changes(self, name: str) -> list[Triple]:
         return []
-
-    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
-        return ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +81,12 @@ class Created(Whole):
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
         return [*map(with_key, self.made, self.pks)]
 
+    def comparison(self, at: int) -> None:
+        return None
+
+    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+        return ()
+
     def only(self, places: Sequence[int]) -> Rows:
         return replace(self, made=[self.made[at] for at in places], pks=[self.pks[at] for at in places])
 
@@ -107,6 +106,18 @@ class Deleted(Whole):
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
         are_made = bool(self.values) and isinstance(self.values[0], self.model)
         return self.values if are_made else instances_of(self.model, self.using, self.values)
+
+    def comparison(self, at: int) -> Comparison:
+        return Comparison(self._plan, self._plan.values_of(self.values[at]), self._plan.nothing)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """A plan of all fields, whoever watches the model."""
+        options = self.model._meta
+        return plan_for(self.model, [one for one in options.concrete_fields if one not in options.pk_fields])
+
+    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+        return range(len(self))
 
     def only(self, places: Sequence[int]) -> Rows:
         return replace(self, pks=[self.pks[at] for at in places], values=[self.values[at] for at in places])
@@ -243,12 +254,3 @@ def loaded(model: Any, using: str, pks: Sequence[Any]) -> dict[Any, Any]:
     """Return the instances with these primary keys: by one query, unless the database takes fewer parameters."""
     rows = model._base_manager.using(using)
     return {instance.pk: instance for some in in_chunks(model, using, pks) for instance in rows.filter(pk__in=some)}
-
-
-def in_chunks(model: Any, using: str, pks: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yield so many primary keys at once as one statement takes."""
-    keys = len(model._meta.pk_fields)
-    # A composite key takes a node of the condition for each row, of which SQLite has no more than a thousand.
-    most = 300 if keys > 1 else connections[using].features.max_query_params or len(pks)
-    for start in range(0, len(pks), max(most, 1)):
-        yield pks[start : start + most]

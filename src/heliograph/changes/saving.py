@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 from django.db import connections, router
 
 from heliograph.changes.comparing import Comparison
+from heliograph.changes.locking import in_locking_transaction, locked_rows
 from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, SAVING, Plan, is_among
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
@@ -56,6 +58,33 @@ class InBulk(UnderWay):
         """Do nothing: what was written is known."""
 
 
+class Deleting(UnderWay):
+    """A row that is being deleted, as it was read and locked before: `row` has its values by attribute, or is None.
+
+    None is for a row that was gone by then.
+    """
+
+    __slots__ = ("is_gone", "new", "old")
+
+    is_created = False
+
+    def __init__(self, instance: Any, plan: Plan, row: Mapping[str, Any] | None) -> None:
+        super().__init__(instance, plan)
+        self.is_gone = row is None
+        known = row or {}
+        self.old = [known.get(name, value) for name, value in zip(plan.names, known_of(instance, plan), strict=True)]
+        self.new = plan.nothing
+
+    def reloaded(self) -> None:
+        """Do nothing: the row is deleted."""
+
+
+def is_gone(instance: Any) -> bool:
+    """Return whether a row that is being deleted was gone before it was locked: somebody else has deleted it."""
+    deleting = running(instance)
+    return type(deleting) is Deleting and deleting.is_gone
+
+
 class Saving(UnderWay):
     """A save that is under way: what was known of the row before, and what was written.
 
@@ -63,16 +92,31 @@ class Saving(UnderWay):
     until they ask.
     """
 
-    __slots__ = ("_old", "absent", "fetched", "is_created", "is_here", "memory", "new", "using")
+    __slots__ = (
+        "_old",
+        "absent",
+        "fetched",
+        "inserts",
+        "is_created",
+        "is_here",
+        "is_locked",
+        "is_missing",
+        "memory",
+        "new",
+        "using",
+    )
 
-    def __init__(self, instance: Any, plan: Plan, using: str) -> None:
+    def __init__(self, instance: Any, plan: Plan, using: str, *, inserts: bool = False) -> None:
         super().__init__(instance, plan)
+        self.inserts = inserts  # whether Django is told to insert the row without trying an update
         self.using = using
         self.is_here = self.state.db == using or _is_same_row(instance, using)
         self.memory = remembered(instance, plan) if self.is_here else None
         self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
         self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
         self.is_created = False
+        self.is_locked = False
+        self.is_missing = False  # whether there was no row to lock
         self.fetched: dict[str, Any] = {}  # what the database was asked for
         self._old: Sequence[Any] | None = None
 
@@ -117,13 +161,38 @@ class Saving(UnderWay):
             for field in self.plan.fields
         ]
 
+    def locked(self, raw: bool, force_insert: Any) -> AbstractContextManager[None]:
+        """Return the transaction in which the row is locked, and will be written; none where nobody asks for a lock.
+
+        It is for the first table to be written. In a transaction that is open there is no other one.
+        """
+        is_wanted = self.plan.locked and not self.is_locked and self._may_be_there(raw, force_insert)
+        return self._locked() if is_wanted else nullcontext()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        plan, self.is_locked = self.plan, True
+        with in_locking_transaction(self.using, plan.model):
+            rows = locked_rows(plan, plan.locked, self.using, [self.instance.pk], are_kept=True)
+            # A row that is missing is inserted, without an UPDATE before: that could find one which another transaction
+            # has inserted since, and of which nobody knows the old values. Django does so where it has looked itself.
+            self.is_missing = not rows
+            row: Mapping[str, Any] = next(iter(rows.values()), dict.fromkeys(plan.locked, UNKNOWN))
+            self.fetched, self._old = {**self.fetched, **row}, None
+            yield
+
+    def _may_be_there(self, raw: bool, force_insert: Any) -> bool:
+        """Return whether a row may be there that the save updates."""
+        instance = self.instance
+        inserts = self.inserts or force_insert or (not raw and _has_default_key(instance))
+        return instance._is_pk_set() and not inserts
+
     def fetch(self, raw: bool, force_insert: Any) -> None:
         """Ask the database, before the save, for what receivers want to know of the row and the instance does not."""
         names = [name for name in self.plan.names if self._is_wanted(name)]
-        instance = self.instance
-        if not names or force_insert or not instance._is_pk_set() or (not raw and _has_default_key(instance)):
+        if not names or not self._may_be_there(raw, force_insert):
             return
-        rows = self.plan.model._base_manager.using(self.using).filter(pk=instance.pk).values_list(*names)[:1]
+        rows = self.plan.model._base_manager.using(self.using).filter(pk=self.instance.pk).values_list(*names)[:1]
         for row in rows:
             self.fetched, self._old = dict(zip(names, row, strict=True)), None
 
@@ -144,6 +213,11 @@ def _has_default_key(instance: Any) -> bool:
     """Return whether Django inserts a new instance without trying an update."""
     fields = instance._meta.pk_fields
     return instance._state.adding and all(field.has_default() or field.has_db_default() for field in fields)
+
+
+def known_of(instance: Any, plan: Plan) -> Sequence[Any]:
+    """Return the values that an instance remembers of its row."""
+    return recalled(remembered(instance, plan), instance, plan)
 
 
 def running(instance: Any) -> Any:

@@ -27,6 +27,7 @@ class Wish(NamedTuple):
     names: tuple[str, ...]  # of the fields; ALL for all of them
     fetch: bool | str = False
     writes: bool = False
+    deletes: bool = False  # whether it is about deletions, and not about saves
 
     def covers(self, model: Any) -> bool:
         """Return whether the receiver is for this model; one of several models, only if it has one of the fields."""
@@ -207,6 +208,8 @@ def _planned(model: Any) -> Plan | None:
         columns,
         fetched=_attributes(fields, [one for one in wishes if one.fetch is True]),
         asked=_attributes(fields, [one for one in wishes if one.fetch == "always"]),
+        locked=_attributes(fields, [one for one in wishes if one.fetch == "lock" and not one.deletes]),
+        locked_at_end=_attributes(fields, [one for one in wishes if one.fetch == "lock" and one.deletes]),
         writes=any(one.writes for one in wishes),
         memory=_memory(model, before),
         watching=Watching(model, _renewed) if before is None else before.watching,

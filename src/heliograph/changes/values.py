@@ -31,9 +31,24 @@ class Unknown(Enum):
 #: The value of a field that nobody has told: it was never loaded, or an expression computed it in the database.
 UNKNOWN: Final = Unknown.UNKNOWN
 
+
+class NoRow(Enum):
+    """The class of `NO_ROW`."""
+
+    NO_ROW = "NO_ROW"
+
+    def __repr__(self) -> str:
+        return "NO_ROW"
+
+    __str__ = __repr__
+
+
+#: The value of a field where there is no row: before it was created, and after it was deleted. None would be NULL.
+NO_ROW: Final = NoRow.NO_ROW
+
 _IMMUTABLE = (str, int, float, complex, Decimal, datetime.date, datetime.time, datetime.timedelta, UUID, bytes, Enum)
 # The usual ones, which can be told without a look at their classes.
-SCALARS = frozenset([*_IMMUTABLE, bool, datetime.datetime, type(None), Unknown])
+SCALARS = frozenset([*_IMMUTABLE, bool, datetime.datetime, type(None), Unknown, NoRow])
 
 
 def may_mutate(field: Any) -> bool:
@@ -91,8 +106,10 @@ def as_stored(field: Any, value: Any) -> Any:
 def is_same(field: Any, old: Any, new: Any) -> bool:
     """Return whether two values of a field are one to the database: Decimal("1.0") and Decimal("1.00"), "5" and 5.
 
-    A value that the field does not take is the same as no other.
+    A value that the field does not take is the same as no other, and so is the absence of a row.
     """
+    if old is NO_ROW or new is NO_ROW:
+        return old is new
     if type(old) is type(new) and (type(old) in _COMPARABLE or (type(old) is str and type(field) in _TEXTS)):
         return bool(old == new)
     try:

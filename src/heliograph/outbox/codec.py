@@ -25,7 +25,7 @@ from django.utils.functional import Promise
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.values import UNKNOWN, is_expression
+from heliograph.changes.values import NO_ROW, UNKNOWN, is_expression
 from heliograph.dispatch.reentrancy import key_of
 
 # What is not JSON is an object with its kind under this name, and with its value.
@@ -188,6 +188,7 @@ _ENCODERS: dict[type, Callable[[Any], Any]] = {
     bytes: _tag("bytes", lambda value: base64.b64encode(value).decode()),
     memoryview: _tag("bytes", lambda value: base64.b64encode(value).decode()),
     type(UNKNOWN): lambda value: tagged("unknown", None),
+    type(NO_ROW): lambda value: tagged("no row", None),
 }
 
 # For what is not of exactly these classes.
@@ -287,6 +288,7 @@ def _enum_member(path_and_name: list[str]) -> Any:
 
 _OF_TEXT: dict[str, Callable[[Any], Any]] = {
     "unknown": lambda value: UNKNOWN,
+    "no row": lambda value: NO_ROW,
     "datetime": lambda text: parse_datetime(text),
     "date": datetime.date.fromisoformat,
     "time": datetime.time.fromisoformat,

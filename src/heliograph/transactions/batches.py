@@ -12,6 +12,7 @@ from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Kind, Rows, Triple
 from heliograph.changes.tracking import ALL
+from heliograph.changes.values import NO_ROW, UNKNOWN, shown
 from heliograph.dispatch.reentrancy import rows_of
 
 
@@ -39,21 +40,52 @@ class Event(ABC):
     def changes(self) -> Mapping[str, Change]:
         """What is changed by the whole transaction, by the name of the field; nothing in a row that was created.
 
-        Raises LookupError where the receiver does not watch its model.
+        In a row that was deleted, each field is changed from its value before the transaction to `NO_ROW`. Raises
+        LookupError where the receiver does not watch its model.
         """
         if self.kind == "created":
             return {}
-        if not self.fields or (self.comparison is None and self.kind != "deleted"):
+        if not self.fields or self.comparison is None:
             raise _not_watched(repr(self.instance))
-        if self.comparison is None:
-            return {}
         return self.comparison.all_changes() if ALL[0] in self.fields else self.comparison.changes(self.fields)
+
+    def old(self, name: str) -> Any:
+        """Return the value of a field before the transaction: `NO_ROW` if the row is new, `UNKNOWN` if nobody knows.
+
+        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for one that there is not.
+        """
+        return self._values(name).old
+
+    def new(self, name: str) -> Any:
+        """Return the value of a field after the transaction: `NO_ROW` if the row is gone, `UNKNOWN` if nobody knows.
+
+        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for one that there is not.
+        """
+        return self._values(name).new
+
+    def _values(self, name: str) -> Change:
+        field = self._field(name)
+        compared = self.comparison
+        known = Change(UNKNOWN, UNKNOWN) if compared is None else compared.values(field.name)
+        if self.kind == "created":
+            new = self.instance.__dict__.get(field.attname, UNKNOWN) if known.new is UNKNOWN else known.new
+            return Change(NO_ROW, shown(new))
+        return known._replace(new=NO_ROW) if self.kind == "deleted" else known
+
+    def _field(self, name: str) -> Any:
+        """Return the field with this name, if the receiver watches it."""
+        if self.kind is None:
+            raise LookupError(f"An event of {self.signal!r} is about no row, which could have had a {name!r}.")
+        field = self.sender._meta.get_field(name)
+        if not field.primary_key and ALL[0] not in self.fields and not is_among(field, self.fields):
+            raise _not_watched(f"{self.sender._meta.label}.{name}")
+        return field
 
 
 def _not_watched(what: str) -> LookupError:
     return LookupError(
         f"The changes of {what} are not known: the receiver does not watch them."
-        " Connect it with when=changed(...), or with when=created | changed(...) to hear new rows too."
+        " Connect it with when=changed(...), or with when=created | changed(...) for new rows too."
     )
 
 

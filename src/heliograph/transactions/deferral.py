@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from heliograph.conditions import watched
+from heliograph.conditions import Locked, watched
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.receivers import Receiver
@@ -80,7 +80,13 @@ class Once(Condition):
             if condition is self:
                 del called[at]  # another send is another event
                 return False
-        return not self.is_asked or self.inner is None or self.inner.holds(payload)
+        if self.inner is None:
+            return True
+        return self.inner.holds(payload) if self.is_asked else not self._is_too_late(payload)
+
+    def _is_too_late(self, payload: Mapping[str, Any]) -> bool:
+        """Return whether a row was gone before it was locked to be deleted, which nothing but this send can tell."""
+        return any(isinstance(leaf, Locked) and not leaf.holds(payload) for leaf in self.leaves())
 
     def leaves(self) -> Iterator[Condition]:
         return iter(()) if self.inner is None else self.inner.leaves()

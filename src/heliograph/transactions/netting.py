@@ -13,7 +13,7 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from heliograph.changes.comparing import Comparison
-from heliograph.changes.current import comparison, without_wrapper
+from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
 from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
 from heliograph.changes.saving import running
@@ -85,7 +85,7 @@ class HeardSend(Heard):
         payload = {**self.payload, "instance": with_values(self.payload["instance"], values)}
         plan = PLANS.get(self.sender)
         known = [] if plan is None else [values.get(name, UNKNOWN) for name in plan.names]
-        compared = None if plan is None else Comparison(plan, known, known)
+        compared = None if plan is None else Comparison(plan, known, plan.nothing)
         return replace(self, payload=payload, comparison=compared, record=None)
 
 
@@ -109,8 +109,7 @@ class HeardRows(Heard):
             plan, values = self.new
             return Comparison(plan, plan.unknown, values[at])
         if isinstance(rows, Deleted) and (watched := PLANS.get(rows.model)) is not None:
-            known = watched.values_of(rows.values[at])
-            return Comparison(watched, known, known)
+            return Comparison(watched, watched.values_of(rows.values[at]), watched.nothing)
         return rows.comparison(at)
 
     def due(self) -> Rows:
@@ -158,16 +157,16 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
 
 
 def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
-    """Compare a row before and after a send, also one that was created."""
+    """Compare a row before and after a send, also one that was created or deleted."""
     instance = without_wrapper(instance)
     if type(instance) not in PLANS:
         return None
+    if kind == "deleted":
+        return deleted(instance)
     saving = running(instance)
     if saving is not None and saving.new is not None:
         return Comparison(saving.plan, saving.old, saving.new)
     compared = comparison(instance)
-    if compared is not None and kind == "deleted":  # what is set in the instance, and was not saved, is in no row
-        return compared._replace(new=compared.old)
     if compared is None or written is None:
         return compared
     values = zip(compared.plan.fields, compared.new, strict=True)
@@ -306,7 +305,7 @@ def _net(sends: list[HeardSend]) -> Event | None:
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
-    return SentEvent(kind, last.signal, last.sender, kwargs, payload.comparison, fields, last.row)
+    return SentEvent(kind, last.signal, last.sender, kwargs, _net_comparison(sends), fields, last.row)
 
 
 def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | None]) -> NetPayload:

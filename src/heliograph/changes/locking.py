@@ -1,0 +1,92 @@
+"""Locks: rows are read and kept from other transactions before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+
+from heliograph.changes.chunks import in_chunks
+from heliograph.changes.plans import Plan
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+# FOR NO KEY UPDATE is the lock of an UPDATE on PostgreSQL: rows that refer to this one can be added meanwhile. A DELETE
+# takes the stronger FOR UPDATE; to begin with the weaker one would let two transactions wait for each other.
+
+
+def locked_rows(
+    plan: Plan, names: Collection[str], using: str, keys: Sequence[Any], *, are_kept: bool
+) -> dict[Any, Mapping[str, Any]]:
+    """Lock rows, and return the values of these fields by primary key and attribute; rows that are gone are left out.
+
+    `are_kept` says that the rows will be updated and not deleted. The rows are locked in the order of their keys, in
+    each table that has one of the fields.
+    """
+    no_key = are_kept and connections[using].features.has_select_for_no_key_update
+    asked = [*plan.names[: plan.keys], *(name for name in plan.names[plan.keys :] if name in names)]
+    rows = plan.model._base_manager.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
+    found = (row for some in in_chunks(plan.model, using, keys) for row in rows.filter(pk__in=some))
+    return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in found}
+
+
+# --- transactions ------------------------------------------------------------------------------------------------
+
+
+def is_in_transaction(using: str) -> bool:
+    """Return whether a transaction is open on a database, also one that is committed by hand."""
+    connection = connections[using]
+    return connection.in_atomic_block or not connection.get_autocommit()
+
+
+@contextmanager
+def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
+    """Put a transaction around the reading and the writing of a row of a model, unless one is open."""
+    connection = connections[using]
+    is_open = is_in_transaction(using)
+    with ExitStack() as stack:
+        if not is_open:
+            with immediate(connection):
+                stack.enter_context(transaction.atomic(using))
+        lock_database(connection, model, is_open=is_open)
+        yield
+
+
+# SQLite has no locks of rows. It refuses, and does not let wait, a transaction that has read and wants to write, where
+# another one has written meanwhile. So one that begins here takes the lock for writing at once, and one that was open
+# does so by a statement that writes nothing, unless the settings have seen to it.
+
+
+@contextmanager
+def immediate(connection: Any) -> Iterator[None]:
+    """Let a transaction that begins in the block take the lock for writing at once, on SQLite."""
+    if connection.vendor != "sqlite" or connection.transaction_mode is not None:
+        yield
+        return
+    connection.transaction_mode = "IMMEDIATE"
+    try:
+        yield
+    finally:
+        connection.transaction_mode = None
+
+
+def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
+    """Take SQLite's lock for writing, unless the transaction has it; `is_open` says that it had begun before."""
+    if connection.vendor != "sqlite":
+        return
+    outermost = connection.atomic_blocks[0] if connection.atomic_blocks else None
+    if outermost is not None and vars(connection).get(_LOCKED) is outermost:
+        return
+    mode = connection.transaction_mode
+    if mode == "DEFERRED" or (mode is None and is_open):
+        table, key = model._meta.db_table, model._meta.pk_fields[0].column
+        table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
+    setattr(connection, _LOCKED, outermost)
+
+
+# The attribute of a connection that has the outermost block of the transaction which has taken the lock.
+_LOCKED = "_heliograph_locked"

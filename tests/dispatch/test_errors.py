@@ -1,12 +1,14 @@
 """The errors for wrong use: what is wrong, which it is, and what to do."""
 
 import functools
+import gc
 import pickle
 import re
 
 import pytest
 
 from heliograph.dispatch import Inline, Signal, capture, condition, mute
+from tests.pythons import borrows_references, counts_all_references
 
 FILE = re.escape(__file__)
 
@@ -151,29 +153,50 @@ FLEETING = (
 )
 
 
-@pytest.mark.parametrize(
+class Clerk:
+    def method(self, **kwargs):
+        pass
+
+
+NAMELESS = pytest.mark.parametrize(
     "make", [lambda: lambda **kwargs: 1, lambda: functools.partial(dict)], ids=["lambda", "partial"]
 )
+
+
+@NAMELESS
+@counts_all_references
 def test_d3_a_receiver_that_nobody_holds_is_refused(signal, make):
     with pytest.raises(ValueError, match=FLEETING):
         signal.connect(make())
+
+
+@counts_all_references
+def test_d3_a_method_whose_owner_nobody_holds_is_refused(signal):
+    with pytest.raises(ValueError, match=r"Clerk\.method \(.*\)" + FLEETING):
+        signal.connect(Clerk().method)
+
+
+@NAMELESS
+def test_d3_a_receiver_that_a_variable_holds_is_connected(signal, make):
     held = make()
     signal.connect(held)
     assert len(signal.receivers) == 1
 
 
-def test_d3_a_method_whose_owner_nobody_holds_is_refused(signal):
-    class Handler:
-        def method(self, **kwargs):
-            pass
-
-    with pytest.raises(ValueError, match=r"Handler\.method \(.*\)" + FLEETING):
-        signal.connect(Handler().method)
-    method = Handler().method
+def test_d3_a_method_that_a_variable_holds_or_whose_owner_it_holds_is_connected(signal):
+    method = Clerk().method
     signal.connect(method)
-    handler = Handler()
+    handler = Clerk()
     signal.connect(handler.method)
     assert len(signal.receivers) == 2
+
+
+@NAMELESS
+@borrows_references
+def test_d3_where_calls_borrow_their_arguments_nothing_is_refused_and_what_nobody_holds_is_gone(signal, make):
+    signal.connect(make())
+    gc.collect()
+    assert signal.send(None) == []
 
 
 def test_an_unknown_value_of_reentrant(signal):

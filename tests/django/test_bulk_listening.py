@@ -21,6 +21,7 @@ from heliograph.signals import (
     request_finished,
 )
 from tests.app.models import Article, Country, Genre, Novel, Reprint
+from tests.pythons import counts_all_references
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -369,6 +370,7 @@ def test_whether_a_row_is_new_is_no_question_to_many(receive):
         def note(sender, **kwargs): ...
 
 
+@counts_all_references
 def test_a_lambda_that_nobody_holds_is_refused():
     with pytest.raises(ValueError, match="would be collected at once"):
         pre_update.connect(lambda **kwargs: None, sender=Article)

@@ -1,6 +1,7 @@
 """The models that the tests save."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import django
@@ -8,6 +9,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelatio
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
 from django.db.models.functions import Random, Round
+from django.utils.translation import get_language
 
 
 class Named(models.Model):
@@ -298,3 +300,143 @@ class Pinned(Post):
 class Draft(Post):
     class Meta:
         proxy = True
+
+
+# --- fields that are more than a column ---------------------------------------------------------------------------
+
+
+class Upper(models.CharField):  # type: ignore[type-arg]
+    """A field whose column has another value than its attribute keeps."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        return getattr(model_instance, self.attname).upper()
+
+
+class Money:
+    """An amount in a currency."""
+
+    def __init__(self, amount: Any, currency: str) -> None:
+        self.amount, self.currency = Decimal(amount), currency
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Money) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.amount, self.currency))
+
+    def __repr__(self) -> str:
+        return f"Money({self.amount} {self.currency})"
+
+
+class MoneyAttribute:
+    """The attribute of a price, which is made of two columns when it is first read."""
+
+    def __init__(self, field: Any) -> None:
+        self.name, self.currency = field.name, f"{field.name}_currency"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        values = instance.__dict__
+        if isinstance(values[self.name], Decimal):
+            values[self.name] = Money(values[self.name], values[self.currency])
+        return values[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if isinstance(value, Money):
+            setattr(instance, self.currency, value.currency)
+            value = value.amount
+        instance.__dict__[self.name] = value
+
+
+class MoneyField(models.DecimalField):  # type: ignore[type-arg]
+    """A field that spans two columns, in the way of django-money."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.creation_counter += 1  # the column of the currency comes before
+        models.Field.creation_counter += 1
+
+    def contribute_to_class(self, cls: Any, name: str, private_only: bool = False) -> None:
+        currency: Any = models.CharField(max_length=3, default="EUR")
+        currency.creation_counter = self.creation_counter - 1
+        currency.contribute_to_class(cls, f"{name}_currency")
+        super().contribute_to_class(cls, name, private_only)
+        setattr(cls, name, MoneyAttribute(self))
+
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value(value.amount if isinstance(value, Money) else value)
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        return super().get_db_prep_save(self.get_prep_value(value), connection)
+
+
+class LocalAttribute:
+    """The attribute of a text that another column has in the language of today."""
+
+    def __init__(self, field: Any) -> None:
+        self.name = field.name
+
+    def _name(self) -> str:
+        return f"{self.name}_{(get_language() or 'en')[:2]}"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else getattr(instance, self._name())
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = value
+        if not hasattr(instance, "is_made"):
+            return
+        setattr(instance, self._name(), value)
+
+
+class Wrapped:
+    """A value of a class without __eq__."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class WrappedAttribute:
+    """The attribute of a text, which makes a new object of it each time."""
+
+    def __init__(self, field: Any) -> None:
+        self.name = field.name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else Wrapped(instance.__dict__[self.name])
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = value.text if isinstance(value, Wrapped) else value
+
+
+class WrappedField(models.TextField):  # type: ignore[type-arg]
+    """A field whose attribute gives a view of the text."""
+
+    def contribute_to_class(self, cls: Any, name: str, private_only: bool = False) -> None:
+        super().contribute_to_class(cls, name, private_only)
+        setattr(cls, name, WrappedAttribute(self))
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        return getattr(model_instance, self.attname).text
+
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value(value.text if isinstance(value, Wrapped) else value)
+
+
+class Offer(models.Model):
+    """A model with fields of the kinds that packages have."""
+
+    code = Upper(max_length=20, default="")
+    price = MoneyField(max_digits=8, decimal_places=2, default=0)
+    title = models.CharField(max_length=20, default="")
+    title_en = models.CharField(max_length=20, default="")
+    title_de = models.CharField(max_length=20, default="")
+    text = WrappedField(default="")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_made = True
+
+
+Offer.title = LocalAttribute(Offer._meta.get_field("title"))  # type: ignore[assignment]

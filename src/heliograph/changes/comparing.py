@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from heliograph.changes.plans import ABSENT, Plan, is_among
-from heliograph.changes.values import SCALARS, UNKNOWN, is_same, shown
+from django.db.models import DecimalField
+
+from heliograph.changes.plans import ABSENT, DERIVED, Plan, Prepared, is_among, value_of
+from heliograph.changes.presenting import presented
+from heliograph.changes.values import NO_ROW, UNKNOWN, as_stored, is_equal, is_of_own_type, is_same, may_mutate, shown
 
 
 class Change(NamedTuple):
@@ -23,15 +26,18 @@ class Comparison(NamedTuple):
     old: Sequence[Any]
     new: Sequence[Any]
     written: Collection[str] | None = None  # the names of the fields that a save is about, or None for all
+    using: str | None = None  # the alias of the database that has the row, where that may round values
 
     def change(self, at: int) -> Change | None:
-        """Return the change of one field, or None."""
-        old, new = self.old[at], self.new[at]
+        """Return the change of one field, or None; both values are of the field's own type, as they are stored."""
+        old, new, plan = self.old[at], self.new[at], self.plan
+        return self._special_change(at, old, new) if at in plan.special else self._change(at, old, new)
+
+    def _change(self, at: int, old: Any, new: Any) -> Change | None:
         if new is ABSENT or (old is new and new is not UNKNOWN):
             return None
         field = self.plan.fields[at]
-        if type(new) not in SCALARS:
-            new = shown(new)
+        old, new = self.stored(field, old), self.stored(field, new)
         if old is not UNKNOWN and new is not UNKNOWN and is_same(field, old, new):
             return None
         return Change(old, new) if is_among(field, self.written) else None
@@ -41,15 +47,80 @@ class Comparison(NamedTuple):
         at = self.plan.places.get(name)
         if at is None:
             return Change(UNKNOWN, UNKNOWN)
-        old, new = self.old[at], self.new[at]
-        return Change(shown(old), shown(old if new is ABSENT else new))
+        change = self.change(at)
+        if change is not None:
+            return change
+        field = self.plan.fields[at]
+        is_plain = at not in self.plan.presented
+        value = (
+            self.stored(field, value_of(self.old[at])) if is_plain else presented(self.plan.model, field, self._row())
+        )
+        return Change(value, value)
+
+    def stored(self, field: Any, value: Any) -> Any:
+        """Return a value as it is stored, or as it is where the field does not take it."""
+        if value is UNKNOWN or value is NO_ROW or is_of_own_type(field, value):
+            return value
+        if may_mutate(field) and not isinstance(field, DecimalField):
+            return shown(value)
+        try:
+            return as_stored(field, value, self.using)
+        except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
+            return shown(value)
+
+    # --- fields that are more than their column
+
+    def _special_change(self, at: int, old: Any, new: Any) -> Change | None:
+        if new is DERIVED:
+            is_changed = any(self.change(source) is not None for source in self.plan.sources[at])
+            return Change(self.stored(self.plan.fields[at], old), UNKNOWN) if is_changed else None
+        if type(old) is Prepared:
+            if type(new) is not Prepared and is_same(self.plan.fields[at], old.attribute, new):
+                return None
+            old = old.value
+        new = new.value if type(new) is Prepared else new
+        change = self._change(at, old, new)
+        return self._presented(at, change) if at in self.plan.presented else change
+
+    def _presented(self, at: int, change: Change | None) -> Change | None:
+        """Return the change of a field as its attribute gives the values; it may be that of another column only."""
+        model, field = self.plan.model, self.plan.fields[at]
+        if change is None and not any(self._column_change(other) for other in self.plan.columns_beside(at)):
+            return None
+        before, after = self._row(), self._row_after()
+        old, new = presented(model, field, before), presented(model, field, after)
+        if change is not None:
+            return Change(old, new)
+        # A class without __eq__ makes each value differ, also from itself.
+        is_same_twice = is_equal(old, presented(model, field, before))
+        return Change(old, new) if is_same_twice and not is_equal(old, new) else None
+
+    def _column_change(self, at: int) -> Change | None:
+        old, new = value_of(self.old[at]), value_of(self.new[at])
+        return None if new is DERIVED else self._change(at, old, new)
+
+    def _row(self) -> dict[Any, Any]:
+        pairs = zip(self.plan.fields, self.old, strict=True)
+        return {field: self.stored(field, value_of(value)) for field, value in pairs}
+
+    def _row_after(self) -> dict[Any, Any]:
+        row = self._row()
+        for field, value in zip(self.plan.fields, self.new, strict=True):
+            if value is DERIVED:
+                row[field] = UNKNOWN
+            elif value is not ABSENT and is_among(field, self.written):
+                row[field] = self.stored(field, value_of(value))
+        return row
 
     def differs(self, names: Iterable[str]) -> bool:
         """Return whether one of the fields with these names is changed."""
-        plan, old, new, _ = self
+        plan, old, new, *_ = self
         for name in names:
             at = plan.places.get(name)
-            if at is not None and (old[at] is not new[at] or new[at] is UNKNOWN) and self.change(at) is not None:
+            # The same object is mostly all there is to see.
+            if at is None or (old[at] is new[at] and new[at] is not UNKNOWN and not plan.presented):
+                continue
+            if self.change(at) is not None:
                 return True
         return False
 
@@ -61,10 +132,11 @@ class Comparison(NamedTuple):
 
     def all_changes(self) -> dict[str, Change]:
         """Return the changes of all fields but the key; that auto_now sets its field is none by itself."""
-        plan, old, new, _ = self
+        plan, old, new, *_ = self
         changes = {}
-        for at in range(plan.keys, len(new)):
-            # The same object is mostly all there is to see.
-            if (old[at] is not new[at] or new[at] is UNKNOWN) and (change := self.change(at)) is not None:
-                changes[plan.fields[at].name] = change
+        for at in range(plan.keys, len(new) - plan.beside):
+            if old[at] is not new[at] or new[at] is UNKNOWN or plan.presented:
+                change = self.change(at)
+                if change is not None:
+                    changes[plan.fields[at].name] = change
         return {} if new is not plan.nothing and plan.automatic.issuperset(changes) else changes

@@ -24,12 +24,13 @@ def comparison(instance: Any, written: Collection[str] | None = None, sender: An
     if saving is None:
         plan, old = _remembered(instance, sender)
     elif saving.new is not None:
-        return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new)
+        return None if saving.is_created else Comparison(saving.plan, saving.old, saving.new, None, saving.using)
     else:
         plan, old = saving.plan, saving.old
     if old is plan.unknown and (instance._state.adding or not instance._is_pk_set()):
         return None
-    return Comparison(plan, old, plan.of_instance(instance), written)
+    using = instance._state.db if saving is None else saving.using
+    return Comparison(plan, old, plan.of_instance(instance), written, using)
 
 
 def _remembered(instance: Any, sender: Any) -> tuple[Plan, Sequence[Any]]:
@@ -49,9 +50,9 @@ def deleted(instance: Any, sender: Any = None) -> Comparison:
     instance = without_wrapper(instance)
     deleting = running(instance)
     if type(deleting) is Deleting:
-        return Comparison(deleting.plan, deleting.old, deleting.new)
+        return Comparison(deleting.plan, deleting.old, deleting.new, None, instance._state.db)
     plan, old = _remembered(instance, sender)
-    return Comparison(plan, old, plan.nothing)
+    return Comparison(plan, old, plan.nothing, None, instance._state.db)
 
 
 def without_wrapper(instance: Any) -> Any:

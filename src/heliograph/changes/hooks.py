@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any
 
 from django.core.serializers.base import DeserializedObject
@@ -17,7 +17,7 @@ from heliograph.changes.memory import measured, name_fields, protect, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
-from heliograph.steps import Step, StepOrder
+from heliograph.steps import Lease, Step, StepOrder
 
 # --- a model --------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class CopiedOnRead:
 
     def __init__(self, name: str, inner: Any) -> None:
         self.name = name
-        self.inner = inner
+        self.inner = self.heliograph_inner = inner
         self.set_inner = getattr(type(inner), "__set__", None)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -219,6 +219,34 @@ class CopiedOnRead:
             del instance.__dict__[self.name]
         else:
             raise AttributeError(self.name)
+
+
+# --- a field with a way of its own to prepare a value ----------------------------------------------------------
+
+
+def preparing(field: Any) -> Any:
+    """Return the class that has a way of its own to prepare the values of a field; None if it is Django's."""
+    owner = next(base for base in type(field).__mro__ if "pre_save" in vars(base))
+    return None if owner.__module__.startswith("django.db.models.") else owner
+
+
+@cache
+def recording(owner: Any) -> Lease:
+    """Return what lets a save know which value a class of fields has prepared, also if no attribute keeps it."""
+    reason = "returns the value that is written"
+    return Lease(lambda: [Step(owner, "pre_save", _pre_save, reason, StepOrder.MEMORY)])
+
+
+def _pre_save(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def pre_save(self: Any, model_instance: Any, *args: Any, **kwargs: Any) -> Any:
+        value = inner(self, model_instance, *args, **kwargs)
+        saving = running(model_instance)
+        if type(saving) is Saving:
+            saving.prepared[self.attname] = value
+        return value
+
+    return pre_save
 
 
 # --- what all models share ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connections
 
-from heliograph.changes.plans import SAVING, Plan, is_among
+from heliograph.changes.plans import SAVING, Plan, is_among, value_of
 from heliograph.changes.values import UNKNOWN, copied, is_same, kept
 from heliograph.moments import Moment, now
 
@@ -26,7 +26,7 @@ class Saved:
     def as_dict(self) -> dict[str, Any]:
         """Return the values that are known, by the attributes of their fields."""
         known = zip(self.names, self.values, strict=True)
-        return {name: value for name, value in known if value is not UNKNOWN}
+        return {name: value_of(value) for name, value in known if value is not UNKNOWN}
 
     def __reduce__(self) -> Any:
         # A copy or a pickle is read outside of the transaction, maybe by a process that has no Heliograph.
@@ -118,24 +118,28 @@ def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     """Remember the fields with these names as they are now, since they were just read from the row."""
     memory = settled(remembered(instance, plan))
     moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
-    _remember_some(instance, plan, names, moment, memory)
+    remember(instance, plan, _measured_row(instance, plan, names, memory), moment, memory)
 
 
 def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str) -> None:
     """Remember the fields with these names (None are all) as they are now, since they were just written."""
-    _remember_some(instance, plan, names, now(connections[using]), remembered(instance, plan))
+    memory = remembered(instance, plan)
+    new = _measured_row(instance, plan, names, memory)
+    for at in plan.presented:
+        if plan.names[at] in instance.__dict__ and is_among(plan.fields[at], names):
+            new[at] = kept(getattr(instance, plan.names[at]))
+    for at, sources in plan.sources.items():
+        if names is not None and any(is_among(plan.fields[source], names) for source in sources):
+            new[at] = UNKNOWN  # only the database knows it
+    remember(instance, plan, new, now(connections[using]), memory)
 
 
-def _remember_some(
-    instance: Any, plan: Plan, names: Collection[str] | None, moment: Moment | None, memory: Any
-) -> None:
+def _measured_row(instance: Any, plan: Plan, names: Collection[str] | None, memory: Any) -> list[Any]:
     values, keys = instance.__dict__, plan.fields[: plan.keys]
-    old = recalled(memory, instance, plan)
-    new = [
+    return [
         kept(values[field.attname]) if field.attname in values and (field in keys or is_among(field, names)) else value
-        for field, value in zip(plan.fields, old, strict=True)
+        for field, value in zip(plan.fields, recalled(memory, instance, plan), strict=True)
     ]
-    remember(instance, plan, new, moment, memory)
 
 
 def _is_undoable(memory: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -47,6 +48,21 @@ class Plan:
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
     watching: Any = None  # the time of watching that the plan is for; None for a plan of one statement
+    beside: int = 0  # how many fields at the end nobody watches: they are kept for the sake of others
+    presented: frozenset[int] = frozenset()  # where fields are whose attribute may be made of several columns
+    prepared: frozenset[int] = frozenset()  # where fields are that have a way of their own to prepare a value
+    # Where generated fields are, and the fields that each is made of.
+    sources: Mapping[int, tuple[int, ...]] = dataclass_field(default_factory=dict)
+    recording: tuple[Any, ...] = ()  # what keeps the steps in place that record prepared values
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Where the fields are of which the value under their name is not all there is to know."""
+        return self.presented | self.prepared | self.sources.keys()
+
+    def columns_beside(self, at: int) -> Iterator[int]:
+        """Yield where the other columns are that the attribute of a field may be made of."""
+        return (other for other in range(self.keys, len(self.fields)) if other != at and other not in self.presented)
 
     def key_of(self, row: Sequence[Any]) -> Any:
         """Return the primary key of a row that begins with the values of the plan."""
@@ -66,10 +82,28 @@ class Plan:
         """Return the field with this name or attribute."""
         return self.fields[self.places[name]]
 
+    def joined(self, other: Plan, fields: Sequence[Any]) -> Plan:
+        """Return a plan of the fields of two plans, in this order; nobody knows any more which are watched."""
+        places = {field: at for at, field in enumerate(fields)}
+        both = (self, other)
+        sources = {
+            places[plan.fields[at]]: tuple(places[plan.fields[source]] for source in of_one)
+            for plan in both
+            for at, of_one in plan.sources.items()
+        }
+        return replace(
+            self,
+            fields=tuple(fields),
+            beside=0,
+            presented=frozenset(places[plan.fields[at]] for plan in both for at in plan.presented),
+            prepared=frozenset(places[plan.fields[at]] for plan in both for at in plan.prepared),
+            sources=sources,
+        )
+
     @property
     def mutable(self) -> list[Any]:
         """The fields whose values may be changed in place."""
-        return [field for field in self.fields if may_mutate(field)]
+        return [field for field in self.fields[: len(self.fields) - self.beside] if may_mutate(field)]
 
     @cached_property
     def automatic(self) -> frozenset[str]:
@@ -100,9 +134,20 @@ class Plan:
         """Return the values that an instance has now; ABSENT where it has none."""
         values = instance.__dict__
         try:
-            return self.from_dict(values)
+            row = self.from_dict(values)
         except KeyError:
-            return [values.get(name, ABSENT) for name in self.names]
+            row = [values.get(name, ABSENT) for name in self.names]
+        return self._with_attributes(row, instance) if self.special else row
+
+    def _with_attributes(self, row: Sequence[Any], instance: Any) -> Sequence[Any]:
+        """Return the values of an instance as a save would write them, as far as that can be told."""
+        row = [*row]
+        for at in self.presented:
+            if row[at] is not ABSENT:
+                row[at] = getattr(instance, self.names[at])
+        for at in self.sources:
+            row[at] = DERIVED
+        return row
 
     def values_of(self, row: Any) -> Sequence[Any]:
         """Return the values in a row, be it those of all columns or an instance."""
@@ -120,6 +165,25 @@ class Plan:
 
 # The value of a field that an instance has not loaded.
 ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "ABSENT"})()
+
+
+# The new value of a generated field that the database has not returned: it follows from those that it is made of.
+DERIVED: Any = type("DERIVED", (), {"__repr__": lambda self: "DERIVED"})()
+
+
+class Prepared:
+    """A value that a field has prepared for its column, where that is not the value that its attribute has kept."""
+
+    __slots__ = ("attribute", "value")
+
+    def __init__(self, value: Any, attribute: Any) -> None:
+        self.value = value
+        self.attribute = attribute
+
+
+def value_of(value: Any) -> Any:
+    """Return what the column has, of a value that may be prepared."""
+    return value.value if type(value) is Prepared else value
 
 
 def _picker(keys: Sequence[Any]) -> Picker:

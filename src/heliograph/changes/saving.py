@@ -11,8 +11,8 @@ from django.db import connections, router
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.locking import in_locking_transaction, locked_rows
 from heliograph.changes.memory import recalled, remember, remembered
-from heliograph.changes.plans import ABSENT, SAVING, Plan, is_among
-from heliograph.changes.values import SCALARS, UNKNOWN, kept
+from heliograph.changes.plans import ABSENT, DERIVED, SAVING, Plan, Prepared, is_among
+from heliograph.changes.values import SCALARS, UNKNOWN, is_equal, is_expression, kept
 from heliograph.moments import now
 
 
@@ -20,6 +20,8 @@ class UnderWay:
     """What an instance's `_state` refers to while its row is written, and receivers are told of it."""
 
     __slots__ = ("instance", "outer", "plan", "state")
+
+    using: Any = None  # the alias of the database, where values are not known to be as they are stored
 
     def __init__(self, instance: Any, plan: Any) -> None:
         self.instance = instance
@@ -103,6 +105,7 @@ class Saving(UnderWay):
         "is_missing",
         "memory",
         "new",
+        "prepared",
         "using",
     )
 
@@ -117,6 +120,7 @@ class Saving(UnderWay):
         self.is_created = False
         self.is_locked = False
         self.is_missing = False  # whether there was no row to lock
+        self.prepared: dict[str, Any] = {}  # what fields with a way of their own have prepared for their columns
         self.fetched: dict[str, Any] = {}  # what the database was asked for
         self._old: Sequence[Any] | None = None
 
@@ -137,9 +141,12 @@ class Saving(UnderWay):
     def written(self, created: bool, names: Collection[str] | None) -> None:
         """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
         self.is_created = created
-        self.new = row = self._all() if names is None else self._some(names)
+        row = self._all() if names is None else self._some(names)
+        self.new = row = self._as_written(row, names) if self.plan.special else row
         if names is not None or self.absent:
             row = [old if value is ABSENT else value for old, value in zip(self.old, row, strict=True)]
+        if self.plan.sources:
+            row = self._without_derived(row)
         remember(self.instance, self.plan, row, now(connections[self.using]), self.memory)
         if self.outer is not None:
             self.outer.reloaded()
@@ -186,6 +193,38 @@ class Saving(UnderWay):
         instance = self.instance
         inserts = self.inserts or force_insert or (not raw and _has_default_key(instance))
         return instance._is_pk_set() and not inserts
+
+    def _as_written(self, row: Sequence[Any], names: Collection[str] | None) -> Sequence[Any]:
+        """Return a row with the values that were written, of fields where the instance may have kept others."""
+        plan, row = self.plan, [*row]
+        for at in plan.presented | plan.prepared:
+            if row[at] is not ABSENT and plan.names[at] in self.instance.__dict__:
+                row[at] = self._prepared(plan.names[at])
+        for at, sources in plan.sources.items():
+            written = [plan.fields[source] for source in sources if is_among(plan.fields[source], names)]
+            row[at] = self._generated(plan.names[at], is_written=bool(written))
+        return row
+
+    def _prepared(self, name: str) -> Any:
+        """Return the value that Django has written for a field: the field has prepared it, or its attribute gave it."""
+        attribute = kept(getattr(self.instance, name))
+        value = self.prepared.get(name, attribute)
+        if value is attribute or is_expression(value):  # of which Django may have read the value since
+            return attribute
+        value = kept(value)
+        return attribute if is_equal(value, attribute) else Prepared(value, attribute)
+
+    def _generated(self, name: str, *, is_written: bool) -> Any:
+        """Return the value of a generated field if Django has read it since; DERIVED if it follows from others."""
+        features = connections[self.using].features
+        is_read = self.is_created or (is_written and getattr(features, "can_return_rows_from_update", False))
+        return kept(self.instance.__dict__.get(name, UNKNOWN)) if is_read else DERIVED
+
+    def _without_derived(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Return a row as it is remembered: generated fields are as they were, or not known any more."""
+        compared = Comparison(self.plan, self.old, row, None, self.using)
+        pairs = zip(range(len(row)), self.old, row, strict=True)
+        return [(old if compared.change(at) is None else UNKNOWN) if new is DERIVED else new for at, old, new in pairs]
 
     def fetch(self, raw: bool, force_insert: Any) -> None:
         """Ask the database, before the save, for what receivers want to know of the row and the instance does not."""

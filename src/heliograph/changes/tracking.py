@@ -14,6 +14,7 @@ from django.db.models.signals import class_prepared
 
 from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan, Watching, is_among
+from heliograph.changes.presenting import has_own_descriptor, sources_of
 from heliograph.dispatch.routes import registering
 from heliograph.savepoints import of_connections
 from heliograph.steps import Step, Tenancy, join, leave
@@ -199,21 +200,48 @@ def _planned(model: Any) -> Plan | None:
         return None
     keys, columns = model._meta.pk_fields, model._meta.concrete_fields
     others = [field for field in columns if field not in keys and any(one.includes(field) for one in wishes)]
-    fields = [*keys, *others]
+    beside = _beside(model, others, [field for field in columns if field not in keys and field not in others])
+    fields = [*keys, *others, *beside]
     before = PLANS.get(model)
     return Plan(
         model,
         tuple(fields),
         len(keys),
         columns,
-        fetched=_attributes(fields, [one for one in wishes if one.fetch is True]),
-        asked=_attributes(fields, [one for one in wishes if one.fetch == "always"]),
-        locked=_attributes(fields, [one for one in wishes if one.fetch == "lock" and not one.deletes]),
-        locked_at_end=_attributes(fields, [one for one in wishes if one.fetch == "lock" and one.deletes]),
+        fetched=_attributes(fields, [one for one in wishes if one.fetch is True], beside),
+        asked=_attributes(fields, [one for one in wishes if one.fetch == "always"], beside),
+        locked=_attributes(fields, [one for one in wishes if one.fetch == "lock" and not one.deletes], beside),
+        locked_at_end=_attributes(fields, [one for one in wishes if one.fetch == "lock" and one.deletes], beside),
         writes=any(one.writes for one in wishes),
         memory=_memory(model, before),
         watching=Watching(model, _renewed) if before is None else before.watching,
+        beside=len(beside),
+        **_special(model, fields),
     )
+
+
+def _beside(model: Any, watched: list[Any], others: list[Any]) -> list[Any]:
+    """Return the other fields of which the values of watched ones are made."""
+    if any(has_own_descriptor(model, field) for field in watched):
+        return others  # nobody can tell which of them a descriptor reads
+    sources = {source for field in watched if field.generated for source in sources_of(field)}
+    return [field for field in others if field in sources]
+
+
+def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
+    """Return where the fields are of which the value under their name is not all there is to know."""
+    places = {field: at for at, field in enumerate(fields)}
+    prepared = {at: owner for field, at in places.items() if (owner := hooks.preparing(field)) is not None}
+    return {
+        "presented": frozenset(at for field, at in places.items() if has_own_descriptor(model, field)),
+        "prepared": frozenset(prepared),
+        "sources": {
+            at: tuple(places[source] for source in sources_of(field) if source in places)
+            for field, at in places.items()
+            if field.generated
+        },
+        "recording": tuple(hooks.recording(owner).take() for owner in {*prepared.values()}),
+    }
 
 
 def _memory(model: Any, before: Plan | None) -> str:
@@ -228,10 +256,10 @@ def _memory(model: Any, before: Plan | None) -> str:
     return f"_heliograph_{number}" if number else "_heliograph"
 
 
-def _attributes(fields: Any, wishes: list[Wish]) -> frozenset[str]:
-    return frozenset(
-        field.attname for field in fields if not field.primary_key and any(one.includes(field) for one in wishes)
-    )
+def _attributes(fields: Any, wishes: list[Wish], beside: list[Any]) -> frozenset[str]:
+    """Return the attributes of the fields of some wishes, with those of which these may be made."""
+    names = {field.attname for field in fields if not field.primary_key and any(one.includes(field) for one in wishes)}
+    return frozenset(names | {field.attname for field in beside} if names else names)
 
 
 def _has_rows(model: Any) -> bool:

@@ -5,14 +5,34 @@ from __future__ import annotations
 import copy
 import datetime
 import json
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
-from django.db.models import CharField, DateTimeField, EmailField, FileField, JSONField, SlugField, TextField, URLField
+from django.db import connections
+from django.db.models import (
+    AutoField,
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    DateField,
+    DateTimeField,
+    DecimalField,
+    EmailField,
+    FileField,
+    FloatField,
+    IntegerField,
+    JSONField,
+    PositiveIntegerField,
+    SlugField,
+    TextField,
+    URLField,
+    UUIDField,
+)
 from django.utils.functional import Promise
 from django.utils.timezone import get_default_timezone, is_naive, make_aware
 
@@ -92,15 +112,50 @@ def copied(value: Any) -> Any:
         return value
 
 
-def as_stored(field: Any, value: Any) -> Any:
-    """Return a value as the database has it once it is written, or UNKNOWN where only that can tell."""
+def as_stored(field: Any, value: Any, using: str | None = None) -> Any:
+    """Return a value as a database has it once it is written, of the field's own type.
+
+    `using` is the alias of the database, of which some round in different ways. UNKNOWN where only the database can
+    tell: it computes the value, or it is to round a value and nobody says which database it is.
+    """
     if is_expression(value):
         return UNKNOWN
-    if may_mutate(field):
-        return kept(value)
+    if isinstance(field, DecimalField):
+        return _as_decimal(field, value, using)
+    return kept(value) if may_mutate(field) else prepared(field, value)
+
+
+def _as_decimal(field: Any, value: Any, using: str | None) -> Any:
     value = prepared(field, value)
-    is_rounded = isinstance(value, Decimal) and -int(value.as_tuple().exponent) > getattr(field, "decimal_places", 0)
-    return UNKNOWN if is_rounded else value
+    if not isinstance(value, Decimal) or not value.is_finite() or field.decimal_places is None:
+        return value
+    exponent = int(value.as_tuple().exponent)
+    if exponent == -field.decimal_places:
+        return value
+    return _rounded(field, value, None if using is None else connections[using].vendor, exponent)
+
+
+def _rounded(field: Any, value: Decimal, vendor: str | None, exponent: int) -> Any:
+    """Return a number with the decimal places of its field, as a database rounds it."""
+    is_exact = exponent > -field.decimal_places
+    if vendor == "sqlite" and not is_exact:
+        value = _FLOAT.create_decimal_from_float(float(value))  # as it is stored; Django rounds it when it is read
+    elif vendor not in _ROUND_HALF_UP and not is_exact:
+        return UNKNOWN
+    rounding = ROUND_HALF_EVEN if vendor == "sqlite" else ROUND_HALF_UP
+    try:
+        return value.quantize(Decimal(1).scaleb(-field.decimal_places), rounding, Context(prec=field.max_digits))
+    except InvalidOperation:  # more digits than the field has: the database refuses it
+        return value
+
+
+_FLOAT = Context(prec=15)
+_ROUND_HALF_UP = ("postgresql", "mysql")
+
+
+def is_of_own_type(field: Any, value: Any) -> bool:
+    """Return whether a value is certainly what a field gives when it is read."""
+    return _OWN_TYPES.get(type(field)) is type(value)
 
 
 def is_same(field: Any, old: Any, new: Any) -> bool:
@@ -115,7 +170,7 @@ def is_same(field: Any, old: Any, new: Any) -> bool:
     try:
         if isinstance(field, JSONField):
             return _json(field, old) == _json(field, new)
-        return _is_equal(old, new) or _is_equal(prepared(field, old), prepared(field, new))
+        return is_equal(old, new) or is_equal(prepared(field, old), prepared(field, new))
     except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
         return False
 
@@ -123,9 +178,18 @@ def is_same(field: Any, old: Any, new: Any) -> bool:
 # Types of values that are one to the database only if they are equal, and fields of which texts are.
 _COMPARABLE = frozenset([int, bool, float, Decimal, UUID, datetime.date])
 _TEXTS = frozenset([CharField, TextField, SlugField, EmailField, URLField])
+_OWN_TYPES: dict[type, type] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys([AutoField, BigAutoField, IntegerField, BigIntegerField, PositiveIntegerField], int),
+    BooleanField: bool,
+    FloatField: float,
+    DateField: datetime.date,
+    UUIDField: UUID,
+}
 
 
-def _is_equal(old: Any, new: Any) -> bool:
+def is_equal(old: Any, new: Any) -> bool:
+    """Return whether two values are equal to Python."""
     try:
         return bool(old == new)
     except ValueError:  # arrays compare to an array
@@ -136,8 +200,23 @@ def prepared(field: Any, value: Any) -> Any:
     """Return a value as it is stored, as far as that can be told without a database."""
     if isinstance(field, FileField):
         return str(value or "")
-    if isinstance(value, datetime.datetime) and isinstance(field, DateTimeField) and _lacks_zone(value):
-        return make_aware(value, get_default_timezone())  # as saving it would, which warns
+    if isinstance(value, Enum):  # a member of TextChoices, say
+        value = value.value
+    if isinstance(value, memoryview | bytearray):
+        return bytes(value)
+    if isinstance(field, DateTimeField):
+        return _as_datetime(field, value)
+    return field.get_prep_value(value)
+
+
+def _as_datetime(field: Any, value: Any) -> Any:
+    """Return a date and time as saving it would, which warns where it has no time zone."""
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    elif isinstance(value, str):
+        value = field.to_python(value)
+    if isinstance(value, datetime.datetime) and _lacks_zone(value):
+        return make_aware(value, get_default_timezone())
     return field.get_prep_value(value)
 
 

@@ -165,7 +165,7 @@ def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | No
         return deleted(instance)
     saving = running(instance)
     if saving is not None and saving.new is not None:
-        return Comparison(saving.plan, saving.old, saving.new)
+        return Comparison(saving.plan, saving.old, saving.new, None, saving.using)
     compared = comparison(instance)
     if compared is None or written is None:
         return compared
@@ -354,14 +354,14 @@ def _followed(first: Comparison, second: Comparison) -> Comparison:
     """Return what two comparisons of a row come to, one after the other."""
     if first.plan is second.plan:
         new = [before if value is ABSENT else value for before, value in zip(first.new, second.new, strict=True)]
-        return Comparison(first.plan, first.old, new)
+        return Comparison(first.plan, first.old, new, None, first.using)
     values = {field: [old, new] for field, old, new in zip(first.plan.fields, first.old, first.new, strict=True)}
     for field, old, new in zip(second.plan.fields, second.old, second.new, strict=True):
         # Where the first one may have written a field that nobody watched, nobody knows what it was.
         before = values.setdefault(field, [UNKNOWN if is_among(field, first.written) else old, ABSENT])
         if new is not ABSENT:
             before[1] = new
-    plan = replace(first.plan, fields=tuple(values))
+    plan = first.plan.joined(second.plan, tuple(values))
     written = None if first.written is None or second.written is None else {*first.written, *second.written}
     befores, afters = zip(*values.values(), strict=True)
-    return Comparison(plan, befores, afters, written)
+    return Comparison(plan, befores, afters, written, first.using)

@@ -1,0 +1,86 @@
+"""Presenting: the value of a field as its attribute gives it, where the field has a descriptor of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from django.db.models.base import ModelState
+from django.db.models.expressions import Col
+from django.db.models.sql import Query
+
+from heliograph.changes.values import NO_ROW, UNKNOWN, is_same
+
+
+def presented(model: Any, field: Any, row: Mapping[Any, Any]) -> Any:
+    """Return the attribute of a field in an instance that has the values of a row, by their fields.
+
+    A field for money may give an amount and a currency, of two columns. Where the attribute gives the value of another
+    column, such as the text in the language of today, this is the value itself; UNKNOWN where the attribute gives none.
+    """
+    value = row[field]
+    if value is UNKNOWN or value is NO_ROW or not has_own_descriptor(model, field):
+        return value
+    try:
+        given = getattr(instance_with(model, row), field.attname)
+        return given if is_same(field, given, value) else value
+    except Exception:  # a descriptor may raise anything, for a row that is not wholly known say
+        return UNKNOWN
+
+
+def instance_with(model: Any, row: Mapping[Any, Any]) -> Any:
+    """Return an instance with these values, which was never initialised: no signal is sent, and nothing is read."""
+    instance = object.__new__(model)
+    instance.__dict__.update(_state=ModelState(), refresh_from_db=_refused)
+    known = {field: value for field, value in row.items() if value is not UNKNOWN}
+    own = [field for field in known if has_own_descriptor(model, field)]
+    instance.__dict__.update({field.attname: value for field, value in known.items() if field not in own})
+    for field in own:
+        setattr(instance, field.attname, known[field])
+    return instance
+
+
+def columns_of(model: Any, field: Any, value: Any) -> dict[str, Any]:
+    """Return the attributes of the columns that are set when a value is assigned to a field, with their values."""
+    instance = instance_with(model, {field: value})
+    return {one.attname: instance.__dict__[one.attname] for one in _in(instance, model._meta.concrete_fields)}
+
+
+def _in(instance: Any, fields: Iterable[Any]) -> Iterable[Any]:
+    return (field for field in fields if field.attname in instance.__dict__)
+
+
+def _refused(*args: Any, **kwargs: Any) -> NoReturn:
+    raise LookupError("This instance has no row to read.")
+
+
+def has_own_descriptor(model: Any, field: Any) -> bool:
+    """Return whether the attribute of a field may give another value than the instance has under its name."""
+    for base in model.__mro__:
+        if field.attname in vars(base):
+            attribute = vars(base)[field.attname]
+            return hasattr(type(attribute), "__set__") and not _is_of_django(_inner(attribute))
+    return False
+
+
+def sources_of(field: Any) -> set[Any]:
+    """Return the fields of which a generated field is made."""
+    expression = field.expression.resolve_expression(Query(field.model, alias_cols=False), allow_joins=False)
+    return {column.target for column in _columns(expression)}
+
+
+def _columns(expression: Any) -> Iterator[Any]:
+    if isinstance(expression, Col):
+        yield expression
+    for part in expression.get_source_expressions():
+        if part is not None:
+            yield from _columns(part)
+
+
+def _inner(attribute: Any) -> Any:
+    """Return the descriptor that ours is around."""
+    return getattr(attribute, "heliograph_inner", attribute)
+
+
+def _is_of_django(attribute: Any) -> bool:
+    return type(attribute).__module__.startswith("django.db.models.")

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 from django.db.models.signals import post_delete, post_save, pre_delete
 
 from heliograph import BeforeCommit, OnCommit, changed, created
@@ -32,14 +33,15 @@ BOTH = [post_save, post_delete]
 def batches(receive):
     """Connect a receiver of batches: `heard = batches(post_save, sender=Article)` is the list of them."""
 
-    def connect(signal, policy=BeforeCommit, when=None, **options):
+    def connect(signal, policy=BeforeCommit, when=None, gone=None, **options):
+        """`when` is the condition of saves, beside `created`, and `gone` that of deletions."""
         heard = []
 
         def note(sender, batch, **kwargs):
             heard.append(batch)
 
         for one in signal if isinstance(signal, list) else [signal]:
-            condition = created | when if when is not None and one is post_save else when
+            condition = gone if one is not post_save else None if when is None else created | when
             receive(one, when=condition, delivery=policy(batch=True), **options)(note)
         return heard
 
@@ -173,6 +175,58 @@ def test_keys_of_other_kinds_are_rows_too(batches, model):
         one = model.objects.create(**keys)
         model.objects.filter(pk=one.pk).update(**({"guest": "Ada"} if model is Seat else {"state": "old"}))
     assert told(heard) == [[("created", one.pk)]]
+
+
+def test_a_row_whose_key_an_update_sets_is_gone_and_new(batches):
+    Country.objects.create(code="de", name="a")
+    heard = batches(BOTH, sender=Country, bulk=True)
+    with transaction.atomic():
+        Country.objects.filter(code="de").update(code="fr", name="b")
+    assert told(heard) == [[("deleted", "de"), ("created", "fr")]]
+    gone, new = (event.instance for event in heard[0].events)
+    assert (gone.code, gone.name, new.code, new.name) == ("de", "a", "fr", "b")
+
+
+def test_a_key_that_passes_from_one_row_to_another_is_one_row_with_other_values(batches):
+    for number in (1, 2):
+        Seat.objects.create(row=1, number=number, guest=str(number))
+    heard = batches(BOTH, sender=Seat, bulk=True, when=changed("guest"))
+    with transaction.atomic():
+        Seat.objects.filter(number=2).update(number=3)
+        Seat.objects.filter(number=1).update(number=F("number") + 1)
+    assert {(event.kind, event.pk) for event in heard[0].events} == {
+        ("updated", (1, 2)),
+        ("created", (1, 3)),
+        ("deleted", (1, 1)),
+    }
+    assert heard[0].changes("guest") == [((1, 2), "2", "1")]
+
+
+def test_a_row_that_goes_to_another_key_and_back_is_no_change(batches):
+    Country.objects.create(code="de", name="a")
+    heard = batches(BOTH, sender=Country, bulk=True, when=changed("name"))
+    with transaction.atomic():
+        Country.objects.update(code="fr")
+        Country.objects.update(code="de")
+    assert heard == []
+
+
+def test_each_row_of_an_update_that_sets_keys_is_told_as_gone_and_as_new(hear):
+    Country.objects.create(code="de", name="a")
+    saved, deleted = hear(post_save, sender=Country, bulk=True), hear(post_delete, sender=Country, bulk=True)
+    Country.objects.update(code="fr")
+    assert [(one.payload["instance"].code, one.payload["created"]) for one in saved] == [("fr", True)]
+    assert [one.payload["instance"].code for one in deleted] == ["de"]
+
+
+def test_a_copy_that_is_saved_under_another_key_is_a_new_row_and_the_old_one_stays(batches):
+    Country.objects.create(code="de", name="a")
+    heard = batches(BOTH, sender=Country, when=changed("name"))
+    with transaction.atomic():
+        country = Country.objects.get()
+        country.code, country.name = "fr", "b"
+        country.save()
+    assert told(heard) == [[("created", "fr")]]
 
 
 # --- deleted and created again ------------------------------------------------------------------------------------
@@ -333,7 +387,7 @@ def test_a_condition_on_the_instance_is_asked_of_the_row(batches):
     Novel.objects.create(name="a")
     stale = Novel.objects.get()
     Novel.objects.update(name="b")
-    heard = batches(post_delete, sender=Novel, when=lambda instance, **kwargs: instance.name == "b")
+    heard = batches(post_delete, sender=Novel, gone=lambda instance, **kwargs: instance.name == "b")
     stale.delete()
     assert len(heard) == 1
 

@@ -11,6 +11,7 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from heliograph.bulk import relations
 from heliograph.bulk.deleting import Deletion
 from heliograph.bulk.listening import Audience, listeners
+from heliograph.bulk.moving import apart
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows
 from heliograph.changes.saving import InBulk
@@ -58,7 +59,13 @@ def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: 
 
 
 def tell(rows: Rows, origin: Any = None) -> None:
-    """Tell the receivers of post_save or post_delete that hear bulk writes of rows that were written."""
+    """Tell the receivers of post_save and post_delete that hear bulk writes of rows that were written."""
+    if any(listeners(signal, rows.model) for signal in (post_save, post_delete)):
+        for some in apart(rows):
+            _tell(some, origin)
+
+
+def _tell(rows: Rows, origin: Any) -> None:
     signal = post_delete if rows.kind == "deleted" else post_save
     told = listeners(signal, rows.model) if len(rows) else []
     payload = payload_of(rows, signal, origin)

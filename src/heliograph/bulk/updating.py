@@ -85,7 +85,8 @@ class Reading:
         self.keys = model._meta.pk_fields
         # Rows are told by the keys that they had: where these are written, it takes the new ones to find the rows.
         self.moved = [key for key in self.keys if key in self.values]
-        watched = [*self.values] if reads_all else watched_among(model, self.values)
+        # A row under a new key is told as one that is gone, with all of its old values, and one that is new.
+        watched = [*self.values] if reads_all or self.moved else watched_among(model, self.values)
         self.fields = [*dict.fromkeys([*watched, *self.moved])]
         self.plan = plan_for(model, self.fields)
 

@@ -299,13 +299,22 @@ def _net(sends: list[HeardSend]) -> Event | None:
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)
-    whens = [*{id(one.deferral.when): one.deferral.when for one in sends}.values()]  # some have no hash
+    # A receiver may be connected for saves and for deletions with a condition each: what came of it is one or other.
+    whens = [*{id(one.deferral.when): one.deferral.when for one in sends if _is_like(one, last)}.values()]
     told = payload if last.row is None else _with_instance(payload, last.row, whens)
     if not any(when is None or when.holds(told) for when in whens):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
     return SentEvent(kind, last.signal, last.sender, kwargs, _net_comparison(sends), fields, last.row)
+
+
+def _is_like(one: HeardSend, last: HeardSend) -> bool:
+    """Return whether two sends are both of a deletion, or neither is."""
+    return (one.kind in _GONE) is (last.kind in _GONE)
+
+
+_GONE = ("deleted", "absent")
 
 
 def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | None]) -> NetPayload:
@@ -319,7 +328,7 @@ def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | No
 
 def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:
     """Return what became of a row, of which the first send tells whether it was there, and the last whether it is."""
-    was_there, is_there = first not in ("created", "absent"), last not in ("deleted", "absent")
+    was_there, is_there = first not in ("created", "absent"), last not in _GONE
     if first is None or not (was_there or is_there):
         return None
     if was_there and is_there:

@@ -289,15 +289,11 @@ def test_an_instance_of_a_row_that_is_gone_has_what_is_known(receive, values):
     assert heard == [(5, 7)]
 
 
-@pytest.mark.parametrize("watched", [True, False], ids=["told", "keys alone"])
-def test_a_row_whose_key_is_updated_is_told_by_the_key_that_it_had(hear, receive, watched):
+def test_a_write_that_sets_keys_is_told_by_the_keys_that_its_rows_had(receive):
     heard = []
     Country.objects.create(code="de", name="Germany")
-    options = (
-        {"signal": post_update} if watched else {"signal": post_save, "bulk": True, "delivery": OnCommit(batch=True)}
-    )
 
-    @receive(sender=Country, **options)
+    @receive(post_update, sender=Country)
     def look(sender, batch, **kwargs):
         heard.append((batch.pks, [(one.pk, one.name) for one in batch.instances]))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heliograph.outbox.policies import Durable
     from heliograph.outbox.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.registration import receiver
-    from heliograph.transactions import Batch, BeforeCommit, OnCommit, UnsettledError
+    from heliograph.transactions import Batch, BeforeCommit, OnCommit, OnRollback, UnsettledError
 
 __version__ = "0.1.0.dev0"
 
@@ -35,6 +35,7 @@ __all__ = [
     "Durable",
     "Inline",
     "OnCommit",
+    "OnRollback",
     "ReentrancyError",
     "Retry",
     "RetryAfter",
@@ -62,7 +63,7 @@ _HOMES = {
     "Durable": "outbox.policies",
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.retrying"),
     "receiver": "registration",
-    **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "UnsettledError"), "transactions"),
+    **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }
 
 

@@ -1,7 +1,7 @@
 """Savepoints that are rolled back by hand: they take along the calls that wait since."""
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test import TestCase
 
 from heliograph import BeforeCommit, Durable, OnCommit, Signal, changed
@@ -9,6 +9,7 @@ from heliograph.outbox.models import Delivery
 from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_delete, post_save
 from tests.app.models import Article, Genre, Novel
+from tests.django.bare import run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -270,14 +271,24 @@ def test_a_function_given_to_on_commit_is_called_as_django_calls_it(receive):
 
 
 def test_connections_have_their_own_methods_again_when_nobody_waits():
-    before = {**vars(type(connections["default"]).__mro__[-2])}
+    told = run(
+        """
+        from django.contrib.auth.models import Group
+        from django.db.backends.base.base import BaseDatabaseWrapper
+        from django.db.models.signals import post_save
+        from heliograph import OnRollback
 
-    def note(sender, **kwargs): ...
+        def note(sender, **kwargs): ...
 
-    post_save.connect(note, sender=Article, delivery=OnCommit())
-    assert {**vars(type(connections["default"]).__mro__[-2])} != before
-    post_save.disconnect(note, sender=Article)
-    assert {**vars(type(connections["default"]).__mro__[-2])} == before
+        before = {**vars(BaseDatabaseWrapper)}
+        post_save.connect(note, sender=Group, delivery=OnRollback())
+        tell({**vars(BaseDatabaseWrapper)} == before)
+        post_save.disconnect(note, sender=Group)
+        tell({**vars(BaseDatabaseWrapper)} == before)
+        """,
+        INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
+    )
+    assert told == [False, True]
 
 
 @pytest.mark.django_db(transaction=False)

@@ -1,7 +1,7 @@
-"""Receivers at the end of a transaction: before its commit, after it, or once for everything in it."""
+"""Receivers at the end of a transaction: before its commit, after it, after a rollback, or once for all of it."""
 
 from heliograph.transactions.batches import Batch, Event
-from heliograph.transactions.policies import BeforeCommit, OnCommit
+from heliograph.transactions.policies import BeforeCommit, OnCommit, OnRollback
 from heliograph.transactions.settling import UnsettledError
 
-__all__ = ["Batch", "BeforeCommit", "Event", "OnCommit", "UnsettledError"]
+__all__ = ["Batch", "BeforeCommit", "Event", "OnCommit", "OnRollback", "UnsettledError"]

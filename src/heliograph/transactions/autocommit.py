@@ -51,6 +51,8 @@ class Turn:
             if not self.is_written and error is None:  # the model has a way of its own to write rows
                 for one in self.noted:
                     make_alone(one)
+            if error is not None and not self.is_committed:
+                finish(one for one in self.noted if one.policy.stage is Stage.AFTER_ROLLBACK)
             finish(self.after)
         finally:
             self.instance, self.before, self.noted, self.after = None, None, [], []  # a copy may hold this
@@ -79,7 +81,7 @@ class Turn:
         if not is_django and not self.is_joined:
             updated = write()
             self._committed()
-            self.after += self.noted
+            self.after += [one for one in self.noted if one.policy.stage is Stage.AFTER_COMMIT]
             return updated
         with nullcontext() if is_django else transaction.atomic(self.using):
             updated = write()
@@ -95,7 +97,8 @@ class Turn:
         if saving is not None and saving.new is None:
             saving.written(not updated, update_fields)
         told = Pending(_Told(), Call(self._committed, {}), self.using)
-        for one in (told, *self.noted):
+        noted, self.noted = self.noted, []
+        for one in (told, *noted):
             note(self.connection, one)
         payload = {"created": not updated, "update_fields": update_fields, "raw": raw, "using": self.using}
         for policy, receiver in receivers(post_save, type(instance)):
@@ -132,8 +135,8 @@ class _Before:
                 self.connection.needs_rollback = False  # Django believes that the transaction of the test is spoiled
         if self.savepoint is not None and not self.connection.needs_rollback:
             if not is_committed:
-                self.connection.savepoint_rollback(self.savepoint)
                 del self.connection.run_on_commit[self.callbacks :]
+                self.connection.savepoint_rollback(self.savepoint)
             self.connection.savepoint_commit(self.savepoint)
 
 
@@ -155,7 +158,11 @@ def turn_for(instance: Any, using: str) -> AbstractContextManager[None]:
     found = [policy for signal in (pre_save, post_save) for policy, _ in receivers(signal, type(instance))]
     if not found or instance._meta.auto_created:
         return nullcontext()
-    return Turn(instance, using, any(policy.stage is not Stage.AFTER_COMMIT for policy in found))
+    return Turn(instance, using, any(policy.stage in _JOINED for policy in found))
+
+
+# Those whose calls are made in the transaction of a row; to learn of its rollback, none is opened.
+_JOINED = (Stage.BEFORE_COMMIT, Stage.LAST)
 
 
 @contextmanager

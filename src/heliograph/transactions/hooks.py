@@ -18,6 +18,7 @@ from heliograph.dispatch.routes import registering
 from heliograph.patches import forwarding_code
 from heliograph.savepoints import of_connections
 from heliograph.steps import Lease, Step, StepOrder, Tenancy
+from heliograph.transactions import rollbacks
 from heliograph.transactions.autocommit import running, turn_for
 from heliograph.transactions.ledger import Stage, is_held, is_outermost, release_held, run_first, taken
 from heliograph.transactions.settling import finish, settle
@@ -76,15 +77,22 @@ def _exit(inner: Callable[..., None]) -> Callable[..., None]:
     @wraps(inner)
     def exit_(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         connection = transaction.get_connection(self.using)
-        if not connection.run_on_commit or not is_outermost(connection):
+        if self._from_testcase:
+            rollbacks.forget(connection)  # the end of a test undoes all, and is none that a receiver waits for
+        if not (connection.run_on_commit or rollbacks.is_awaited(connection)) or not is_outermost(connection):
             inner(self, exc_type, exc_value, traceback)
             return
+        is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
         try:
-            if exc_type is None and _is_sound(connection):
+            if not is_lost:
                 _settle(connection, partial(inner, self))
             _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
+        except BaseException:
+            is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
+            raise
         finally:
             release_held(connection)
+            rollbacks.end(connection, is_lost=is_lost)
 
     return exit_
 

@@ -17,6 +17,7 @@ from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.signals import carried, entry_of, title
+from heliograph.transactions import schemas
 from heliograph.transactions.calls import awaited
 from heliograph.transactions.deferral import BatchDeferral, Once
 from heliograph.transactions.netting import Heard, HeardRows, together
@@ -33,7 +34,7 @@ class InlineBatch(Inline):
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
         """Return options with which the receiver is called once for each write."""
         _verify(self, receiver, place)
-        call = BatchDeferral(options.call, options.reentrant != "allow", (), options.when)
+        call = BatchDeferral(options.call, options.reentrant != "allow", schemas.watching(), options.when)
         when = Once(options.when, is_asked=False)  # the condition is asked of the batch
         return replace(options, call=call, gives=OF_A_BATCH, when=when, blocking=True, defers=True)
 

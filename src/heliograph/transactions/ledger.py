@@ -30,6 +30,7 @@ class Stage(Enum):
     BEFORE_COMMIT = "before the commit, and may cause more"
     LAST = "right before the commit, when nothing else is left"
     AFTER_COMMIT = "after the commit"
+    AFTER_ROLLBACK = "after the rollback of what was sent"
 
 
 class Ending(ABC):
@@ -59,7 +60,12 @@ class Pending:
     @property
     def is_due(self) -> bool:
         """Whether the call is still to be made: a savepoint may have been rolled back by hand meanwhile."""
-        return not self.is_made and (self.moment is None or not self.moment.is_undone)
+        return not self.is_made and not self.is_undone
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether a rollback has undone what was sent."""
+        return self.moment is not None and self.moment.is_undone
 
     def __call__(self) -> None:
         """Make the call: for those who run what waits for a commit themselves, as tests do."""
@@ -88,7 +94,14 @@ def pending(policy: Ending, call: Call, using: str) -> Pending:
 def note(connection: Any, one: Pending) -> None:
     """Let a call wait for the end of the transaction that is open."""
     one.moment = now(connection)
-    connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
+    if one.policy.stage is Stage.AFTER_ROLLBACK:
+        connection.__dict__.setdefault(ON_ROLLBACK, []).append(one)
+    else:
+        connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
+
+
+# The attribute of a connection with the calls that are made if their send is undone: Django has no list of these.
+ON_ROLLBACK = "_heliograph_on_rollback"
 
 
 def verify_commit(connection: Any, receiver: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from asyncio import gather
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.signals import carried, title
 from heliograph.steps import Tenancy
-from heliograph.transactions import hooks, schemas
+from heliograph.transactions import hooks, rollbacks, schemas
 from heliograph.transactions.autocommit import turn_of
 from heliograph.transactions.calls import awaited
 from heliograph.transactions.databases import database_of, has_database, signals_with_database
@@ -124,32 +125,62 @@ class OnCommit(AtTheEnd):
     @staticmethod
     def make(due: Sequence[Pending]) -> None:
         """Make these calls, and log what they raise."""
-        begun = []
-        for one in due:
-            try:
+        _make_robustly(due, "the commit")
+
+
+@dataclass(frozen=True, repr=False)
+class OnRollback(AtTheEnd):
+    """Make the call if what was sent is undone: its transaction, or a savepoint around it, is rolled back.
+
+    It is made after the rollback, in autocommit or in the transaction that goes on; what it raises is logged, and the
+    others are called all the same. With `batch=True` there is one call for all that one rollback undoes, and the
+    receiver has a parameter named `batch`. Async receivers run beside each other, after the others.
+    """
+
+    stage: ClassVar[Stage] = Stage.AFTER_ROLLBACK
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Make these calls, each in a savepoint where a transaction goes on, and log what they raise."""
+        _make_robustly(due, "the rollback", rollbacks.apart)
+
+    def _hooks(self, place: Place) -> tuple[Tenancy, ...]:
+        return *super()._hooks(place), rollbacks.of_savepoints.take()
+
+
+Around = Callable[[str], AbstractContextManager[Any]]
+
+
+def _make_robustly(due: Sequence[Pending], after: str, around: Around = nullcontext) -> None:
+    """Make calls, each in a block for its database, and log what they raise."""
+    begun = []
+    for one in due:
+        try:
+            with around(one.using):
                 response = one.call.make()
-            except Exception as error:
-                _log(one.call, error)
-            else:
-                if response is not None and isawaitable(response):
-                    begun.append((one.call, response))
-        if begun:
-            async_to_sync(_beside)(begun)
+        except Exception as error:
+            _log(one.call, error, after)
+        else:
+            if response is not None and isawaitable(response):
+                begun.append((one.call, response))
+    if begun:
+        with around(due[0].using):
+            async_to_sync(_beside)(begun, after)
 
 
-async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]]) -> None:
-    await gather(*(_awaited_robustly(call, response) for call, response in begun))
+async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]], after: str) -> None:
+    await gather(*(_awaited_robustly(call, response, after) for call, response in begun))
 
 
-async def _awaited_robustly(call: Call, response: Awaitable[Any]) -> None:
+async def _awaited_robustly(call: Call, response: Awaitable[Any], after: str) -> None:
     try:
         await response
     except Exception as error:
-        _log(call, error)
+        _log(call, error, after)
 
 
-def _log(call: Call, error: Exception) -> None:
-    logger.error("Error calling %s after the commit (%s)", full_name(call.receiver), error, exc_info=error)
+def _log(call: Call, error: Exception, after: str) -> None:
+    logger.error("Error calling %s after %s (%s)", full_name(call.receiver), after, error, exc_info=error)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------

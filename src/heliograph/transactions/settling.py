@@ -79,7 +79,7 @@ def make_alone(one: Pending) -> None:
     """Make a call for which there is no transaction to wait for."""
     if one.policy.stage is Stage.AFTER_COMMIT:
         finish([one])
-    else:
+    elif one.policy.stage is not Stage.AFTER_ROLLBACK:  # nothing can be rolled back
         with transaction.atomic(one.using):
             note(connections[one.using], one)
 

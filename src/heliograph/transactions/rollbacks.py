@@ -1,0 +1,63 @@
+"""Rollbacks: the calls that are made when what was sent is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from heliograph.steps import Lease, Step, StepOrder
+from heliograph.transactions.ledger import ON_ROLLBACK, Pending
+from heliograph.transactions.settling import finish
+
+
+def _steps() -> Iterator[Step]:
+    reason = "is followed by the calls of receivers whose send it has undone"
+    yield Step(BaseDatabaseWrapper, "savepoint_rollback", _savepoint_rollback, reason, StepOrder.TRANSACTION)
+
+
+# What receivers need in place that wait for a rollback, beside the hooks of the end of a transaction.
+of_savepoints = Lease(_steps)
+
+
+def _savepoint_rollback(inner: Callable[..., None]) -> Callable[..., None]:
+    @wraps(inner)
+    def savepoint_rollback(self: Any, *args: Any, **kwargs: Any) -> None:
+        inner(self, *args, **kwargs)
+        waiting: list[Pending] = self.__dict__.pop(ON_ROLLBACK, [])
+        kept = [one for one in waiting if not one.is_undone]
+        if kept:
+            self.__dict__[ON_ROLLBACK] = kept
+        finish(one for one in waiting if one.is_undone)
+
+    return savepoint_rollback
+
+
+def end(connection: Any, *, is_lost: bool) -> None:
+    """Make the calls whose send was undone by the transaction that has ended, and forget the others.
+
+    `is_lost` is whether it was sure to be rolled back; otherwise a commit that failed may have undone it.
+    """
+    finish(one for one in forget(connection) if is_lost or one.is_undone)
+
+
+def forget(connection: Any) -> list[Pending]:
+    """Take all calls that wait for a rollback, and return them."""
+    waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
+    return waiting
+
+
+def is_awaited(connection: Any) -> bool:
+    """Return whether a call waits for a rollback."""
+    return ON_ROLLBACK in connection.__dict__
+
+
+def apart(using: str) -> AbstractContextManager[Any]:
+    """Return a block in which an error of the database does no harm to a transaction that goes on."""
+    connection = connections[using]
+    goes_on = connection.in_atomic_block and not connection.needs_rollback and not connection.closed_in_transaction
+    return transaction.atomic(using) if goes_on else nullcontext()

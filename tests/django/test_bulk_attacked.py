@@ -93,7 +93,7 @@ def test_rows_are_locked_in_the_order_of_their_keys(hear):
     made = articles(2)
     with CaptureQueriesContext(connection) as queries:
         Article.objects.bulk_update(made, ["words"])
-    (read,) = [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
+    (read, *_) = [query["sql"] for query in queries.captured_queries if "SELECT" in query["sql"]]
     assert "ORDER BY" in read
 
 

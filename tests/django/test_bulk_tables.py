@@ -5,14 +5,22 @@ from contextlib import ExitStack
 
 import pytest
 from django.db import connection, connections, models, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Abs, Lower
 from django.test.utils import isolate_apps
 
-from heliograph.signals import post_bulk_create
+from heliograph import UNKNOWN, BeforeCommit, changed, mute, receiver
+from heliograph.signals import post_bulk_create, post_bulk_delete, post_bulk_update, post_save, post_update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 IS_POSTGRESQL, IS_MARIADB = connection.vendor == "postgresql", connection.vendor == "mysql"
 of_postgresql = pytest.mark.skipif(not IS_POSTGRESQL, reason="only PostgreSQL has it")
+
+
+class MishapError(Exception):
+    """What a test raises."""
+
 
 PART = "id int NOT NULL, region char(1) NOT NULL, words int NOT NULL DEFAULT 0"
 
@@ -162,3 +170,248 @@ def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(hea
     assert [batch.payload["batch"].created for batch in heard] == [[]]
     assert [[event.kind for event in batch.payload["batch"].events] for batch in heard] == [["updated"]]
     assert rows_of(part) == [(1, "a", 2)]
+
+
+# --- keys that are not unique -------------------------------------------------------------------------------------
+
+NOT_UNIQUE = {
+    "a table without a key": [f"CREATE TABLE app_part ({PART})"],
+    "a table with another key": [f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id, region))"],
+}
+if IS_POSTGRESQL:
+    NOT_UNIQUE |= {
+        "a partitioned table": TABLES["a partitioned table"],
+        "a view": TABLES["a view"],
+        "a table with heirs": [
+            f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id))",
+            "CREATE TABLE app_heir () INHERITS (app_part)",
+        ],
+        "a key that is unique at the end": [
+            f"CREATE TABLE app_part ({PART}, UNIQUE (id) DEFERRABLE INITIALLY DEFERRED)",
+            "ALTER TABLE app_part DROP CONSTRAINT app_part_id_key",
+        ],
+        "a key that is unique in a part": [
+            f"CREATE TABLE app_part ({PART})",
+            "CREATE UNIQUE INDEX app_part_some ON app_part (id) WHERE id > 10",
+        ],
+    }
+if IS_MARIADB:
+    NOT_UNIQUE |= {
+        "a partitioned table": [
+            f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id, region)) PARTITION BY KEY (region) PARTITIONS 3"
+        ],
+        "a view": TABLES["a view"],
+    }
+if connection.vendor == "sqlite":
+    NOT_UNIQUE |= {
+        "a table without numbers": [f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id, region)) WITHOUT ROWID"],
+        "a column with the name of the number": [f"CREATE TABLE app_part ({PART}, rowid int)"],
+    }
+
+
+@pytest.fixture(params=NOT_UNIQUE)
+def shared(request, execute, part):
+    """A model of a table in which two rows have one key, and a third one has another."""
+    is_view = request.param == "a view"
+    undo = ["DROP TABLE app_stored", "DROP VIEW app_part"] if is_view else ["DROP TABLE app_part"]
+    if request.param == "a table with heirs":
+        undo = ["DROP TABLE app_part CASCADE"]
+    execute(*NOT_UNIQUE[request.param], undo=undo)
+    execute("INSERT INTO app_part (id, region, words) VALUES (1, 'a', 1), (2, 'a', 2)")
+    second = "app_heir" if request.param == "a table with heirs" else "app_part"
+    execute(f"INSERT INTO {second} (id, region, words) VALUES (1, 'b', 3)")
+    part.is_exact = not is_view and not (IS_MARIADB and request.param == "a table without a key")
+    return part
+
+
+UPDATES = {
+    "a value": lambda rows: rows.update(words=9),
+    "a sum": lambda rows: rows.update(words=F("words") + 1),
+    "an expression": lambda rows: rows.update(words=Abs(F("words") - 10)),
+    "two values": lambda rows: rows.update(words=7, region=F("region")),
+}
+FILTERS = {
+    "one of the two": lambda rows: rows.filter(region="a"),
+    "an expression": lambda rows: rows.filter(region=Lower(Value("A"))),
+    "the keys of a query": lambda rows: rows.filter(region="a", id__in=rows.filter(words__gt=0).values("id")),
+    "by a range": lambda rows: rows.filter(words__lt=3),
+    "all": lambda rows: rows.all(),
+    "the key": lambda rows: rows.filter(pk=1),
+    "none": lambda rows: rows.filter(pk=7),
+}
+
+
+def outcome(write, model):
+    """Return what a write returns and leaves in the table, and undo it."""
+    with transaction.atomic():
+        result = write(model), rows_of(model)
+        transaction.set_rollback(True)
+    return result
+
+
+def without_a_receiver(write, model):
+    with mute():
+        return outcome(write, model)
+
+
+OPTIONS = [{}, {"when": changed("words")}, {"when": changed("region")}]
+
+
+@pytest.mark.parametrize("filtered", FILTERS.values(), ids=FILTERS)
+def test_an_update_writes_the_same_rows_whoever_listens(shared, filtered):
+    if IS_MARIADB and filtered is FILTERS["the keys of a query"]:
+        filtered = FILTERS["an expression"]  # MariaDB has no such query of the table that it updates
+    before = rows_of(shared)
+    for name, update in UPDATES.items():
+
+        def write(model, update=update):
+            return update(filtered(model.objects))
+
+        plain, after = without_a_receiver(write, shared)
+        for options in OPTIONS:
+            told = []
+
+            def note(sender, batch, told=told, name="region" if options == OPTIONS[2] else "words", **kwargs):
+                told.extend(batch.changes(name))
+
+            signal = post_save if options else post_update
+            bulk = {"bulk": True, "delivery": BeforeCommit(batch=True), **options} if options else {}
+            receiver(signal, sender=shared, **bulk)(note)
+            try:
+                assert outcome(write, shared) == (plain, after), (name, options)
+            finally:
+                signal.disconnect(note, sender=shared)
+            if not options and shared.is_exact:
+                pairs = zip(before, after, strict=True)
+                assert sorted(told) == [(row[0], row[2], new[2]) for row, new in pairs if row[2] != new[2]], name
+
+
+def test_rows_that_share_a_key_are_deleted_as_without_a_receiver(hear, shared):
+    heard = hear(post_bulk_delete, sender=shared)
+    assert shared.objects.filter(region="a").delete() == (2, {"app.Part": 2})
+    assert rows_of(shared) == [(1, "b", 3)]
+    assert [sorted((one.pk, one.region) for one in batch.payload["batch"].deleted) for batch in heard] == [
+        [(1, "a"), (2, "a")]
+    ]
+
+
+def test_a_bulk_update_of_a_shared_key_writes_what_django_writes(hear, shared):
+    def write(model):
+        return model.objects.filter(region="a").bulk_update([model(id=1, words=5), model(id=2, words=2)], ["words"])
+
+    plain, after = without_a_receiver(write, shared)
+    heard = hear(post_bulk_update, sender=shared)
+    assert write(shared) == plain
+    assert rows_of(shared) == after
+    (batch,) = (one.payload["batch"] for one in heard)
+    ((key, old, new),) = batch.changes("words")
+    assert (key, old) == (1, 1)
+    assert new in ((5,) if shared.is_exact else (5, UNKNOWN))
+
+
+def test_what_has_left_its_partition_is_told(hear, shared):
+    heard = hear(post_update, sender=shared)
+    assert shared.objects.filter(id=1, region="a").update(region="c", words=F("words") + 1) == 1
+    assert rows_of(shared) == [(1, "b", 3), (1, "c", 2), (2, "a", 2)]
+    ((key, old, new),) = heard[0].payload["batch"].changes("region")
+    assert (key, old) == (1, "a")
+    assert new in ("c", UNKNOWN)
+
+
+def test_at_the_same_time_rows_that_share_a_key_are_each_written_once(shared):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets one write at a time")
+    told = []
+
+    @receiver(post_update, sender=shared)
+    def note(sender, batch, **kwargs):
+        told.extend(batch.changes("words"))
+
+    start = threading.Barrier(3, timeout=20)
+
+    def add():
+        start.wait()
+        for _ in range(4):
+            shared.objects.filter(region="b").update(words=F("words") + 1)
+        connections.close_all()
+
+    adding = [threading.Thread(target=add) for _ in range(3)]
+    try:
+        for one in adding:
+            one.start()
+        for one in adding:
+            one.join(60)
+    finally:
+        post_update.disconnect(note, sender=shared)
+    assert rows_of(shared) == [(1, "a", 1), (1, "b", 15), (2, "a", 2)]
+    if shared.is_exact:
+        assert sorted(told) == [(1, words, words + 1) for words in range(3, 15)]
+    assert len(told) == 12
+
+
+# --- triggers -----------------------------------------------------------------------------------------------------
+
+# An UPDATE adds 100 to `words`; one of a row whose region is r is refused, where the database has such a thing.
+TRIGGERS = {
+    "postgresql": [
+        "CREATE FUNCTION app_changed() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF OLD.region = ''r'' THEN RETURN NULL; END IF; NEW.words := NEW.words + 100; RETURN NEW; END'",
+        "CREATE TRIGGER app_part_changed BEFORE UPDATE ON app_part FOR EACH ROW EXECUTE FUNCTION app_changed()",
+    ],
+    "mysql": [
+        "CREATE TRIGGER app_part_changed BEFORE UPDATE ON app_part FOR EACH ROW"
+        " SET NEW.words = IF(OLD.region = 'r', OLD.words, NEW.words + 100), NEW.region = OLD.region"
+    ],
+    "sqlite": [
+        "CREATE TRIGGER app_part_refused BEFORE UPDATE ON app_part WHEN OLD.region = 'r'"
+        " BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER app_part_changed AFTER UPDATE ON app_part"
+        " BEGIN UPDATE app_part SET words = NEW.words + 100 WHERE id = NEW.id; END",
+    ],
+}
+
+
+@pytest.fixture
+def triggered(execute, part):
+    """A model of a table whose trigger changes what is written, with a row that it does not let be written."""
+    undo = ["DROP FUNCTION app_changed()"] if IS_POSTGRESQL else []
+    execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id))", undo=[*undo, "DROP TABLE app_part"])
+    execute("INSERT INTO app_part VALUES (1, 'a', 1), (2, 'a', 2), (3, 'r', 3)")
+    execute(*TRIGGERS[connection.vendor])
+    return part
+
+
+WRITES = {
+    "a value": lambda part: part.objects.update(words=9),
+    "a sum": lambda part: part.objects.update(words=F("words") + 1),
+    "an expression": lambda part: part.objects.update(words=Abs(F("words") + 1)),
+    "of some": lambda part: part.objects.exclude(id=Abs(Value(2))).update(words=9),
+    "objects": lambda part: part.objects.bulk_update([part(id=n, words=n * 10) for n in (1, 2, 3)], ["words"]),
+    "objects one by one": lambda part: part.objects.bulk_update(
+        [part(id=n, words=n * 10) for n in (1, 2, 3)], ["words"], batch_size=1
+    ),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_told_as_they_are(hear, triggered, write):
+    heard = hear(post_update, sender=triggered), hear(post_bulk_update, sender=triggered)
+    before = rows_of(triggered)
+    plain, after = without_a_receiver(write, triggered)
+    assert write(triggered) == plain
+    assert rows_of(triggered) == after
+    told = [change for calls in heard for one in calls for change in one.payload["batch"].changes("words")]
+    expected = [(row[0], row[2], new[2]) for row, new in zip(before, after, strict=True) if row[2] != new[2]]
+    assert len(expected) in (1, 2)
+    assert sorted(told) == expected
+
+
+def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered):
+    told = []
+
+    @receive(post_save, sender=triggered, bulk=True, when=changed("words"))
+    def note(sender, instance, changes, **kwargs):
+        told.append((instance.pk, *changes["words"]))
+
+    triggered.objects.bulk_update([triggered(id=n, words=n * 10) for n in (1, 2, 3)], ["words"])
+    assert sorted(told) == [(1, 1, 110), (2, 2, 120)]

@@ -67,6 +67,8 @@ in_a_transaction_and_not = pytest.mark.parametrize("is_atomic", [True, False], i
 
 # SQLite has no lock of a row: in a transaction that is open, one statement more takes that of the file.
 LOCK = 1 if connection.vendor == "sqlite" else 0
+# MariaDB returns nothing of an update, so the rows of a bulk_update() are read before it and after it.
+READS = 2 if connection.vendor == "mysql" else 1
 
 
 class MishapError(Exception):
@@ -753,12 +755,12 @@ def test_b5_batches_of_the_database_are_one_event(batches):
     assert [len(batch.updated) for batch in heard] == [3]
 
 
-def test_b5_it_takes_one_statement_more_than_unheard(batches):
+def test_b5_it_takes_no_statements_more_than_those_that_read_the_rows(batches):
     objects = articles(1, 2)
     plain = statements(lambda: Article.objects.bulk_update(set_words(objects, 3, 4), ["words"]))
     batches(post_bulk_update)
     heard = statements(lambda: Article.objects.bulk_update(set_words(objects, 5, 6), ["words"]))
-    assert len(heard) <= len(plain) + 1 + LOCK
+    assert len(heard) <= len(plain) + READS + LOCK
 
 
 @rolled_back
@@ -772,7 +774,7 @@ def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, hear):
 
     plain = statements(rename)
     heard, _ = row_changes(Article, "title", "words"), hear(pre_save, sender=Article, bulk=True, when=changed("words"))
-    assert len(statements(rename)) <= len(plain) + 1 + LOCK
+    assert len(statements(rename)) <= len(plain) + READS + LOCK
     assert [changes for _, changes in heard] == [{"title": ("1!", "1!!")}]
 
 

@@ -15,7 +15,7 @@ from heliograph.bulk import deleting, relations, updating
 from heliograph.bulk.creating import insertion_of
 from heliograph.bulk.deleting import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
 from heliograph.bulk.listening import Audience, audience_of
-from heliograph.bulk.rewriting import rewriting
+from heliograph.bulk.rewriting import rewritten
 from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
 from heliograph.bulk.updating import Update
 from heliograph.bulk.writing import (
@@ -120,11 +120,14 @@ def _told_bulk_update(
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
         tell_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
-        rewritten = rewriting(queryset, using, names, instances)
-        with as_one(lambda written, _: written is model):
+        done: list[Updated] = []
+        statements = Update(model, using, reads_all=True, tell=done.append, is_ordered=True)
+        with as_one(lambda written, _: written is model), in_place(statements):
             count = inner(queryset, instances, names, batch_size)
-        done = rewritten.done()
-        tell_of(audience, "post_bulk_update", model, [done], update_fields=done.update_fields, using=using)
+        # The statements know best which fields they have set: a manager may have put other ones in their place.
+        fields = frozenset[str]().union(*(rows.update_fields for rows in done))
+        writes = rewritten(done, instances) if done else []
+        tell_of(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)
     return count
 
 

@@ -171,7 +171,12 @@ class Updated(Rows):
         row, keys = self.table[at], self.plan.keys
         return (*row[:keys], *(row[len(self.plan.fields) :] if self.constants is None else self.constants))
 
-    def only(self, places: Sequence[int]) -> Rows:
+    def full_table(self) -> Table:
+        """Return the rows with their new values, also where all get the same."""
+        size, constants = len(self.plan.fields), self.constants
+        return self.table if constants is None else [(*row[:size], *constants) for row in self.table]
+
+    def only(self, places: Sequence[int]) -> Updated:
         if len(places) == len(self.table):
             return self
         given = None if self.given is None else [self.given[at] for at in places]

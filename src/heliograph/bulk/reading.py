@@ -1,0 +1,108 @@
+"""Reading: the values of its rows that an update reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from django.core.exceptions import FullResultSet
+from django.db.models import IntegerField, Model
+from django.db.models.expressions import Col, CombinedExpression, Value
+
+from heliograph.bulk.sql import Table, are_sent_as_stored
+from heliograph.changes.plans import plan_for, watched_among
+from heliograph.changes.rows import Updated
+from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
+
+
+class Reading:
+    """The primary key of each row, the old values, and the new ones where these differ from row to row."""
+
+    def __init__(self, model: Any, using: str, reads_all: bool, is_ordered: bool, compiler: Any) -> None:
+        self.model = model
+        self.using = using
+        self.is_ordered = is_ordered  # rows are locked in the order of their keys
+        self.compiler = compiler
+        self.connection = compiler.connection
+        query = compiler.query
+        self.values = {one: value for one, _, value in [*query.values, *_of_parents(query)]}
+        self.keys = model._meta.pk_fields
+        # Rows are told by the keys that they had: where these are written, it takes the new ones to find the rows.
+        self.moved = [key for key in self.keys if key in self.values]
+        # A row under a new key is told as one that is gone, with all of its old values, and one that is new.
+        written = self.values if reads_all or self.moved else ()
+        watched = [*written, *watched_among(model, self.values)]
+        self.fields = [*dict.fromkeys([*watched, *self.moved])]
+        self.plan = plan_for(model, self.fields)
+
+    @cached_property
+    def news(self) -> list[Any]:
+        """The new value of each field: itself, an expression that is the same before the update, or UNKNOWN."""
+        news = [_new(one, self.values) for one in self.fields]
+        if self.moved and UNKNOWN in news:
+            return [UNKNOWN if is_expression(new) else new for new in news]
+        return news
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether the rows are to be read after the update too; they cannot be where nobody knows their new keys."""
+        return UNKNOWN in self.news and not self.moved
+
+    @property
+    def constants(self) -> tuple[Any, ...] | None:
+        """The new values, if they are the same for all rows, or unknown for good."""
+        return None if self.asks_again or any(map(is_expression, self.news)) else tuple(self.news)
+
+    def statement(self) -> tuple[str, Sequence[Any], Sequence[Any]] | None:
+        """Return the UPDATE up to its condition, its parameters and those of the condition.
+
+        None where somebody has added to the statement.
+        """
+        sql, params = self.compiler.as_sql()
+        where, where_params = self._where()
+        if not sql.endswith(where):
+            return None
+        return sql.removesuffix(where), params[: len(params) - len(where_params)], where_params
+
+    def _where(self) -> tuple[str, Sequence[Any]]:
+        """Return the end of a statement that was compiled already, with its parameters."""
+        try:
+            sql, params = self.compiler.compile(self.compiler.query.where)
+        except FullResultSet:
+            return "", ()
+        return f" WHERE {sql}", params
+
+    def rows(self, table: Table, constants: tuple[Any, ...] | None) -> Updated:
+        """Return what was done to the rows of a table."""
+        names = frozenset(one.name for one in self.values)
+        return Updated(self.model, self.using, names, self.plan, table, constants)
+
+
+def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
+    return (one for values in query.related_updates.values() for one in values)
+
+
+# --- what an update sets ------------------------------------------------------------------------------------------
+
+
+def _new(one: Any, values: dict[Any, Any]) -> Any:
+    """Return the new value of a field: itself, an expression that is the same before the update, or UNKNOWN."""
+    value = values.get(one, UNKNOWN)  # a generated field is none of them
+    if isinstance(value, Model):
+        value = value.prepare_database_save(one)
+    if not is_expression(value):
+        is_told = value is not UNKNOWN and not may_mutate(one) and are_sent_as_stored([one])
+        return as_stored(one, value) if is_told else UNKNOWN
+    others = {*values} - {one}  # MariaDB sets one after the other
+    return value if isinstance(one, IntegerField) and _is_integer(value, others) else UNKNOWN
+
+
+def _is_integer(value: Any, others: set[Any]) -> bool:
+    """Return whether an expression computes an integer of others that stay as they are until it is stored."""
+    if isinstance(value, Value):
+        return type(value.value) is int
+    if isinstance(value, Col):
+        return isinstance(value.target, IntegerField) and value.target not in others
+    is_exact = isinstance(value, CombinedExpression) and value.connector in ("+", "-", "*")
+    return is_exact and _is_integer(value.lhs, others) and _is_integer(value.rhs, others)

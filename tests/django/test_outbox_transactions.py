@@ -20,7 +20,7 @@ from heliograph.outbox.outcomes import Dead, Succeeded
 from heliograph.outbox.retrying import Retry
 from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_update
-from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket, Ware
+from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Ticket, Ware
 from tests.django.sessions import end_own, has_sessions
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -1138,3 +1138,47 @@ def test_an_instance_that_was_deleted_keeps_its_key_until_it_is_delivered(receiv
         assert article.pk is None
     drain()
     assert keys == [key]
+
+
+# --- rows of batches ----------------------------------------------------------------------------------------------
+
+
+def test_a_deletion_of_a_row_that_is_gone_already_is_no_delivery_of_a_batch(batches):
+    article = Article.objects.create()
+    Article.objects.all()._raw_delete("default")
+    batches(post_delete, sender=Article)
+    article.delete()
+    assert not Delivery.objects.exists()
+
+
+def test_a_batch_has_the_values_of_the_row_that_was_deleted_and_not_those_of_a_stale_copy(batches):
+    Article.objects.create(words=1)
+    stale = Article.objects.get()
+    Article.objects.update(words=2)
+    heard = batches(post_delete, sender=Article)
+    stale.delete()
+    drain()
+    assert [one.words for batch in heard for one in batch.deleted] == [2]
+
+
+def test_a_batch_has_one_event_for_a_row_that_was_saved_through_a_proxy_too(batches):
+    heard = batches(post_save, sender=[Novel, Reprint])
+    with transaction.atomic():
+        novel = Novel.objects.create(name="a")
+        Reprint(pk=novel.pk, name="b").save()
+    drain()
+    assert [[(event.sender, event.kind, event.instance.name) for event in batch.events] for batch in heard] == [
+        [(Reprint, "created", "b")]
+    ]
+
+
+def test_a_batch_of_relations_has_their_net_change(batches):
+    novel, genre = Novel.objects.create(name="a"), Genre.objects.create(name="b")
+    heard = batches(m2m_changes, sender=Novel.genres.through)
+    with transaction.atomic():
+        novel.genres.add(genre)
+        novel.genres.remove(genre)
+    assert not Delivery.objects.exists()
+    novel.genres.add(genre)
+    drain()
+    assert [event.kwargs["added"] for batch in heard for event in batch.events] == [{(novel.pk, genre.pk)}]

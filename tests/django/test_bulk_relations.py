@@ -511,6 +511,29 @@ def test_b19_after_a_rollback_nothing_is_delivered(hear):
     assert heard == []
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(hear, receive, by_hand):
+    novel, (a, b, c) = related(SIDES["near"])
+    novel.genres.clear()
+    heard = hear(m2m_changes, sender=Related)
+
+    @receive(m2m_changed, sender=Related)
+    def add_another(sender, action, **kwargs):
+        if action == "post_add":
+            if by_hand:
+                savepoint = transaction.savepoint()
+                Related.objects.create(novel=novel, genre=c)
+                transaction.savepoint_rollback(savepoint)
+            else:
+                with transaction.atomic():
+                    Related.objects.create(novel=novel, genre=c)
+                    transaction.set_rollback(True)
+            Related.objects.create(novel=novel, genre=b)
+
+    novel.genres.add(a)
+    assert [one.payload["added"] for one in heard] == [{(novel.pk, a.pk), (novel.pk, b.pk)}]
+
+
 def test_b19_a_batch_has_the_net_change_of_each_relation(receive):
     novel, (a, b, _) = related(SIDES["near"])
     heard = []

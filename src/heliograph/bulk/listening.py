@@ -19,6 +19,7 @@ from heliograph.dispatch.guarded import SKIPPED, Guarded
 from heliograph.dispatch.receivers import Receiver, is_async
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.dispatch.routes import registering
+from heliograph.savepoints import of_connections
 from heliograph.signals import entry_of, title
 from heliograph.steps import Lease, Step
 from heliograph.transactions.batches import RowBatch
@@ -32,7 +33,9 @@ class Listening:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.hooks = _hooks.take()  # the steps that find out about the writes stay in place
+        # The steps that find out about the writes stay in place, and about rollbacks in an operation of a relation.
+        is_of_pairs = getattr(entry_of(place.signal), "name", None) == "m2m_changes"
+        self.hooks = (_hooks.take(), of_connections.take()) if is_of_pairs else (_hooks.take(),)
 
     def hears(self, model: Any) -> bool:
         """Return whether writes of this model are heard there; those of a migration or a silent one never are."""

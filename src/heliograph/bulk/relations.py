@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import router
+from django.db import connections, router
 from django.db.models.base import Model
 from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 
@@ -19,9 +19,19 @@ from heliograph.bulk.sql import locking
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Rows
+from heliograph.moments import Moment, now
 from heliograph.steps import Step, StepOrder
 
 # --- operations ---------------------------------------------------------------------------------------------------
+
+
+class Pairs(NamedTuple):
+    """Pairs of a relation that a write has added or removed."""
+
+    moment: Moment | None  # of the write
+    relation: tuple[Any, str]  # the model of its rows, and the alias of the database
+    pairs: Collection[tuple[Side, Pair]]
+    sign: int  # 1 for pairs that were added, -1 for pairs that were removed
 
 
 class Operation:
@@ -29,23 +39,30 @@ class Operation:
 
     def __init__(self, raw: bool) -> None:
         self.raw = raw
-        # How often each pair was added, less how often it was removed.
-        self.pairs: dict[tuple[Any, str], Counter[tuple[Side, Pair]]] = {}
+        self.writes: list[Pairs] = []
 
-    def note(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], count: int) -> None:
-        """Note pairs that were added (1) or removed (-1)."""
-        noted = self.pairs.setdefault((through, using), Counter())
-        for side, pair in pairs:
-            if None not in pair:  # a row that refers to one side alone relates nothing
-                noted[side, pair] += count
+    def note(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], sign: int) -> None:
+        """Keep pairs that were added (1) or removed (-1)."""
+        self.writes.append(Pairs(now(connections[using]), (through, using), pairs, sign))
+
+    def counts(self) -> dict[tuple[Any, str], Counter[tuple[Side, Pair]]]:
+        """Return how often each pair was added, less how often it was removed, but for what was rolled back."""
+        counts: dict[tuple[Any, str], Counter[tuple[Side, Pair]]] = {}
+        for moment, relation, pairs, sign in self.writes:
+            if moment is None or not moment.is_undone:
+                of_relation = counts.setdefault(relation, Counter())
+                for side, pair in pairs:
+                    if None not in pair:  # a row that refers to one side alone relates nothing
+                        of_relation[side, pair] += sign
+        return counts
 
     def tell(self) -> None:
         """Send what has really changed."""
-        for (through, using), noted in self.pairs.items():
+        for (through, using), counts in self.counts().items():
             audience = audience_of(through)
-            for side in dict.fromkeys(side for side, _ in noted):
-                added = frozenset(pair for (its, pair), count in noted.items() if its == side and count > 0)
-                removed = frozenset(pair for (its, pair), count in noted.items() if its == side and count < 0)
+            for side in dict.fromkeys(side for side, _ in counts):
+                added = frozenset(pair for (its, pair), count in counts.items() if its == side and count > 0)
+                removed = frozenset(pair for (its, pair), count in counts.items() if its == side and count < 0)
                 if audience is not None and (added or removed):
                     told = {"field": side.field, "added": added, "removed": removed, "using": using, "raw": self.raw}
                     audience.send("m2m_changes", through, **told)

@@ -80,6 +80,6 @@ $(BIN)/uv:
 
 # The newest Django that this Python has; the matrix tests the others.
 $(READY): pyproject.toml requirements/dev.txt | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--group dev --constraint requirements/dev.txt --editable .
 	@touch $@

@@ -35,7 +35,7 @@ from heliograph.outbox.outcomes import (
 from heliograph.outbox.policies import ThisDelivery
 from heliograph.outbox.recording import LostError, described, is_recorded, record
 from heliograph.outbox.registry import Post
-from heliograph.outbox.restoring import MissingError, restored
+from heliograph.outbox.restoring import MissingError, handled, restored
 from heliograph.outbox.retrying import RetryAfter
 from heliograph.outbox.writing import writing
 from heliograph.transactions.batches import Batch
@@ -94,7 +94,8 @@ def _response(claim: Claim, post: Post) -> Any:
     payload = restored(claim.payload, claim.using, post)
     if post.asks_for_delivery and "delivery" not in payload:
         payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
-    response = make_late(Call(receiver, payload), _handling(receiver, payload) if post.is_guarded else None, None)
+    handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
+    response = make_late(Call(receiver, payload), handling, None)
     if isawaitable(response):
         response = async_to_sync(_awaited)(response)
     if isinstance(response, RetryAfter):
@@ -102,11 +103,13 @@ def _response(claim: Claim, post: Post) -> Any:
     return response
 
 
-def _handling(receiver: Any, payload: dict[str, Any]) -> Handling | None:
+def _handling(receiver: Any, payload: dict[str, Any], using: str) -> Handling | None:
     batch = payload.get("batch")
     if isinstance(batch, Batch):
         return HandlingAll(receiver, [{**event.kwargs, "using": payload.get("using")} for event in batch.events])
-    return Handling(receiver, payload) if payload.get("instance") is not None else None
+    if payload.get("instance") is None:
+        return None
+    return Handling(receiver, {**payload, "instance": handled(payload, using)})
 
 
 async def _awaited(response: Awaitable[Any]) -> Any:

@@ -246,6 +246,11 @@ class Decoder:
         return _OF_LIST[kind](self(inner))
 
 
+def is_row(value: Any) -> bool:
+    """Return whether an encoded value refers to the instance of a row."""
+    return isinstance(value, dict) and value.get(_KIND) == "row"
+
+
 def reference_of(inner: Any) -> Reference:
     """Return what the value of a "row" refers to."""
     label, parts, using = inner

@@ -18,7 +18,7 @@ from heliograph.transactions.deferral import Deferral
 from heliograph.transactions.ledger import Pending, Stage
 from heliograph.transactions.policies import AtTheEnd
 
-_MISSING = ("discard", "retry", "fail")
+_MISSING = ("discard", "retry", "fail", "call")
 
 # What signals of the catalogue carry that lives in one process.
 OF_THE_PROCESS = frozenset(
@@ -42,7 +42,8 @@ class Durable(AtTheEnd):
     `retry` says how often it is attempted. Calls of one receiver with one `key` are made one at a time, in the order
     of their commits; it is a path into what was sent ("order.customer_id"), or a function of it. With `atomic`, what
     the receiver writes and its success are one transaction; False is for what reaches out of the database. `missing`
-    says what becomes of a call whose instance is gone: "discard", "retry" or "fail". `aliases` are names that the
+    says what becomes of a call whose instance is gone: "discard", "retry" or "fail"; with "call" it is made all the
+    same, with an instance that has its primary key only. `aliases` are names that the
     receiver had, whose calls it takes. With `batch=True` there is one call for everything in a transaction.
 
     Raises TypeError and ValueError for options that make no sense.
@@ -114,7 +115,7 @@ def _verify_options(policy: Durable) -> None:
     if not isinstance(policy.atomic, bool):
         raise TypeError(f"Durable(atomic=...) takes True or False, not {policy.atomic!r}.")
     if policy.missing not in _MISSING:
-        raise ValueError(f"Durable(missing=...) takes 'discard', 'retry' or 'fail', not {policy.missing!r}.")
+        raise ValueError(f"Durable(missing=...) takes 'discard', 'retry', 'fail' or 'call', not {policy.missing!r}.")
     if policy.key is not None and not (isinstance(policy.key, str) and policy.key) and not callable(policy.key):
         raise TypeError(
             f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {policy.key!r}."

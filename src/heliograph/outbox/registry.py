@@ -32,10 +32,20 @@ class Post(Tenancy):
         self.sender = label_of(place.sender)
         self._signal = weakref.ref(place.signal)
         self.is_guarded = is_guarded  # against being called again for what it is handling
-        self.asks_for_delivery = any(one.name == "delivery" for one in parameters_of(receiver) or ())
+        parameters = parameters_of(receiver)
+        self._names = None if parameters is None else {one.name for one in parameters}
         self._receiver: Callable[[], Any] = _reference(receiver)
         self._number = next(_numbers)
         _posts.add(self)
+
+    def asks_for(self, name: str) -> bool:
+        """Return whether the receiver has a parameter of this name, or may have one: one in C does not say."""
+        return self._names is None or name in self._names
+
+    @property
+    def asks_for_delivery(self) -> bool:
+        """Whether the receiver has a parameter for its own delivery."""
+        return self._names is not None and "delivery" in self._names
 
     def receiver(self) -> Any:
         """Return the receiver, or None once it was garbage collected."""

@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
+from django.utils.functional import SimpleLazyObject
+
 from heliograph.changes.comparing import Change
 from heliograph.changes.rows import Kind, loaded
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.names import resolved
-from heliograph.outbox.codec import Decoder, Reference, key_of_parts
+from heliograph.outbox.codec import Decoder, Reference, is_row, key_of_parts
 from heliograph.outbox.payloads import VERSION
 from heliograph.outbox.registry import Post
 from heliograph.transactions.batches import Batch, Event
@@ -35,24 +37,58 @@ class MissingError(LookupError):
 def restored(text: str, using: str, post: Post) -> dict[str, Any]:
     """Return what a receiver is called with: signal, sender and the rest.
 
-    Raises MissingError for an instance that is gone; those of a batch are left out if `missing="discard"`. Raises
-    LookupError for a signal that is gone, and ValueError for a payload of a later version of Heliograph.
+    Raises MissingError for an instance that is gone, unless `missing="call"`; one for which the receiver has no
+    parameter raises it when it is used. Those of a batch are left out if `missing="discard"`. Raises LookupError for a
+    signal that is gone, and ValueError for a payload of a later version of Heliograph.
     """
     stored = json.loads(text)
     if stored["v"] > VERSION:
         raise ValueError(f"The payload is of version {stored['v']}, and this Heliograph knows {VERSION}: update it.")
-    decode = Decoder(partial(_load, using), lambda batch: _batch(batch, decode, using, post))
+    load = partial(_load, using, post.policy.missing == "call")
+    decode = Decoder(load, lambda batch: _batch(batch, decode, using, post))
+    unasked = Decoder(partial(_load_unasked, load), decode.batch)
     signal = None if stored["signal"] is None else _signal(stored["signal"], post)
-    kwargs = _with_defaults(signal, decode(stored["kwargs"]))
-    return {"signal": signal, "sender": decode(stored["sender"]), **kwargs}
+    sent = {
+        name: decode(value) if post.asks_for(name) or not is_row(value) else unasked(value)
+        for name, value in stored["kwargs"].items()
+    }
+    return {"signal": signal, "sender": decode(stored["sender"]), **_with_defaults(signal, sent)}
 
 
-def _load(using: str, reference: Reference) -> Any:
+def _load(using: str, is_called: bool, reference: Reference) -> Any:
     alias = reference.using or using
     rows = reference.model._base_manager.using(alias).filter(pk=reference.key)[:1]
     for instance in rows:
         return instance
+    if is_called:
+        return bare(reference.model, reference.key, alias)
     raise MissingError.of(reference._replace(using=alias))
+
+
+def bare(model: Any, key: Any, using: str) -> Any:
+    """Return an instance of which nothing is known but its primary key: its other fields are not loaded."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return model.from_db(using, [field.attname for field in model._meta.pk_fields], [*parts])
+
+
+def _load_unasked(load: Callable[[Reference], Any], reference: Reference) -> Any:
+    """Return an instance for which a receiver has no parameter: one that is gone is no matter until it is used."""
+    try:
+        return load(reference)
+    except MissingError:
+        instance = SimpleLazyObject(partial(load, reference))
+        instance.__dict__[_REFERENCE] = reference
+        return instance
+
+
+_REFERENCE = "_heliograph_reference"
+
+
+def handled(payload: Mapping[str, Any], using: str) -> Any:
+    """Return the instance that a receiver is at work on; one that is gone has nothing but its key."""
+    instance = payload["instance"]
+    reference = instance.__dict__.get(_REFERENCE) if type(instance) is SimpleLazyObject else None
+    return instance if reference is None else bare(reference.model, reference.key, reference.using or using)
 
 
 # Signals by name, once they were looked for: to import what is not there takes its time.
@@ -115,8 +151,7 @@ def _batch(stored: Mapping[str, Any], decode: Decoder, using: str, post: Post) -
         for common in stored["commons"]
     ]
     find = _finder(stored, commons, using)
-    is_left_out = post.policy.missing == "discard"
-    events = tuple(_events(stored["events"], commons, decode, find, using, is_left_out=is_left_out))
+    events = tuple(_events(stored["events"], commons, decode, find, using, missing=post.policy.missing))
     if not events:
         raise MissingError("All instances of the batch are gone")
     return Batch(events)
@@ -133,13 +168,17 @@ def _finder(stored: Mapping[str, Any], commons: Sequence[Any], using: str) -> Fi
 
 
 def _events(
-    events: Sequence[Any], commons: Sequence[Any], decode: Decoder, find: Find, using: str, *, is_left_out: bool
+    events: Sequence[Any], commons: Sequence[Any], decode: Decoder, find: Find, using: str, *, missing: str
 ) -> Iterator[Event]:
+    def found(model: Any, key: Any) -> Any:
+        instance = find(model, key)
+        return bare(model, key, using) if instance is None and missing == "call" else instance
+
     for at, *of_one in events:
         try:
-            yield _event(commons[at], *of_one, decode=decode, find=find, using=using)
+            yield _event(commons[at], *of_one, decode=decode, find=found, using=using)
         except MissingError:
-            if not is_left_out:
+            if missing != "discard":
                 raise
 
 

@@ -116,7 +116,8 @@ def _connections() -> Iterator[tuple[Any, Connection]]:
 def _conditions(connection: Connection) -> Iterator[OnFields]:
     """Yield the conditions of a receiver that name fields, and the names in its option `writes`."""
     guarded = connection.guarded
-    for leaf in guarded.when.leaves() if guarded and guarded.when else ():
+    when = None if guarded is None else guarded.when
+    for leaf in () if when is None else when.leaves():
         if isinstance(leaf, OnFields):
             yield leaf
     wishes = guarded and guarded.options.call

@@ -75,7 +75,7 @@ def _of_today(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("sender") is not None and not options.get("subclasses"):
         return {**options}
     when = options.get("when")
-    return {**options, "when": ~historical & when if when else ~historical}
+    return {**options, "when": ~historical if when is None else ~historical & when}
 
 
 # --- signals that another dispatcher runs -----------------------------------------------------------------------

@@ -70,7 +70,8 @@ def dispatched(receiver: Callable[..., Any], place: Place, options: Mapping[str,
 
 def _require(options: dict[str, Any], first: Condition) -> None:
     """Let a condition be asked before that of the options, if there is one."""
-    options["when"] = first & options["when"] if options.get("when") else first
+    when = options.get("when")
+    options["when"] = first if when is None else first & when
 
 
 def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
@@ -86,7 +87,8 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
 def _wishes(
     receiver: Any, place: Place, options: Mapping[str, Any], wants_changes: bool, fetch: Any, writes: tuple[str, ...]
 ) -> Wishes:
-    names = watched(condition(options["when"])) if options.get("when") else ()
+    when = options.get("when")
+    names = () if when is None else watched(condition(when))
     _verify_signal(receiver, place, wants_changes, fetch, writes)
     _verify_fetch(fetch, names or wants_changes)
     _verify_writes(place, writes, options.get("delivery"))

@@ -47,6 +47,31 @@ def test_conditions_are_equal_by_value():
     assert big & even != even & big
 
 
+@pytest.mark.parametrize(
+    "combine",
+    [
+        pytest.param(lambda: big and even, id="and"),
+        pytest.param(lambda: big or even, id="or"),
+        pytest.param(lambda: not big, id="not"),
+        pytest.param(lambda: even if big else big, id="if"),
+        pytest.param(lambda: 1 < big.__bool__(), id="bool"),
+    ],
+)
+def test_and_or_and_not_drop_no_condition_in_silence(combine):
+    message = (
+        r"^is_big has no truth value: it is asked at each send\."
+        r" Combine conditions with &, \| and ~, not with 'and', 'or' and 'not'\.$"
+    )
+    with pytest.raises(TypeError, match=message):
+        combine()
+
+
+@pytest.mark.parametrize("asked", [big & even, big | even, ~big], ids=repr)
+def test_a_combination_of_conditions_has_no_truth_value_either(asked):
+    with pytest.raises(TypeError, match="has no truth value"):
+        bool(asked)
+
+
 def test_a_condition_of_the_users_needs_to_hold():
     class Mine(Condition):
         pass

@@ -38,6 +38,13 @@ class Condition:
         """Yield the conditions of which this one is made."""
         yield self
 
+    def __bool__(self) -> bool:
+        """Raise TypeError: `and`, `or` and `not` would ask for it, and drop one of the conditions."""
+        raise TypeError(
+            f"{self!r} has no truth value: it is asked at each send."
+            " Combine conditions with &, | and ~, not with 'and', 'or' and 'not'."
+        )
+
     def __and__(self, other: Condition | Callable[..., object]) -> Condition:
         """Hold where both hold; the right side is asked only if the left one holds."""
         return Both(self, condition(other))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -19,15 +19,17 @@ from heliograph import dispatch
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.connecting import all_or_nothing
 from heliograph.dispatch.generated import is_generated, learned_send
+from heliograph.dispatch.options import refuse_unknown
 from heliograph.dispatch.receivers import Connection
-from heliograph.dispatch.signal import OURS
+from heliograph.dispatch.signal import CONNECT, DISCONNECT, OURS
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
 from heliograph.patches import Patch, Undo, applied, forwarding_code, undone
 from heliograph.registration import options_of_call
 from heliograph.saves import OPTIONS, dispatched
-from heliograph.senders import when_loaded
-from heliograph.signals import CATALOGUE, Entry
+from heliograph.senders import named_senders, when_loaded
+from heliograph.signals import CATALOGUE, Entry, sent_names, title
 
 _undo: list[Undo] = []
 
@@ -69,6 +71,8 @@ def _patches() -> Iterator[Patch]:
             yield from _patch(dispatcher.Signal, name, value, "run by this dispatcher")
     yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0), "3-tuples in Django 5.2, else 4")
     yield Patch(dispatcher.Signal, "_concurrency", _contract(), "each Django runs async receivers in its own way")
+    yield Patch(dispatcher.Signal, "_named_senders", named_senders, "Django's signals have senders of certain kinds")
+    yield Patch(dispatcher.Signal, "_sent_names", sent_names, "the catalogue knows what Django's signals send")
     yield from _patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
     yield from _patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
 
@@ -77,7 +81,7 @@ def _patches() -> Iterator[Patch]:
 _OF_THE_CLASS = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__firstlineno__"),
     *("__orig_bases__", "__parameters__", "__static_attributes__", "__annotate_func__", "__annotations_cache__"),
-    *("_concurrency", "_rows_have_senders", "define"),
+    *("_concurrency", "_rows_have_senders", "_named_senders", "_sent_names", "define"),
 }
 
 
@@ -132,12 +136,14 @@ def _contract() -> InTurn | Overlapping:
     return InTurn() if django.VERSION >= (6, 1) else Overlapping()
 
 
-_CONNECT = inspect.signature(dispatch.Signal.connect)
+# What connect and disconnect take on the signals of models.
+CONNECT_MODEL = (*CONNECT[:4], "apps", *CONNECT[4:], *OPTIONS)
+DISCONNECT_MODEL = (*DISCONNECT, "apps")
 
 
 def _connect_model(
     self: Any,
-    receiver: Callable[..., Any],
+    receiver: Callable[..., Any] | None = None,
     sender: Any = None,
     weak: bool = True,
     dispatch_uid: Any = None,
@@ -145,25 +151,16 @@ def _connect_model(
     **options: Any,
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
-    known = {name: value for name, value in options.items() if name not in OPTIONS}
-    _CONNECT.bind(self, receiver, sender, weak, dispatch_uid, **known)
-    options_of_call(known)
-    if weak and not isinstance(sender, str):  # one that waits for its model is held, and verified, until then
-        verify_receiver(receiver)
+    refuse_unknown(lambda: f"{title(self)}.connect()", options, CONNECT_MODEL, receiver)
+    options_of_call({**options, "weak": weak, "dispatch_uid": dispatch_uid})
+    verify_receiver(receiver)
+    if weak:
         refuse_fleeting(receiver)
-    senders = sender if type(sender) is list else (sender,)
-    for one in senders if len(senders) > 1 else ():  # one that is refused leaves none connected
-        if not isinstance(one, str):
-            _verify_there(self, receiver, one, options)
-    for one in senders:
-        operation = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)
-        when_loaded(operation, one, apps)
-
-
-def _verify_there(signal: Any, receiver: Any, sender: Any, options: dict[str, Any]) -> None:
-    """Raise what connecting to this sender would."""
-    place = Place(signal, sender, options.get("subclasses", False))
-    options_of_call(dispatched(receiver, place, options)).connected(receiver, place)
+    senders = named_senders(self, sender, options.get("subclasses", False), receiver)
+    with nullcontext() if len(senders) == 1 else all_or_nothing():
+        for one in senders:
+            connect = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)
+            when_loaded(connect, one, apps)
 
 
 def _disconnect_model(
@@ -175,8 +172,10 @@ def _disconnect_model(
     **options: Any,
 ) -> Any:
     """Disconnect from a model, from several, or from one that is named "app.Model"."""
+    refuse_unknown(lambda: f"{title(self)}.disconnect()", options, DISCONNECT_MODEL, receiver)
     operation = partial(MethodType(_disconnect_now, self), receiver, dispatch_uid=dispatch_uid, **options)
-    done = [when_loaded(operation, one, apps) for one in (sender if type(sender) is list else [sender])]
+    senders = named_senders(self, sender, options.get("subclasses", False), receiver)
+    done = [when_loaded(operation, one, apps) for one in senders]
     return done[0] if len(done) == 1 else any(done)
 
 

@@ -23,7 +23,13 @@ class HeliographConfig(AppConfig):
 
     def ready(self) -> None:
         from heliograph.changes.tracking import watch_anew
-        from heliograph.checks import check_batches, check_conditions, check_database_deletes, check_settings
+        from heliograph.checks import (
+            check_batches,
+            check_conditions,
+            check_database_deletes,
+            check_relations,
+            check_settings,
+        )
         from heliograph.discovery import autodiscover, check_modules
         from heliograph.dispatch.reentrancy import identify_by
         from heliograph.installed import check_entry
@@ -37,6 +43,7 @@ class HeliographConfig(AppConfig):
             check_entry,
             check_modules,
             check_conditions,
+            check_relations,
             check_batches,
             check_database_deletes,
             check_installed,

@@ -20,7 +20,7 @@ from heliograph.dispatch import live_signals
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.receivers import Connection
 from heliograph.saves import Wishes, Written
-from heliograph.signals import entry_of
+from heliograph.signals import entry_of, title
 from heliograph.transactions.verifying import asks_for_batch
 
 
@@ -84,6 +84,31 @@ def check_database_deletes(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         for key, verb in _left_to_database(model)
         if _hears(signal, connection, verb)
     ]
+
+
+def check_relations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for each receiver of a relation that is connected to one of its sides, which send nothing."""
+    between = {model: _models_between(model) for model in models_below(Model)}
+    senders = {one for models in between.values() for one in models}
+    return [
+        Error(
+            f"{sender._meta.label} never sends {title(signal)}: the model between the two sides does.",
+            hint=f"Pass {' or '.join(f'sender={one._meta.label!r}' for one in between[sender])}.",
+            obj=describe(receiver),
+            id="heliograph.E005",
+        )
+        for signal, connection in _connections()
+        if title(signal) in ("m2m_changed", "m2m_changes") and (receiver := connection.receiver())
+        if not connection.bucket.shared and (sender := connection.bucket.sender()) not in senders
+        if between.get(sender)
+    ]
+
+
+def _models_between(model: Any) -> list[Any]:
+    """Return the models between a model and others, of all many-to-many fields on either side."""
+    relations = [field for field in model._meta.get_fields(include_hidden=True) if field.many_to_many]
+    found = (getattr(one, "through", None) or getattr(one.remote_field, "through", None) for one in relations)
+    return sorted({one for one in found if isinstance(one, ModelBase)}, key=lambda one: one._meta.label)
 
 
 def _left_to_database(model: Any) -> Iterator[tuple[Any, str]]:

@@ -21,6 +21,7 @@ from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_same
 from heliograph.dispatch.conditions import Condition, Payload, Place
+from heliograph.dispatch.options import named_options
 from heliograph.signals import carried, title
 
 # --- what a send carries ----------------------------------------------------------------------------------------
@@ -132,6 +133,7 @@ class Action(Carried):
         return f"action({_listed(self.actions)})"
 
 
+@named_options
 def action(*actions: str) -> Action:
     """Return the condition that holds for these actions of m2m_changed, such as "post_add".
 
@@ -232,6 +234,7 @@ class UpdateFields(OnFields):
         return f"update_fields({_listed(self.fields)})"
 
 
+@named_options
 def update_fields(*fields: str) -> UpdateFields:
     """Return the condition that holds for save(update_fields=...) with at least one of these fields, or with any."""
     return UpdateFields(_names(fields))
@@ -318,6 +321,7 @@ class Changed(OnFields):
         return f"changed({', '.join([*map(repr, self.fields), *values])})"
 
 
+@named_options
 def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
     """Return the condition that holds where one of these fields is changed, or any if none is named.
 

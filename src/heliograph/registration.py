@@ -12,7 +12,9 @@ from django.dispatch import Signal as DjangoSignal
 
 from heliograph.conditions import historical
 from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.connecting import all_or_nothing, undone_by
 from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.options import named_options, refuse_unknown, verify_values
 from heliograph.dispatch.receivers import PLAIN, object_identity
 from heliograph.dispatch.receivers import Options as CallOptions
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
@@ -22,7 +24,7 @@ from heliograph.dispatch.signal import options_of
 from heliograph.dispatch.verification import verify_receiver
 from heliograph.installed import check_entry, how_to_adopt
 from heliograph.saves import dispatched
-from heliograph.senders import when_loaded
+from heliograph.senders import named_senders, when_loaded
 from heliograph.signals import title
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +39,7 @@ class ReceiverOptions(DispatcherOptions, total=False):
     bulk: bool
 
 
+@named_options
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
     """Connect a function to a signal, or to each of a list, with the options of `Signal.connect` and these.
 
@@ -48,14 +51,23 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     Where the signal has an `instance` that a receiver may save again (pre_save, post_save, pre_delete, post_delete,
     m2m_changed, and those that declare one), the default is `reentrant="skip"`, and receivers of all models, or of
     subclasses, are not called for the models that migrations make up.
+
+    Where one of several signals or senders is refused, the function is connected to none.
     """
+    signals = each(signal)
 
     def connect(function: F) -> F:
-        for one in each(signal):
-            _connect(one, function, options)
+        refuse_unknown("receiver()", options, OPTIONS, function)
+        with all_or_nothing():
+            for one in signals:
+                _connect(one, function, options)
         return function
 
     return connect
+
+
+# The options of `receiver`, in the order of writing.
+OPTIONS = tuple(ReceiverOptions.__annotations__)
 
 
 def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -82,10 +94,12 @@ def _of_today(options: Mapping[str, Any]) -> dict[str, Any]:
 
 OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call")
 _OF_THE_ROUTE = ("order", "subclasses")
+_OF_ALL = (*_OF_THE_ROUTE, "weak", "dispatch_uid")
 
 
 def options_of_call(options: Mapping[str, Any]) -> CallOptions:
     """Return the verified options of a receiver's calls, out of all that connect takes."""
+    verify_values(**{name: options[name] for name in _OF_ALL if name in options})
     return options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
 
 
@@ -99,8 +113,8 @@ def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mappi
                 f" {how_to_adopt() if isinstance(signal, DjangoSignal) else 'Leave the option out.'}"
             )
     rest = {name: value for name, value in options.items() if name not in (*_OF_THE_ROUTE, "sender", "apps")}
-    sender = options.get("sender")
-    for one in sender if isinstance(sender, list) else [sender]:
+    options_of_call(options)
+    for one in named_senders(signal, options.get("sender"), False, function):
         if isinstance(signal, ModelSignal):
             when_loaded(partial(_connect_one_elsewhere, signal, function, rest), one, options.get("apps"))
         else:
@@ -119,4 +133,7 @@ def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: M
         connection = connection_with(called.connected(function, place), bucket, function, uid, weak, order=0)
         function = connection.guarded or function
         rest["weak"] = False
+    before = [*getattr(signal, "receivers", ())]
     signal.connect(function, sender=sender, **rest)
+    if any(row not in before for row in getattr(signal, "receivers", ())):
+        undone_by(signal.disconnect, function, sender=sender, dispatch_uid=rest.get("dispatch_uid"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -110,6 +110,11 @@ class Wishes:
     writes: tuple[str, ...]
     watches: tuple[Watch, ...]
     hooks: Tenancy | None = None  # what locks the rows of deletions, for as long as the receiver is connected
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names that a call has beyond those of the signal."""
+        return ("changes",) if self.changes else ()
 
     def __call__(self, receiver: Callable[..., Any], payload: dict[str, Any]) -> Call:
         if self.changes:
@@ -231,7 +236,12 @@ class Written(OnFields):
 
 def _listed(option: str, value: Any) -> tuple[str, ...]:
     """Return the names that an option takes, of which one may be given by itself."""
+    if not isinstance(value, str | Iterable | None):
+        raise TypeError(f"{option}= takes a name, or a list of names, not {value!r}.")
     names = (value,) if isinstance(value, str) else tuple(value or ())
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{option}= takes names, not {name!r}.")
     if value is not None and not names:
         raise ValueError(f"{option}={value!r} names nothing: leave it out.")
     return names

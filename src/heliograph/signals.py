@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django import VERSION
 
@@ -80,6 +81,10 @@ if VERSION >= (6, 0):  # pragma: django>=6.0
     __all__ += ["task_enqueued", "task_finished", "task_started"]
 
 
+# What the senders of a signal are; "nobody" is for one that is sent with None only.
+Senders = Literal["models", "apps", "classes", "anything", "nobody"]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A signal of the catalogue: where it lives, and what it carries."""
@@ -88,6 +93,7 @@ class Entry:
     name: str
     carries: tuple[str, ...]
     guards_instance: bool = False  # whether a receiver may cause it for the instance that it is handling
+    sent_by: Senders = "anything"
     since: tuple[int, int] = (5, 2)
 
     @property
@@ -95,28 +101,41 @@ class Entry:
         """Module and name."""
         return f"{self.module}.{self.name}"
 
+    def is_of(self, signal: Any) -> bool:
+        """Return whether this is the entry of a signal: its module has the signal under this name."""
+        module = sys.modules.get(self.module)
+        return module is not None and getattr(module, self.name, None) is signal
+
     @property
     def is_of_django(self) -> bool:
         """Whether it is one of Django's."""
         return self.module.startswith("django.")
 
 
-def _entries(module: str, /, *, guards_instance: bool = False, **carries: str) -> dict[str, Entry]:
-    return {name: Entry(module, name, tuple(names.split()), guards_instance) for name, names in carries.items()}
+def _entries(module: str, sent_by: Senders, /, *, guards_instance: bool = False, **carries: str) -> dict[str, Entry]:
+    return {
+        name: Entry(module, name, tuple(names.split()), guards_instance, sent_by) for name, names in carries.items()
+    }
 
 
 # A hint, for speed: what is really sent counts.
 CATALOGUE: dict[str, Entry] = {
     **_entries(
         "django.db.models.signals",
+        "models",
         class_prepared="",
         pre_init="args kwargs",
         post_init="instance",
+    ),
+    **_entries(
+        "django.db.models.signals",
+        "apps",
         pre_migrate="app_config verbosity interactive using stdout apps plan",
         post_migrate="app_config verbosity interactive using stdout apps plan",
     ),
     **_entries(
         "django.db.models.signals",
+        "models",
         guards_instance=True,
         pre_save="instance raw using update_fields",
         post_save="instance created update_fields raw using",
@@ -126,26 +145,29 @@ CATALOGUE: dict[str, Entry] = {
     ),
     **_entries(
         "django.core.signals",
+        "classes",
         request_started="environ",
         request_finished="",
-        got_request_exception="request",
         setting_changed="setting value enter",
     ),
-    **_entries("django.db.backends.signals", connection_created="connection"),
-    **_entries("django.test.signals", template_rendered="template context"),
+    **_entries("django.core.signals", "nobody", got_request_exception="request"),
+    **_entries("django.db.backends.signals", "classes", connection_created="connection"),
+    **_entries("django.test.signals", "anything", template_rendered="template context"),
     **_entries(
         "django.contrib.auth.signals",
+        "classes",
         user_logged_in="request user",
         user_logged_out="request user",
-        user_login_failed="credentials request",
     ),
+    **_entries("django.contrib.auth.signals", "anything", user_login_failed="credentials request"),
     **{
-        name: Entry("django.tasks.signals", name, ("task_result",), since=(6, 0))
+        name: Entry("django.tasks.signals", name, ("task_result",), sent_by="classes", since=(6, 0))
         for name in ("task_enqueued", "task_started", "task_finished")
     },
     # These are Heliograph's own.
     **_entries(
         "heliograph.bulk.signals",
+        "models",
         pre_bulk_create="instances update_fields using",
         post_bulk_create="batch update_fields using",
         pre_bulk_update="instances update_fields using",
@@ -161,8 +183,17 @@ CATALOGUE: dict[str, Entry] = {
 
 def entry_of(signal: Any) -> Entry | None:
     """Return what the catalogue knows of a signal."""
-    of_loaded = (entry for entry in CATALOGUE.values() if entry.module in sys.modules)
-    return next((entry for entry in of_loaded if getattr(sys.modules[entry.module], entry.name, None) is signal), None)
+    known = _known.get(id(signal))
+    if known is not None and known.is_of(signal):
+        return known
+    entry = next((entry for entry in CATALOGUE.values() if entry.is_of(signal)), None)
+    if entry is not None:
+        _known[id(signal)] = entry
+    return entry
+
+
+# The entries that were found, by the id of their signal: most of a search is in vain.
+_known: dict[int, Entry] = {}
 
 
 def title(signal: Any) -> str:
@@ -171,6 +202,18 @@ def title(signal: Any) -> str:
     if entry is not None:
         return entry.name
     return str(getattr(signal, "name", None) or found_name(signal) or repr(signal))
+
+
+def sent_names(signal: Any) -> Sequence[str] | None:
+    """Return the names that a signal sends and no others, or None where others may come, or nobody has said so.
+
+    Servers send other names with the signals of a request than the catalogue has.
+    """
+    contract = getattr(signal, "_contract", None)
+    if contract is not None:
+        return [*contract.parameters][1:]
+    entry = entry_of(signal)
+    return entry.carries if entry is not None and entry.module == "django.db.models.signals" else None
 
 
 def carried(signal: Any) -> frozenset[str] | None:

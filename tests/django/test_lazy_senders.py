@@ -270,19 +270,22 @@ def test_a_swapped_user_model_can_be_named_before_it_is_loaded():
     assert run(script, early=early, **SWAPPED) == [["Member"]]
 
 
-def test_a_receiver_of_the_user_model_that_was_swapped_out_hears_nothing():
+def test_a_user_model_that_was_swapped_out_is_refused_as_a_sender():
     script = """
-        from django.core.management import call_command
         from heliograph import receiver
-        from heliograph.signals import post_save
+        from heliograph.signals import post_init, post_save
         from django.contrib.auth.models import User
-        from tests.django.members.models import Member
-        heard = []
-        @receiver(post_save, sender=User)
-        def note(sender, **kwargs):
-            heard.append(sender.__name__)
-        call_command("migrate", run_syncdb=True, verbosity=0)
-        Member.objects.create_user("ada")
-        tell(heard)
+        def note(sender, **kwargs): pass
+        for sender in (User, "auth.User"):
+            try:
+                receiver(post_save, sender=sender)(note)
+            except TypeError as error:
+                tell(str(error).partition(": ")[2])
+        receiver(post_init, sender=User)(note)  # which sends nothing else
+        tell(len(post_save.receivers))
     """
-    assert run(script, **SWAPPED) == [[]]
+    message = (
+        "sender=auth.User never sends post_save."
+        " It is swapped for members.Member: pass sender=settings.AUTH_USER_MODEL."
+    )
+    assert run(script, **SWAPPED) == [message, message, 0]

@@ -11,9 +11,13 @@ from django.db.models import ManyToManyField, QuerySet
 from heliograph.bulk.listening import Attentive, listen
 from heliograph.dispatch import Signal
 from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.connecting import all_or_nothing
+from heliograph.dispatch.options import refuse_unknown, verify_values
 from heliograph.dispatch.receivers import Receiver
+from heliograph.dispatch.signal import CONNECT, DISCONNECT
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.senders import when_loaded
+from heliograph.senders import named_senders, when_loaded
+from heliograph.signals import title
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.inline import with_batches
 
@@ -36,11 +40,16 @@ class WriteSignal(Signal[P]):
         **options: Any,
     ) -> None:
         """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
+        verify_values(weak=weak, dispatch_uid=dispatch_uid)
         verify_receiver(receiver)
         if weak:
             refuse_fleeting(receiver)
-        for one in sender if type(sender) is list else (sender,):
-            when_loaded(partial(self._connect_to, receiver, weak, dispatch_uid, options), one, apps)
+        refuse_unknown(lambda: f"{title(self)}.connect()", options, (*CONNECT, "apps"), receiver)
+        verify_values(**{name: options[name] for name in ("order", "subclasses") if name in options})
+        senders = self._named_senders(sender, options.get("subclasses", False), receiver)
+        with all_or_nothing():
+            for one in senders:
+                when_loaded(partial(self._connect_to, receiver, weak, dispatch_uid, options), one, apps)
 
     def _connect_to(self, receiver: Any, weak: bool, uid: Any, options: dict[str, Any], sender: Any) -> None:
         place = Place(self, sender, options.get("subclasses", False))
@@ -57,12 +66,17 @@ class WriteSignal(Signal[P]):
         **options: Any,
     ) -> bool:
         """Disconnect from a model, from several, or from one that is named "app.Model"."""
+        refuse_unknown(lambda: f"{title(self)}.disconnect()", options, (*DISCONNECT, "apps"), receiver)
         leave = partial(self._disconnect_from, receiver, dispatch_uid, options)
-        done = [when_loaded(leave, one, apps) for one in (sender if type(sender) is list else [sender])]
+        senders = self._named_senders(sender, options.get("subclasses", False), receiver)
+        done = [when_loaded(leave, one, apps) for one in senders]
         return any(done)
 
     def _disconnect_from(self, receiver: Any, uid: Any, options: dict[str, Any], sender: Any) -> bool:
         return super().disconnect(receiver, sender, uid, **options)
+
+    def _named_senders(self, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
+        return named_senders(self, sender, subclasses, receiver)
 
     def _attended(self, sender: Any) -> object:
         return listen(Place(self, sender))

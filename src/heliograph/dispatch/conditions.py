@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.verification import verify_asked, verify_function
 
 Payload = Mapping[str, Any]
 
@@ -32,6 +33,8 @@ class Condition:
 
         Raises TypeError or ValueError where the question makes no sense.
         """
+        if type(self).holds is Condition.holds:
+            self.holds({})  # which says what to do
         return self
 
     def leaves(self) -> Iterator[Condition]:
@@ -44,6 +47,12 @@ class Condition:
             f"{self!r} has no truth value: it is asked at each send."
             " Combine conditions with &, | and ~, not with 'and', 'or' and 'not'."
         )
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *args, **options):
+            """Raise TypeError: a condition is passed as it is, and is called by nobody."""
+            raise TypeError(f"{self!r} is a condition already: write when={self!r}, without the brackets behind it.")
 
     def __and__(self, other: Condition | Callable[..., object]) -> Condition:
         """Hold where both hold; the right side is asked only if the left one holds."""
@@ -72,6 +81,10 @@ class Predicate(Condition):
 
     def holds(self, payload: Payload) -> bool:
         return bool(self.function(**payload))
+
+    def connected(self, place: Place) -> Condition:
+        verify_asked(self.function, place.signal)
+        return self
 
     def __repr__(self) -> str:
         return qualified_name(self.function).rpartition(".")[2]
@@ -131,13 +144,19 @@ class Not(Condition):
         return f"~({self.inner!r})" if isinstance(self.inner, Both | Either) else f"~{self.inner!r}"
 
 
-def condition(value: Condition | Callable[..., object]) -> Condition:
+def condition(value: Any) -> Condition:
     """Return the condition that `value` is, or the one that calls it.
 
-    Raises TypeError for a value that is neither a condition nor callable.
+    Raises TypeError or ValueError for a value that cannot be asked.
     """
     if isinstance(value, Condition):
         return value
+    if isinstance(value, type) and issubclass(value, Condition):
+        raise TypeError(f"when= takes a condition, not a class of them: write when={value.__qualname__}(...).")
     if callable(value):
+        verify_function("when=", value)
         return Predicate(value)
-    raise TypeError(f"when= takes a condition or a function of the payload, not {value!r}. Pass e.g. when=is_paid.")
+    several = " Combine conditions with & or |." if isinstance(value, list | tuple | set) else ""
+    raise TypeError(
+        f"when= takes a condition or a function of the payload, not {value!r}. Pass e.g. when=is_paid.{several}"
+    )

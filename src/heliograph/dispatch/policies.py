@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.options import named_options
 
 if TYPE_CHECKING:
     from heliograph.dispatch.conditions import Place
@@ -55,6 +56,7 @@ class ConnectedPolicy(DeliveryPolicy, Protocol):
         """
 
 
+@named_options
 @dataclass(frozen=True, slots=True, repr=False)
 class Inline:
     """Make the call now, inside the send, as Django does.

@@ -10,6 +10,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
+from heliograph.dispatch.connecting import undone_by
 from heliograph.dispatch.receivers import (
     Connection,
     IdentityRef,
@@ -209,6 +210,7 @@ class Table:
                 connection.guarded = None  # which refers back to it
                 return
             connection.seq = rival.seq
+            undone_by(self._connect_again, rival, rival.guarded)
             bucket.remove(rival)
         elif bucket.find(connection.key) is not None:
             connection.key = object_identity(receiver)
@@ -217,6 +219,21 @@ class Table:
         if _is_strong(bucket):  # a finalizer that ran meanwhile may have found it empty, and dropped it
             self._keep(bucket)
         self.changed(bucket)
+        undone_by(self._disconnect, connection)
+
+    def _connect_again(self, rival: Connection, guarded: Any) -> None:
+        """Put a connection back that another one has replaced."""
+        with registering:
+            rival.guarded = guarded
+            rival.bucket.add(rival)
+            if _is_strong(rival.bucket):
+                self._keep(rival.bucket)
+            self.changed(rival.bucket)
+
+    def _disconnect(self, connection: Connection) -> None:
+        with registering:
+            if connection.bucket.index.get(connection.key) is connection:
+                self.disconnect(connection)
 
     def disconnect(self, connection: Connection) -> None:
         """Remove a connection."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Unpack
 
 from heliograph.dispatch import legacy, names
 from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
@@ -14,12 +14,14 @@ from heliograph.dispatch.concurrency import Concurrency, InTurn
 from heliograph.dispatch.conditions import Condition, Place, condition
 from heliograph.dispatch.generated import can_be_written, declared_payload, declared_send, learned_send
 from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.options import NoOptions, refuse_unknown, verify_values
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
 from heliograph.dispatch.receivers import PLAIN, Options, Receiver, identity
 from heliograph.dispatch.reentrancy import verify_reentrant
 from heliograph.dispatch.routes import Table, registering
 from heliograph.dispatch.scopes import audible, current
-from heliograph.dispatch.verification import refuse_fleeting, verify_payload, verify_receiver
+from heliograph.dispatch.senders import senders_named, verify_family
+from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
 
 P = ParamSpec("P")
 
@@ -101,6 +103,7 @@ class Signal(Generic[P]):
         reentrant: str = "allow",
         blocking: bool = True,
         call: Callable[..., Call] = Call,
+        **unknown: Unpack[NoOptions],
     ) -> None:
         """Connect a receiver to the sends of a sender, of several (a list), or of anybody (None).
 
@@ -111,17 +114,19 @@ class Signal(Generic[P]):
         receiver may be called in the event loop by an async send. `call` is for libraries: it makes what a policy is
         handed, from the receiver and the payload.
 
-        Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work.
+        Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work; then nothing is
+        connected, also not to the other senders of a list.
         """
+        refuse_unknown(lambda: f"{self!r}.connect()", unknown, CONNECT, receiver)
+        verify_values(weak=weak, dispatch_uid=dispatch_uid, order=order, subclasses=subclasses)
         verify_receiver(receiver)
         if weak:
             refuse_fleeting(receiver)
         options = options_of(when, delivery, reentrant, blocking, call)
-        senders = sender if type(sender) is list else (sender,)
+        senders = self._named_senders(sender, subclasses, receiver)
         # All of them first: one that is refused leaves none connected.
         places = [(one, options.connected(receiver, Place(self, one, subclasses))) for one in senders]
-        if self._contract is not None:
-            verify_payload(receiver, self._contract, places[0][1].gives, self.name)
+        verify_names(receiver, self, places[0][1].gives)
         for one, options_there in places:
             _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options_there)
         _forget_cache(self)
@@ -133,9 +138,12 @@ class Signal(Generic[P]):
         dispatch_uid: Hashable | None = None,
         *,
         subclasses: bool = False,
+        **unknown: Unpack[NoOptions],
     ) -> bool:
         """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected."""
-        senders = sender if type(sender) is list else [sender]
+        refuse_unknown(lambda: f"{self!r}.disconnect()", unknown, DISCONNECT, receiver)
+        verify_values(dispatch_uid=dispatch_uid, subclasses=subclasses)
+        senders = self._named_senders(sender, subclasses, receiver)
         found = [_disconnect(self, receiver, one, dispatch_uid, subclasses) for one in senders]
         _forget_cache(self)
         return any(found)
@@ -192,6 +200,17 @@ class Signal(Generic[P]):
         if scopes:
             return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
         return sync, concurrent
+
+    def _named_senders(self, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
+        """Return the senders that an argument names; raise TypeError or ValueError for one that never sends."""
+        senders = senders_named(sender, receiver)
+        for one in senders if subclasses else ():
+            verify_family(one)
+        return senders
+
+    def _sent_names(self) -> Sequence[str] | None:
+        """Return the names that are sent beside `sender`, or None where they are not known."""
+        return None if self._contract is None else [*self._contract.parameters][1:]
 
     def _attended(self, sender: Any) -> object:
         """Return what is to be held for as long as somebody who is not connected listens to this sender.
@@ -253,6 +272,11 @@ class Signal(Generic[P]):
 
 # As they are here, whatever tools and mocks put into the class later.
 OURS = (Signal.send, Signal._live_receivers)
+# The names that connect and disconnect take.
+CONNECT, DISCONNECT = (
+    [name for name in inspect.signature(method).parameters if name not in ("self", "unknown")]
+    for method in (Signal.connect, Signal.disconnect)
+)
 
 
 # Functions and not methods: subclasses of other packages have private methods of any name.
@@ -269,8 +293,6 @@ def _connect(
     options: Options,
 ) -> None:
     """Connect a verified receiver to one sender."""
-    if subclasses and not isinstance(sender, type):
-        raise TypeError(f"subclasses=True takes a class as sender, not {sender!r}.")
     key = identity(receiver, dispatch_uid)
     with registering:
         table = signal._table
@@ -318,12 +340,15 @@ def options_of(
     call: Callable[..., Call] = Call,
 ) -> Options:
     """Return verified options: PLAIN itself for those of Django, which cost nothing."""
-    if when is None and delivery is None and reentrant == "allow" and blocking and call is Call:
+    if when is None and delivery is None and reentrant == "allow" and blocking is True and call is Call:
         return PLAIN
+    verify_values(blocking=blocking, call=call)
     if delivery is not None:
         verify_policy(delivery)
     verify_reentrant(reentrant)
-    return Options(None if when is None else condition(when), delivery or Inline(), reentrant, blocking, call)
+    asked = None if when is None else condition(when)
+    gives = frozenset[str](getattr(call, "gives", ()))
+    return Options(asked, delivery or Inline(), reentrant, blocking, call, gives)
 
 
 def _verify_contract(contract: Any, signature: inspect.Signature) -> None:

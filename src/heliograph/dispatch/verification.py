@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from types import FunctionType, MethodType
 from typing import Any
 
-from heliograph.dispatch.describe import describe
+from heliograph.dispatch.describe import describe, qualified_name
 
 # What sys.getrefcount() says of an object tells whether somebody beside the call refers to it: on CPython with the
 # GIL, up to 3.13. Later versions borrow references, and a free-threaded one counts those of functions lazily.
@@ -21,8 +22,12 @@ COUNTS_REFERENCES = (
 
 def verify_receiver(receiver: Any) -> None:
     """Raise TypeError for a receiver that cannot be called, ValueError for one that takes no **kwargs."""
-    if type(receiver) is FunctionType and receiver.__code__.co_flags & inspect.CO_VARKEYWORDS:
+    if type(receiver) is FunctionType and _takes_any_names(receiver):
         return
+    if receiver is None:
+        raise TypeError(
+            "connect() takes a receiver first: connect(receiver, sender=...). To decorate, write @receiver."
+        )
     if not callable(receiver):
         raise TypeError(f"Signal receivers must be callable. {receiver!r} is not: connect a function or a method.")
     parameters = parameters_of(receiver)
@@ -31,21 +36,90 @@ def verify_receiver(receiver: Any) -> None:
             "Signal receivers must accept keyword arguments (**kwargs)."
             f" {describe(receiver)} does not: add **kwargs to its parameters."
         )
+    for parameter in parameters or ():
+        if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise ValueError(
+                f"Signal receivers are called with names only. {describe(receiver)} takes {parameter.name!r} without"
+                " one: take the '/' out of its parameters."
+            )
 
 
-def verify_payload(receiver: Any, contract: inspect.Signature, given: Collection[str], signal: str) -> None:
+def _takes_any_names(function: FunctionType) -> bool:
+    """Return whether a function can be called with any names, told without its signature, which takes its time."""
+    code = function.__code__
+    return bool(code.co_flags & inspect.CO_VARKEYWORDS) and not code.co_posonlyargcount
+
+
+def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:
     """Raise TypeError for a receiver that needs a name which neither the signal nor its policy gives."""
+    sent: Sequence[str] | None = signal._sent_names()
+    # What wraps a function may add names to those that are sent; a declared signal is strict all the same.
+    is_sure = signal._contract is not None or not hasattr(receiver, "__wrapped__")
+    if sent is None or not is_sure:
+        return
+    checked = () if signal._contract is not None else ("batch",)  # the check heliograph.E003 knows more about it
     for name in needed(receiver):
-        if name not in {"signal", *contract.parameters, *given}:
+        if name not in {"sender", "signal", *sent, *given, *checked}:
             raise TypeError(
-                f"{describe(receiver)} asks for {name!r}, which {signal} never sends;"
-                f" it sends {', '.join(contract.parameters)}."
-                " Rename the parameter, give it a default, or add the name to the signal."
+                f"{describe(receiver)} asks for {name!r}, which {signal.name} never sends;"
+                f" it sends {', '.join(('sender', *sent))}. {_advice(receiver, name, signal)}"
+            )
+
+
+# What to do about a name that is not sent, where there is more to say.
+_ADVICE = {
+    "self": "Connect it as a method of an instance: post_save.connect(instance.method, ...); or make it a function.",
+    "cls": "Connect it as a method of its class: post_save.connect(Class.method, ...); or make it a function.",
+    "delivery": "Connect it with delivery=Durable(...), which gives it, or rename the parameter.",
+}
+
+
+def _advice(receiver: Any, name: str, signal: Any) -> str:
+    if name in _ADVICE:
+        return _ADVICE[name]
+    close = get_close_matches(name, signal._sent_names() or (), n=1, cutoff=0.8)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    is_ours = " or add the name to the signal" if signal._contract is not None else " or take it away"
+    return f"{meant}Rename the parameter, give it a default,{is_ours}."
+
+
+def verify_function(option: str, function: Any) -> None:
+    """Raise TypeError or ValueError for a function that an option has, and that cannot be called with what is sent."""
+    name = describe(function)
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"{option} takes a function that answers at once, and {name} is async or a generator.")
+    parameters = parameters_of(function)
+    if parameters is None:
+        return
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        is_maker = option == "when=" and function.__module__ == "heliograph.conditions"
+        advice = f"Call it: when={qualified_name(function)}(...)." if is_maker else "Add them to its parameters."
+        raise ValueError(
+            f"{option} takes a function with **kwargs, since all that is sent goes to it. {name} has none. {advice}"
+        )
+    for parameter in parameters:
+        if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise ValueError(f"{option}{name} is called with names only: take the '/' out of its parameters.")
+
+
+def verify_asked(function: Any, signal: Any) -> None:
+    """Raise TypeError for a condition's function that needs a name which a signal never sends."""
+    is_sure = hasattr(type(signal), "_sent_names") and not hasattr(function, "__wrapped__")
+    sent: Sequence[str] | None = signal._sent_names() if is_sure else None
+    if sent is None:
+        return
+    for name in needed(function):
+        if name not in {"sender", "signal", *sent}:
+            raise TypeError(
+                f"when={describe(function)} asks for {name!r}, which {signal.name} never sends;"
+                f" it sends {', '.join(('sender', *sent))}. Rename the parameter, or give it a default."
             )
 
 
 def needed(receiver: Any) -> list[str]:
     """Return the names that a receiver cannot be called without."""
+    if type(receiver) is FunctionType and not vars(receiver):
+        return _needed_by_code(receiver)
     return [parameter.name for parameter in parameters_of(receiver) or () if _is_needed(parameter)]
 
 
@@ -59,6 +133,14 @@ def refuse_fleeting(receiver: Any) -> None:
             f"{describe(receiver)} would be collected at once: nothing but this call refers to it, and a signal refers"
             " to its receivers weakly. Define it at module level, keep a reference to it, or pass weak=False."
         )
+
+
+def _needed_by_code(function: FunctionType) -> list[str]:
+    """Return the same for a plain function, without its signature, which takes its time."""
+    code, defaults = function.__code__, function.__kwdefaults__ or {}
+    required = code.co_argcount - len(function.__defaults__ or ())
+    only_by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return [*code.co_varnames[:required], *(name for name in only_by_name if name not in defaults)]
 
 
 # The parameter of the caller, that of refuse_fleeting(), and that of getrefcount().

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.options import named_options
 from heliograph.dispatch.receivers import Options, Receiver
-from heliograph.dispatch.verification import parameters_of
+from heliograph.dispatch.verification import parameters_of, verify_function
 from heliograph.outbox.registry import Post
 from heliograph.outbox.retrying import Retry
-from heliograph.signals import carried, entry_of, title
+from heliograph.signals import carried, entry_of, sent_names, title
 from heliograph.transactions.deferral import Deferral
 from heliograph.transactions.ledger import Pending, Stage
 from heliograph.transactions.policies import AtTheEnd
@@ -34,6 +35,7 @@ class ThisDelivery(NamedTuple):
     idempotency_key: str  # the same in all attempts, for services that take one
 
 
+@named_options
 @dataclass(frozen=True, repr=False)
 class Durable(AtTheEnd):
     """Let a worker make the call after the commit: what it stores is written in the transaction of the send.
@@ -122,8 +124,25 @@ def _verify_options(policy: Durable) -> None:
         )
 
 
+def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
+    """Raise TypeError or ValueError for a key that no call of the receiver has."""
+    if policy.key is not None and not isinstance(policy.key, str):
+        verify_function("Durable(key=...)", policy.key)
+        return
+    sent = ("using", "batch") if policy.batch else sent_names(place.signal)
+    name = (policy.key or "").partition(".")[0]
+    if sent is None or name in ("", "sender", "signal", *sent):
+        return
+    if policy.batch:
+        advice = "A batch is one call for everything in a transaction: leave batch=True out, or the key."
+    else:
+        advice = f"It sends {', '.join(sent)}."
+    raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")
+
+
 def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
     """Raise TypeError for a receiver that asks for what cannot be stored."""
+    _verify_key(policy, receiver, place)
     entry = entry_of(place.signal)
     names = [parameter.name for parameter in parameters_of(receiver) or ()]
     for name in names:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeGuard
 
+from heliograph.dispatch.options import named_options
+
 logger = logging.getLogger("heliograph.outbox")
 
 Backoff = Callable[[int], float]
@@ -70,6 +72,7 @@ class Fixed:
 _USUAL = Exponential(1.0, 2.0, 3600.0)
 
 
+@named_options
 def exponential(first: float = 1.0, factor: float = 2.0, most: float = 3600.0) -> Exponential:
     """Return a backoff of `first` seconds after the first attempt, `factor` times as many after each, up to `most`."""
     if not factor >= 1:
@@ -77,11 +80,13 @@ def exponential(first: float = 1.0, factor: float = 2.0, most: float = 3600.0) -
     return Exponential(_duration("exponential", first), float(factor), _duration("exponential", most))
 
 
+@named_options
 def fixed(seconds: float) -> Fixed:
     """Return a backoff of so many seconds after every attempt."""
     return Fixed(_duration("fixed", seconds))
 
 
+@named_options
 @dataclass(frozen=True, slots=True, repr=False)
 class Retry:
     """How often a delivery is attempted, and when: after an error of `on`, unless it is one of `give_up_on`.

@@ -17,6 +17,7 @@ from django.db.models.signals import post_save
 from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.options import named_options
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.signals import carried, title
 from heliograph.steps import Tenancy
@@ -84,6 +85,7 @@ class AtTheEnd(Ending):
         return database_of(call.payload) or DEFAULT_DB_ALIAS
 
 
+@named_options
 @dataclass(frozen=True, repr=False)
 class BeforeCommit(AtTheEnd):
     """Make the call as the last step of the transaction, in it: what it raises rolls the transaction back.
@@ -112,6 +114,7 @@ class BeforeCommit(AtTheEnd):
         return using
 
 
+@named_options
 @dataclass(frozen=True, repr=False)
 class OnCommit(AtTheEnd):
     """Make the call after the outermost commit; what it raises is logged, and the others are called all the same.
@@ -128,6 +131,7 @@ class OnCommit(AtTheEnd):
         _make_robustly(due, "the commit")
 
 
+@named_options
 @dataclass(frozen=True, repr=False)
 class OnRollback(AtTheEnd):
     """Make the call if what was sent is undone: its transaction, or a savepoint around it, is rolled back.

@@ -1,0 +1,170 @@
+"""Options by their names and kinds: the errors for one that does not exist, and for one with a wrong value."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, TypedDict, TypeVar
+
+from heliograph.dispatch.describe import describe
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class NoOptions(TypedDict):
+    """The keywords that a function takes beyond its parameters: none. Type checkers refuse every other one."""
+
+
+# How each option is written, for errors: people put the right option into the wrong call. Text only, so that the
+# dispatcher can name the options of the packages above it without importing them.
+_WRITTEN = {
+    "@receiver(signal, {name}=...)": (
+        "sender weak dispatch_uid order subclasses when delivery reentrant blocking apps using fetch writes bulk"
+    ),
+    "delivery=OnCommit({name}=True)": "batch",
+    "delivery=Durable({name}=...)": "queue retry key atomic backend missing aliases",
+    "delivery=Durable(retry=Retry({name}=...))": "attempts backoff jitter on give_up_on",
+    "Retry(backoff=exponential({name}=...))": "first factor most",
+    "when=changed('status', {name}=...)": "was to",
+    "when={name}": "created raw",
+    "when={name}('status')": "changed update_fields",
+    "when={name}(status=...)": "has",
+    "when={name}('post_add')": "action",
+}
+_HOMES = {name: how.format(name=name) for how, names in _WRITTEN.items() for name in names.split()}
+
+# Names that other packages, and habit, have for an option.
+_MEANT = {
+    "sender": "senders model models source",
+    "when": "condition conditions filter predicate only_if",
+    "order": "priority position",
+    "dispatch_uid": "uid id identifier",
+    "delivery": "policy deliver",
+    "using": "database databases db alias",
+    "subclasses": "inherit children include_subclasses",
+    "batch": "batched",
+    "attempts": "retries tries max_attempts max_retries max_tries",
+    "backoff": "delay wait countdown retry_backoff",
+    "on": "autoretry_for retry_on",
+    "give_up_on": "exclude dont_autoretry_for",
+    "missing": "on_missing",
+    "was": "old old_value from_value previous before",
+    "to": "new new_value value current after",
+}
+_OPTION_MEANT = {other: option for option, others in _MEANT.items() for other in others.split()}
+
+
+def refuse_unknown(
+    call: str | Callable[[], str], given: Iterable[str], known: Collection[str], receiver: Any = None
+) -> None:
+    """Raise TypeError for the first name that a call does not take, with the receiver where there is one.
+
+    `call` is how an error shows the call, or a function that returns it: to find the name of a signal takes its time.
+    """
+    for name in given:
+        if name not in known:
+            call = call if isinstance(call, str) else call()
+            whose = "" if receiver is None else f"{describe(receiver)}: "
+            listed = ", ".join(known) or "none"
+            raise TypeError(f"{whose}{call} has no option {name!r}. {_hint(name, known)}It takes {listed}.")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """Return what was probably meant: an option of this call, or one of another call."""
+    meant = _OPTION_MEANT.get(name, name)
+    if meant in known:
+        return f"Did you mean {meant!r}? "
+    if meant in _HOMES:
+        return f"Write {_HOMES[meant]} instead. "
+    for close in get_close_matches(name, known, n=1):
+        return f"Did you mean {close!r}? "
+    for close in get_close_matches(name, _HOMES, n=1, cutoff=0.75):
+        return f"Did you mean {_HOMES[close]}? "
+    return ""
+
+
+def named_options(thing: T) -> T:
+    """Let a function, or the constructor of a class, refuse arguments that it does not take in words that help.
+
+    Python's own error names neither the options that there are, nor the one that was meant. Type checkers see the
+    function or class as it is written.
+    """
+    if isinstance(thing, type):
+        thing.__init__ = _refusing(thing.__init__, thing, f"{thing.__name__}()")  # type: ignore[misc]
+        return thing
+    return _refusing(thing, thing, f"{thing.__name__}()")  # type: ignore[return-value]
+
+
+def _refusing(function: Callable[..., Any], shown: Callable[..., Any], call: str) -> Callable[..., Any]:
+    signature = inspect.signature(shown)
+    parameters = signature.parameters.values()
+    known = [str(one).partition(":")[0].partition("=")[0] for one in parameters if one.kind is not one.VAR_KEYWORD]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    skipped = 1 if isinstance(shown, type) else 0  # self
+
+    @wraps(function)
+    def verified(*args: Any, **options: Any) -> Any:
+        if not takes_any:
+            refuse_unknown(call, options, known)
+        try:
+            signature.bind(*args[skipped:], **options)
+        except TypeError as error:
+            raise TypeError(f"{call} cannot be called so: {error}. It takes {_written(signature)}.") from None
+        return function(*args, **options)
+
+    return verified
+
+
+def _written(signature: inspect.Signature) -> str:
+    """Return parameters as they are written in a call, without types and defaults."""
+    return ", ".join(map(_parameter, signature.parameters.values()))
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return "options by their names, such as sender=Order"
+    return f"{parameter.name}=..." if parameter.kind is parameter.KEYWORD_ONLY else parameter.name
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# Each option with a test of its value, and what the option takes. Django takes any value for weak, so that other
+# packages may pass 0 or None; a text is never what was meant.
+_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "weak": (lambda value: value is None or isinstance(value, int), "True or False"),
+    "dispatch_uid": (
+        lambda value: _has_hash(value),
+        "a value with a hash, such as a text",
+    ),
+    "order": (_is_whole, "a whole number"),
+    "subclasses": (_is_flag, "True or False"),
+    "blocking": (_is_flag, "True or False"),
+    "call": (callable, "a function of the receiver and the payload that returns a Call"),
+}
+
+
+def _has_hash(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:  # a tuple with a list in it, say
+        return False
+    return True
+
+
+def verify_values(**options: Any) -> None:
+    """Raise TypeError for an option with a value that it does not take."""
+    for name, value in options.items():
+        is_right, kinds = _KINDS[name]
+        if not is_right(value):
+            raise TypeError(f"{name}= takes {kinds}, not {value!r}.")

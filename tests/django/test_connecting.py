@@ -5,7 +5,7 @@ import importlib
 import pytest
 from django.apps import AppConfig, apps
 from django.core.exceptions import FieldDoesNotExist
-from django.core.management import call_command
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import models
 from django.db.models.signals import ModelSignal
 from django.dispatch import receiver as django_receiver
@@ -141,7 +141,7 @@ def test_an_app_is_a_sender_of_the_signals_of_migrations_in_each_of_its_forms(si
 @pytest.mark.django_db
 def test_a_receiver_of_an_app_is_called_when_the_app_is_migrated(hear):
     heard = hear(post_migrate, sender="auth")
-    call_command("migrate", "auth", verbosity=0)
+    emit_post_migrate_signal(verbosity=0, interactive=False, db="default")
     assert [payload["app_config"].label for _, payload in heard] == ["auth"]
 
 

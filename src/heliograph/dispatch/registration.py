@@ -58,7 +58,7 @@ def each(signal: Any) -> Sequence[Any]:
     """Return the signals that one argument names; raise TypeError for anything else."""
     signals: Sequence[Any] = signal if isinstance(signal, list | tuple) else (signal,)
     for one in signals:
-        if not (hasattr(one, "connect") and hasattr(one, "send")):
+        if not hasattr(one, "connect"):
             raise TypeError(
                 f"receiver() takes a signal, or a list of them, not {one!r}. Write @receiver(signal, sender=...)."
             )

@@ -44,9 +44,10 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     """Connect a function to a signal, or to each of a list, with the options of `Signal.connect` and these.
 
     `using` names the databases it is for. On pre_save and post_save, `fetch=True` asks the database, before a row is
-    written, for old values that are not known, in one query, and `fetch="always"` for all that the receiver watches; on
-    pre_save, `writes` names the fields that the receiver sets, which are then saved also with `update_fields`. With
-    `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete hears bulk writes too, row by row.
+    written, for old values that are not known, in one query, and `fetch="always"` for all that the receiver watches. On
+    post_save and post_delete, `fetch="lock"` reads and locks the row in the transaction of its write. On pre_save,
+    `writes` names the fields that the receiver sets, which are then saved also with `update_fields`. With `bulk=True` a
+    receiver of pre_save, post_save, pre_delete or post_delete hears bulk writes too, row by row.
 
     Where the signal has an `instance` that a receiver may save again (pre_save, post_save, pre_delete, post_delete,
     m2m_changed, and those that declare one), the default is `reentrant="skip"`, and receivers of all models, or of

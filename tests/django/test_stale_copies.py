@@ -1,5 +1,6 @@
 """Copies of a row that somebody else has written since: what receivers with fetch="lock" are given of it."""
 
+import pickle
 import re
 import threading
 from collections import Counter
@@ -10,10 +11,26 @@ from django.core import serializers
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models import F
+from django.db.models.deletion import Collector
+from django.db.models.sql import DeleteQuery
 from django.test.utils import CaptureQueriesContext
 
-from heliograph import NO_ROW, UNKNOWN, BeforeCommit, Change, OnCommit, changed, created
-from heliograph.dispatch.describe import describe
+from heliograph import (
+    NO_ROW,
+    UNKNOWN,
+    BeforeCommit,
+    Change,
+    Durable,
+    Inline,
+    OnCommit,
+    changed,
+    changes_of,
+    created,
+)
+from heliograph.dispatch.describe import describe, full_name
+from heliograph.flow.registry import lines
+from heliograph.outbox.outcomes import Succeeded
+from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changed, post_bulk_delete, post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Checked, Draft, Novel, Pinned, Post, Seat, Ticket, Topic
 
@@ -359,6 +376,79 @@ def test_the_deletion_of_a_stale_copy_is_told_with_the_values_of_the_row(told, p
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
 
+def test_inline_batches_have_the_values_of_the_rows(receive, post, topics):
+    got = []
+
+    @receive(WRITTEN, sender=Post, when=created | changed("topic"), fetch="lock", delivery=Inline(batch=True))
+    def note(batch, **kwargs):
+        got.append([(event.kind, event.old("topic"), event.new("topic")) for event in batch.events])
+
+    first, second, third = topics
+    post.topic = third
+    post.save()
+    elsewhere(post, topic=first)
+    post.delete()
+    assert got == [[("updated", second.pk, third.pk)], [("deleted", first.pk, NO_ROW)]]
+
+
+def test_receivers_of_subclasses_and_of_all_models_are_told_too(told):
+    got, of_all = told(Post, when=changed("text"), subclasses=True), told(None, when=changed("rank"))
+    pinned = Pinned.objects.create(rank=1, text="1")
+    elsewhere(pinned, rank=2, text="2")
+    pinned.save()
+    elsewhere(pinned, rank=3, text="3")
+    pinned.delete()
+    assert [changes["text"] for changes in got if changes] == [
+        Change("2", "1"),
+        Change("3", NO_ROW),
+        Change("3", NO_ROW),  # of the parent
+    ]
+    assert [changes["rank"] for changes in of_all] == [Change(2, 1), Change(3, NO_ROW)]
+
+
+def test_changes_of_an_instance_that_is_deleted_are_those_of_the_row(receive, post, topics):
+    got = []
+
+    @receive(post_delete, sender=Post, when=changed("topic"), fetch="lock")
+    def note(instance, **kwargs):
+        got.append(changes_of(instance))
+
+    post.delete()
+    assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
+
+
+def test_a_copy_that_a_receiver_keeps_of_a_deleted_instance_is_an_ordinary_one(receive, topics):
+    kept = []
+
+    @receive(post_delete, sender=Post, when=changed("topic"), fetch="lock")
+    def keep(instance, **kwargs):
+        kept.append(pickle.loads(pickle.dumps(instance)))
+
+    moved(topics).delete()
+    (copied,) = kept
+    assert changes_of(copied) == {}
+    copied.save()
+    assert Post.objects.filter(pk=copied.pk).exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="it has locks of two strengths")
+def test_a_save_lets_others_refer_to_the_row_and_a_deletion_does_not(told, post):
+    told(Post, when=changed("topic"))
+    (of_save,), (of_deletion,) = locking(post.save), locking(post.delete)
+    assert "FOR NO KEY UPDATE" in of_save
+    assert "FOR UPDATE" in of_deletion
+
+
+def test_the_methods_of_django_are_its_own_again_when_the_receiver_has_left(connect):
+    methods = [(Collector, "delete"), (Collector, "instances_with_model"), (DeleteQuery, "delete_batch")]
+    before = [vars(owner)[name] for owner, name in methods]
+    post_delete.connect(hears, sender=Post, when=changed("topic"), fetch="lock")
+    during = [vars(owner)[name] for owner, name in methods]
+    post_delete.disconnect(hears, sender=Post)
+    assert [vars(owner)[name] for owner, name in methods] == before
+    assert not {*before} & {*during}
+
+
 def test_without_a_lock_it_is_told_with_those_of_the_copy(told, topics):
     got = told(Post, when=changed("topic"), fetch=False)
     post = moved(topics)
@@ -407,6 +497,17 @@ def test_the_rows_of_a_cascade_are_told_too(told, topics):
     key = topics[0].pk
     topics[0].delete()
     assert got == [{}, {"topic": Change(key, NO_ROW)}]
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_the_rows_of_a_cascade_are_in_a_batch_with_the_keys_that_they_had(batches, topics, bulk):
+    post = Post.objects.create(topic=topics[0])
+    got = batches(Post, when=changed("topic"), bulk=bulk)
+    key = topics[0].pk
+    topics[0].delete()
+    (event,) = [event for batch in got for event in batch.events]
+    assert (event.kind, event.pk, event.new("topic")) == ("deleted", post.pk, NO_ROW)
+    assert event.old("topic") == key
 
 
 def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(told):
@@ -595,6 +696,48 @@ def test_the_changes_of_a_deleted_row_name_what_to_ask_for(batches, post):
     post_delete.disconnect(note, sender=Post)
     with pytest.raises(LookupError, match=re.escape("Connect it with when=changed(...)")):
         _ = got[0].changes
+
+
+def test_an_event_that_a_worker_is_given_has_the_values_of_its_transaction(receive, topics):
+    got = []
+
+    @receive(WRITTEN, sender=Post, when=created | changed("topic", "text"), fetch="lock", delivery=Durable(batch=True))
+    def stored_event(batch, **kwargs):
+        got.extend(
+            (event.kind, event.old("topic"), event.new("topic"), event.old("text"), event.new("text"))
+            for event in batch.events
+        )
+
+    first, second, _ = topics
+    post = Post.objects.create(topic=first, text="1")
+    with transaction.atomic():
+        post.text = "2"
+        post.save()
+    elsewhere(post, topic=second, text="later")
+    results = drain()
+    gone = Post.objects.create(topic=second, text="gone")
+    results += drain()
+    gone.delete()
+    results += drain()
+    assert {*map(type, results)} == {Succeeded}
+    assert got == [
+        ("created", NO_ROW, first.pk, NO_ROW, "1"),
+        ("updated", first.pk, first.pk, "1", "2"),
+        ("created", NO_ROW, second.pk, NO_ROW, "gone"),
+        ("deleted", second.pk, NO_ROW, "gone", NO_ROW),
+    ]
+
+
+def test_a_worker_is_given_the_changes_of_a_deletion(receive, post, topics):
+    got = []
+
+    @receive(post_delete, sender=Post, when=changed("topic"), fetch="lock", delivery=Durable())
+    def stored_deletion(changes, **kwargs):
+        got.append(changes)
+
+    post.delete()
+    assert {*map(type, drain())} == {Succeeded}
+    assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
 
 # --- several processes --------------------------------------------------------------------------------------------
@@ -789,7 +932,7 @@ def test_of_two_deletions_of_one_row_one_is_told(told, post):
     assert len(got) == 1
 
 
-# --- mistakes -----------------------------------------------------------------------------------------------------
+# --- what is shown, and mistakes ------------------------------------------------------------------------------------
 
 
 def hears(**kwargs):
@@ -812,3 +955,10 @@ def test_a_lock_is_refused_on_a_signal_before_the_row_is_read(connect, signal):
 def test_a_lock_for_no_field_is_refused(connect):
     text = "fetch= asks for old values of no field: add when=changed(...) or a parameter named changes."
     assert refusal(connect, post_delete, sender=Post, when=created, fetch="lock") == text
+
+
+@pytest.mark.parametrize("signal", WRITTEN, ids=["post_save", "post_delete"])
+def test_the_list_of_receivers_shows_a_lock_once_as_it_was_written(connect, signal):
+    connect(signal, hears, sender=Post, when=changed("topic"), fetch="lock")
+    (row,) = [line for line in lines([full_name(hears)]) if "hears" in line]
+    assert row.endswith("app.Post  when=changed('topic'), fetch='lock'")

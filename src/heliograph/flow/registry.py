@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bulk.listening import Bulk
-from heliograph.conditions import Using, historical
+from heliograph.conditions import Locked, Using, historical
 from heliograph.dispatch import Condition, Signal, live_signals
 from heliograph.dispatch.conditions import Both
 from heliograph.dispatch.describe import full_name, source
@@ -86,8 +86,8 @@ def _extras(connection: Connection, receiver: Any) -> str:
 
 
 def _conditions(when: Condition | None) -> Iterator[str]:
-    """Yield a condition as it was written: using= and bulk= are options, and added to when= as conditions."""
-    asked = [*_asked(when)]
+    """Yield a condition as it was written: using=, bulk= and fetch= are options, and added to when= as conditions."""
+    asked = [one for one in _asked(when) if not isinstance(one, Locked)]  # of which the call of the receiver speaks
     yield from (repr(one) for one in asked if isinstance(one, Using | Bulk))
     rest = [one for one in asked if not isinstance(one, Using | Bulk) and one != ~historical]
     if rest:

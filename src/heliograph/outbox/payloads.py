@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Model
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 
+from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN, is_expression
 from heliograph.dispatch import Call
 from heliograph.dispatch.verification import parameters_of
@@ -77,14 +78,25 @@ def _common(event: Event, receiver: Any, using: str) -> dict[str, Any]:
 
 
 def _of_one(event: Event) -> tuple[Any, ...]:
-    """Return the key of an event's row, its changes, and what is left of a row that is gone."""
+    """Return the key of an event's row, its changes, and the values that the row had after the transaction.
+
+    Of a row that is gone these are the values that it had before.
+    """
     if event.kind is None:
         return (None,)
     key = [encoded(part) for part in (event.pk if isinstance(event.pk, tuple) else (event.pk,))]
     changes = _changes(event.sender, event.changes) if event.fields else {}
     if event.kind == "deleted":
         return key, changes, _fields_of(event.instance)
-    return (key, changes) if changes else (key,)
+    same = _unchanged(event)
+    return (key, changes, same) if same else (key, changes) if changes else (key,)
+
+
+def _unchanged(event: Event) -> dict[str, Any]:
+    """Return the values of fields that the receiver asks for by name, and that are new or the same: they may change."""
+    fields = [] if ALL[0] in event.fields else [event.sender._meta.get_field(name) for name in event.fields]
+    values = {one: event.new(one.name) for one in fields if one.name not in event.changes}
+    return {one.attname: _of_field(one, value) for one, value in values.items() if value is not UNKNOWN}
 
 
 # --- the names of a payload -------------------------------------------------------------------------------------

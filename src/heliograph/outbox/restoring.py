@@ -14,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.rows import Kind, loaded
+from heliograph.changes.values import NO_ROW, UNKNOWN
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.names import resolved
 from heliograph.outbox.codec import Decoder, Reference, is_row, key_of_parts
@@ -133,6 +134,7 @@ class StoredEvent(Event):
     kwargs: Mapping[str, Any]
     key: Any = None
     stored: Mapping[str, Change] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of other fields, after the transaction
     fields: tuple[str, ...] = field(default=(), repr=False)
     comparison: None = None
 
@@ -143,6 +145,14 @@ class StoredEvent(Event):
     @property
     def changes(self) -> Mapping[str, Change]:
         return self.stored if self.fields else super().changes
+
+    def _values(self, name: str) -> Change:
+        one = self._field(name)
+        value = self.values.get(one.attname, UNKNOWN)
+        changed = self.stored.get(one.name)
+        if changed is not None:
+            return changed
+        return Change(NO_ROW if self.kind == "created" else value, NO_ROW if self.kind == "deleted" else value)
 
 
 def _batch(stored: Mapping[str, Any], decode: Decoder, using: str, post: Post) -> Batch:
@@ -191,4 +201,4 @@ def _event(common: Mapping[str, Any], parts: Any, *more: Any, decode: Decoder, f
     instance = model.from_db(using, [*values], [*values.values()]) if kind == "deleted" else find(model, key)
     if instance is None:
         raise MissingError.of(Reference(model, key, using))
-    return StoredEvent(*head, {**kwargs, "instance": instance}, key, changes, tuple(common["fields"]))
+    return StoredEvent(*head, {**kwargs, "instance": instance}, key, changes, values, tuple(common["fields"]))

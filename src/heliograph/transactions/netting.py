@@ -83,10 +83,17 @@ class HeardSend(Heard):
         if values is None:
             return replace(self, kind="absent", record=None)
         payload = {**self.payload, "instance": with_values(self.payload["instance"], values)}
-        plan = PLANS.get(self.sender)
-        known = [] if plan is None else [values.get(name, UNKNOWN) for name in plan.names]
-        compared = None if plan is None else Comparison(plan, known, plan.nothing)
-        return replace(self, payload=payload, comparison=compared, record=None)
+        return replace(self, payload=payload, comparison=self._compared_with(values), record=None)
+
+    def _compared_with(self, values: Mapping[str, Any]) -> Comparison | None:
+        """Compare a row that was deleted with nothing; what was locked is older than the values of the record."""
+        if self.comparison is None:
+            return None
+        plan, locked, _, _ = self.comparison
+        olds = zip(plan.names, locked, strict=True)
+        # MariaDB has no keys that wait for the commit: Django empties keys of the row before it deletes the row.
+        known = [old if name in plan.locked_at_end else values.get(name, UNKNOWN) for name, old in olds]
+        return Comparison(plan, known, plan.nothing)
 
 
 @dataclass(frozen=True)

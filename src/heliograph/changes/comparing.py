@@ -31,6 +31,8 @@ class Comparison(NamedTuple):
     def change(self, at: int) -> Change | None:
         """Return the change of one field, or None; both values are of the field's own type, as they are stored."""
         old, new, plan = self.old[at], self.new[at], self.plan
+        if new is NO_ROW:
+            return Change(self._before(at), NO_ROW)
         return self._special_change(at, old, new) if at in plan.special else self._change(at, old, new)
 
     def _change(self, at: int, old: Any, new: Any) -> Change | None:
@@ -48,14 +50,14 @@ class Comparison(NamedTuple):
         if at is None:
             return Change(UNKNOWN, UNKNOWN)
         change = self.change(at)
-        if change is not None:
-            return change
+        return Change(self._before(at), self._before(at)) if change is None else change
+
+    def _before(self, at: int) -> Any:
+        """Return the old value of a field, as its attribute gives it."""
         field = self.plan.fields[at]
-        is_plain = at not in self.plan.presented
-        value = (
-            self.stored(field, value_of(self.old[at])) if is_plain else presented(self.plan.model, field, self._row())
-        )
-        return Change(value, value)
+        if at in self.plan.presented:
+            return presented(self.plan.model, field, self._row())
+        return self.stored(field, value_of(self.old[at]))
 
     def stored(self, field: Any, value: Any) -> Any:
         """Return a value as it is stored, or as it is where the field does not take it."""

@@ -50,7 +50,7 @@ def deleted(instance: Any, sender: Any = None) -> Comparison:
     instance = without_wrapper(instance)
     deleting = running(instance)
     if type(deleting) is Deleting:
-        return Comparison(deleting.plan, deleting.old, deleting.new, None, instance._state.db)
+        return Comparison(deleting.plan, deleting.old, deleting.new, None, deleting.using)
     plan, old = _remembered(instance, sender)
     return Comparison(plan, old, plan.nothing, None, instance._state.db)
 

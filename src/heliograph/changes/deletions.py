@@ -64,7 +64,7 @@ class _Deletion:
         keys = [normal_key(one) for one in instances]
         rows = locked_rows(plan, plan.locked_at_end, self.collector.using, keys, are_kept=False)
         for key, one in zip(keys, instances, strict=True):
-            self.instances.enter_context(Deleting(one, plan, rows.get(key)))
+            self.instances.enter_context(Deleting(one, plan, self.collector.using, rows.get(key)))
         self.missing.update((plan.model, one.pk) for key, one in zip(keys, instances, strict=True) if key not in rows)
 
 

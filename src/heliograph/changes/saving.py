@@ -66,12 +66,13 @@ class Deleting(UnderWay):
     None is for a row that was gone by then.
     """
 
-    __slots__ = ("is_gone", "new", "old")
+    __slots__ = ("is_gone", "new", "old", "using")
 
     is_created = False
 
-    def __init__(self, instance: Any, plan: Plan, row: Mapping[str, Any] | None) -> None:
+    def __init__(self, instance: Any, plan: Plan, using: str, row: Mapping[str, Any] | None) -> None:
         super().__init__(instance, plan)
+        self.using = using
         self.is_gone = row is None
         known = row or {}
         self.old = [known.get(name, value) for name, value in zip(plan.names, known_of(instance, plan), strict=True)]

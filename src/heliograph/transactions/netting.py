@@ -89,11 +89,11 @@ class HeardSend(Heard):
         """Compare a row that was deleted with nothing; what was locked is older than the values of the record."""
         if self.comparison is None:
             return None
-        plan, locked, _, _ = self.comparison
-        olds = zip(plan.names, locked, strict=True)
+        plan = self.comparison.plan
+        olds = zip(plan.names, self.comparison.old, strict=True)
         # MariaDB has no keys that wait for the commit: Django empties keys of the row before it deletes the row.
         known = [old if name in plan.locked_at_end else values.get(name, UNKNOWN) for name, old in olds]
-        return Comparison(plan, known, plan.nothing)
+        return self.comparison._replace(old=known)
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,17 @@ class HeardSend(Heard):
         return replace(self, payload=payload, comparison=self._compared_with(values), record=None)
 
     def _compared_with(self, values: Mapping[str, Any]) -> Comparison | None:
-        """Compare a row that was deleted with nothing; what was locked is older than the values of the record."""
-        if self.comparison is None:
+        """Compare a row that was deleted with nothing, also for a signal whose receiver asks for no changes."""
+        plan = PLANS.get(self.sender)
+        compared = self.comparison
+        if compared is None and plan is not None:
+            compared = Comparison(plan, plan.unknown, plan.nothing)
+        if compared is None:
             return None
-        plan = self.comparison.plan
-        olds = zip(plan.names, self.comparison.old, strict=True)
-        # MariaDB has no keys that wait for the commit: Django empties keys of the row before it deletes the row.
-        known = [old if name in plan.locked_at_end else values.get(name, UNKNOWN) for name, old in olds]
-        return self.comparison._replace(old=known)
+        names, locked = compared.plan.names, compared.plan.locked_at_end if self.comparison else ()
+        olds = zip(names, compared.old, strict=True)
+        # What was locked is older than the record: on MariaDB Django empties keys before it deletes the row.
+        return compared._replace(old=[old if name in locked else values.get(name, UNKNOWN) for name, old in olds])
 
 
 @dataclass(frozen=True)

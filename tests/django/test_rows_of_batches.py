@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.signals import post_delete, post_save, pre_delete
 
-from heliograph import BeforeCommit, OnCommit, changed, created
+from heliograph import BeforeCommit, OnCommit, Signal, changed, created
 from heliograph.signals import m2m_changes
 from tests.app.models import (
     Account,
@@ -145,6 +145,19 @@ def test_nor_for_the_part_of_its_row_that_is_in_the_table_of_a_parent(receive):
 
     Audiobook.objects.create(name="a")
     assert calls == [Audiobook]
+
+
+@pytest.mark.parametrize("using", ["by train", ["by", "train"], None])
+def test_a_signal_whose_using_is_no_alias_is_guarded_too(receive, using):
+    sent, calls = Signal(name="shop.sent"), []
+
+    @receive(sent, reentrant="skip")
+    def send_again(sender, instance, using, **kwargs):
+        calls.append(instance)
+        sent.send(Novel, instance=instance, using=using)
+
+    sent.send(Novel, instance=Novel(pk=1), using=using)
+    assert len(calls) == 1
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

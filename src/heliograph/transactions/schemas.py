@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
-from django.conf import settings
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
@@ -26,18 +25,25 @@ _KNOWN = "_heliograph_search_path"
 
 def path_of(using: str) -> Path | None:
     """Return the schemas that a connection searches now; None where nobody has chosen them on the connection."""
-    connection: Any = connections[using]
-    if connection.vendor != "postgresql":
+    if not may_have_schemas(using):
         return None
+    connection: Any = connections[using]
     name = getattr(connection, "schema_name", None)
     if isinstance(name, str) and name:
         return (name, _PUBLIC)
     return _reported(connection) or _asked(connection)
 
 
+@cache
+def may_have_schemas(using: str) -> bool:
+    """Return whether a database is PostgreSQL, by its engine: every call of a guarded receiver asks for this."""
+    engine = connections.settings.get(using, {}).get("ENGINE", "")  # a signal's `using` may be no alias at all
+    return "postg" in engine  # as in that of PostGIS, and those that others derive
+
+
 def schema_of(using: str | None, path: Path | None, table: str) -> str | None:
     """Return the first of these schemas that has a table, by a query; None where no schema has it."""
-    if using is None or connections[using].vendor != "postgresql":
+    if using is None or not may_have_schemas(using):
         return None
     with connections[using].cursor() as cursor:
         if path is None:
@@ -65,10 +71,13 @@ def _parsed(text: str, connection: Any) -> Path:
 
 def _reported(connection: Any) -> Path | None:
     """Return the search path that the server has reported, as PostgreSQL 18 does."""
-    if connection.connection is None:
+    if connection.connection is None or connection.pg_version < _REPORTING:
         return None
     text = connection.connection.info.parameter_status("search_path")
     return _parsed(text, connection) if text else None
+
+
+_REPORTING = 18_00_00  # the first version that reports it
 
 
 # --- before PostgreSQL 18 -----------------------------------------------------------------------------------------
@@ -94,8 +103,7 @@ def _shown(connection: Any) -> Path:
 
 def watching() -> tuple[Tenancy, ...]:
     """Return what keeps statements watched for as long as it is referred to; nothing where there is no PostgreSQL."""
-    engines = [str(one.get("ENGINE")) for one in settings.DATABASES.values()]
-    return (_watched.take(),) if any("postg" in engine for engine in engines) else ()  # PostGIS is one of these
+    return (_watched.take(),) if any(map(may_have_schemas, connections.settings)) else ()
 
 
 def _steps() -> Iterator[Step]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from django.db.models.base import ModelBase
+from django.db.models.options import Options
 
 from heliograph.changes.rows import normalised
 from heliograph.dispatch.reentrancy import RowId, key_of, of_class
@@ -63,12 +63,13 @@ _MOST = 100  # of these: a site may have thousands of schemas
 
 def _parts(model: Any, alias: str | None, path: Path | None) -> tuple[Part, ...]:
     known: dict[Any, tuple[Part, ...]] = vars(model._meta).setdefault(_PARTS, {})
-    if (alias, path) not in known:
+    parts = known.get((alias, path))
+    if parts is None:
         if len(known) >= _MOST:
             known.clear()
         tables = ((Table(alias, one._meta.db_table, path), one, is_same) for one, is_same in _with_parents(model))
-        known[alias, path] = tuple(Part(*one) for one in tables)
-    return known[alias, path]
+        parts = known[alias, path] = tuple(Part(*one) for one in tables)
+    return parts
 
 
 def _with_parents(model: Any, has_same_key: bool = True) -> Iterator[tuple[Any, bool]]:
@@ -98,8 +99,10 @@ def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:
 
 def identity_of(kind: Any, using: str | None) -> Callable[[Any], Collection[RowId]]:
     """Return how to tell the rows of an instance of a class, in the tables that the connection has now."""
-    is_of_table = isinstance(kind, ModelBase) and not vars(kind)["_meta"].abstract
-    return partial(_rows, parts_of(kind, using)) if is_of_table else of_class(kind, using)
+    options = vars(kind).get("_meta")
+    if not isinstance(options, Options) or options.abstract:
+        return of_class(kind, using)
+    return partial(_rows, parts_of(kind, using if isinstance(using, str) else None))
 
 
 def _rows(parts: tuple[Part, ...], instance: Any) -> list[tuple[Hashable, Any]]:

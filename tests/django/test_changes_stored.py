@@ -7,8 +7,10 @@ import pytest
 from django.db import connection, models, transaction
 from django.utils.translation import override
 
-from heliograph import UNKNOWN, BeforeCommit, Change, changed, changes_of, created
-from heliograph.signals import post_save, pre_save
+from heliograph import UNKNOWN, BeforeCommit, Change, Durable, changed, changes_of, created
+from heliograph.changes.values import NO_ROW
+from heliograph.outbox.runner import drain
+from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import Account, Article, Money, Offer, Writer
 
 pytestmark = pytest.mark.django_db
@@ -201,7 +203,7 @@ def test_a_generated_field_is_not_known_after_a_bulk_update(hear_changes):
     account.save()
     account.balance = 3
     account.save()
-    assert heard == [{"twice": Change(UNKNOWN, new_value(6))}]
+    assert heard == [{"twice": Change(new_value(4), new_value(6))}]
 
 
 def test_a_generated_field_changes_once_in_a_batch(receive):
@@ -361,3 +363,70 @@ def test_a_deferred_field_of_two_columns_is_unknown(hear_changes):
     offer.price = Money("2.00", "EUR")
     offer.save()
     assert heard == [{"price": Change(UNKNOWN, Money("2.00", "EUR"))}]
+
+
+# --- where changes go -----------------------------------------------------------------------------------------------
+
+EUR, USD = Money("1.00", "EUR"), Money("2.00", "USD")
+
+
+def set_price(instance):
+    """Save an offer with another price, and return the changes of the price that this is."""
+    instance.price = USD
+    instance.save()
+    return Change(EUR, USD)
+
+
+def delete(instance):
+    """Delete an offer whose price somebody has read."""
+    assert instance.price == EUR
+    instance.delete()
+    return Change(EUR, NO_ROW)
+
+
+@pytest.mark.parametrize(("signal", "write"), [(post_save, set_price), (post_delete, delete)])
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_durable_receiver_has_a_field_of_two_columns_as_it_was(receive, signal, write, batch):
+    heard = []
+    options = {"sender": Offer, "when": changed("price", "text"), "delivery": Durable(batch=batch)}
+
+    def note_one(changes, instance, **kwargs):
+        heard.append((changes["price"], instance.price))
+
+    def note_batch(batch, **kwargs):
+        heard.extend((event.changes["price"], event.instance.price) for event in batch.events)
+
+    receive(signal, **options)(note_batch if batch else note_one)
+    Offer.objects.create(price=EUR)
+    change = write(Offer.objects.get())
+    drain()
+    assert heard == [(change, USD if signal is post_save else EUR)]
+
+
+def test_a_durable_receiver_has_values_that_do_not_compare(receive):
+    heard = []
+
+    @receive(post_save, sender=Offer, when=changed("text"), delivery=Durable())
+    def note(changes, **kwargs):
+        heard.append([value.text for value in changes["text"]])
+
+    offer = Offer.objects.create(text="Old")
+    offer.text = "New"
+    offer.save()
+    drain()
+    assert heard == [["Old", "New"]]
+
+
+def test_an_event_has_the_old_value_of_a_field_of_two_columns(receive):
+    heard = []
+
+    @receive([post_save, post_delete], sender=Offer, when=changed("price"), delivery=BeforeCommit(batch=True))
+    def note(batch, **kwargs):
+        heard.extend(event.old("price") for event in batch.events)
+
+    offer = Offer.objects.create(price=EUR)
+    with transaction.atomic():
+        set_price(offer)
+    with transaction.atomic():
+        offer.delete()
+    assert heard == [EUR, USD]

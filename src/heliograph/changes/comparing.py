@@ -73,9 +73,10 @@ class Comparison(NamedTuple):
     # --- fields that are more than their column
 
     def _special_change(self, at: int, old: Any, new: Any) -> Change | None:
-        if new is DERIVED:
+        if at in self.plan.sources and (new is DERIVED or old is UNKNOWN):
             is_changed = any(self.change(source) is not None for source in self.plan.sources[at])
-            return Change(self.stored(self.plan.fields[at], old), UNKNOWN) if is_changed else None
+            known = UNKNOWN if new is DERIVED else new
+            return Change(self.stored(self.plan.fields[at], old), known) if is_changed else None
         if type(old) is Prepared:
             if type(new) is not Prepared and is_same(self.plan.fields[at], old.attribute, new):
                 return None

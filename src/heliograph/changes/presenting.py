@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from django.db.models.base import ModelState
 from django.db.models.expressions import Col
 from django.db.models.sql import Query
 
-from heliograph.changes.values import NO_ROW, UNKNOWN, is_same
+from heliograph.changes.values import NO_ROW, UNKNOWN, is_equal, is_same
 
 
 def presented(model: Any, field: Any, row: Mapping[Any, Any]) -> Any:
@@ -40,14 +40,24 @@ def instance_with(model: Any, row: Mapping[Any, Any]) -> Any:
     return instance
 
 
-def columns_of(model: Any, field: Any, value: Any) -> dict[str, Any]:
-    """Return the attributes of the columns that are set when a value is assigned to a field, with their values."""
-    instance = instance_with(model, {field: value})
-    return {one.attname: instance.__dict__[one.attname] for one in _in(instance, model._meta.concrete_fields)}
+def columns_of(model: Any, field: Any, value: Any) -> dict[str, Any] | None:
+    """Return the columns that are set when a value is assigned to a field, from which `assembled` makes it again.
+
+    None where it does not, and for a field without a descriptor of its own.
+    """
+    if not has_own_descriptor(model, field):
+        return None
+    values = instance_with(model, {field: value}).__dict__
+    columns = {one.attname: values[one.attname] for one in model._meta.concrete_fields if one.attname in values}
+    made, again = (assembled(model, field.name, columns) for _ in range(2))
+    is_made = is_equal(made, value) or not is_equal(made, again)  # some classes have no __eq__
+    return columns if is_made and type(made) is type(value) else None
 
 
-def _in(instance: Any, fields: Iterable[Any]) -> Iterable[Any]:
-    return (field for field in fields if field.attname in instance.__dict__)
+def assembled(model: Any, name: str, columns: Mapping[str, Any]) -> Any:
+    """Return what the attribute of a field gives in an instance that has these columns."""
+    row = {one: columns[one.attname] for one in model._meta.concrete_fields if one.attname in columns}
+    return getattr(instance_with(model, row), name)
 
 
 def _refused(*args: Any, **kwargs: Any) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from functools import partial
+from sys import is_finalizing
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
@@ -97,7 +98,7 @@ def _wishes(model: Any) -> list[Wish]:
 
 def _ended(wish: Wish, reference: Any) -> None:
     _watches.get(wish.model, set()).discard(reference)
-    if not _is_wished(wish):
+    if not is_finalizing() and not _is_wished(wish):
         # Not waiting: this is called by garbage collection, whatever its thread and others are doing.
         _settle(wish.models(), wait=False)
 

@@ -25,6 +25,7 @@ from django.utils.functional import Promise
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.current import without_wrapper
+from heliograph.changes.presenting import assembled
 from heliograph.changes.values import NO_ROW, UNKNOWN, is_expression
 from heliograph.dispatch.reentrancy import key_of
 
@@ -279,6 +280,10 @@ def _of_field(label: str, name: str, text: str) -> Any:
     return apps.get_model(label)._meta.get_field(name).to_python(text)
 
 
+def _of_columns(label: str, name: str, columns: Mapping[str, Any]) -> Any:
+    return assembled(apps.get_model(label), name, columns)
+
+
 def _duration(text: str) -> datetime.timedelta:
     duration = parse_duration(text)
     if duration is None:
@@ -313,5 +318,6 @@ _OF_LIST: dict[str, Callable[[Any], Any]] = {
     "change": lambda values: Change(*values),
     "gone": lambda values: _gone(*values),
     "field": lambda values: _of_field(*values),
+    "columns": lambda values: _of_columns(*values),
     "model field": lambda names: apps.get_model(names[0])._meta.get_field(names[1]),
 }

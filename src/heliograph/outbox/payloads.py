@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Model
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 
+from heliograph.changes.presenting import columns_of
 from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN, is_expression
 from heliograph.dispatch import Call
@@ -112,7 +113,7 @@ def _kwargs(payload: Mapping[str, Any], signal: Any, receiver: Any, using: str, 
         if isinstance(value, Batch):
             found[name] = _batch(value, receiver, using)
         elif name == "changes" and is_of_model:
-            found[name] = _changes(type(payload["instance"]), value)
+            found[name] = _changes(payload["instance"].__class__, value)
         elif is_deletion and isinstance(value, Model):
             found[name] = _gone(value, using)
         elif name == "instance" and is_of_model and key is not None:
@@ -175,7 +176,17 @@ def _of_field(field: Any, value: Any) -> Any:
     except HashError:
         return _UNKNOWN
     except UnstorableError as error:
-        return _as_text(field, value, error)
+        return _as_columns(field, value) or _as_text(field, value, error)
+
+
+def _as_columns(field: Any, value: Any) -> Any:
+    """Return the columns of a value that a field has put together, such as a price; None for other values."""
+    try:
+        columns = columns_of(field.model, field, value)
+        encoded_columns = {name: encoded(one) for name, one in (columns or {}).items()}
+    except Exception:  # a descriptor may raise anything
+        return None
+    return tagged("columns", [field.model._meta.label, field.name, encoded_columns]) if columns else None
 
 
 def _as_text(field: Any, value: Any, error: UnstorableError) -> Any:

@@ -8,6 +8,7 @@ from django.db import connection, connections, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Abs, Lower
 from django.test.utils import isolate_apps
+from django.utils.translation import get_language, override
 
 from heliograph import UNKNOWN, BeforeCommit, changed, mute, receiver
 from heliograph.signals import post_bulk_create, post_bulk_delete, post_bulk_update, post_save, post_update
@@ -415,3 +416,72 @@ def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered)
 
     triggered.objects.bulk_update([triggered(id=n, words=n * 10) for n in (1, 2, 3)], ["words"])
     assert sorted(told) == [(1, 1, 110), (2, 2, 120)]
+
+
+# --- fields whose value is that of another column -----------------------------------------------------------------
+
+
+class ByLanguage:
+    """The descriptor of a field that reads and sets the one of the active language, as django-modeltranslation's."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else getattr(instance, f"{self.name}_{get_language()}")
+
+    def __set__(self, instance, value):
+        instance.__dict__[self.name] = value
+        if not instance._state.adding or value:
+            setattr(instance, f"{self.name}_{get_language()}", value)
+
+
+class LanguageQuerySet(models.QuerySet):
+    """A queryset that sets the column of the active language."""
+
+    def update(self, **values):
+        return super().update(
+            **{f"{name}_{get_language()}" if name == "title" else name: values[name] for name in values}
+        )
+
+
+@pytest.fixture
+def translated():
+    with isolate_apps("tests.app"):
+
+        class Translated(models.Model):
+            title = models.CharField(max_length=20, default="")
+            title_en = models.CharField(max_length=20, default="")
+            title_de = models.CharField(max_length=20, default="")
+
+            objects = LanguageQuerySet.as_manager()
+
+            class Meta:
+                app_label = "app"
+
+        Translated.title = ByLanguage("title")
+        with connection.schema_editor() as editor:
+            editor.create_model(Translated)
+        yield Translated
+        with connection.schema_editor() as editor:
+            editor.delete_model(Translated)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_bulk_update_tells_the_column_that_was_written(hear, receive, translated, language):
+    with override("en"):
+        row = translated.objects.create(title="Tea", title_en="Tea", title_de="Tee")
+    heard, told = hear(post_bulk_update, sender=translated), []
+
+    @receive(post_save, sender=translated, bulk=True, when=changed("title", "title_en", "title_de"))
+    def note(sender, instance, changes, update_fields, **kwargs):
+        told.append((sorted(update_fields), dict(changes)))
+
+    with override(language):
+        row.title = "Mate"
+        assert translated.objects.bulk_update([row], ["title"]) == 1
+    old = {"en": "Tea", "de": "Tee"}[language]
+    assert [one.payload["update_fields"] for one in heard] == [{f"title_{language}"}]
+    assert heard[0].payload["batch"].changes(f"title_{language}") == [(row.pk, old, "Mate")]
+    assert heard[0].payload["batch"].changes("title") == []
+    assert told == [([f"title_{language}"], {f"title_{language}": (old, "Mate")})]

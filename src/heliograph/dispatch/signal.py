@@ -24,6 +24,7 @@ from heliograph.dispatch.senders import senders_named, verify_family
 from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
 
 P = ParamSpec("P")
+Contract = ParamSpec("Contract")  # of `define`: a class method that took that of its class would lose it in pyright
 
 
 class _LazyTable:
@@ -70,7 +71,7 @@ class Signal(Generic[P]):
             self._name = name
 
     @classmethod
-    def define(cls, contract: Callable[P, None]) -> Signal[P]:
+    def define(cls, contract: Callable[Contract, None]) -> Signal[Contract]:
         """Return a signal that sends exactly what a function takes beside `sender`.
 
         A send with a wrong or missing name is a TypeError before any receiver runs, and so is connecting a

@@ -31,6 +31,7 @@ lint: $(READY)  ## Check style and formatting
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 imports: $(READY)  ## Check that arrows between the parts run one way
 	$(BIN)/lint-imports

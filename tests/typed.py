@@ -15,7 +15,7 @@ from heliograph import (
     raw,
     receiver,
 )
-from heliograph.signals import pre_save
+from heliograph.signals import post_save, pre_save, request_finished
 
 
 @Signal.define
@@ -67,3 +67,11 @@ receiver(pre_save, delivery="later")  # type: ignore[arg-type]
 receiver(pre_save, fetch="sometimes")  # type: ignore[arg-type]
 receiver(pre_save, writes=[1])  # type: ignore[list-item]
 changed(1)  # type: ignore[arg-type]
+
+post_save.connect(watches, sender="app.Order", when=created | changed("name"), order=1, bulk=True)
+post_save.connect(watches, sender=["app.Order", "app.Line"], delivery=OnCommit())
+post_save.connect(watches, wehn=created)  # type: ignore[call-arg]
+post_save.connect(watches, fetch="sometimes")  # type: ignore[arg-type]
+post_save.disconnect(watches, sender="app.Order", subclasses=True)
+request_finished.connect(watches, order=-1, when=is_loud)
+request_finished.connect(watches, bulk=True)  # type: ignore[call-arg]

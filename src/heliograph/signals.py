@@ -13,29 +13,6 @@ from django import VERSION
 from heliograph.dispatch.names import found_name
 
 if TYPE_CHECKING:
-    from django.contrib.auth.signals import user_logged_in as user_logged_in
-    from django.contrib.auth.signals import user_logged_out as user_logged_out
-    from django.contrib.auth.signals import user_login_failed as user_login_failed
-    from django.core.signals import got_request_exception as got_request_exception
-    from django.core.signals import request_finished as request_finished
-    from django.core.signals import request_started as request_started
-    from django.core.signals import setting_changed as setting_changed
-    from django.db.backends.signals import connection_created as connection_created
-    from django.db.models.signals import class_prepared as class_prepared
-    from django.db.models.signals import m2m_changed as m2m_changed
-    from django.db.models.signals import post_delete as post_delete
-    from django.db.models.signals import post_init as post_init
-    from django.db.models.signals import post_migrate as post_migrate
-    from django.db.models.signals import post_save as post_save
-    from django.db.models.signals import pre_delete as pre_delete
-    from django.db.models.signals import pre_init as pre_init
-    from django.db.models.signals import pre_migrate as pre_migrate
-    from django.db.models.signals import pre_save as pre_save
-    from django.tasks.signals import task_enqueued as task_enqueued
-    from django.tasks.signals import task_finished as task_finished
-    from django.tasks.signals import task_started as task_started
-    from django.test.signals import template_rendered as template_rendered
-
     from heliograph.bulk.signals import m2m_changes as m2m_changes
     from heliograph.bulk.signals import post_bulk_create as post_bulk_create
     from heliograph.bulk.signals import post_bulk_delete as post_bulk_delete
@@ -45,6 +22,30 @@ if TYPE_CHECKING:
     from heliograph.bulk.signals import pre_bulk_delete as pre_bulk_delete
     from heliograph.bulk.signals import pre_bulk_update as pre_bulk_update
     from heliograph.bulk.signals import pre_update as pre_update
+    from heliograph.signal_types import ModelSignal, Signal
+
+    class_prepared: ModelSignal
+    connection_created: Signal
+    got_request_exception: Signal
+    m2m_changed: ModelSignal
+    post_delete: ModelSignal
+    post_init: ModelSignal
+    post_migrate: Signal
+    post_save: ModelSignal
+    pre_delete: ModelSignal
+    pre_init: ModelSignal
+    pre_migrate: Signal
+    pre_save: ModelSignal
+    request_finished: Signal
+    request_started: Signal
+    setting_changed: Signal
+    task_enqueued: Signal
+    task_finished: Signal
+    task_started: Signal
+    template_rendered: Signal
+    user_logged_in: Signal
+    user_logged_out: Signal
+    user_login_failed: Signal
 
 # The names that `from heliograph.signals import *` brings. Left out is template_rendered: to import it from Django
 # connects receivers that only a test run needs.

@@ -13,18 +13,23 @@ from heliograph.dispatch.policies import DeliveryPolicy
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ReceiverOptions(TypedDict, total=False):
-    """What `receiver` takes; `Signal.connect` explains each."""
+class ConnectOptions(TypedDict, total=False):
+    """What `Signal.connect` takes beyond Django's; it explains each."""
 
-    sender: Any
-    weak: bool
-    dispatch_uid: Hashable | None
     order: int
     subclasses: bool
     when: Condition | Callable[..., object] | None
     delivery: DeliveryPolicy | None
     reentrant: str
     blocking: bool
+
+
+class ReceiverOptions(ConnectOptions, total=False):
+    """What `receiver` takes."""
+
+    sender: Any
+    weak: bool
+    dispatch_uid: Hashable | None
     apps: Any
 
 

@@ -17,13 +17,13 @@ DATABASES = databases(_DATABASE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    "heliograph",
+    "heliograph.outbox",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
-    "heliograph",
-    "heliograph.outbox",
     "tests.app",
 ]
 MIDDLEWARE = [

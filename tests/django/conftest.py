@@ -1,5 +1,6 @@
 """What the tests of Django's signals share."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import compress
@@ -83,6 +84,14 @@ async def async_database(transactional_db):
     """A database for async tests: the connection of their worker thread is closed where it was opened."""
     yield
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def no_kept_error():
+    """Let go of the last error that rolled a block back: Django keeps it, with the receivers in its traceback."""
+    for one in connections.all():
+        one.rollback_exc = None
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

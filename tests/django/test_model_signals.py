@@ -159,7 +159,7 @@ def test_a_receiver_that_was_connected_without_the_decorator_is_called_again_as_
 
 
 @database
-def test_a_proxy_saved_by_a_receiver_of_the_model_is_heard_once(receive):
+def test_a_receiver_that_saves_its_row_through_a_proxy_runs_once(receive):
     calls = []
 
     @receive(post_save, sender=Novel, subclasses=True)
@@ -168,7 +168,7 @@ def test_a_proxy_saved_by_a_receiver_of_the_model_is_heard_once(receive):
         Reprint.objects.get(pk=instance.pk).save()
 
     Novel.objects.create()
-    assert calls == [Novel, Reprint]
+    assert calls == [Novel]
 
 
 @database
@@ -315,7 +315,7 @@ def test_d1_a_loop_of_two_receivers_is_reported_with_its_chain(receive):
     writer = Writer(pk=7)
     with pytest.raises(ReentrancyError) as caught:
         writer.save()
-    here = f"{__name__}.test_a_loop_of_two_receivers_is_reported_with_its_chain.<locals>"
+    here = f"{__name__}.test_d1_a_loop_of_two_receivers_is_reported_with_its_chain.<locals>"
     review = Review.objects.order_by("pk").last()
     assert str(caught.value) == (
         f"{here}.save_review was called for the instance it is handling:"

@@ -270,6 +270,7 @@ def test_a_function_given_to_on_commit_is_called_as_django_calls_it(receive):
     assert called == ["function"]
 
 
+@pytest.mark.usefixtures("no_kept_error")
 def test_connections_have_their_own_methods_again_when_nobody_waits():
     told = run(
         """

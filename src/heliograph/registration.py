@@ -17,8 +17,8 @@ from heliograph.dispatch.guarded import connection_with
 from heliograph.dispatch.options import named_options, refuse_unknown, verify_values
 from heliograph.dispatch.receivers import PLAIN, object_identity
 from heliograph.dispatch.receivers import Options as CallOptions
+from heliograph.dispatch.registration import ConnectOptions, each, with_defaults
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
-from heliograph.dispatch.registration import each, with_defaults
 from heliograph.dispatch.routes import Table
 from heliograph.dispatch.signal import options_of
 from heliograph.dispatch.verification import verify_receiver
@@ -30,13 +30,17 @@ from heliograph.signals import title
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ReceiverOptions(DispatcherOptions, total=False):
-    """What `receiver` takes: the options of `Signal.connect`, and those of receivers of a save."""
+class ModelOptions(ConnectOptions, total=False):
+    """What `connect` of a signal of models takes beyond Django's."""
 
     using: str | Collection[str] | None
     fetch: bool | Literal["always", "lock"]
     writes: Collection[str]
     bulk: bool
+
+
+class ReceiverOptions(DispatcherOptions, ModelOptions, total=False):
+    """What `receiver` takes."""
 
 
 @named_options

@@ -1,19 +1,14 @@
 """Django's signals as type checkers see them where Heliograph runs them: connect() takes the options of a receiver."""
 
-from collections.abc import Callable, Collection, Hashable
-from typing import Any, Literal, Unpack
+from collections.abc import Callable, Hashable
+from typing import Any, Unpack
 
 from django.apps.registry import Apps
 from django.db.models.signals import ModelSignal as DjangoModelSignal
 from django.dispatch import Signal as DjangoSignal
 
 from heliograph.dispatch.registration import ConnectOptions
-
-class ModelOptions(ConnectOptions, total=False):
-    using: str | Collection[str] | None
-    fetch: bool | Literal["always"]
-    writes: Collection[str]
-    bulk: bool
+from heliograph.registration import ModelOptions
 
 Senders = type[Any] | str | list[Any] | tuple[Any, ...] | None
 

@@ -24,12 +24,15 @@ class ConnectOptions(TypedDict, total=False):
     blocking: bool
 
 
-class ReceiverOptions(ConnectOptions, total=False):
-    """What `receiver` takes."""
-
+class _DjangoOptions(TypedDict, total=False):
     sender: Any
     weak: bool
     dispatch_uid: Hashable | None
+
+
+class ReceiverOptions(_DjangoOptions, ConnectOptions, total=False):
+    """What `receiver` takes."""
+
     apps: Any
 
 

@@ -1,5 +1,6 @@
 """The app that adopts Django's signals."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.apps import AppConfig
@@ -23,30 +24,30 @@ class HeliographConfig(AppConfig):
 
     def ready(self) -> None:
         from heliograph.changes.tracking import watch_anew
-        from heliograph.checks import (
-            check_batches,
-            check_conditions,
-            check_database_deletes,
-            check_relations,
-            check_settings,
-        )
-        from heliograph.discovery import autodiscover, check_modules
+        from heliograph.discovery import autodiscover
         from heliograph.dispatch.reentrancy import identify_by
-        from heliograph.installed import check_entry
-        from heliograph.outbox.checks import check_installed
         from heliograph.transactions.tables import identity_of
 
         watch_anew()
         identify_by(identity_of)
-        for check in (
-            check_settings,
-            check_entry,
-            check_modules,
-            check_conditions,
-            check_relations,
-            check_batches,
-            check_database_deletes,
-            check_installed,
-        ):
+        for check in _checks():
             register(check)
         autodiscover()
+
+
+def _checks() -> tuple[Callable[..., Any], ...]:
+    from heliograph import checks
+    from heliograph.discovery import check_modules
+    from heliograph.installed import check_entry
+    from heliograph.outbox.checks import check_installed
+
+    return (
+        checks.check_settings,
+        check_entry,
+        check_modules,
+        checks.check_conditions,
+        checks.check_relations,
+        checks.check_batches,
+        checks.check_database_deletes,
+        check_installed,
+    )

@@ -15,6 +15,7 @@ from heliograph import BeforeCommit, Durable, OnCommit, OnRollback, Signal, chan
 from heliograph.dispatch import Called
 from heliograph.signals import m2m_changes
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Writer
+from tests.django.savepoints import make_savepoint
 from tests.django.sessions import end_own, has_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -118,7 +119,7 @@ def test_a_transaction_that_is_marked_for_rollback_is_undone(titles):
 def test_a_savepoint_that_is_rolled_back_by_hand_undoes_what_came_since(titles):
     with transaction.atomic():
         save("before")
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save()
         transaction.savepoint_rollback(savepoint)
         assert titles == ["undone"]
@@ -127,7 +128,7 @@ def test_a_savepoint_that_is_rolled_back_by_hand_undoes_what_came_since(titles):
 
 def test_a_savepoint_that_is_committed_by_hand_is_undone_with_its_transaction(titles):
     with undone():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save()
         transaction.savepoint_commit(savepoint)
         assert titles == []

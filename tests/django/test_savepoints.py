@@ -10,6 +10,7 @@ from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_delete, post_save
 from tests.app.models import Article, Genre, Novel
 from tests.django.bare import run
+from tests.django.savepoints import make_savepoint
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -61,7 +62,7 @@ def save(title):
 def test_t3_a_savepoint_rolled_back_by_hand_takes_its_calls_along(titles):
     with transaction.atomic():
         save("before")
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save("undone")
         transaction.savepoint_rollback(savepoint)
         save("after")
@@ -70,7 +71,7 @@ def test_t3_a_savepoint_rolled_back_by_hand_takes_its_calls_along(titles):
 
 def test_t3_a_savepoint_committed_by_hand_keeps_its_calls(titles):
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save("kept")
         transaction.savepoint_commit(savepoint)
     assert titles() == ["kept"]
@@ -78,7 +79,7 @@ def test_t3_a_savepoint_committed_by_hand_keeps_its_calls(titles):
 
 def test_t3_a_savepoint_that_is_rolled_back_twice_takes_along_what_came_between(titles):
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         for title in ("first", "second"):
             save(title)
             transaction.savepoint_rollback(savepoint)
@@ -88,8 +89,8 @@ def test_t3_a_savepoint_that_is_rolled_back_twice_takes_along_what_came_between(
 
 def test_t3_a_savepoint_rolled_back_by_hand_takes_along_the_savepoints_within(titles):
     with transaction.atomic():
-        outer = transaction.savepoint()
-        inner = transaction.savepoint()
+        outer = make_savepoint()
+        inner = make_savepoint()
         save("in a savepoint")
         transaction.savepoint_commit(inner)
         with transaction.atomic():
@@ -101,9 +102,9 @@ def test_t3_a_savepoint_rolled_back_by_hand_takes_along_the_savepoints_within(ti
 
 def test_t3_a_savepoint_within_one_that_stays_takes_its_own_calls_along(titles):
     with transaction.atomic(), transaction.atomic():
-        outer = transaction.savepoint()
+        outer = make_savepoint()
         save("outer")
-        inner = transaction.savepoint()
+        inner = make_savepoint()
         save("inner")
         transaction.savepoint_rollback(inner)
         transaction.savepoint_commit(outer)
@@ -128,10 +129,10 @@ def test_t3_a_savepoint_from_before_its_receiver_takes_its_calls_along(receive):
 def test_t3_savepoints_whose_names_are_used_again_are_told_apart(titles):
     with transaction.atomic():
         transaction.clean_savepoints()
-        transaction.savepoint()
+        make_savepoint()
         save("before")
         transaction.clean_savepoints()
-        again = transaction.savepoint()
+        again = make_savepoint()
         save("undone")
         transaction.savepoint_rollback(again)
         transaction.savepoint_commit(again)
@@ -144,10 +145,10 @@ def test_t3_a_savepoint_whose_name_was_used_again_can_be_rolled_back_once_the_ot
     with transaction.atomic():
         save("before")
         transaction.clean_savepoints()
-        first = transaction.savepoint()
+        first = make_savepoint()
         save("undone")
         transaction.clean_savepoints()
-        transaction.savepoint_commit(transaction.savepoint())
+        transaction.savepoint_commit(make_savepoint())
         transaction.savepoint_rollback(first)
     assert titles() == ["before"]
 
@@ -160,7 +161,7 @@ def test_t3_a_savepoint_on_another_database_takes_along_the_calls_of_that_one(re
         heard.append(instance.title)
 
     with transaction.atomic(), transaction.atomic("other"):
-        savepoint = transaction.savepoint("other")
+        savepoint = make_savepoint("other")
         save("on default")
         Article.objects.using("other").create(title="on other")
         transaction.savepoint_rollback(savepoint, "other")
@@ -173,7 +174,7 @@ def test_t3_a_batch_has_no_rows_and_no_values_that_a_savepoint_has_undone(batche
     with transaction.atomic():
         article.words = 2
         article.save()
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         article.words = 3
         article.save()
         Article.objects.create(words=4)
@@ -187,7 +188,7 @@ def test_t3_a_batch_has_no_rows_and_no_values_that_a_savepoint_has_undone(batche
 def test_t3_a_batch_of_which_all_was_undone_is_no_call(batches):
     article = Article.objects.create(words=1)
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         article.words = 2
         article.save()
         transaction.savepoint_rollback(savepoint)
@@ -203,7 +204,7 @@ def test_a_savepoint_takes_along_calls_of_signals_about_no_row(receive):
 
     with transaction.atomic():
         paid.send(sender=None, number=1)
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         paid.send(sender=None, number=2)
         transaction.savepoint_rollback(savepoint)
     assert heard == [[1]]
@@ -217,7 +218,7 @@ def test_a_savepoint_takes_along_calls_about_relations(receive):
         heard.append(added)
 
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         novel.genres.add(genre)
         transaction.savepoint_rollback(savepoint)
     assert heard == []
@@ -232,7 +233,7 @@ def test_a_receiver_before_the_commit_may_roll_back_what_another_one_waits_for(r
         if savepoints:
             transaction.savepoint_rollback(savepoints[0])
         else:
-            savepoints.append(transaction.savepoint())
+            savepoints.append(make_savepoint())
             Genre.objects.create()
             save("undone")
 
@@ -249,7 +250,7 @@ def test_a_durable_call_that_a_savepoint_has_undone_is_not_stored(receive):
     def note(sender, **kwargs): ...
 
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save("undone")
         transaction.savepoint_rollback(savepoint)
     assert not Delivery.objects.exists()
@@ -263,7 +264,7 @@ def test_a_function_given_to_on_commit_is_called_as_django_calls_it(receive):
         called.append("receiver")
 
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = make_savepoint()
         save("undone")
         transaction.on_commit(lambda: called.append("function"))
         transaction.savepoint_rollback(savepoint)
@@ -297,7 +298,7 @@ class TestInsideATestCase:
     def test_a_savepoint_rolled_back_by_hand_takes_its_calls_along(self, titles):
         with transaction.atomic():
             save("before")
-            savepoint = transaction.savepoint()
+            savepoint = make_savepoint()
             save("undone")
             transaction.savepoint_rollback(savepoint)
         assert titles() == ["before"]
@@ -311,7 +312,7 @@ class TestInsideATestCase:
             heard.append(instance.title)
 
         with TestCase.captureOnCommitCallbacks(execute=True):
-            savepoint = transaction.savepoint()
+            savepoint = make_savepoint()
             save("undone")
             transaction.savepoint_rollback(savepoint)
             save("after")

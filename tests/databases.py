@@ -1,6 +1,7 @@
 """The databases that the tests run on."""
 
 import os
+import shutil
 import tempfile
 import zlib
 from pathlib import Path
@@ -11,10 +12,17 @@ _CHECKOUT = zlib.crc32(os.fsencode(Path(__file__).resolve().parents[1]))
 _CELL = os.environ.get("HELIOGRAPH_TEST_CELL", "")
 PREFIX = f"heliograph_{_CHECKOUT:08x}{_CELL and '_'}{_CELL}"
 
-# In memory where the system has a folder there: nobody misses a test database after a power cut.
 _MEMORY = Path("/dev/shm")
-_FOLDER = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-SQLITE_FOLDER = _FOLDER / PREFIX
+_NEEDED = 2**29  # bytes, for the databases of several cells
+
+
+def _folder() -> Path:
+    """A folder in memory where the system has a large one: nobody misses a test database after a power cut."""
+    is_usable = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _NEEDED
+    return _MEMORY if is_usable else Path(tempfile.gettempdir())
+
+
+SQLITE_FOLDER = _folder() / PREFIX
 
 SERVERS: dict[str, dict[str, Any]] = {
     "postgresql": {

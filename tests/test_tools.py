@@ -211,13 +211,13 @@ def test_the_slowest_tests_are_those_that_pytest_lists():
 
 
 def test_a_report_says_where_the_time_went_and_ends_with_the_sum():
-    done = [everything.Done("tests", True, 61), everything.Done("crash tests", True, 59)]
+    done = [everything.Done("tests", True, 61, 99), everything.Done("crash tests", True, 59, 9)]
     tallies = [tally.Tally("on sqlite", 5, 0, 60, ((2, "fast"),)), tally.Tally("on mariadb", 6, 1, 50, ((3, "slow"),))]
 
     said = [" ".join(line.split()) for line in everything.report(done, tallies, 120).splitlines()]
 
     assert said == [
-        *("", "--- where the time went ---", "tests 61 s", "crash tests 59 s"),
+        *("", "--- where the time went ---", "tests 61 s, 99 s of processors", "crash tests 59 s, 9 s of processors"),
         *("", "--- the slowest tests ---", "3.0 s slow, on mariadb", "2.0 s fast, on sqlite"),
         *("", "--- what passed ---", "on sqlite 5 passed, 0 failed in 60 s", "on mariadb 6 passed, 1 failed in 50 s"),
         "11 passed, 1 failed in 2.0 min",
@@ -225,9 +225,9 @@ def test_a_report_says_where_the_time_went_and_ends_with_the_sum():
 
 
 def test_a_step_that_fails_without_a_test_is_a_failure():
-    said = everything.report([everything.Done("style", False, 6)], [], 6)
+    said = everything.report([everything.Done("style", False, 6, 3)], [], 6)
 
-    assert "style 6 s, FAILED" in " ".join(said.split())
+    assert "style 6 s, 3 s of processors, FAILED" in " ".join(said.split())
     assert said.endswith("\n0 passed, 1 failed in 0.1 min")
 
 

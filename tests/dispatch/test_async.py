@@ -332,7 +332,7 @@ async def test_sync_and_async_receivers_overlap_in_django_5_2_only():
         begun = threading.Event()
 
         def blocks(signal, order=order, begun=begun, **kwargs):
-            overlapped = begun.wait(timeout=5 if isinstance(signal, OverlappingSignal) else 0)
+            overlapped = begun.wait(timeout=60 if isinstance(signal, OverlappingSignal) else 0)
             order.append(overlapped)
 
         async def begins(begun=begun, **kwargs):

@@ -146,7 +146,7 @@ def test_who_listens_hears_of_what_is_redelivered():
         with listener.cursor() as cursor:
             cursor.execute("LISTEN heliograph_outbox")
         redeliver(everything())
-        assert [notice.payload for notice in listener.connection.notifies(timeout=5, stop_after=1)] == ["mail"]
+        assert [notice.payload for notice in listener.connection.notifies(timeout=60, stop_after=1)] == ["mail"]
     finally:
         listener.close()
 

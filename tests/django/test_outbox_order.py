@@ -35,7 +35,7 @@ def send(name, account="a", *, wait_for=None, begun=None):
             if begun is not None:
                 begun.set()
             if wait_for is not None:
-                assert wait_for.wait(20)
+                assert wait_for.wait(60)
 
         with transaction.atomic():
             moved.send(sender=None, using="default", name=name, account=account)
@@ -74,13 +74,13 @@ def _held_before_the_commit(monkeypatch):
 def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(heard):
     begun, free = threading.Event(), threading.Event()
     first = send("first", begun=begun, wait_for=free)
-    assert begun.wait(20)
+    assert begun.wait(60)
     second = send("second")
     second.join(0.5)
     assert second.is_alive(), "the second waits for the first, which has written and not committed"
     free.set()
-    first.join(20)
-    second.join(20)
+    first.join(60)
+    second.join(60)
     drain()
     assert heard == ["first", "second"]
 
@@ -89,12 +89,12 @@ def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(heard
 def test_one_of_another_key_waits_for_nobody(heard):
     begun, free = threading.Event(), threading.Event()
     first = send("first", begun=begun, wait_for=free)
-    assert begun.wait(20)
+    assert begun.wait(60)
     second = send("second", account="b")
-    second.join(20)
+    second.join(60)
     assert not second.is_alive()
     free.set()
-    first.join(20)
+    first.join(60)
     drain()
     assert sorted(heard) == ["first", "second"]
 
@@ -112,7 +112,7 @@ def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(heard):
     with pytest.raises(OperationalError, match="no commit"):
         send_first()
     second = send("second")
-    second.join(20)
+    second.join(60)
     assert not second.is_alive()
     drain()
     assert heard == ["second"]
@@ -123,13 +123,13 @@ def test_a_key_that_stays_locked_leaves_no_other_one_locked(heard, monkeypatch):
     monkeypatch.setattr(enqueueing, "_SECONDS_LOCKED", 0)
     begun, free = threading.Event(), threading.Event()
     holder = send("first", account="a", begun=begun, wait_for=free)
-    assert begun.wait(20)
+    assert begun.wait(60)
     with pytest.raises(OperationalError, match="were not free"):
         send_all("abcdefgh")
     others = [send(account, account=account) for account in "bcdefgh"]
     free.set()
     for thread in (holder, *others):
-        thread.join(20)
+        thread.join(60)
     drain()
     assert sorted(heard) == sorted([*"bcdefgh", "first"])
 
@@ -149,7 +149,7 @@ def test_what_is_done_after_a_commit_keeps_no_key_locked(heard, connect):
     def send_another(signal, name, **kwargs):
         if name == "first":
             others.append(send("second"))
-            others[0].join(20)
+            others[0].join(60)
 
     connect(moved, send_another, delivery=OnCommit())
     with transaction.atomic():

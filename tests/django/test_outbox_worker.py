@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 sent = Signal(name="shop.asked")
 
 # How long anything may take, in seconds, on a machine that does much else.
-LONG = 30
+LONG = 60
 
 
 @contextmanager

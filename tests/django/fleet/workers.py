@@ -12,7 +12,7 @@ from tests.django.fleet.brokers import MAIL, QUEUE
 from tests.django.fleet.settings import FLEET
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 60  # seconds for what takes one or two where nobody else is busy
+PATIENCE = 120  # seconds for what takes one or two where nobody else is busy
 
 # Celery's own chatter between workers.
 _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")

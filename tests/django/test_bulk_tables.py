@@ -418,6 +418,30 @@ def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered)
     assert sorted(told) == [(1, 1, 110), (2, 2, 120)]
 
 
+REFUSING = {
+    "postgresql": [
+        "CREATE FUNCTION app_refused() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF NEW.region = ''r'' THEN RETURN NULL; END IF; RETURN NEW; END'",
+        "CREATE TRIGGER app_part_new BEFORE INSERT ON app_part FOR EACH ROW EXECUTE FUNCTION app_refused()",
+    ],
+    "sqlite": [
+        "CREATE TRIGGER app_part_new BEFORE INSERT ON app_part WHEN NEW.region = 'r' BEGIN SELECT RAISE(IGNORE); END"
+    ],
+}
+
+
+@pytest.mark.skipif(IS_MARIADB, reason="a trigger of MariaDB refuses a row by an error only")
+def test_rows_that_a_trigger_refuses_are_not_told_of_insertions_in_conflict(hear, execute, part):
+    undo = ["DROP FUNCTION app_refused()"] if IS_POSTGRESQL else []
+    execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id))", undo=[*undo, "DROP TABLE app_part"])
+    execute("INSERT INTO app_part VALUES (1, 'a', 1)", *REFUSING[connection.vendor])
+    heard = hear(post_bulk_create, sender=part)
+    rows = [part(id=3, region="r", words=3), part(id=1, region="a", words=9), part(id=2, region="a", words=2)]
+    part.objects.bulk_create(rows, **on_conflict("id"))
+    assert rows_of(part) == [(1, "a", 9), (2, "a", 2)]
+    assert told_of(heard) == [([(2, "a")], [(1, 1, 9)])]
+
+
 # --- fields whose value is that of another column -----------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from django.db.models.sql import InsertQuery
 from heliograph.bulk.marks import insertion_marks
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
 from heliograph.changes.plans import Plan, plan_for, watched_among
-from heliograph.changes.rows import Created, Rows, Updated, instances_of
+from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
 from heliograph.changes.values import is_expression
 
 
@@ -93,9 +93,18 @@ class InsertOrUpdate(Insert):
         marks = insertion_marks(compiler.connection, self.model._meta.db_table)
         rows = _inserted(compiler, fields, marks.columns)
         are_new = marks.are_insertions([row[len(fields) :] for row in rows])
-        for instance, row, is_new in zip(compiler.query.objs, rows, are_new, strict=True):
-            self._note(instance, row[len(asked) : len(fields)], is_new)
+        values = [row[len(asked) : len(fields)] for row in rows]
+        for instance, row, is_new in zip(self._instances(compiler.query.objs, values), values, are_new, strict=True):
+            self._note(instance, row, is_new)
         return [row[: len(asked)] for row in rows]
+
+    def _instances(self, given: Sequence[Any], values: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Return the instances of rows: the given ones, unless a trigger has refused some, and nobody knows which."""
+        if len(values) == len(given):
+            return given
+        keys = [self.plan.key_of(row[len(self.identity) :]) for row in values]
+        found = loaded(self.model, self.using, keys)
+        return [found[key] for key in keys]
 
     def _note(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
         key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]

@@ -11,7 +11,7 @@ from heliograph import UNKNOWN, BeforeCommit, Change, Durable, changed, changes_
 from heliograph.changes.values import NO_ROW
 from heliograph.outbox.runner import drain
 from heliograph.signals import post_delete, post_save, pre_save
-from tests.app.models import Account, Article, Money, Offer, Writer
+from tests.app.models import Account, Article, Audiobook, Money, Novel, Offer, Writer
 
 pytestmark = pytest.mark.django_db
 
@@ -430,3 +430,37 @@ def test_an_event_has_the_old_value_of_a_field_of_two_columns(receive):
     with transaction.atomic():
         offer.delete()
     assert heard == [EUR, USD]
+
+
+# --- parents of children --------------------------------------------------------------------------------------------
+
+
+def test_a_parent_that_django_makes_of_a_child_knows_what_the_child_knows(hear_changes, django_assert_num_queries):
+    heard = hear_changes(Novel, "name", subclasses=True)
+    Audiobook.objects.create(name="Old")
+    audiobook = Audiobook.objects.get()
+    with django_assert_num_queries(0):
+        assert changes_of(audiobook.novel_ptr) == {}
+    audiobook = Audiobook.objects.get()
+    audiobook.name = "New"
+    parent = audiobook.novel_ptr
+    assert changes_of(parent) == {"name": Change("Old", "New")}
+    parent.save()
+    parent.name = "Newer"
+    parent.save()
+    assert heard == [{"name": Change("Old", "New")}, {"name": Change("New", "Newer")}]
+
+
+def test_the_deletion_of_a_child_has_the_values_of_the_parents_row(receive):
+    heard = []
+
+    @receive(post_delete, sender=Novel, subclasses=True, when=changed("name"))
+    def note(sender, changes, **kwargs):
+        heard.append((sender, changes))
+
+    Audiobook.objects.create(name="Old")
+    audiobook = Audiobook.objects.get()
+    audiobook.name = "New"  # which nobody saves
+    audiobook.delete()
+    change = {"name": Change("Old", NO_ROW)}
+    assert heard == [(Audiobook, change), (Novel, change)]

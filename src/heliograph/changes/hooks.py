@@ -10,10 +10,11 @@ from typing import Any
 from django.core.serializers.base import DeserializedObject
 from django.db import router
 from django.db.models import QuerySet
+from django.db.models.fields.related_descriptors import ForwardOneToOneDescriptor
 from django.db.models.query_utils import DeferredAttribute
 
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.memory import measured, name_fields, protect, stored
+from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
@@ -256,6 +257,7 @@ def of_all_models() -> Iterator[Step]:
     """Yield what is patched as long as any model is watched."""
     yield from of_fixtures()
     yield from of_fetching()
+    yield from of_parents()
     yield from of_bulk_writes()
 
 
@@ -301,6 +303,26 @@ def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
                 _measured(instance, plan, [name])
 
     return fetch_many
+
+
+def of_parents() -> Iterator[Step]:
+    """Yield what lets a parent know its row that Django makes of the values of a child, without a query."""
+    reason = "a parent that is made of a child knows what the child knows"
+    yield Step(ForwardOneToOneDescriptor, "get_object", _get_object, reason, StepOrder.MEMORY)
+
+
+def _get_object(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def get_object(self: Any, instance: Any) -> Any:
+        found = inner(self, instance)
+        plan, of_child = PLANS.get(type(found)), PLANS.get(type(instance))
+        if plan is not None and of_child is not None and remembered(found, plan) is None:
+            known = dict(zip(of_child.names, recalled(remembered(instance, of_child), instance, of_child), strict=True))
+            keys = {name: found.__dict__[name] for name in plan.names[: plan.keys]}
+            setattr(found._state, plan.memory, {name: known[name] for name in plan.names if name in known} | keys)
+        return found
+
+    return get_object
 
 
 def of_bulk_writes() -> Iterator[Step]:

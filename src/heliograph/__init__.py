@@ -16,7 +16,7 @@ from heliograph.dispatch import (
 
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
-    from heliograph.conditions import action, changed, created, raw, update_fields
+    from heliograph.conditions import action, changed, created, has, raw, update_fields
     from heliograph.outbox.policies import Durable
     from heliograph.outbox.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.registration import receiver
@@ -48,6 +48,7 @@ __all__ = [
     "created",
     "exponential",
     "fixed",
+    "has",
     "mute",
     "observe",
     "raw",
@@ -59,7 +60,7 @@ __all__ = [
 # Where the names are that need Django, which the dispatcher does without.
 _HOMES = {
     **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
-    **dict.fromkeys(("action", "changed", "created", "raw", "update_fields"), "conditions"),
+    **dict.fromkeys(("action", "changed", "created", "has", "raw", "update_fields"), "conditions"),
     "Durable": "outbox.policies",
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.retrying"),
     "receiver": "registration",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import ForeignKey, Model
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
+from django.core.files import File
+from django.db.models import BinaryField, FileField, ForeignKey, JSONField, Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal, post_delete, pre_delete
+from django.utils.functional import Promise
 
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
-from heliograph.changes.values import UNKNOWN, is_same
+from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate, shown
 from heliograph.dispatch.conditions import Condition, Payload, Place
 from heliograph.dispatch.options import named_options
 from heliograph.signals import carried, title
@@ -185,7 +187,7 @@ historical = Historical()
 
 def asks_for_instance(leaf: Condition) -> bool:
     """Return whether a condition may need the instance, and not only what else is known of a row that was written."""
-    return not isinstance(leaf, Carried | Historical)
+    return isinstance(leaf, Has) or not isinstance(leaf, Carried | Historical)
 
 
 # --- fields of a model ------------------------------------------------------------------------------------------
@@ -263,8 +265,8 @@ class NetPayload(dict[str, Any]):
 class Changed(OnFields):
     """Hold where a field has another value than its row had; a deletion changes each of them, to no value."""
 
-    was: Any = ANYTHING
-    to: Any = ANYTHING
+    was: Any = dataclass_field(default=ANYTHING, hash=False)  # a list has no hash
+    to: Any = dataclass_field(default=ANYTHING, hash=False)
     watch: Watch | None = dataclass_field(default=None, compare=False)
 
     @property
@@ -297,12 +299,7 @@ class Changed(OnFields):
 
     def connected(self, place: Place) -> Condition:
         super().connected(place)
-        names = carried(place.signal) or ()
-        if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
-            raise TypeError(
-                f"{self!r} is for pre_save, post_save, the signals of a deletion and your own, not for"
-                f" {title(place.signal)}. Take the condition away, or another signal."
-            )
+        _verify_signal(self, place)
         return replace(self, watch=watch_at(place, self.fields or ALL))
 
     def problems(self, model: Any) -> Iterator[Problem]:
@@ -310,7 +307,7 @@ class Changed(OnFields):
         given = {"was": self.was, "to": self.to}
         for name, value in given.items():
             if value is not ANYTHING:
-                yield from _problems_of_value(self, model, f"{name}={value!r}", value)
+                yield from _problems_of_value(self, model, f"{name}={value!r}", value, self.fields)
 
     def asks_for(self) -> tuple[str, ...]:
         return ("instance",)
@@ -325,11 +322,72 @@ class Changed(OnFields):
 def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
     """Return the condition that holds where one of these fields is changed, or any if none is named.
 
-    With `was` and `to`, one of them is changed from this value, and to that. For a row that is created nothing is
-    changed: ask for `created | changed(...)`. The deletion of a row changes all of its fields: it holds there without
-    `to`. An old value that is not known is a change, but is not `was` anything.
+    With `was` and `to`, one of them is changed from this value, and to that; a list, tuple or set means any of several
+    values, except for a field whose values are lists, where a list or tuple is one value. For a row that is created
+    nothing is changed: ask for `created | changed(...)`. The deletion of a row changes all of its fields: it holds
+    there without `to`. An old value that is not known is a change, but is not `was` anything.
     """
     return Changed(_names(fields), was, to)
+
+
+@dataclass(frozen=True, repr=False)
+class Has(OnFields):
+    """Hold where the instance has these values in its fields."""
+
+    values: tuple[tuple[str, Any], ...] = dataclass_field(default=(), hash=False)  # a list has no hash
+
+    def holds(self, payload: Payload) -> bool:
+        instance = _instance(self, payload)
+        return all(_has_value(instance, name, wanted) for name, wanted in self.values)
+
+    def connected(self, place: Place) -> Condition:
+        _verify_signal(self, place)
+        super().connected(place)
+        return self
+
+    def problems(self, model: Any) -> Iterator[Problem]:
+        yield from super().problems(model)
+        for name, value in self.values:
+            if name in self.fields:
+                yield from _problems_of_value(self, model, f"{name}={value!r}", value, (name,))
+
+    def asks_for(self) -> tuple[str, ...]:
+        return ("instance",)
+
+    def __repr__(self) -> str:
+        return f"has({', '.join(f'{name}={value!r}' for name, value in self.values)})"
+
+
+def has(**values: Any) -> Has:
+    """Return the condition that holds where the instance has these values in its fields now, all of them.
+
+    Of a list, tuple or set of values, any will do, as for `changed`. A foreign key is given by an instance or its key.
+    It costs a query for a field that is not loaded. A value that only the database knows is no value asked for.
+    Raises ValueError where no field is named.
+    """
+    if not values:
+        raise ValueError("has() names no field: write the name and the value, as in has(status='paid').")
+    return Has(tuple(values), tuple(values.items()))
+
+
+def _has_value(instance: Any, name: str, wanted: Any) -> bool:
+    for field in fields_of(type(instance), (name,)):
+        try:
+            value = getattr(instance, field.attname)
+        except ObjectDoesNotExist:  # the field was not loaded, and the row is gone
+            return False
+        return _is_value(field, wanted, shown(value))
+    return False  # one of many models, which has no such field
+
+
+def _verify_signal(condition: Condition, place: Place) -> None:
+    """Raise TypeError for a signal whose instance, if it has one, is not saved, deleted or sent by the user."""
+    names = carried(place.signal) or ()
+    if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
+        raise TypeError(
+            f"{condition!r} is for pre_save, post_save, the signals of a deletion and your own, not for"
+            f" {title(place.signal)}. Take the condition away, or another signal."
+        )
 
 
 def is_about_complete_model(place: Place) -> bool:
@@ -382,7 +440,29 @@ def _instance(condition: Condition, payload: Payload) -> Any:
 def _is_value(field: Any, wanted: Any, value: Any) -> bool:
     if wanted is ANYTHING:
         return True
-    return value is not UNKNOWN and is_same(field, _key(field, wanted) if isinstance(wanted, Model) else wanted, value)
+    if value is UNKNOWN:
+        return False
+    keys = (_key(field, one) if isinstance(one, Model) else one for one in _alternatives(field, wanted))
+    return any(is_same(field, one, value) for one in keys)
+
+
+def _alternatives(field: Any, wanted: Any) -> Collection[Any]:
+    """Return the values of which any will do: those of a list, unless a list is one value of the field."""
+    if isinstance(wanted, set | frozenset):
+        return wanted
+    return wanted if isinstance(wanted, list | tuple) and not _has_lists(field, wanted) else (wanted,)
+
+
+def _has_lists(field: Any, value: Any) -> bool:
+    """Return whether a list is one value of a field, as it is of a JSONField or an ArrayField."""
+    if isinstance(field, JSONField):
+        return True
+    if not may_mutate(field) or isinstance(field, BinaryField | FileField):
+        return False
+    try:
+        return isinstance(field.to_python(value), list | tuple)
+    except (ValidationError, TypeError, ValueError):
+        return False
 
 
 def _key(field: Any, instance: Model) -> Any:
@@ -419,14 +499,20 @@ def _instead_of(field: Any) -> str:
     return "Ask for fields with a column; m2m_changed tells about many-to-many fields."
 
 
-def _problems_of_value(condition: Changed, model: Any, given: str, value: Any) -> Iterator[Problem]:
-    if not condition.fields:
+def _problems_of_value(
+    condition: OnFields, model: Any, given: str, value: Any, names: tuple[str, ...]
+) -> Iterator[Problem]:
+    if not names:
         yield Problem(f"{condition!r}: {given} is a value of no field.", "Name the field before it.", ValueError)
-    for field in fields_of(model, condition.fields):
-        if not _takes(field, value):
-            kind = type(field).__name__
-            text = f"{condition!r}: {value!r} is not a value of {model._meta.label}.{field.name} ({kind})."
-            yield Problem(text, "Give a value that the field can have.", ValueError)
+    for field in fields_of(model, names):
+        values = _alternatives(field, value)
+        if not values:
+            yield Problem(f"{condition!r}: {given} has no value in it.", "Give at least one.", ValueError)
+        for one in values:
+            if not _takes(field, one):
+                kind = type(field).__name__
+                text = f"{condition!r}: {one!r} is not a value of {model._meta.label}.{field.name} ({kind})."
+                yield Problem(text, "Give a value that the field can have.", ValueError)
 
 
 def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
@@ -442,8 +528,16 @@ def _takes(field: Any, value: Any) -> bool:
     if isinstance(value, Model):
         is_related = isinstance(field, ForeignKey) and isinstance(value, related._meta.concrete_model)
         return is_related and _key(field, value) is not None
+    if callable(value) or value is UNKNOWN or is_expression(value) or _is_other_iterable(field, value):
+        return False
     try:
         field.to_python(value)
     except (ValidationError, TypeError, ValueError):
         return False
     return True
+
+
+def _is_other_iterable(field: Any, value: Any) -> bool:
+    """Return whether something stands for several values, and is neither a list nor what a field may have."""
+    is_scalar = not isinstance(value, Iterable) or isinstance(value, str | bytes | bytearray | memoryview)
+    return not (is_scalar or may_mutate(field) or isinstance(value, File | Promise))

@@ -105,15 +105,15 @@ def _save_table(watching: Watching, inner: Callable[..., Any]) -> Callable[..., 
         if type(saving) is not Saving:  # somebody has called Model.save_base, past that of the model
             with Saving(self, plan, using or self._state.db):
                 return self._save_table(raw, cls, force_insert, force_update, using, update_fields)
-        if not saving.absent:  # of several tables, the first to be written tells
-            saving.absent = saving.plan.absent_from(self)
+        saving.absent = saving.absent or saving.plan.absent_from(self)  # before the first of several tables
         with saving.locked(raw, force_insert):
             is_last = cls is self._meta.concrete_model  # its parents are written first
-            force_insert = force_insert or (is_last and saving.is_missing and not force_update and not update_fields)
-            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-            if is_last and saving.new is None:  # a hook further in may have seen to it
+            inserts = force_insert or (is_last and saving.is_missing and not (force_update or update_fields))
+            updated = inner(self, raw, cls, inserts, force_update, using, update_fields)
+            # A hook further in may have seen to it.
+            if is_last and saving.new is None:
                 saving.written(not updated, update_fields)
-        return updated
+            return updated
 
     return _save_table
 

@@ -26,7 +26,6 @@ def count_customers(sender: type[Customer], batch: Batch, **kwargs: Any) -> None
 def sum_up_days(sender: type[Order], batch: Batch, **kwargs: Any) -> None:
     """Sum up the days of orders that are new, another sum or gone, and then all days."""
     sums.of_days({order.placed_on for order in _orders(batch)})
-    sums.of_all()
 
 
 @receiver([order_totalled, post_delete], sender=Order, delivery=BeforeCommit(batch=True))

@@ -19,7 +19,8 @@ class Step:
 def steps(events: Sequence[Sent | Called]) -> tuple[Step, ...]:
     """Return the events, each below its cause, without the signals that nobody received.
 
-    A receiver that waited for the end of the transaction stands below the first signal that it waited with.
+    A receiver that waited for the end of the transaction stands below the first signal that it waited with, and one
+    that waited with bulk writes only stands by itself.
     """
     effects: defaultdict[int | None, list[Sent | Called]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event.number):

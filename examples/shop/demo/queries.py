@@ -12,12 +12,9 @@ from django.db import connection, transaction
 
 from demo import inline
 from demo.purchases import Purchase
-from demo.replay import replay
+from demo.replay import ONE_BY_ONE, Place, replay
 from store.models import Customer, Order
 from store.services import Line, place_order
-
-# How many of the purchases are placed twice, which takes a moment.
-MEASURED = 100
 
 # What begins and ends a transaction is left out: it is another one for an order inside of a measurement.
 ENDS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -44,29 +41,30 @@ class Queries:
 class Meter:
     """Places orders, and counts the queries of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = place_order) -> None:
+        self._place = place
         self.taken: list[Taken] = []
 
     def place(self, customer: Customer, day: date, lines: Sequence[Line]) -> Order:
-        """Place an order as ever."""
+        """Place an order."""
         with _counted() as queries:
-            order = place_order(customer, day, lines)
+            order = self._place(customer, day, lines)
         self.taken.append(Taken(len(lines), len(queries)))
         return order
 
 
 def with_inline_receivers(purchases: Sequence[Purchase]) -> list[Taken]:
     """Return what the first purchases take with receivers as tutorials have them; nothing of it stays."""
-    meter = Meter()
+    meter = Meter(inline.place_order)
     with transaction.atomic(), inline.standing_in():
-        deque(replay(purchases[:MEASURED], meter.place), maxlen=0)
+        deque(replay(purchases[:ONE_BY_ONE], meter.place), maxlen=0)
         transaction.set_rollback(True)
     return meter.taken
 
 
 def compare(with_inline: Sequence[Taken], with_ours: Sequence[Taken]) -> tuple[Queries, ...]:
     """Put the orders of the first purchases beside each other, by their size."""
-    pairs = sorted(zip(with_inline[:MEASURED], with_ours[:MEASURED], strict=True), key=_size)
+    pairs = sorted(zip(with_inline[:ONE_BY_ONE], with_ours[:ONE_BY_ONE], strict=True), key=_size)
     return tuple(_queries(cds, list(group)) for cds, group in groupby(pairs, key=_size))
 
 

@@ -2,20 +2,20 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import date
-from functools import partial
+from itertools import groupby
 from random import Random
 
 from django.db import transaction
 
 from demo import repricings
 from demo.purchases import Purchase
-from demo.repricings import Repricing
 from store.models import Customer, Order, Product
 from store.services import Line, cancel_order, place_order
 
 MISTAKE_EVERY = 100
+ONE_BY_ONE = 100  # purchases, before they come a day at a time
 
 Place = Callable[[Customer, date, Sequence[Line]], Order]
 
@@ -27,45 +27,72 @@ class CardRefusedError(Exception):
 def replay(purchases: Sequence[Purchase], place: Place = place_order) -> Iterator[Purchase]:
     """Place an order for every purchase, and yield the purchase when that is done.
 
-    Every hundredth one is entered twice more. One copy is cancelled: the statistics must go back as well as forward.
-    The card for the other one is refused: it is rolled back, and neither counted nor confirmed.
+    The first hundred are placed one by one, as by customers of a web shop; the others a day at a time, all of a day in
+    one transaction, as a branch sends them in at night. So statistics are summed up once a day.
+    Every hundredth purchase is entered twice more. One copy is cancelled: the statistics must go back as well as
+    forward. The card for the other one is refused: it is rolled back, and neither counted nor confirmed.
     Prices change on the morning of their days, or of the next one on which something is bought.
     """
-    customers: dict[int, Customer] = {}
-    picks = _picks()
-    planned = deque(repricings.read())
-    for number, purchase in enumerate(purchases, start=1):
-        _reprice(planned, purchase.day)
-        if purchase.customer not in customers:
-            customers[purchase.customer] = _join(purchase)
-        order = partial(place, customers[purchase.customer], purchase.day)
-        order(_lines(purchase, picks))
-        if number % MISTAKE_EVERY == 0:
-            cancel_order(order(_lines(purchase, picks)))
-            _refuse(partial(order, _lines(purchase, picks)))
-        yield purchase
+    shop = _Shop(place)
+    for together in _together(purchases):
+        shop.open(together)
+        shop.sell(together)
+        yield from (purchase for _, purchase in together)
+
+
+Numbered = tuple[int, Purchase]
+
+
+def _together(purchases: Sequence[Purchase]) -> Iterator[list[Numbered]]:
+    """Yield the purchases that are placed in one transaction, each with its number."""
+    numbered = list(enumerate(purchases, start=1))
+    yield from ([one] for one in numbered[:ONE_BY_ONE])
+    yield from (list(day) for _, day in groupby(numbered[ONE_BY_ONE:], key=lambda one: one[1].day))
+
+
+class _Shop:
+    """The shop in a replay: its customers so far, what is bought next and which prices will change."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._customers: dict[int, Customer] = {}
+        self._picks = _picks()
+        self._planned = deque(repricings.read())
+
+    def open(self, together: Sequence[Numbered]) -> None:
+        """Change the prices that change today, and welcome the customers who are new."""
+        _, first = together[0]
+        while self._planned and self._planned[0].day <= first.day:
+            self._planned.popleft().apply()
+        with transaction.atomic():
+            for _, purchase in together:
+                self._customers[purchase.customer] = self._customers.get(purchase.customer) or _join(purchase)
+
+    def sell(self, together: Sequence[Numbered]) -> None:
+        """Place the orders, and then make the mistakes that belong to some of them."""
+        # An order is a transaction already.
+        with transaction.atomic() if len(together) > 1 else nullcontext():
+            for _, purchase in together:
+                self._order(purchase)
+        for number, purchase in together:
+            if number % MISTAKE_EVERY == 0:
+                cancel_order(self._order(purchase))
+                self._refuse(purchase)
+
+    def _order(self, purchase: Purchase) -> Order:
+        lines = [Line(next(self._picks), cents) for cents in purchase.prices()]
+        return self._place(self._customers[purchase.customer], purchase.day, lines)
+
+    def _refuse(self, purchase: Purchase) -> None:
+        """Place an order, and then find that nobody pays for it."""
+        with suppress(CardRefusedError), transaction.atomic():
+            self._order(purchase)
+            raise CardRefusedError
 
 
 def _join(purchase: Purchase) -> Customer:
     number, cdnow_number = purchase.customer, purchase.cdnow_number
     return Customer.objects.create(number=number, cdnow_number=cdnow_number, joined_on=purchase.day)
-
-
-def _reprice(planned: deque[Repricing], today: date) -> None:
-    """Do what is planned for the days until today."""
-    while planned and planned[0].day <= today:
-        planned.popleft().apply()
-
-
-def _refuse(order: Callable[[], Order]) -> None:
-    """Place an order, and then find that nobody pays for it."""
-    with suppress(CardRefusedError), transaction.atomic():
-        order()
-        raise CardRefusedError
-
-
-def _lines(purchase: Purchase, picks: Iterator[Product]) -> list[Line]:
-    return [Line(next(picks), cents) for cents in purchase.prices()]
 
 
 def _picks() -> Iterator[Product]:

@@ -1,5 +1,7 @@
 """What the store derives from what is stored: slugs, shelves, inventory, what prices were and what orders come to."""
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -13,6 +15,7 @@ from heliograph.outbox.policies import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
 from store import catalogue, opening, totals, wholesaler
+from store.locks import lock
 from store.models import Artist, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
 from store.signals import stock_low
 
@@ -33,8 +36,10 @@ def set_slug(sender: type, instance: Artist | Genre | Product, **kwargs: Any) ->
 @receiver(m2m_changes, sender=Product.genres.through)
 def count_albums(sender: type, added: Pairs, removed: Pairs, **kwargs: Any) -> None:
     """Count the albums of the shelves on which some were put, or from which some were taken."""
+    shelves = Genre.objects.filter(pk__in={genre for _, genre in added | removed})
+    lock(shelves)
     on_shelf = Genre.objects.filter(pk=OuterRef("pk")).annotate(count=Count("products")).values("count")
-    Genre.objects.filter(pk__in={genre for _, genre in added | removed}).update(albums=Subquery(on_shelf))
+    shelves.update(albums=Subquery(on_shelf))
 
 
 @receiver(post_save, sender=Product, when=created & ~raw, bulk=True)
@@ -59,25 +64,26 @@ def receive_stock(sender: type[Restock], instance: Restock, **kwargs: Any) -> No
     Inventory.objects.filter(product=instance.product_id).update(received=received)
 
 
-@receiver(post_save, sender=OrderItem, when=created & ~raw)
-def take_from_stock(sender: type[OrderItem], instance: OrderItem, **kwargs: Any) -> None:
-    """Take a sold CD from the shelf; when few are left, say so first."""
-    _sell(instance)
+@receiver([post_save, post_delete], sender=OrderItem, bulk=True, delivery=BeforeCommit(batch=True))
+def take_from_stock(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
+    """Take sold CDs from their shelves, and put those of deleted items back; where few are left, say so first."""
+    sold = Counter(item.product_id for item in _sold(batch))
+    sold.subtract(item.product_id for item in batch.deleted)
+    items = {item.product_id: item for item in batch.created}
+    shelves = lock(Inventory.objects.filter(pk__in=sold))
+    for shelf in shelves:
+        shelf.sold += sold[shelf.pk]
+        _reorder_for(shelf, items.get(shelf.pk))
+    Inventory.objects.bulk_update(shelves, ["sold"])
 
 
-@receiver(post_delete, sender=OrderItem)
-def return_to_stock(sender: type[OrderItem], instance: OrderItem, **kwargs: Any) -> None:
-    """Put the CD of a deleted item back on the shelf."""
-    Inventory.objects.filter(product=instance.product_id).update(sold=F("sold") - 1)
-
-
-@receiver([post_save, post_delete], sender=OrderItem, delivery=BeforeCommit(batch=True))
+@receiver([post_save, post_delete], sender=OrderItem, bulk=True, delivery=BeforeCommit(batch=True))
 def total_orders(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
     """Add up the orders whose items have changed; those that were cancelled are gone with their items."""
-    others = {item.order_id for item in batch.updated + batch.deleted}
+    orders = lock(Order.objects.filter(pk__in={item.order_id for item in batch.instances}))
     # The orders of new items are those that the caller has at hand, and sees added up.
-    for order in {item.order for item in batch.created} | {*Order.objects.filter(pk__in=others)}:
-        totals.add_up(order)
+    at_hand = {item.order_id: item.order for item in batch.created}
+    totals.add_up([at_hand.get(order.pk, order) for order in orders])
 
 
 @receiver(stock_low, sender=Product)
@@ -100,16 +106,17 @@ def stock_catalogue(sender: AppConfig, apps: Apps = installed, **kwargs: Any) ->
         opening.stock(list(catalogue.read()))
 
 
-def _sell(item: OrderItem) -> None:
-    if not _take(pk=item.product_id, sold__lt=F("received") + F("coming") - REORDER_POINT):
+def _sold(batch: Batch) -> Iterator[OrderItem]:
+    """Yield the new items, but for those of a fixture, which has the inventory too."""
+    return (event.instance for event in batch.events if event.kind == "created" and not event.kwargs.get("raw"))
+
+
+def _reorder_for(shelf: Inventory, item: OrderItem | None) -> None:
+    """Say that stock is low, as often as it takes until enough is coming, for the item that was sold last."""
+    missing = shelf.sold - (shelf.received + shelf.coming - REORDER_POINT)
+    for _ in range(0, missing if item else 0, REORDER_QUANTITY):
         stock_low.send(sender=Product, product=item.product, day=item.order.placed_on)
-        _take(pk=item.product_id)
 
 
 def _expect(product: Product, quantity: int) -> None:
     Inventory.objects.filter(product=product).update(coming=F("coming") + quantity)
-
-
-def _take(**shelf: Any) -> int:
-    """Take a CD from the shelf, and return how many shelves there were of that description."""
-    return Inventory.objects.filter(**shelf).update(sold=F("sold") + 1)

@@ -25,8 +25,7 @@ def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
     if not lines:
         raise ValueError(f"{customer} orders nothing: an order has one line at least.")
     order = Order.objects.create(customer=customer, placed_on=day)
-    for line in lines:
-        OrderItem.objects.create(order=order, product=line.product, cents=line.cents)
+    OrderItem.objects.bulk_create(OrderItem(order=order, product=line.product, cents=line.cents) for line in lines)
     order_placed.send(sender=Order, order=order)
     return order
 

@@ -1,12 +1,20 @@
-"""What an order comes to, added up from its items."""
+"""What orders come to, added up from their items."""
 
-from store.models import Order
+from collections.abc import Collection
+
+from django.db.models import Count, Sum
+
+from store.models import Order, OrderItem
 from store.signals import order_totalled
 
 
-def add_up(order: Order) -> None:
-    """Add up the items of an order, and tell everybody."""
-    prices = order.items.values_list("cents", flat=True)
-    order.cds, order.cents = len(prices), sum(prices)
-    order.save(update_fields=["cds", "cents"])
-    order_totalled.send(sender=Order, order=order)
+def add_up(orders: Collection[Order]) -> None:
+    """Add up the items of orders, which are locked or new, and tell everybody."""
+    items = OrderItem.objects.filter(order__in=orders).order_by()
+    sums = {row.pop("order"): row for row in items.values("order").annotate(cds=Count("pk"), sum=Sum("cents"))}
+    for order in orders:
+        of_order = sums.get(order.pk, {"cds": 0, "sum": 0})
+        order.cds, order.cents = of_order["cds"], of_order["sum"]
+    Order.objects.bulk_update(orders, ["cds", "cents"])
+    for order in orders:
+        order_totalled.send(sender=Order, order=order)

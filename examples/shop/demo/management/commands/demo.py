@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections import deque
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from demo import beginning, flow, progress, purchases, queries, report, server, 
 from demo.deliveries import deliveries
 from demo.queries import Meter
 from demo.recording import Recorder, Recording
-from demo.replay import replay
+from demo.replay import ONE_BY_ONE, replay
 from demo.workers import Work
 
 
@@ -34,19 +35,22 @@ class Command(BaseCommand):
         recording = self._replay(data)
         recording.save()
         self._report(recording)
+        self._say("Checking every figure against the file")
         call_command("verify", data=data, stdout=self.stdout, stderr=self.stderr)
         if not check:
             self._serve(port)
 
     def _replay(self, data: Path) -> Recording:
         recorder, meter, bought = Recorder(), Meter(), purchases.read(data)
-        self.stdout.write(f"Replaying {data.name} through the shop")
+        self._say("Opening a new shop")
         with observe(recorder):
             beginning.begin()
+        self._say(f"Placing the first {ONE_BY_ONE} orders with receivers as tutorials have them; nothing of it stays")
         inline = queries.with_inline_receivers(bought)
+        self._say(f"Replaying {data.name} through the shop, from the order {ONE_BY_ONE + 1} on a day at a time")
         start = perf_counter()
         with observe(recorder):
-            placed = progress.track(replay(bought, meter.place), len(bought), self.stdout)
+            placed = progress.track(replay(bought, meter.place), len(bought), "purchases", self.stdout)
             with trace() as first:
                 next(placed, None)
             deque(placed, maxlen=0)
@@ -61,8 +65,13 @@ class Command(BaseCommand):
         )
 
     def _work(self) -> Work:
-        self.stdout.write(f"Making {workers.waiting():,} deliveries, with a worker that is killed half way and another")
-        return workers.work()
+        self._say(f"Making {workers.waiting():,} deliveries, with a worker that is killed half way and another")
+        return workers.work(partial(progress.show, what="deliveries", out=self.stdout))
+
+    def _say(self, text: str) -> None:
+        """Say what comes next, at once."""
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _report(self, recording: Recording) -> None:
         work = recording.work

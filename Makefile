@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
-demo: $(READY)  ## Run the example shop and show what its receivers do
-	$(BIN)/python examples/shop/manage.py demo $(ARGS)
+demo: .demo/ready  ## Run the example shop and show what its receivers do
+	.demo/bin/python examples/shop/manage.py demo $(ARGS)
 
 demo-check: $(READY)  ## Run the example shop and check what came of it
 	$(BIN)/python examples/shop/manage.py demo --check
@@ -71,7 +71,17 @@ pins: $(READY)  ## Renew requirements/dev.txt
 		--output-file requirements/dev.txt
 
 clean:  ## Remove all environments and everything that was built
-	rm -rf .venv .matrix .build .hypothesis .ruff_cache .import_linter_cache dist
+	rm -rf .venv .demo .matrix .build .hypothesis .ruff_cache .import_linter_cache dist
+
+# The demonstration has an environment of its own, with nothing but the package and what that needs.
+.demo/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Heliograph needs Python 3.11 or newer: make demo PYTHON=python3.12"; exit 1; }
+	@echo "Making an environment in .demo"
+	@$(PYTHON) -m venv .demo
+	@echo "Installing Heliograph and Django into it"
+	@.demo/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --editable .
+	@touch $@
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -2,6 +2,8 @@
 
 import json
 import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -9,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from heliograph import Durable, Signal
 from heliograph.outbox import admin
@@ -93,6 +96,34 @@ def test_a_line_has_what_one_looks_for(operator):
     assert f">{RECEIVER}<" in html
     for text in ("dead", "app.Writer", "42", "slow", "MishapError: no"):
         assert f">{text}<" in html
+
+
+def test_a_line_has_six_columns_for_which_there_is_room_beside_the_filter(operator):
+    deliver(State.DEAD, key="42", queue="slow", attempts=1)
+    html = listing(operator).content.decode()
+    columns = re.findall(r'<th scope="col" class="(?:sortable )?column-(\w+)', html)
+    assert columns == ["id", "state_and_attempts", "receiver_of_sender", "short_error", "key_in_queue", "created_at"]
+    assert ">1 attempt<" in html
+
+
+def test_a_line_has_its_time_to_the_second(operator):
+    delivery = deliver()
+    Delivery.objects.update(created_at=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert '<time class="delivery-time" datetime="2030-01-02T03:04:05+00:00">' in listing(operator).content.decode()
+    with timezone.override(ZoneInfo("Asia/Tokyo")):
+        assert "2030-01-02 12:04:05<" in page_of(operator, delivery)
+
+
+def test_a_time_that_has_not_come_is_a_dash_and_keeps_its_help(operator):
+    html = page_of(operator, deliver())
+    assert re.search(r'class="[^"]*field-finished_at".*?<div class="readonly">-</div>', html, re.DOTALL)
+    assert "When the next attempt may begin." in html
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 delivery"), (2, "2 deliveries")])
+def test_a_list_says_how_many_it_has(operator, count, words):
+    deliver_many(count)
+    assert re.search(rf'<p class="paginator">\s*{words}\s*</p>', listing(operator).content.decode())
 
 
 def test_a_long_error_is_cut(operator):

@@ -203,7 +203,7 @@ def test_a_receiver_that_the_fleet_does_not_know_waits(send):
 def test_what_no_broker_could_be_told_of_is_made_all_the_same(fleet, settings, caplog):
     settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
     senders.send("noted", "a")
-    assert "The backend 'fleet' could not be told of 1 deliveries" in caplog.text
+    assert "The backend 'fleet' could not be told of 1 delivery of the queue" in caplog.text
     all_are(State.SUCCESSFUL, fleet.tend)
     assert effects() == [("a", 1)]
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management.base import OutputWrapper
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory, SimpleTestCase, TestCase
 from heliograph import capture, observe, trace
 from heliograph.dispatch import Called
+from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.runner import drain
 
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
@@ -193,3 +195,25 @@ class ProgressTests(SimpleTestCase):
         out = io.StringIO()
         list(progress.track(range(1000), 1000, "deliveries", OutputWrapper(out)))
         self.assertEqual(len(out.getvalue().splitlines()), 10)
+
+
+class VisitorTests(TestCase):
+    def test_a_link_shows_the_deliveries_to_a_visitor_without_a_password(self):
+        list(replay([Purchase.parse(LINES[0])]))
+        page = self.client.get("/signals/deliveries/", follow=True)
+        self.assertEqual(page.redirect_chain, [("/admin/heliograph_outbox/delivery/", 302)])
+        self.assertContains(page, "confirm_order")
+
+    def test_who_may_look_at_deliveries_and_change_nothing(self):
+        list(replay([Purchase.parse(LINES[0])]))
+        self.client.get("/signals/deliveries/")
+        chosen = {"action": "discard", "_selected_action": [Delivery.objects.get().pk]}
+        page = self.client.post("/admin/heliograph_outbox/delivery/", chosen)
+        self.assertNotContains(page, 'value="discard"')
+        self.assertEqual(Delivery.objects.get().state, State.READY)
+        self.assertEqual(self.client.get("/admin/auth/user/").status_code, 403)
+
+    def test_somebody_who_is_signed_in_stays_so(self):
+        self.client.force_login(User.objects.create_superuser("ada"))
+        self.client.get("/signals/deliveries/")
+        self.assertEqual(self.client.get("/admin/auth/user/").status_code, 200)

@@ -1,7 +1,10 @@
-"""The address of the recording."""
+"""The addresses of the recording, and of the deliveries in the admin."""
 
 from django.urls import path
 
 from demo import views
 
-urlpatterns = [path("", views.SignalsView.as_view(), name="signals")]
+urlpatterns = [
+    path("", views.SignalsView.as_view(), name="signals"),
+    path("deliveries/", views.DeliveriesView.as_view(), name="deliveries"),
+]

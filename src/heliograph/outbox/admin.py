@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,14 +17,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.dateparse import parse_datetime
-from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import is_aware, localtime
 
-from heliograph.outbox import operations, registry, showing
+from heliograph.outbox import operations, registry
 from heliograph.outbox.conf import all_settings
+from heliograph.outbox.counting import counted
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import Report, report
 from heliograph.outbox.states import InStates
@@ -132,6 +133,31 @@ def _report(request: Any) -> Report:
     return found
 
 
+# --- times ------------------------------------------------------------------------------------------------------
+
+
+def _shown_time(name: str) -> Callable[[Delivery], str]:
+    """Return a column with a time of deliveries to the second: attempts may be half a second apart."""
+
+    def shown(delivery: Delivery) -> str:
+        at = getattr(delivery, name)
+        return _exactly(at) if at else "-"
+
+    shown.__name__ = name  # by which the admin finds the help text
+    return admin.display(description=name.replace("_", " "))(shown)
+
+
+def _exactly(at: datetime) -> str:
+    """Return a time as the user's clock has it, to the second."""
+    local = localtime(at) if is_aware(at) else at
+    shown = f"{local:%Y-%m-%d %H:%M:%S}"
+    return format_html('<time class="delivery-time" datetime="{}">{}</time>', at.isoformat(), shown)
+
+
+_WHEN = ("created_at", "due_at", "claimed_at", "worker", "leased_until", "finished_at")
+_TIMES = {name: _shown_time(name) for name in _WHEN if name != "worker"}
+
+
 # --- deliveries -------------------------------------------------------------------------------------------------
 
 
@@ -141,13 +167,11 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
 
     list_display = (
         "id",
-        "colored_state",
+        "state_and_attempts",
         "receiver_of_sender",
         "short_error",
-        "queue",
-        "key",
-        "attempts",
-        "created_at",
+        "key_in_queue",
+        _TIMES["created_at"],
     )
     list_filter = (StateFilter, QueueFilter, ReceiverFilter, BackendFilter)
     search_fields = ("id__exact", "receiver", "sender", "key", "error")
@@ -163,9 +187,12 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
         (None, {"fields": ("colored_state", "receiver", "signal", "sender", "key", "queue", "backend")}),
         ("What became of it", {"fields": ("error_text", "attempts", "failed_attempts", "readable_traceback")}),
         ("What was sent", {"fields": ("readable_payload",)}),
-        ("When", {"fields": ("created_at", "due_at", "claimed_at", "worker", "leased_until", "finished_at")}),
+        ("When", {"fields": [_TIMES.get(name, name) for name in _WHEN]}),
     )
-    readonly_fields = ("colored_state", "readable_payload", "error_text", "failed_attempts", "readable_traceback")
+    readonly_fields = (
+        *("colored_state", "readable_payload", "error_text", "failed_attempts", "readable_traceback"),
+        *_TIMES.values(),
+    )
 
     class Media:
         css = {"all": ["heliograph_outbox/admin.css"]}  # noqa: RUF012 - as Django declares it
@@ -237,6 +264,18 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
             '<span class="delivery-state {}">{}</span>', delivery.state.lower(), delivery.get_state_display()
         )
 
+    @admin.display(description="state")
+    def state_and_attempts(self, delivery: Delivery) -> str:
+        """Return the state, with the number of attempts below."""
+        count = delivery.attempts
+        attempts = f"{count:,} attempt{'' if count == 1 else 's'}"
+        return format_html('{}<div class="delivery-note">{}</div>', self.colored_state(delivery), attempts)
+
+    @admin.display(description="queue and key")
+    def key_in_queue(self, delivery: Delivery) -> str:
+        """Return the queue, with the key below."""
+        return format_html('{}<div class="delivery-note">{}</div>', delivery.queue, delivery.key)
+
     @admin.display(description="receiver")
     def receiver_of_sender(self, delivery: Delivery) -> str:
         """Return the name of the receiver, which may be broken at its dots, with the sender below."""
@@ -281,7 +320,7 @@ _STATES: dict[str, Sequence[str]] = {"redeliver": operations.REDELIVERABLE, "dis
 
 def _said(verb: str, count: int, total: int) -> tuple[str, int]:
     """Return what is said of an action, and how loudly."""
-    done = f"{verb.capitalize()}ed {showing.counted(count)}."
+    done = f"{verb.capitalize()}ed {counted(count)}."
     if count == total:
         return done, messages.SUCCESS
     *others, last = (state.lower() for state in _STATES[verb])
@@ -295,9 +334,9 @@ def _cells(failure: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _local(text: str) -> str:
-    """Return a time as the user reads it."""
+    """Return a time of the history as the user reads it."""
     at = parse_datetime(text)
-    return str(localize(localtime(at) if is_aware(at) else at)) if at else text
+    return _exactly(at) if at else text
 
 
 def _code(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
+from heliograph.outbox.counting import counted
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.reporting import Line, Report
 
@@ -75,8 +76,3 @@ def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:
 def _counted(deliveries: QuerySet[Delivery]) -> QuerySet[Any, Any]:
     by_place = deliveries.order_by().values_list("state", "queue", "receiver")
     return by_place.annotate(count=Count("pk"))
-
-
-def counted(count: int) -> str:
-    """Return a number of deliveries in words."""
-    return f"{count:,} {'delivery' if count == 1 else 'deliveries'}"

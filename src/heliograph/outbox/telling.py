@@ -12,6 +12,7 @@ from django.db import connections
 
 from heliograph.dispatch import Call
 from heliograph.outbox.backends import backend_of
+from heliograph.outbox.counting import counted
 from heliograph.transactions.ledger import Ending, Pending, Stage, note
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def could_tell(function: Callable[[], object], alias: str, queue: str, ids: Sequ
         function()
     except Exception as error:
         logger.warning(
-            "The backend %r could not be told of %d deliveries of the queue %r (%s); they are told again later",
-            *(alias, len(ids), queue, error),
+            "The backend %r could not be told of %s of the queue %r (%s); it is told again later",
+            *(alias, counted(len(ids)), queue, error),
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,  # a broker may be away for long
         )
         return False

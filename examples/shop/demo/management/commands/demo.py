@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.urls import reverse
 from heliograph import observe, trace
 
 from demo import beginning, flow, progress, purchases, queries, report, server, workers
@@ -87,7 +88,9 @@ class Command(BaseCommand):
 
     def _serve(self, port: int) -> None:
         with server.listen(port) as pages:
-            self.stdout.write(f"\nThe shop is at http://{server.HOST}:{pages.server_port}/ - Ctrl-C ends it.")
+            address = f"http://{server.HOST}:{pages.server_port}"
+            self.stdout.write(f"\nThe shop is at {address}/ - Ctrl-C ends it.")
+            self.stdout.write(f"The deliveries, in the admin: {address}{reverse('deliveries')}")
             self.stdout.flush()
             try:
                 pages.serve_forever()

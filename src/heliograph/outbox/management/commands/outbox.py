@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from heliograph.outbox import operations, showing
 from heliograph.outbox.commandline import add_verbs
+from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.reporting import report
@@ -97,7 +98,7 @@ class Command(BaseCommand):
             return
         progress = self._progress(done) if options["verbosity"] else lambda total: None
         count = sum(change(deliveries, progress=progress) for deliveries in chosen)
-        self.stdout.write(f"{done} {showing.counted(count)}.")
+        self.stdout.write(f"{done} {counted(count)}.")
 
     def _progress(self, done: str) -> operations.Progress:
         shown = 0
@@ -105,7 +106,7 @@ class Command(BaseCommand):
         def progress(total: int) -> None:
             nonlocal shown
             if total >= shown + STEP:
-                self.stdout.write(f"{done} {showing.counted(total)} so far.")
+                self.stdout.write(f"{done} {counted(total)} so far.")
                 shown = total
 
         return progress

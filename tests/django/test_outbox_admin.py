@@ -98,12 +98,13 @@ def test_a_line_has_what_one_looks_for(operator):
         assert f">{text}<" in html
 
 
-def test_a_line_has_six_columns_for_which_there_is_room_beside_the_filter(operator):
+def test_a_line_has_five_columns_for_which_there_is_room_beside_the_filter(operator):
     deliver(State.DEAD, key="42", queue="slow", attempts=1)
     html = listing(operator).content.decode()
     columns = re.findall(r'<th scope="col" class="(?:sortable )?column-(\w+)', html)
-    assert columns == ["id", "state_and_attempts", "receiver_of_sender", "short_error", "key_in_queue", "created_at"]
+    assert columns == ["id", "state_and_attempts", "receiver_in_queue", "short_error", "created_at"]
     assert ">1 attempt<" in html
+    assert "queue <span>slow</span>, key <span>42</span>" in html
 
 
 def test_a_line_has_its_time_to_the_second(operator):

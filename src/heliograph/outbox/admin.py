@@ -168,9 +168,8 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
     list_display = (
         "id",
         "state_and_attempts",
-        "receiver_of_sender",
+        "receiver_in_queue",
         "short_error",
-        "key_in_queue",
         _TIMES["created_at"],
     )
     list_filter = (StateFilter, QueueFilter, ReceiverFilter, BackendFilter)
@@ -271,16 +270,12 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
         attempts = f"{count:,} attempt{'' if count == 1 else 's'}"
         return format_html('{}<div class="delivery-note">{}</div>', self.colored_state(delivery), attempts)
 
-    @admin.display(description="queue and key")
-    def key_in_queue(self, delivery: Delivery) -> str:
-        """Return the queue, with the key below."""
-        return format_html('{}<div class="delivery-note">{}</div>', delivery.queue, delivery.key)
-
     @admin.display(description="receiver")
-    def receiver_of_sender(self, delivery: Delivery) -> str:
-        """Return the name of the receiver, which may be broken at its dots, with the sender below."""
+    def receiver_in_queue(self, delivery: Delivery) -> str:
+        """Return the name of the receiver, which may be broken at its dots, with sender, queue and key below."""
         name = format_html_join(SafeString("<wbr>."), "{}", ((part,) for part in delivery.receiver.split(".")))
-        return format_html('{}<div class="delivery-note">{}</div>', name, delivery.sender)
+        key = format_html(", key <span>{}</span>", delivery.key) if delivery.key else ""
+        return format_html(_RECEIVER, name, delivery.sender, delivery.queue, key)
 
     @admin.display(description="error", empty_value="")
     def short_error(self, delivery: Delivery) -> str:
@@ -313,6 +308,7 @@ _TABLE = (
     '<table class="delivery-attempts"><thead><tr><th scope="col">Attempt</th><th scope="col">At</th>'
     '<th scope="col">Worker</th><th scope="col">Error</th></tr></thead><tbody>{}</tbody></table>'
 )
+_RECEIVER = '{}<div class="delivery-note">{}</div><div class="delivery-note">queue <span>{}</span>{}</div>'
 _ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
 
 _STATES: dict[str, Sequence[str]] = {"redeliver": operations.REDELIVERABLE, "discard": operations.DISCARDABLE}

@@ -201,7 +201,8 @@ def shop(what, overlap):
         "ordered again": (order_totalled, Order, order(0, 0), order(0, 1)),
     }
     signal, sender, *writes = scenarios[what]
-    Totals.objects.all().delete()
+    if what == "joined":
+        Totals.objects.all().delete()  # as in a new shop: each transaction finds no row to lock
     connect_last(overlap, signal, sender)
     errors = overlap.run(*writes)
     return errors, {

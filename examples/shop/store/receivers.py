@@ -10,7 +10,7 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
+from heliograph import NO_ROW, Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
 from heliograph.outbox.policies import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
@@ -77,10 +77,17 @@ def take_from_stock(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> Non
     Inventory.objects.bulk_update(shelves, ["sold"])
 
 
-@receiver([post_save, post_delete], sender=OrderItem, bulk=True, delivery=BeforeCommit(batch=True))
+@receiver(
+    [post_save, post_delete],
+    sender=OrderItem,
+    when=created | changed("order", "cents"),
+    bulk=True,
+    delivery=BeforeCommit(batch=True),
+)
 def total_orders(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
-    """Add up the orders whose items have changed; those that were cancelled are gone with their items."""
-    orders = lock(Order.objects.filter(pk__in={item.order_id for item in batch.instances}))
+    """Add up the orders whose items are new, moved, of another price or gone; cancelled ones are gone with theirs."""
+    keys = {key for event in batch.events for key in (event.old("order"), event.new("order"))} - {NO_ROW}
+    orders = lock(Order.objects.filter(pk__in=keys))
     # The orders of new items are those that the caller has at hand, and sees added up.
     at_hand = {item.order_id: item.order for item in batch.created}
     totals.add_up([at_hand.get(order.pk, order) for order in orders])

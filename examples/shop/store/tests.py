@@ -174,6 +174,14 @@ class OrderTests(TestCase):
         order.refresh_from_db()
         self.assertEqual((order.cds, order.cents), (2, 2466))
 
+    def test_an_item_that_moves_changes_the_sums_of_both_orders(self):
+        orders = [self.order(1467, 1466), self.order(1000)]
+        item = orders[0].items.first()
+        item.order = orders[1]
+        item.save()
+        sums = Order.objects.order_by("pk").values_list("cds", "cents")
+        self.assertEqual(list(sums), [(1, 1466), (2, 2467)])
+
     def test_an_order_of_nothing_is_none(self):
         with self.assertRaisesMessage(ValueError, "Customer 1 orders nothing: an order has one line at least."):
             self.order()

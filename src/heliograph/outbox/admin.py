@@ -155,7 +155,7 @@ def _exactly(at: datetime) -> str:
 
 
 _WHEN = ("created_at", "due_at", "claimed_at", "worker", "leased_until", "finished_at")
-_TIMES = {name: _shown_time(name) for name in _WHEN if name != "worker"}
+_TIMES: dict[str, Any] = {name: _shown_time(name) for name in _WHEN if name != "worker"}
 
 
 # --- deliveries -------------------------------------------------------------------------------------------------

@@ -358,7 +358,7 @@ def test_a_check_fails_if_a_receiver_does_not_hear_bulk_writes(tmp_path, app, re
 
 def deafen(path, receiver):
     """Let a receiver hear saves only."""
-    text, count = re.subn(rf", bulk=True(.*\)\ndef {receiver}\()", r"\1", path.read_text(encoding="utf-8"))
+    text, count = re.subn(rf",\s+bulk=True([^@]*\)\ndef {receiver}\()", r"\1", path.read_text(encoding="utf-8"))
     assert count == 1
     path.write_text(text, encoding="utf-8")
 

@@ -26,10 +26,10 @@ class HeliographConfig(AppConfig):
         from heliograph.changes.tracking import watch_anew
         from heliograph.discovery import autodiscover
         from heliograph.dispatch.reentrancy import identify_by
-        from heliograph.transactions.tables import identity_of
+        from heliograph.transactions.tables import identity_of, namespace_of
 
         watch_anew()
-        identify_by(identity_of)
+        identify_by(identity_of, namespace_of)
         for check in _checks():
             register(check)
         autodiscover()

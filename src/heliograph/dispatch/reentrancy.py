@@ -20,7 +20,7 @@ RowId = tuple[Hashable, Any]  # a table, and the primary key of a row in it
 RowsOf = Callable[[Any], Collection[RowId]]  # the rows of an instance, as far as their keys are known
 
 
-def of_class(kind: type, using: str | None) -> RowsOf:
+def of_class(kind: type, using: str | None, namespace: object = None) -> RowsOf:
     """Return how to tell the row of an instance where nobody knows of tables: by its class and its key."""
 
     def rows(instance: Any) -> Collection[RowId]:
@@ -30,26 +30,35 @@ def of_class(kind: type, using: str | None) -> RowsOf:
     return rows
 
 
-# How the rows of the instances of a class are told in a database; the part of Heliograph that knows models sets it.
-_identity: Callable[[type, str | None], RowsOf] = of_class
+# How to tell the rows of the instances of a class in a database, and the namespace in which that database looks for
+# tables now, such as a search path. The part of Heliograph that knows models sets both.
+_identity: Callable[[type, str | None, Any], RowsOf] = of_class
 
 
-def identify_by(identity: Callable[[type, str | None], RowsOf]) -> None:
+def _no_namespace(using: str | None) -> None:
+    """Return None: without models, a key is all that tells one row from another."""
+
+
+_namespace_of: Callable[[str | None], Any] = _no_namespace
+
+
+def identify_by(identity: Callable[[type, str | None, Any], RowsOf], namespace_of: Callable[[str | None], Any]) -> None:
     """Tell rows in this way from now on."""
-    global _identity
-    _identity = identity
+    global _identity, _namespace_of
+    _identity, _namespace_of = identity, namespace_of
 
 
 class Handling:
     """A receiver at work on an instance, in this context, for the time of a `with`."""
 
-    __slots__ = ("_rows_of", "instance", "receiver", "using")
+    __slots__ = ("_namespace", "instance", "receiver", "using")
 
     def __init__(self, receiver: Any, payload: Mapping[str, Any]) -> None:
         self.receiver = receiver
         self.instance = payload.get("instance")
         self.using = payload.get("using")
-        self._rows_of = _identity(self.instance.__class__, self.using)  # in the tables of this time
+        # All that may change until a nested send asks for the rows; every call pays for what is done here.
+        self._namespace = _namespace_of(self.using)
 
     def __enter__(self) -> None:
         _at_work.set((*_at_work.get(), self))
@@ -63,7 +72,7 @@ class Handling:
 
     def rows(self) -> Collection[RowId]:
         """Return the rows that it is at work on, as far as their primary keys are known."""
-        return self._rows_of(self.instance)
+        return _identity(self.instance.__class__, self.using, self._namespace)(self.instance)
 
     def _has_row_of(self, instance: Any, using: str | None) -> bool:
         """Return whether one of the rows of an instance, which has several if it has parents, is one of them."""
@@ -103,7 +112,7 @@ def key_of(instance: Any) -> Any:
 
 def rows_of(instance: Any, using: str | None = None) -> Collection[RowId]:
     """Return the rows of an instance, that of its own table first; none where nobody knows its primary key yet."""
-    return _identity(instance.__class__, using)(instance)
+    return _identity(instance.__class__, using, _namespace_of(using))(instance)
 
 
 _at_work: ContextVar[tuple[Handling, ...]] = ContextVar("heliograph_at_work", default=())

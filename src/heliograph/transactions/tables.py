@@ -83,7 +83,12 @@ def _with_parents(model: Any, has_same_key: bool = True) -> Iterator[tuple[Any, 
 
 def parts_of(model: Any, using: str | None) -> tuple[Part, ...]:
     """Return the tables that have an instance of a model as the connection is now: its own is the first."""
-    return _parts(model, using, None if using is None else path_of(using))
+    return _parts(model, using, namespace_of(using))
+
+
+def namespace_of(using: str | None) -> Path | None:
+    """Return the search path of a database now; None for a value that names no database."""
+    return path_of(using) if isinstance(using, str) else None
 
 
 def table_of(model: Any, using: str) -> Table:
@@ -97,12 +102,12 @@ def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:
     return {(part.table, key) for part in parts if part.has_same_key for key in keys}
 
 
-def identity_of(kind: Any, using: str | None) -> Callable[[Any], Collection[RowId]]:
-    """Return how to tell the rows of an instance of a class, in the tables that the connection has now."""
+def identity_of(kind: Any, using: str | None, path: Path | None) -> Callable[[Any], Collection[RowId]]:
+    """Return how to tell the rows of an instance of a class, in the tables that a search path leads to."""
     options = vars(kind).get("_meta")
     if not isinstance(options, Options) or options.abstract:
         return of_class(kind, using)
-    return partial(_rows, parts_of(kind, using if isinstance(using, str) else None))
+    return partial(_rows, _parts(kind, using if isinstance(using, str) else None, path))
 
 
 def _rows(parts: tuple[Part, ...], instance: Any) -> list[tuple[Hashable, Any]]:

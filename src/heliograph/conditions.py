@@ -77,10 +77,13 @@ class Created(Carried):
 
 @dataclass(frozen=True, repr=False)
 class Raw(Carried):
-    """Hold where a fixture is loaded, whose rows may refer to some that are not there yet."""
+    """Hold where a fixture is loaded, whose rows may refer to some that are not there yet; for no deletion."""
 
     def holds(self, payload: Payload) -> bool:
         return bool(payload.get("raw"))
+
+    def connected(self, place: Place) -> Condition:
+        return self if place.signal in DELETIONS else super().connected(place)
 
     def asks_for(self) -> tuple[str, ...]:
         return ("raw",)

@@ -673,7 +673,7 @@ def test_a_backend_that_cannot_be_told_does_not_keep_others_from_it(told, caplog
     number = given(due_at=DatabaseLater(-61))
     assert sweep("default") == 1
     assert told == [number]
-    assert "(The broker is away.); they are told again later" in caplog.text
+    assert "(The broker is away.); it is told again later" in caplog.text
 
 
 @in_test

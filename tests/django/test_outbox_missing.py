@@ -2,7 +2,8 @@
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Signal, changed, created
 from heliograph.outbox.models import Delivery, State
@@ -43,11 +44,39 @@ def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_is_that_of_its_row(
 
     @receive(post_save, sender=Article, delivery=Durable())
     def note(sender, **kwargs):
-        heard.append((kwargs["instance"], type(kwargs["instance"])))
+        heard.append((kwargs["instance"], kwargs["instance"].__class__))
 
     article = Article.objects.create()
     drain()
     assert heard == [(article, Article)]
+
+
+def test_an_async_receiver_can_use_an_instance_for_which_it_has_no_parameter(receive):
+    titles = []
+
+    @receive(post_save, sender=Article, delivery=Durable())
+    async def note(sender, **kwargs):
+        titles.append(kwargs["instance"].title)
+
+    Article.objects.create(title="Moons")
+    assert drain() == [Succeeded()]
+    assert titles == ["Moons"]
+
+
+def test_no_instance_is_loaded_that_no_parameter_asks_for(receive):
+    called = []
+
+    @receive(post_save, sender=Article, when=changed("cover"), delivery=Durable())
+    def delete_the_old_file(sender, changes, **kwargs):
+        called.append(changes["cover"].old)
+
+    article = Article.objects.create(cover="old.png")
+    article.cover = "new.png"
+    article.save()
+    with CaptureQueriesContext(connection) as queries:
+        drain()
+    assert called == ["old.png"]
+    assert [query["sql"] for query in queries if "app_article" in query["sql"].lower()] == []
 
 
 def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_and_that_is_gone_discards_the_delivery(receive):

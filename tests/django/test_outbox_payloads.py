@@ -269,7 +269,7 @@ MAKERS = [make_article, make_child, make_proxy, make_ticket, make_country, make_
 def test_an_instance_is_loaded_again(store, make):
     instance = make()
     found = travelled(store, instance)
-    assert (type(found), found, found is instance) == (type(instance), instance, False)
+    assert (found.__class__, found, found is instance) == (type(instance), instance, False)
 
 
 def test_an_instance_has_what_its_row_has_when_the_worker_comes(store):
@@ -1322,7 +1322,7 @@ def test_a_deletion_sends_a_batch_with_the_keys(receive):
 
 
 def row_of(instance):
-    return type(instance), instance.pk, instance.title, instance.words, instance._state.db
+    return instance.__class__, instance.pk, instance.title, instance.words, instance._state.db
 
 
 def told_of(signal, sender, instance, origin=None, **payload):

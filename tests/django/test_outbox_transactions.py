@@ -905,7 +905,7 @@ async def test_a_save_of_async_code_has_its_delivery(store, async_database):
     heard = store(post_save, sender=Article)
     article = await Article.objects.acreate()
     await sync_to_async(drain)()
-    assert [one["instance"] for one in heard] == [article]
+    assert await sync_to_async(lambda: [one["instance"] for one in heard] == [article])()
 
 
 async def test_a_send_of_async_code_has_its_delivery(store, async_database):

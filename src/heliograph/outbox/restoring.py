@@ -17,6 +17,7 @@ from heliograph.changes.rows import Kind, loaded
 from heliograph.changes.values import NO_ROW, UNKNOWN
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.names import resolved
+from heliograph.dispatch.receivers import is_async
 from heliograph.outbox.codec import Decoder, Reference, is_row, key_of_parts
 from heliograph.outbox.payloads import VERSION
 from heliograph.outbox.registry import Post
@@ -47,7 +48,7 @@ def restored(text: str, using: str, post: Post) -> dict[str, Any]:
         raise ValueError(f"The payload is of version {stored['v']}, and this Heliograph knows {VERSION}: update it.")
     load = partial(_load, using, post.policy.missing == "call")
     decode = Decoder(load, lambda batch: _batch(batch, decode, using, post))
-    unasked = Decoder(partial(_load_unasked, load), decode.batch)
+    unasked = Decoder(partial(_load_at_once if is_async(post.receiver()) else _load_when_used, load), decode.batch)
     signal = None if stored["signal"] is None else _signal(stored["signal"], post)
     sent = {
         name: decode(value) if post.asks_for(name) or not is_row(value) else unasked(value)
@@ -72,14 +73,19 @@ def bare(model: Any, key: Any, using: str) -> Any:
     return model.from_db(using, [field.attname for field in model._meta.pk_fields], [*parts])
 
 
-def _load_unasked(load: Callable[[Reference], Any], reference: Reference) -> Any:
-    """Return an instance for which a receiver has no parameter: one that is gone is no matter until it is used."""
+def _load_at_once(load: Callable[[Reference], Any], reference: Reference) -> Any:
+    """Return an instance for which an async receiver has no parameter: its code could not load it in the event loop."""
     try:
         return load(reference)
     except MissingError:
-        instance = SimpleLazyObject(partial(load, reference))
-        instance.__dict__[_REFERENCE] = reference
-        return instance
+        return _load_when_used(load, reference)
+
+
+def _load_when_used(load: Callable[[Reference], Any], reference: Reference) -> Any:
+    """Return an instance for which a receiver has no parameter: it is loaded, or found to be gone, when it is used."""
+    instance = SimpleLazyObject(partial(load, reference))
+    instance.__dict__[_REFERENCE] = reference
+    return instance
 
 
 _REFERENCE = "_heliograph_reference"

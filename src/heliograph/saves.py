@@ -97,8 +97,8 @@ def _wishes(
     watches = [watch_at(place, changes or (*names, *writes), fetch=fetch, deletes=deletes)]
     if writes:
         watches.append(watch_at(place, writes, writes=True))
-    hooks = of_locked_deletions.take() if deletes and fetch == LOCK else None
-    return Wishes(changes, fetch, writes, tuple(watches), hooks)
+    locks = of_locked_deletions.take() if deletes and fetch == LOCK else None
+    return Wishes(changes, fetch, writes, tuple(watches), locks)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +109,7 @@ class Wishes:
     fetch: bool | str
     writes: tuple[str, ...]
     watches: tuple[Watch, ...]
-    hooks: Tenancy | None = None  # what locks the rows of deletions, for as long as the receiver is connected
+    locks: Tenancy | None = None  # what locks the rows of deletions, for as long as the receiver is connected
 
     @property
     def gives(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from heliograph import (
+    NO_ROW,
     BeforeCommit,
     Discard,
     Durable,
@@ -20,6 +21,8 @@ from heliograph import (
     Retry,
     RetryAfter,
     Signal,
+    changed,
+    created,
     exponential,
     fixed,
     mute,
@@ -1284,6 +1287,24 @@ def test_it_is_made_when_the_receiver_is_there(connect):
     connect(sent, note, delivery=Durable())
     drain()
     assert heard == [1]
+
+
+@pytest.mark.parametrize("fetch", [False, "lock"])
+@pytest.mark.parametrize("signal", [post_save, post_delete])
+def test_a_delivery_is_made_beside_receivers_of_its_signal_that_are_called_at_once_with_changes(signal, fetch, receive):
+    heard = []
+
+    @receive(signal, sender=Genre, when=created | changed("name"), fetch=fetch)
+    def compare(sender, changes, **kwargs):
+        heard.append(changes)
+
+    @receive(signal, sender=Genre, delivery=Durable())
+    def note(sender, **kwargs):
+        heard.append("delivered")
+
+    Genre.objects.create(name="Crime").delete()
+    assert drain() == [Succeeded()]
+    assert heard == [{} if signal is post_save else {"name": ("Crime", NO_ROW)}, "delivered"]
 
 
 def test_a_receiver_that_is_disconnected_is_known_no_more_although_its_failure_is_remembered():

@@ -16,6 +16,7 @@ from heliograph.dispatch.names import found_name
 from heliograph.dispatch.verification import parameters_of
 from heliograph.signals import entry_of
 from heliograph.steps import Tenancy
+from heliograph.transactions.deferral import Deferral
 
 if TYPE_CHECKING:
     from heliograph.outbox.policies import Durable
@@ -112,7 +113,8 @@ def _guarded_at(signal: Any) -> list[Guarded]:
 
 
 def _posts_of(guarded: Guarded) -> list[Post]:
-    hooks = getattr(guarded.options.call, "hooks", ())
+    call = guarded.options.call
+    hooks = call.hooks if isinstance(call, Deferral) else ()
     return [hook for hook in hooks if isinstance(hook, Post) and hook.receiver() is not None]
 
 

@@ -1,4 +1,4 @@
-"""Modules of receivers: imported for every app if the settings say so, and found if an app forgets to import them."""
+"""Modules of receivers: AUTODISCOVER imports them, and a system check finds the modules that nothing imports."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from heliograph.conf import setting
 def autodiscover() -> None:
     """Import the module `receivers` of every installed app, if HELIOGRAPH has AUTODISCOVER on.
 
-    It is off by default: to install Heliograph must not run code of other packages that did not run before.
+    It is off by default, because installing Heliograph must not run modules of other packages that did not run before.
     """
     if setting("AUTODISCOVER"):
         autodiscover_modules("receivers")
 
 
 def check_modules(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return a warning for each module of receivers that no code has imported, so that they are never called.
+    """Return a warning for each module `receivers` or `signals` with receivers that no code has imported.
 
-    Apps of installed packages are left out: which of their modules they import is up to them.
+    Apps of installed packages are left out, because the user cannot change which of their modules they import.
     """
     return [_forgotten(config, name) for config in apps.get_app_configs() for name in _not_imported(config)]
 
@@ -47,7 +47,7 @@ def _is_of_package(config: AppConfig) -> bool:
 
 
 def _has_receivers(module: str, must_connect: bool) -> bool:
-    """Return whether a module has code, or, where that is not enough, code that connects a receiver."""
+    """Return whether a module has any code; with `must_connect`, whether it has code that connects a receiver."""
     trees = [ast.parse(path.read_bytes()) for path in _sources(module)]
     if must_connect:
         return any(_is_connecting(node) for tree in trees for node in ast.walk(tree))
@@ -55,7 +55,7 @@ def _has_receivers(module: str, must_connect: bool) -> bool:
 
 
 def _sources(module: str) -> Iterator[Path]:
-    """Yield the files of a module, or of a package of this name."""
+    """Yield the source files of a module or a package."""
     spec = find_spec(module)
     for folder in (spec and spec.submodule_search_locations) or ():
         yield from Path(folder).rglob("*.py")

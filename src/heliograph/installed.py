@@ -1,4 +1,4 @@
-"""The entry of Heliograph in INSTALLED_APPS: whether it is there, whether it is the first, and what to do if not."""
+"""The entry of Heliograph in INSTALLED_APPS, with the checks that it is there and is the first one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "heliograph"
 
 
 def how_to_adopt() -> str:
-    """Return the one thing to do so that Heliograph runs Django's signals; while apps load, too."""
+    """Return the advice after which Heliograph runs Django's signals; this works while apps load, too."""
     if not any(entry == NAME or entry.startswith(f"{NAME}.apps.") for entry in settings.INSTALLED_APPS):
         return f"Add {NAME!r} to INSTALLED_APPS, as the first entry."
     if not setting("ADOPT_DJANGO_SIGNALS"):
@@ -23,7 +23,7 @@ def how_to_adopt() -> str:
 
 
 def check_entry(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error if Heliograph is used and not installed, a warning if apps come before it."""
+    """Return an error if Heliograph is used but not installed, and a warning if other apps come before it."""
     names = [config.name for config in apps.get_app_configs()]
     if NAME not in names:
         return [_missing(f"{NAME}.outbox" in names)]

@@ -1,4 +1,4 @@
-"""Senders: the ones that a signal of Django can have, and models that are named before they are loaded."""
+"""Senders: which senders each signal of Django can have, and models that are named before they are loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MANY = (list, tuple)
 
 
 def named_senders(signal: Any, sender: Any, subclasses: bool = False, receiver: Any = None) -> Sequence[Any]:
-    """Return the senders of a signal that an argument names: of a list or tuple each, and an app by its label.
+    """Return the senders that an argument names: each item of a list or tuple, and the app that a label names.
 
     Raises TypeError or ValueError, with what to do, for a sender that never sends this signal.
     """
@@ -95,7 +95,7 @@ def _problem_of_class(model: Any, entry: Entry) -> str | None:
 
 
 def _advice(sender: Any, entry: Entry) -> str:
-    """Return what to pass instead of something that is no class."""
+    """Return what to pass as sender instead of a value that is no class, such as an instance."""
     if isinstance(sender, Model):
         return _advice_on_instance(sender, entry)
     if isinstance(sender, AppConfig):

@@ -1,11 +1,11 @@
-"""Steps: the code that runs around a method of Django, added and removed in any order.
+"""Steps: code that runs around a method of Django, and can be added and removed in any order.
 
 A method may need several steps: `Model._save_table` has one that remembers the row and one that opens a transaction.
 All steps of a method are one chain, in the order that `StepOrder` declares. The chain is built anew whenever a step
 joins or leaves, so that no step depends on another one. When the last step leaves, the method is Django's own again.
 
-A tool may put its own wrapper around our chain, and keep it. The function that the wrapper holds then only passes calls
-on, and the next chain goes around the wrapper: each step runs once, however often steps come and go.
+A monitoring tool may put its own wrapper around our chain, and keep our function in it. The next chain then goes around
+the tool's wrapper, and the kept function only calls the method without our steps: each step runs once.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Make = Callable[[Any], Any]
 class StepOrder(IntEnum):
     """Where a step is in the chain of a method, from the inside to the outside."""
 
-    MEMORY = 1  # what instances remember is right before receivers ask for it
+    MEMORY = 1  # updates the values that instances remember, before receivers ask for them
     WRITES = 2  # finds the rows that were written, and sends them to receivers
-    TRANSACTION = 3  # the transaction that contains all of it
+    TRANSACTION = 3  # opens the transaction that contains the other steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """Code that runs around an attribute, and the reason.
+    """Code that runs around an attribute, and the reason for it.
 
-    `make` is given the attribute without this step, and returns a new object each time: the attribute with it.
+    `make` takes the attribute without this step, and returns the attribute with it: a new object at each call.
     """
 
     owner: Any
@@ -61,8 +61,8 @@ def join(steps: Iterable[Step]) -> None:
 def leave(steps: Iterable[Step]) -> None:
     """Remove steps from their attributes.
 
-    Garbage collection may call this in the middle of anything, so it never waits for a lock: where another thread has
-    it, the next step that joins or leaves completes the removal.
+    Garbage collection may call this function at any line of a program, so it never waits for a lock. If another thread
+    has the lock, the next step that joins or leaves completes the removal.
     """
     for step in steps:
         chain = _chains.get((step.owner, step.name))
@@ -80,12 +80,12 @@ class Chain:
         self.name = name
         self.steps: dict[Step, None] = {}  # in the order in which they joined
         self.inner: Any = MISSING  # the attribute without our steps
-        self.outer: Any = _NOTHING  # the attribute with them
+        self.outer: Any = _NOTHING  # the attribute with our steps
 
     def update(self) -> None:
         """Build the chain anew from the steps that there are now."""
         there = own(self.owner, self.name, MISSING)
-        if there is not self.outer:  # this is the first time, or a wrapper of somebody else is around it
+        if there is not self.outer:  # the chain is new, or another tool has put its wrapper around it
             _retire(self)
             self.inner = _without_retired(there)
         steps = sorted([*self.steps], key=attrgetter("order"))
@@ -108,7 +108,7 @@ _is_updating = False
 
 
 def _update(*, wait: bool) -> None:
-    """Build the outdated chains; a finalizer that comes here meanwhile leaves its part to the loop below it."""
+    """Build the outdated chains; a finalizer that runs during the loop only adds its chain to the set."""
     global _is_updating
     if not registering.acquire(blocking=wait):
         return
@@ -125,7 +125,7 @@ def _update(*, wait: bool) -> None:
 
 
 def inherited(owner: Any, name: str) -> Any:
-    """Return what stands for an attribute that a class inherits, looked up at the time of the call."""
+    """Return an attribute that a class inherits; a method looks its inherited one up at each call."""
     static = inspect.getattr_static(owner, name, None)
     if isinstance(static, classmethod):
         return InheritedClassMethod(owner, name, static.__func__)
@@ -140,29 +140,29 @@ def inherited(owner: Any, name: str) -> Any:
 
 
 class InheritedClassMethod:
-    """A class method of the bases of a class."""
+    """A class method that a class inherits, looked up at each call."""
 
     def __init__(self, owner: Any, name: str, function: Callable[..., Any]) -> None:
         self.owner = owner
         self.name = name
-        self.__func__ = function  # whose name and docstring a step takes over
+        self.__func__ = function  # a step copies its name and docstring
 
     def __get__(self, instance: Any, cls: Any) -> Any:
         return getattr(super(self.owner, cls), self.name)
 
 
-# --- wrappers of others -----------------------------------------------------------------------------------------
+# --- wrappers of other tools ------------------------------------------------------------------------------------
 
 
 def _retire(chain: Chain) -> None:
-    """Let the function that a wrapper of somebody else may hold pass calls on, without our steps."""
+    """Let our function, which the wrapper of another tool may hold, call the attribute without our steps."""
     function = _function(chain.outer)
     if isinstance(function, FunctionType):
         passing_on(function, Retired(chain, function))
 
 
 class Retired:
-    """What a function of ours calls that a wrapper of somebody else still holds: the attribute without our steps."""
+    """The attribute without our steps: a function of ours that another tool still holds calls this from now on."""
 
     def __init__(self, chain: Chain, function: FunctionType) -> None:
         self.owner = chain.owner
@@ -179,7 +179,7 @@ class Retired:
         return self._bound(called, args[0])(*args[1:], **kwargs)
 
     def _is_put_back(self) -> bool:
-        """Return whether the wrapper is gone, and its owner has put our function back that it had found."""
+        """Return whether the other tool has removed its wrapper, and put back our function, which it had found."""
         return _function(own(self.owner, self.name, MISSING)) is self.function
 
     def _bound(self, value: Any, to: Any) -> Callable[..., Any]:
@@ -196,7 +196,7 @@ def _update_one(owner: Any, name: str) -> None:
 
 
 def _without_retired(value: Any) -> Any:
-    """Return an attribute, or what it goes around if it is a function of ours that passes calls on."""
+    """Return an attribute; if it is a retired function of ours, the attribute that this function calls."""
     while isinstance(retired := passed_on_to(_function(value)), Retired):
         value = retired.inner
     return value
@@ -218,7 +218,7 @@ class Lease:
         self._taken: Callable[[], Tenancy | None] = lambda: None
 
     def take(self) -> Tenancy:
-        """Let the steps join, unless they have."""
+        """Let the steps join, unless they have joined already."""
         with registering:
             tenancy = self._taken()
             if tenancy is None:
@@ -229,6 +229,6 @@ class Lease:
 
 
 class Tenancy:
-    """What keeps the steps of a lease in place."""
+    """The steps of a lease run for as long as this object exists."""
 
     __slots__ = ("__weakref__",)

@@ -1,4 +1,4 @@
-"""Connecting as a whole: where one of several connections is refused, the others are undone."""
+"""Connecting to several senders or signals: if one connection is refused, the others are undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _undos: ContextVar[list[Undo] | None] = ContextVar("heliograph_undos", default=N
 
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
-    """Undo what was connected in this block where the block raises: a list of senders is connected whole, or not."""
+    """Undo all connections that were made in this block if the block raises an error."""
     outer, undos = _undos.get(), list[Undo]()
     token = _undos.set(undos)
     try:
@@ -32,7 +32,7 @@ def all_or_nothing() -> Iterator[None]:
 
 
 def undone_by(undo: Callable[..., object], *args: Any, **options: Any) -> None:
-    """Keep the call that undoes a connection which was just made, for as long as its block may raise."""
+    """Remember the call that undoes a new connection, until the surrounding `all_or_nothing` block ends."""
     undos = _undos.get()
     if undos is not None:
         undos.append(partial(undo, *args, **options))

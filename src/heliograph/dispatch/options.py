@@ -1,4 +1,4 @@
-"""Options by their names and kinds: the errors for one that does not exist, and for one with a wrong value."""
+"""Options: the errors for an option that does not exist, and for an option with a wrong value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class NoOptions(TypedDict):
-    """The keywords that a function takes beyond its parameters: none. Type checkers refuse every other one."""
+    """No keywords: a function whose `**options` have this type takes none, and type checkers refuse each."""
 
 
 # How each option is written, for errors: people put the right option into the wrong call. Text only, so that the
@@ -35,7 +35,7 @@ _WRITTEN = {
 }
 _HOMES = {name: how.format(name=name) for how, names in _WRITTEN.items() for name in names.split()}
 
-# Names that other packages, and habit, have for an option.
+# Names that users of other packages may write for each option.
 _MEANT = {
     "sender": "senders model models source",
     "when": "condition conditions filter predicate only_if",
@@ -59,9 +59,10 @@ _OPTION_MEANT = {other: option for option, others in _MEANT.items() for other in
 def refuse_unknown(
     call: str | Callable[[], str], given: Iterable[str], known: Collection[str], receiver: Any = None
 ) -> None:
-    """Raise TypeError for the first name that a call does not take, with the receiver where there is one.
+    """Raise TypeError for the first name that a call does not take; the error begins with the receiver, if given.
 
-    `call` is how an error shows the call, or a function that returns it: to find the name of a signal takes its time.
+    `call` is the call as the error shows it, such as "receiver()", or a function that returns this: it takes long to
+    find the name of a signal, and only an error needs it.
     """
     for name in given:
         if name not in known:
@@ -72,7 +73,7 @@ def refuse_unknown(
 
 
 def _hint(name: str, known: Collection[str]) -> str:
-    """Return what was probably meant: an option of this call, or one of another call."""
+    """Return a sentence that names the option that was probably meant, of this call or of another one."""
     meant = _OPTION_MEANT.get(name, name)
     if meant in known:
         return f"Did you mean {meant!r}? "
@@ -86,10 +87,10 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 
 def named_options(thing: T) -> T:
-    """Let a function, or the constructor of a class, refuse arguments that it does not take in words that help.
+    """Give a function, or the constructor of a class, an error for wrong arguments that says what it takes.
 
-    Python's own error names neither the options that there are, nor the one that was meant. Type checkers see the
-    function or class as it is written.
+    Python's own error names neither the options that exist nor the option that was probably meant. Type checkers see
+    the function or class as it is written.
     """
     if isinstance(thing, type):
         thing.__init__ = _refusing(thing.__init__, thing, f"{thing.__name__}()")  # type: ignore[misc]
@@ -139,8 +140,8 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# Each option with a test of its value, and what the option takes. Django takes any value for weak, so that other
-# packages may pass 0 or None; a text is never what was meant.
+# Each option with a test of its value, and a description of the values that it takes. Django takes any value for weak,
+# and other packages may pass 0 or None; a string is always a mistake.
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "weak": (lambda value: value is None or isinstance(value, int), "True or False"),
     "dispatch_uid": (

@@ -21,7 +21,7 @@ RowsOf = Callable[[Any], Collection[RowId]]  # the rows of an instance, as far a
 
 
 def of_class(kind: type, using: str | None, namespace: object = None) -> RowsOf:
-    """Return how to tell the row of an instance where nobody knows of tables: by its class and its key."""
+    """Return a function that identifies the row of an instance without models: by its class and its key."""
 
     def rows(instance: Any) -> Collection[RowId]:
         key = key_of(instance)
@@ -30,26 +30,26 @@ def of_class(kind: type, using: str | None, namespace: object = None) -> RowsOf:
     return rows
 
 
-# How to tell the rows of the instances of a class in a database, and the namespace in which that database looks for
-# tables now, such as a search path. The part of Heliograph that knows models sets both.
+# The first function identifies the rows of instances of a class in a database. The second returns the namespace in
+# which the database looks for tables now, such as a search path. The app sets both, since it knows models.
 _identity: Callable[[type, str | None, Any], RowsOf] = of_class
 
 
 def _no_namespace(using: str | None) -> None:
-    """Return None: without models, a key is all that tells one row from another."""
+    """Return None: without models there are no tables, and so no namespaces."""
 
 
 _namespace_of: Callable[[str | None], Any] = _no_namespace
 
 
 def identify_by(identity: Callable[[type, str | None, Any], RowsOf], namespace_of: Callable[[str | None], Any]) -> None:
-    """Tell rows in this way from now on."""
+    """Identify rows by these functions from now on."""
     global _identity, _namespace_of
     _identity, _namespace_of = identity, namespace_of
 
 
 class Handling:
-    """A receiver at work on an instance, in this context, for the time of a `with`."""
+    """A receiver that handles an instance in this context, until the end of a `with` block."""
 
     __slots__ = ("_namespace", "instance", "receiver", "using")
 
@@ -57,7 +57,8 @@ class Handling:
         self.receiver = receiver
         self.instance = payload.get("instance")
         self.using = payload.get("using")
-        # All that may change until a nested send asks for the rows; every call pays for what is done here.
+        # Only the namespace may change until a nested send asks for the rows. The rest is found then: this runs at each
+        # call of a guarded receiver.
         self._namespace = _namespace_of(self.using)
 
     def __enter__(self) -> None:
@@ -71,11 +72,11 @@ class Handling:
         return self.receiver == receiver and (self.instance is instance or self._has_row_of(instance, using))
 
     def rows(self) -> Collection[RowId]:
-        """Return the rows that it is at work on, as far as their primary keys are known."""
+        """Return the rows that the receiver is handling, as far as their primary keys are known."""
         return _identity(self.instance.__class__, self.using, self._namespace)(self.instance)
 
     def _has_row_of(self, instance: Any, using: str | None) -> bool:
-        """Return whether one of the rows of an instance, which has several if it has parents, is one of them."""
+        """Return whether the receiver is handling a row of an instance; with multi-table parents it has several."""
         rows = self.rows()
         return bool(rows) and any(row in rows for row in rows_of(instance, using))
 
@@ -85,7 +86,7 @@ class Handling:
 
 
 class HandlingAll(Handling):
-    """A receiver at work on many instances at once."""
+    """A receiver that handles many instances in one call."""
 
     __slots__ = ("_rows", "instances")
 
@@ -103,7 +104,7 @@ class HandlingAll(Handling):
 
 
 def key_of(instance: Any) -> Any:
-    """Return the primary key of an instance, or None if nobody knows it yet: the database is to compute it, say."""
+    """Return the primary key of an instance, or None if it is not known yet, as when the database will compute it."""
     primary_key = getattr(instance, "pk", None)
     parts = primary_key if isinstance(primary_key, tuple) else (primary_key,)
     is_known = all(part is not None and not hasattr(part, "resolve_expression") for part in parts)
@@ -111,7 +112,7 @@ def key_of(instance: Any) -> Any:
 
 
 def rows_of(instance: Any, using: str | None = None) -> Collection[RowId]:
-    """Return the rows of an instance, that of its own table first; none where nobody knows its primary key yet."""
+    """Return the rows of an instance, beginning with its own table; none if its primary key is not known yet."""
     return _identity(instance.__class__, using, _namespace_of(using))(instance)
 
 
@@ -125,7 +126,7 @@ def at_work() -> tuple[Handling, ...]:
 
 @contextmanager
 def at_work_again(handlings: Iterable[Handling]) -> Iterator[None]:
-    """Let receivers that have caused a call which is made later be at work while it is made."""
+    """Count receivers as at work again during a block, which makes a deferred call that they have caused."""
     before = _at_work.set(tuple(dict.fromkeys((*_at_work.get(), *handlings))))
     try:
         yield

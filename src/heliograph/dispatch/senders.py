@@ -1,4 +1,4 @@
-"""Senders: the ones that an argument of connect names."""
+"""Senders: the meaning of the argument `sender` of `connect`, which may be a list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from heliograph.dispatch.describe import describe
 
 
 def senders_named(sender: Any, receiver: Any, many: tuple[type, ...] = (list,)) -> Sequence[Any]:
-    """Return the senders that an argument names: those of a list, or the one that it is; None is every sender.
+    """Return the senders that an argument names: the items of a list, or else the argument itself.
 
-    Raises TypeError where the argument names nobody.
+    None is every sender. Raises TypeError for an empty list, and for None in a list.
     """
     if type(sender) not in many:
         return (sender,)

@@ -161,7 +161,7 @@ def turn_for(instance: Any, using: str) -> AbstractContextManager[None]:
     return Turn(instance, using, any(policy.stage in _JOINED for policy in found))
 
 
-# Those whose calls are made in the transaction of a row; to learn of its rollback, none is opened.
+# The policies whose calls are made in the transaction of a row. `OnRollback()` opens no transaction.
 _JOINED = (Stage.BEFORE_COMMIT, Stage.LAST)
 
 

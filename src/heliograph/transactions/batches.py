@@ -1,4 +1,4 @@
-"""Batches: what a receiver is given that is called once for everything that it has heard in a transaction."""
+"""Batches: the argument of a receiver that is called once for all its rows of a transaction or a write."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from heliograph.dispatch.reentrancy import rows_of
 
 
 class Event(ABC):
-    """What became of one row in a transaction; of a signal that is not about a row, one send."""
+    """The net change of one row in a transaction; for a signal that is not about a row, one send."""
 
     kind: Kind | None  # None for a signal that is not about a row
     signal: Any
     sender: Any
-    kwargs: Mapping[str, Any]  # what the last of its sends carried, with `created` and `update_fields` for all of them
+    kwargs: Mapping[str, Any]  # the values of its last send, with `created` and `update_fields` of all its sends
     comparison: Comparison | None
-    fields: tuple[str, ...]  # those whose changes the receiver asks for
+    fields: tuple[str, ...]  # the fields whose changes the receiver asks for
 
     @property
     def instance(self) -> Any:
@@ -38,10 +38,10 @@ class Event(ABC):
 
     @cached_property
     def changes(self) -> Mapping[str, Change]:
-        """What is changed by the whole transaction, by the name of the field; nothing in a row that was created.
+        """The changes that the whole transaction made, by the name of the field; empty for a row that was created.
 
-        In a row that was deleted, each field is changed from its value before the transaction to `NO_ROW`. Raises
-        LookupError where the receiver does not watch its model.
+        For a deleted row, each field is changed from its value before the transaction to `NO_ROW`. Raises LookupError
+        if the receiver asks for no changes.
         """
         if self.kind == "created":
             return {}
@@ -50,16 +50,16 @@ class Event(ABC):
         return self.comparison.all_changes() if ALL[0] in self.fields else self.comparison.changes(self.fields)
 
     def old(self, name: str) -> Any:
-        """Return the value of a field before the transaction: `NO_ROW` if the row is new, `UNKNOWN` if nobody knows.
+        """Return the value of a field before the transaction: `NO_ROW` if the row is new, `UNKNOWN` if it is not known.
 
-        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for one that there is not.
+        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
         """
         return self._values(name).old
 
     def new(self, name: str) -> Any:
-        """Return the value of a field after the transaction: `NO_ROW` if the row is gone, `UNKNOWN` if nobody knows.
+        """Return the value of a field after the transaction: `NO_ROW` if the row is gone, `UNKNOWN` if it is not known.
 
-        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for one that there is not.
+        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
         """
         return self._values(name).new
 
@@ -90,7 +90,7 @@ def _not_watched(what: str) -> LookupError:
 
 
 def _verify_asked(model: Any, kind: Kind | None, name: str, fields: Collection[str]) -> Any:
-    """Return the field of a model with this name; LookupError if there may be changes that nobody asked for."""
+    """Return the field of a model; raise LookupError if it may be changed and the receiver does not watch it."""
     field = model._meta.get_field(name)
     if kind == "updated" and ALL[0] not in fields and not is_among(field, fields):
         raise _not_watched(f"{model._meta.label}.{name}")
@@ -105,13 +105,13 @@ class Row(NamedTuple):
 
     @property
     def instance(self) -> Any:
-        """Its instance; those of all rows are made at once."""
+        """The instance of the row; the first access makes the instances of all rows of the write."""
         return self.rows.instances[self.at]
 
 
 @dataclass(frozen=True, eq=False)
 class SentEvent(Event):
-    """An event that one send, or several about one row, come to."""
+    """The event of one send, or of several sends about one row."""
 
     kind: Kind | None
     signal: Any
@@ -119,7 +119,7 @@ class SentEvent(Event):
     sent: Mapping[str, Any]
     comparison: Comparison | None = field(default=None, repr=False)
     fields: tuple[str, ...] = field(default=(), repr=False)
-    row: Row | None = field(default=None, repr=False)  # where a bulk write was the last to concern it
+    row: Row | None = field(default=None, repr=False)  # if a bulk write was the last to write the row
 
     @property
     def pk(self) -> Any:
@@ -135,7 +135,7 @@ class SentEvent(Event):
 
 
 class Told(NamedTuple):
-    """Rows of one bulk write, and how they are told."""
+    """Rows of one bulk write, with the payload and the fields that their events have."""
 
     rows: Rows
     payload: Mapping[str, Any]  # what a send about one of them carries, but for its instance

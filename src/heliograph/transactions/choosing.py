@@ -11,14 +11,14 @@ from heliograph.conditions import Changed, NetPayload, asks_for_instance
 from heliograph.dispatch import Condition
 from heliograph.dispatch.conditions import Both, Either, Not
 
-Places = Sequence[int]  # which of the rows, in their order
+Places = Sequence[int]  # indexes of rows, in their order
 
 
 def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
-    """Return those of the rows for which a condition holds; instances are made only if it may ask for them.
+    """Return the rows for which a condition holds; instances are made only if the condition may ask for them.
 
-    If not `is_sure`, they are not made, and rows are returned for which it may hold. `payload` is what all sends about
-    these rows have in common.
+    With `is_sure=False` no instances are made, and the result also has the rows for which only an instance could
+    decide. `payload` has the values that all sends about these rows share.
     """
     choice = _Choice(rows, NetPayload(payload), is_sure)
     chosen = choice.among(range(len(rows)), folded(when, payload))
@@ -26,9 +26,9 @@ def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure
 
 
 def folded(when: Condition | bool, payload: Mapping[str, Any]) -> Condition | bool:
-    """Return what is left of a condition once the parts that are the same for all rows of a write are answered.
+    """Return the rest of a condition, after the parts that are the same for all rows of a write are answered.
 
-    Of `created | changed("stock")` an update leaves `changed("stock")`, and an insertion leaves True.
+    `created | changed("stock")` becomes `changed("stock")` for an update, and True for an insertion.
     """
     match when:
         case Both(left=left, right=right):
@@ -64,14 +64,14 @@ def _not(inner: Condition | bool) -> Condition | bool:
 
 @dataclass(frozen=True)
 class _Choice:
-    """How a condition chooses among rows: changes are compared in whole columns, anything else is asked row by row."""
+    """The rows that a condition chooses from: it compares changes in whole columns, all else row by row."""
 
     rows: Rows
     told: NetPayload
     is_sure: bool
 
     def among(self, places: Places, when: Condition | bool) -> Places:
-        """Return those of the places at which a condition holds; its right side is asked only where it decides."""
+        """Return the places at which a condition holds; the right side is tested only where the left is not enough."""
         match when:
             case bool():
                 return places if when else ()

@@ -85,7 +85,7 @@ class Once(Condition):
         return self.inner.holds(payload) if self.is_asked else not self._is_too_late(payload)
 
     def _is_too_late(self, payload: Mapping[str, Any]) -> bool:
-        """Return whether a row was gone before it was locked to be deleted, which nothing but this send can tell."""
+        """Return whether the row of a deletion was gone before it was locked; only known at the time of the send."""
         return any(isinstance(leaf, Locked) and not leaf.holds(payload) for leaf in self.leaves())
 
     def leaves(self) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""Deletions: what the database says of rows that Django deletes by instances which it has loaded before."""
+"""Deletions: the values from the database of rows that Django deletes by instances, which may be stale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heliograph.changes.current import without_wrapper
 
 
 class Record(Protocol):
-    """A deletion, of which the database says what rows it has removed."""
+    """A deletion with the rows that the database has really removed."""
 
     def has_loaded(self, model: Any, key: Any) -> bool:
         """Return whether Django deletes the row with this key by an instance, and the record is about its model."""
@@ -26,7 +26,7 @@ _record: ContextVar[Record | None] = ContextVar("heliograph_deletion", default=N
 
 @contextmanager
 def recorded(record: Record) -> Iterator[None]:
-    """Let a record say what became of the rows that are deleted in the block."""
+    """Keep a record of the rows that are deleted in the block."""
     token = _record.set(record)
     try:
         yield
@@ -35,7 +35,7 @@ def recorded(record: Record) -> Iterator[None]:
 
 
 def record_of(model: Any, key: Any) -> Record | None:
-    """Return the record of the deletion under way that is about a row, if there is one."""
+    """Return the record of the present deletion if it is about this row, else None."""
     record = _record.get()
     return record if record is not None and record.has_loaded(model, key) else None
 

@@ -78,7 +78,7 @@ def _exit(inner: Callable[..., None]) -> Callable[..., None]:
     def exit_(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         connection = transaction.get_connection(self.using)
         if self._from_testcase:
-            rollbacks.forget(connection)  # the end of a test undoes all, and is none that a receiver waits for
+            rollbacks.forget(connection)  # the rollback at the end of a test calls no receiver
         if not (connection.run_on_commit or rollbacks.is_awaited(connection)) or not is_outermost(connection):
             inner(self, exc_type, exc_value, traceback)
             return

@@ -1,4 +1,4 @@
-"""Inline batches: one call of a receiver for each write, in it."""
+"""Inline batches: one call of a receiver for each write, before the method that writes returns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from heliograph.transactions.deferral import BatchDeferral, Once
 from heliograph.transactions.netting import Heard, HeardRows, together
 from heliograph.transactions.verifying import OF_A_BATCH, verify_batch
 
-# The signals that are sent after a write; the signals of bulk writes send a batch anyway.
+# The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
 _SIGNALS = ("post_save", "post_delete", "m2m_changes")
 
 
@@ -39,7 +39,7 @@ class InlineBatch(Inline):
         return replace(options, call=call, gives=OF_A_BATCH, when=when, blocking=True, defers=True)
 
     def deliver(self, call: Call) -> Any:
-        """Make the call now, unless it is about a part of a write that goes on."""
+        """Make the call now; or at the end of the write, if it is about a part of a write that is not done."""
         write = _write.get()
         if write is None or not isinstance(call, Heard) or not write.contains(call):
             return _made(call)
@@ -48,7 +48,7 @@ class InlineBatch(Inline):
 
 
 def with_batches(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a receiver of a signal of models, with the policy that knows its writes."""
+    """Return the options of a receiver of a model signal, with `InlineBatch` in place of `Inline(batch=True)`."""
     delivery = options.get("delivery")
     is_batch = isinstance(delivery, Inline) and delivery.batch
     return {**options, "delivery": InlineBatch(batch=True)} if is_batch else {**options}
@@ -58,14 +58,14 @@ def with_batches(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Write:
-    """A write of many rows that is under way, of which not all sends were made."""
+    """A write of many rows that is not done: the calls of inline batches wait for its end."""
 
     def __init__(self, *, is_deletion: bool) -> None:
         self.is_deletion = is_deletion
         self.calls: dict[Hashable, list[Heard]] = {}
 
     def contains(self, call: Heard) -> bool:
-        """Return whether a send is about rows of this write: a receiver may save others meanwhile."""
+        """Return whether a send is about rows of this write, and not about a row that a receiver saves meanwhile."""
         return isinstance(call, HeardRows) or (self.is_deletion and call.signal is post_delete)
 
 
@@ -74,7 +74,7 @@ _write: ContextVar[Write | None] = ContextVar("heliograph_write", default=None)
 
 @contextmanager
 def as_one_write(*, is_deletion: bool = False) -> Iterator[None]:
-    """Let each receiver of inline batches be called once, at the end of the block, for all rows that it writes."""
+    """Call each receiver of inline batches once, at the end of the block, for all rows that the block writes."""
     write = Write(is_deletion=is_deletion)
     token = _write.set(write)
     try:
@@ -94,7 +94,7 @@ def _made(call: Call) -> Any:
 
 
 def _verify(policy: Inline, receiver: Receiver, place: Place) -> None:
-    """Raise TypeError for a receiver that cannot be called with the batch of a write."""
+    """Raise TypeError for a signal that is not sent after a write, or a receiver that does not take a batch."""
     if "batch" in (carried(place.signal) or ()):
         raise TypeError(
             f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out."

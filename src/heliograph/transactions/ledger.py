@@ -1,9 +1,8 @@
 """The ledger of a connection: the calls that wait for the end of its transaction.
 
-It is part of Django's own list of what is to be done on commit. So whatever undoes a part of a transaction (a block of
-`atomic()` that is rolled back, an error, a lost connection) takes the calls that were kept in it along, without being
-asked. Of a savepoint that is rolled back by hand, Django's list knows nothing: each call has the moment since when it
-waits, and that knows whether it was undone.
+They are in Django's own list of functions to call on commit. So a block of `atomic()` that is rolled back, an error or
+a lost connection also removes the calls that were kept in it. Django's list does not notice a savepoint that is rolled
+back by hand. Each call therefore has the savepoint time since which it waits, which knows whether it was undone.
 """
 
 from __future__ import annotations
@@ -55,16 +54,16 @@ class Pending:
     depth: int = 0  # how many causes there were, one of the other
     at_work: tuple[Handling, ...] = ()  # the receivers that were at work then, by this cause
     is_made: bool = False
-    moment: Moment | None = None  # of its transaction, since when it waits
+    moment: Moment | None = None  # the savepoint time since which it waits
 
     @property
     def is_due(self) -> bool:
-        """Whether the call is still to be made: a savepoint may have been rolled back by hand meanwhile."""
+        """Whether the call is still to be made: it was not made, and no rollback has undone its send."""
         return not self.is_made and not self.is_undone
 
     @property
     def is_undone(self) -> bool:
-        """Whether a rollback has undone what was sent."""
+        """Whether a rollback has undone the change that was sent."""
         return self.moment is not None and self.moment.is_undone
 
     def __call__(self) -> None:
@@ -100,7 +99,7 @@ def note(connection: Any, one: Pending) -> None:
         connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
 
 
-# The attribute of a connection with the calls that are made if their send is undone: Django has no list of these.
+# The attribute of a connection with the calls that wait for a rollback: Django has no list for these.
 ON_ROLLBACK = "_heliograph_on_rollback"
 
 

@@ -1,4 +1,4 @@
-"""Netting: what all that a receiver has heard in a transaction comes to."""
+"""Netting: the batch of net changes for a receiver, made from all sends that it received in a transaction."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heard(Call, ABC):
-    """What will be part of a batch."""
+    """A send, or the rows of a bulk write, kept for a batch."""
 
     deferral: BatchDeferral
-    send: int | None  # the number under which observers know it
-    table: Table | None  # that it is about, in the schema of its time; None where it tells no model or database
+    send: int | None  # the number under which observers know the send
+    table: Table | None  # the table of its row, in the schema at that time; None without a model or a database
 
     def make(self) -> Any:
         """Call the receiver with a batch of nothing else."""
@@ -52,21 +52,21 @@ class Heard(Call, ABC):
 
     @property
     def group(self) -> Hashable:
-        """What the sends of one batch have in common: those of a proxy are about the table of its concrete model."""
+        """The receiver and the table (or sender) of a batch; a proxy shares the table of its concrete model."""
         return object_identity(self.receiver), value_key(self.sender) if self.table is None else self.table
 
     @abstractmethod
     def sends(self) -> Iterator[HeardSend]:
-        """Yield what it is, send by send."""
+        """Yield the sends, one for each row."""
 
 
-# What a send says of its row. "absent" is the deletion of a row that was not there any more.
+# The kind of write that a send reports. "absent" is the deletion of a row that was not there any more.
 Fate = Kind | Literal["absent"]
 
 
 @dataclass(frozen=True)
 class HeardSend(Heard):
-    """A send, with what only the time of the send could tell."""
+    """A send, with the facts about its row that are known only at the time of the send."""
 
     kind: Fate | None
     primary_key: Any
@@ -78,7 +78,7 @@ class HeardSend(Heard):
         yield self if self.record is None else self._as_recorded(self.record)
 
     def _as_recorded(self, record: Record) -> HeardSend:
-        """Return the send of a deletion with what the database says of the row, and not the instance."""
+        """Return the send of a deletion with the values from the database, since its instance may be stale."""
         values = record.values_of(self.sender, self.primary_key)
         if values is None:
             return replace(self, kind="absent", record=None)
@@ -86,7 +86,7 @@ class HeardSend(Heard):
         return replace(self, payload=payload, comparison=self._compared_with(values), record=None)
 
     def _compared_with(self, values: Mapping[str, Any]) -> Comparison | None:
-        """Compare a row that was deleted with nothing, also for a signal whose receiver asks for no changes."""
+        """Compare the values of a deleted row with `NO_ROW`, also if the receiver asks for no changes."""
         plan = PLANS.get(self.sender)
         compared = self.comparison
         if compared is None and plan is not None:
@@ -95,16 +95,16 @@ class HeardSend(Heard):
             return None
         names, locked = compared.plan.names, compared.plan.locked_at_end if self.comparison else ()
         olds = zip(names, compared.old, strict=True)
-        # What was locked is older than the record: on MariaDB Django empties keys before it deletes the row.
+        # Values that were locked are kept: on MariaDB, Django empties foreign keys between the lock and the DELETE.
         return compared._replace(old=[old if name in locked else values.get(name, UNKNOWN) for name, old in olds])
 
 
 @dataclass(frozen=True)
 class HeardRows(Heard):
-    """The rows of a bulk write, of which each counts as a send; the payload is what these have in common."""
+    """The rows of a bulk write, each of which counts as a send; the payload has the values that they share."""
 
     rows: Rows
-    new: tuple[Plan, Sequence[Any]] | None  # the values of rows that are new, whose instances may be changed later
+    new: tuple[Plan, Sequence[Any]] | None  # the values of new rows, kept since their instances may be changed later
 
     def sends(self) -> Iterator[HeardSend]:
         rows = self.rows
@@ -113,7 +113,7 @@ class HeardRows(Heard):
             yield HeardSend(*common, key, self._comparison(at), Row(rows, at))
 
     def _comparison(self, at: int) -> Comparison | None:
-        """Compare a row before and after; of one that is new or gone, the values are known all the same."""
+        """Compare a row before and after the write, also a row that is new or deleted."""
         rows = self.rows
         if isinstance(rows, Created) and self.new is not None:
             plan, values = self.new
@@ -123,13 +123,13 @@ class HeardRows(Heard):
         return rows.comparison(at)
 
     def due(self) -> Rows:
-        """Return those of the rows for which the condition of the receiver holds."""
+        """Return the rows for which the condition of the receiver holds."""
         when = self.deferral.when
         return self.rows if when is None else those_of(self.rows, when, self.payload)
 
 
 def heard(call: Call, deferral: BatchDeferral) -> Heard:
-    """Return a send as a part of a batch."""
+    """Return a send, kept for a batch."""
     kind, instance, key = _kind(call.payload), call.payload.get("instance"), key_of(call.payload.get("instance"))
     is_asked = kind is not None and bool(deferral.fields)
     compared = _compared(instance, kind, call.payload.get("update_fields")) if is_asked else None
@@ -141,7 +141,7 @@ def heard(call: Call, deferral: BatchDeferral) -> Heard:
 
 
 def heard_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Heard:
-    """Return rows of a bulk write as a part of a batch."""
+    """Return the rows of a bulk write, kept for a batch."""
     plan, new = PLANS.get(rows.model) if deferral.fields else None, None
     if plan is not None and isinstance(rows, Created):
         new = plan, [_of_instance(plan, one) for one in rows.made]
@@ -167,7 +167,7 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
 
 
 def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
-    """Compare a row before and after a send, also one that was created or deleted."""
+    """Compare a row before and after a send, also a row that was created or deleted."""
     instance = without_wrapper(instance)
     if type(instance) not in PLANS:
         return None
@@ -188,7 +188,7 @@ def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | No
 
 @dataclass(frozen=True)
 class BatchCall(Call):
-    """The call of a receiver with a batch, made unless nothing is left of what it has heard."""
+    """The call of a receiver with a batch; it is skipped if the batch has no events."""
 
     sends: Sequence[Heard]
 
@@ -202,11 +202,11 @@ class BatchCall(Call):
         return make_late(call, handling if first.deferral.is_guarded else None, first.send)
 
     def batch_and_handling(self) -> tuple[Batch, Handling]:
-        """Return what was heard as a batch, and the receiver at work on it."""
+        """Return the batch, and the receiver at work on its rows."""
         return self._of_rows() if _are_apart(self.sends) else self._of_sends()
 
     def _of_rows(self) -> tuple[Batch, Handling]:
-        """Return a batch of bulk writes, whose rows need not be looked at one by one."""
+        """Return a batch of bulk writes that share no row, without a look at each row."""
         heard = [(one, rows) for one in self.sends if isinstance(one, HeardRows) and len(rows := one.due())]
         due = [Told(rows, one.payload, one.deferral.fields) for one, rows in heard]
         tables = [one.table for one, _ in heard if one.table is not None]
@@ -223,7 +223,7 @@ class BatchCall(Call):
 
 
 def _are_apart(sends: Sequence[Heard]) -> bool:
-    """Return whether all that was heard are bulk writes, no two of which concern the same row."""
+    """Return whether all these are bulk writes, and no two of them wrote the same row."""
     writes = [one.rows for one in sends if isinstance(one, HeardRows)]
     if len(writes) < len(sends):
         return False
@@ -242,7 +242,7 @@ class HandlingRows(Handling):
         self._rows: set[RowId] | None = None
 
     def rows(self) -> Collection[RowId]:
-        if self._rows is None:  # which mostly nobody asks for
+        if self._rows is None:  # made when it is needed, which is seldom
             written = zip(self.writes, self.tables, strict=True)
             self._rows = {row for rows, table in written for row in rows_in(rows.model, table, rows.pks)}
         return self._rows
@@ -253,7 +253,7 @@ class HandlingRows(Handling):
 
 
 def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
-    """Return those of the rows that a receiver is not at work on already."""
+    """Return the rows that a receiver is not at work on already."""
     handled = [row for handling in at_work() if handling.receiver == receiver for row in handling.rows()]
     tables = {part.table for part in parts_of(rows.model, rows.using) if part.has_same_key} if handled else ()
     busy = {key for table, key in handled if table in tables}
@@ -261,7 +261,10 @@ def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
 
 
 def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
-    """Return the sends about each row, or relation, in the order in which these began; others are by themselves."""
+    """Return the sends in groups, one for each row or relation, in the order of each group's first send.
+
+    A send about neither is a group of its own.
+    """
     rows: list[list[HeardSend]] = []
     found: dict[Hashable, list[HeardSend]] = {}
     for one in sends:
@@ -275,7 +278,7 @@ def _rows(sends: Sequence[HeardSend]) -> list[list[HeardSend]]:
 
 
 def _key_and_new(one: HeardSend) -> tuple[Hashable, Hashable]:
-    """Return what the sends about a row have in common, and what they have before the row has a key."""
+    """Return the group of a send, and the group that a send about the same row had while the row had no key."""
     if is_of_pairs(one.signal):
         return ("pairs", one.payload["field"]), None
     if one.kind is None:
@@ -285,7 +288,7 @@ def _key_and_new(one: HeardSend) -> tuple[Hashable, Hashable]:
 
 
 def together(sends: Sequence[Heard]) -> BatchCall:
-    """Return the call that the sends of one batch come to."""
+    """Return one call with the batch of these sends."""
     first = sends[0]
     is_one_signal = all(one.signal is first.signal for one in sends)
     are_proxies = first.table is not None and any(one.sender is not first.sender for one in sends)
@@ -298,18 +301,18 @@ def together(sends: Sequence[Heard]) -> BatchCall:
 
 
 def _net(sends: list[HeardSend]) -> Event | None:
-    """Return what the sends about one row come to; None if it is nothing, or does not meet the condition."""
+    """Return the net event of the sends about one row; None if nothing changed, or the condition does not hold."""
     if is_of_pairs(sends[0].signal):
         sends = net_of_pairs(sends)
         if not sends:
             return None
-    # What pre_save takes for a new row may be there.
+    # pre_save does not know whether a row is new: Django takes each instance that was not loaded for a new one.
     first = next((one for one in sends if one.signal is not pre_save), sends[0])
     last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
     if kind is None and last.kind is not None:
         return None
     payload = _net_payload(sends, kind)
-    # A receiver may be connected for saves and for deletions with a condition each: what came of it is one or other.
+    # A receiver may have one condition for saves and another for deletions: the last send decides which is tested.
     whens = [*{id(one.deferral.when): one.deferral.when for one in sends if _is_like(one, last)}.values()]
     told = payload if last.row is None else _with_instance(payload, last.row, whens)
     if not any(when is None or when.holds(told) for when in whens):
@@ -320,7 +323,7 @@ def _net(sends: list[HeardSend]) -> Event | None:
 
 
 def _is_like(one: HeardSend, last: HeardSend) -> bool:
-    """Return whether two sends are both of a deletion, or neither is."""
+    """Return whether both sends are about a deletion, or neither is."""
     return (one.kind in _GONE) is (last.kind in _GONE)
 
 
@@ -337,7 +340,7 @@ def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | No
 
 
 def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:
-    """Return what became of a row, of which the first send tells whether it was there, and the last whether it is."""
+    """Return the net kind of write: the first send says whether the row existed, the last whether it exists now."""
     was_there, is_there = first not in ("created", "absent"), last not in _GONE
     if first is None or not (was_there or is_there):
         return None

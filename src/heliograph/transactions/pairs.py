@@ -1,4 +1,4 @@
-"""Pairs: what several changes of one many-to-many relation come to."""
+"""Pairs: the net change of several changes of one many-to-many relation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def is_of_pairs(signal: Any) -> bool:
-    """Return whether a signal carries pairs of a relation that were added and removed: `m2m_changes` does."""
+    """Return whether a signal carries the added and removed pairs of a relation, as `m2m_changes` does."""
     entry = entry_of(signal)
     return entry is not None and entry.name == "m2m_changes"
 
 
 def net_of_pairs(sends: Sequence[HeardSend]) -> list[HeardSend]:
-    """Return the one send that these, about one field, come to; none where every pair is as it was before.
+    """Return one send with the net change of all sends about one field; an empty list if no pair has changed.
 
-    A pair that was added and then removed is in neither set, nor is one that was removed and then added.
+    A pair that was added and then removed, or removed and then added, is in neither set.
     """
     last, counts = sends[-1], Counter[Any]()
     for one in sends:

@@ -39,7 +39,7 @@ class AtTheEnd(Ending):
 
     batch: bool = False
 
-    extra: ClassVar[frozenset[str]] = frozenset()  # the names that it gives a receiver beyond what is sent
+    extra: ClassVar[frozenset[str]] = frozenset()  # the names that it gives a receiver beyond the signal's
 
     def __post_init__(self) -> None:
         if not isinstance(self.batch, bool):
@@ -49,7 +49,7 @@ class AtTheEnd(Ending):
         return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
 
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
-        """Return options with which calls are kept until then."""
+        """Return the options of a receiver whose calls are kept until the end of the transaction."""
         _verify(self, receiver, place)
         kept = (options.call, options.reentrant != "allow", self._hooks(place))
         when = options.when
@@ -65,7 +65,7 @@ class AtTheEnd(Ending):
         return hooks.taken_at(place) + (schemas.watching() if self.batch else ())
 
     def deliver(self, call: Call) -> None:
-        """Keep the call until the end of the transaction; where there is none, that is now."""
+        """Keep the call until the end of the transaction; without a transaction, make it now."""
         using = self._database_of(call)
         connection = connections[using]
         verify_commit(connection, call.receiver)
@@ -78,7 +78,7 @@ class AtTheEnd(Ending):
             make_alone(one)
 
     def kept(self, call: Call, using: str) -> Call:
-        """Return what is kept of a call until then."""
+        """Return the part of a call that is kept until the end of the transaction."""
         return call
 
     def _database_of(self, call: Call) -> str:
@@ -88,9 +88,10 @@ class AtTheEnd(Ending):
 @named_options
 @dataclass(frozen=True, repr=False)
 class BeforeCommit(AtTheEnd):
-    """Make the call as the last step of the transaction, in it: what it raises rolls the transaction back.
+    """Make the call as the last step of the transaction, inside it: an error in it rolls the transaction back.
 
-    With `batch=True` there is one call for all of them, and the receiver has a parameter named `batch`.
+    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
+    `batch`.
     """
 
     stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
@@ -117,35 +118,36 @@ class BeforeCommit(AtTheEnd):
 @named_options
 @dataclass(frozen=True, repr=False)
 class OnCommit(AtTheEnd):
-    """Make the call after the outermost commit; what it raises is logged, and the others are called all the same.
+    """Make the call after the outermost commit; an error in it is logged, and the other receivers are still called.
 
-    With `batch=True` there is one call for all of them, and the receiver has a parameter named `batch`. Async
-    receivers run beside each other, after the others.
+    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
+    `batch`. Async receivers run concurrently, after the sync ones.
     """
 
     stage: ClassVar[Stage] = Stage.AFTER_COMMIT
 
     @staticmethod
     def make(due: Sequence[Pending]) -> None:
-        """Make these calls, and log what they raise."""
+        """Make these calls, and log their errors."""
         _make_robustly(due, "the commit")
 
 
 @named_options
 @dataclass(frozen=True, repr=False)
 class OnRollback(AtTheEnd):
-    """Make the call if what was sent is undone: its transaction, or a savepoint around it, is rolled back.
+    """Make the call if the transaction of the send, or a savepoint around the send, is rolled back.
 
-    It is made after the rollback, in autocommit or in the transaction that goes on; what it raises is logged, and the
-    others are called all the same. With `batch=True` there is one call for all that one rollback undoes, and the
-    receiver has a parameter named `batch`. Async receivers run beside each other, after the others.
+    The call is made after the rollback, in autocommit or in the transaction that is still open; an error in it is
+    logged, and the other receivers are still called. With `batch=True` there is one call for all sends that one
+    rollback undoes, and the receiver has a parameter named `batch`. Async receivers run concurrently, after the sync
+    ones.
     """
 
     stage: ClassVar[Stage] = Stage.AFTER_ROLLBACK
 
     @staticmethod
     def make(due: Sequence[Pending]) -> None:
-        """Make these calls, each in a savepoint where a transaction goes on, and log what they raise."""
+        """Make these calls, each in a savepoint if a transaction is still open, and log their errors."""
         _make_robustly(due, "the rollback", rollbacks.apart)
 
     def _hooks(self, place: Place) -> tuple[Tenancy, ...]:
@@ -156,7 +158,7 @@ Around = Callable[[str], AbstractContextManager[Any]]
 
 
 def _make_robustly(due: Sequence[Pending], after: str, around: Around = nullcontext) -> None:
-    """Make calls, each in a block for its database, and log what they raise."""
+    """Make calls, each in a block of its database, and log their errors."""
     begun = []
     for one in due:
         try:

@@ -1,4 +1,4 @@
-"""Rollbacks: the calls that are made when what was sent is undone."""
+"""Rollbacks: the calls of `OnRollback()`, made when a rollback undoes the change that a signal was sent for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _steps() -> Iterator[Step]:
     yield Step(BaseDatabaseWrapper, "savepoint_rollback", _savepoint_rollback, reason, StepOrder.TRANSACTION)
 
 
-# What receivers need in place that wait for a rollback, beside the hooks of the end of a transaction.
+# Each receiver with `OnRollback()` takes this, and also the hooks of the end of a transaction.
 of_savepoints = Lease(_steps)
 
 
@@ -38,15 +38,16 @@ def _savepoint_rollback(inner: Callable[..., None]) -> Callable[..., None]:
 
 
 def end(connection: Any, *, is_lost: bool) -> None:
-    """Make the calls whose send was undone by the transaction that has ended, and forget the others.
+    """Make the calls whose send was undone when a transaction ended, and forget the others.
 
-    `is_lost` is whether it was sure to be rolled back; otherwise a commit that failed may have undone it.
+    `is_lost` says that the transaction was certainly rolled back. Without it, only the calls are made that a savepoint
+    or a failed commit has undone.
     """
     finish(one for one in forget(connection) if is_lost or one.is_undone)
 
 
 def forget(connection: Any) -> list[Pending]:
-    """Take all calls that wait for a rollback, and return them."""
+    """Remove all calls that wait for a rollback from the connection, and return them."""
     waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
     return waiting
 
@@ -57,7 +58,10 @@ def is_awaited(connection: Any) -> bool:
 
 
 def apart(using: str) -> AbstractContextManager[Any]:
-    """Return a block in which an error of the database does no harm to a transaction that goes on."""
+    """Return a savepoint block, so that a database error in it does not break a transaction that is still open.
+
+    Without an open transaction the block does nothing.
+    """
     connection = connections[using]
     goes_on = connection.in_atomic_block and not connection.needs_rollback and not connection.closed_in_transaction
     return transaction.atomic(using) if goes_on else nullcontext()

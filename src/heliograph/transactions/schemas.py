@@ -1,8 +1,8 @@
-"""Schemas: which schemas of a PostgreSQL database a connection searches for its tables, told without a query.
+"""Schemas: which schemas of a PostgreSQL database a connection searches for its tables, mostly known without a query.
 
-`connection.schema_name` says it where there is one, as django-tenants has it. PostgreSQL 18 and later report the search
-path to the client. Before that, statements that name `search_path` are watched while a receiver of batches is
-connected, and the connection is asked once after such a statement.
+django-tenants sets `connection.schema_name`. PostgreSQL 18 and later report the search path to the client. Before
+that, a step looks for statements that name `search_path`, while a receiver of batches is connected; after such a
+statement, one query asks for the search path in each transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KNOWN = "_heliograph_search_path"
 
 
 def path_of(using: str) -> Path | None:
-    """Return the schemas that a connection searches now; None where nobody has chosen them on the connection."""
+    """Return the schemas that a connection searches now; None if no code has changed them on the connection."""
     if not may_have_schemas(using):
         return None
     connection: Any = connections[using]
@@ -36,13 +36,13 @@ def path_of(using: str) -> Path | None:
 
 @cache
 def may_have_schemas(using: str) -> bool:
-    """Return whether a database is PostgreSQL, by its engine: every call of a guarded receiver asks for this."""
-    engine = connections.settings.get(using, {}).get("ENGINE", "")  # a signal's `using` may be no alias at all
-    return "postg" in engine  # as in that of PostGIS, and those that others derive
+    """Return whether a database is PostgreSQL; cached, since every call of a guarded receiver needs to know."""
+    engine = connections.settings.get(using, {}).get("ENGINE", "")  # a signal may send a `using` that is no alias
+    return "postg" in engine  # also in the names of PostGIS and of most engines of other packages
 
 
 def schema_of(using: str | None, path: Path | None, table: str) -> str | None:
-    """Return the first of these schemas that has a table, by a query; None where no schema has it."""
+    """Query for the first of these schemas that has a table; None if none of them has it."""
     if using is None or not may_have_schemas(using):
         return None
     with connections[using].cursor() as cursor:
@@ -59,7 +59,7 @@ _SCHEMAS = """
     WHERE relname = %s AND nspname = ANY(%s)
 """
 
-# A schema in a search path: in quotes, where a quote is doubled, or without.
+# The name of a schema in a search path: in quotes, with each inner quote doubled, or without quotes.
 _NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
 
 
@@ -84,7 +84,7 @@ _REPORTING = 18_00_00  # the first version that reports it
 
 
 def _asked(connection: Any) -> Path | None:
-    """Return the search path of a connection on which a statement has set one: it is asked once a transaction."""
+    """Return the search path of a connection if a statement has set one; it is queried once in each transaction."""
     known = vars(connection).get(_KNOWN)
     if known is None or connection.connection is None:
         return None
@@ -102,7 +102,7 @@ def _shown(connection: Any) -> Path:
 
 
 def watching() -> tuple[Tenancy, ...]:
-    """Return what keeps statements watched for as long as it is referred to; nothing where there is no PostgreSQL."""
+    """Watch statements for a change of the search path, for as long as the result exists; empty without PostgreSQL."""
     return (_watched.take(),) if any(map(may_have_schemas, connections.settings)) else ()
 
 
@@ -112,7 +112,7 @@ def _steps() -> Iterator[Step]:
 
 
 _watched = Lease(_steps)
-_SHORT = 1000  # characters: no statement that sets a search path is longer, and others need not be searched
+_SHORT = 1000  # characters: a statement that sets a search path is shorter, so longer ones are not searched for it
 
 
 def _execute(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,7 +120,7 @@ def _execute(inner: Callable[..., Any]) -> Callable[..., Any]:
     def _execute(self: Any, sql: Any, *args: Any) -> Any:
         result = inner(self, sql, *args)
         text = sql if type(sql) is str else str(sql)
-        # A rollback undoes a setting.
+        # A rollback undoes a change of the search path.
         is_undone = _KNOWN in vars(self.db) and text.startswith("ROLLBACK")
         if is_undone or (len(text) < _SHORT and "search_path" in text.lower()):
             vars(self.db)[_KNOWN] = (None, None)

@@ -34,7 +34,7 @@ def settle(connection: Any) -> None:
     agenda, seen = Agenda(), 0
     while due := agenda.next_with(taken(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
         seen = len(connection.run_on_commit)
-        if still_due := [one for one in due if one.is_due]:  # a receiver may have rolled a savepoint back
+        if still_due := [one for one in due if one.is_due]:  # a receiver may have rolled back a savepoint
             _make(still_due, connection)
 
 
@@ -79,7 +79,7 @@ def make_alone(one: Pending) -> None:
     """Make a call for which there is no transaction to wait for."""
     if one.policy.stage is Stage.AFTER_COMMIT:
         finish([one])
-    elif one.policy.stage is not Stage.AFTER_ROLLBACK:  # nothing can be rolled back
+    elif one.policy.stage is not Stage.AFTER_ROLLBACK:  # in autocommit nothing can be rolled back
         with transaction.atomic(one.using):
             note(connections[one.using], one)
 

@@ -1,4 +1,4 @@
-"""Tables: the identity of a row, which is a table of a database, in a schema where that can differ, and a key."""
+"""Tables: a row is identified by its primary key and its table, and a table by its database, schema and name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from heliograph.transactions.schemas import Path, path_of, schema_of
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table of a database: of one schema, where the connection may turn from one schema to another.
+    """A table of a database, and of one schema if the connection may change its search path (PostgreSQL).
 
-    Two tables with one name, that were found by two search paths, are compared by the schemas they are in. That takes
-    a query, which is made once for each of them, and never where there is one search path.
+    Two tables with the same name and different search paths are equal if they are in the same schema. This comparison
+    takes one query for each table; it is never needed while there is only one search path.
     """
 
     alias: str | None  # of the database
     name: str
-    path: Path | None  # the schemas that were searched for it; None where nobody has set that
+    path: Path | None  # the schemas that were searched for the table; None if no code has set a search path
 
     @cached_property
     def schema(self) -> str | None:
@@ -44,21 +44,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """A table that has a part of what an instance stands for: its own, or that of a multi-table parent."""
+    """A table with a row of an instance: the table of its model, or of a multi-table parent."""
 
     table: Table
     model: Any
-    has_same_key: bool  # as the instance
+    has_same_key: bool  # whether the row has the primary key of the instance
 
     def key(self, instance: Any) -> Any:
-        """Return the key of the instance's row in this table, as the database gives it; None if nobody knows it."""
+        """Return the key of the instance's row in this table, as the database gives it; None if it is not known."""
         key = key_of(instance) if self.has_same_key else getattr(instance, self.model._meta.pk.attname, None)
         return None if key is None else normalised(self.model, key)
 
 
-# The attribute of a model's `_meta` that has its parts, by alias and search path: they go with the model.
+# The attribute of a model's `_meta` with its parts by alias and search path: they are freed together with the model.
 _PARTS = "_heliograph_parts"
-_MOST = 100  # of these: a site may have thousands of schemas
+_MOST = 100  # entries for each model, since a site may have thousands of schemas
 
 
 def _parts(model: Any, alias: str | None, path: Path | None) -> tuple[Part, ...]:
@@ -73,7 +73,7 @@ def _parts(model: Any, alias: str | None, path: Path | None) -> tuple[Part, ...]
 
 
 def _with_parents(model: Any, has_same_key: bool = True) -> Iterator[tuple[Any, bool]]:
-    """Yield the concrete model of a model, and those of its multi-table parents."""
+    """Yield the concrete model of a model and its multi-table parents, each with its `Part.has_same_key`."""
     options = model._meta.concrete_model._meta
     yield options.model, has_same_key
     for parent, link in options.parents.items():
@@ -82,28 +82,28 @@ def _with_parents(model: Any, has_same_key: bool = True) -> Iterator[tuple[Any, 
 
 
 def parts_of(model: Any, using: str | None) -> tuple[Part, ...]:
-    """Return the tables that have an instance of a model as the connection is now: its own is the first."""
+    """Return the tables with rows of an instance of a model, under the present search path; its own table first."""
     return _parts(model, using, namespace_of(using))
 
 
 def namespace_of(using: str | None) -> Path | None:
-    """Return the search path of a database now; None for a value that names no database."""
+    """Return the present search path of a database; None for a value that is not an alias."""
     return path_of(using) if isinstance(using, str) else None
 
 
 def table_of(model: Any, using: str) -> Table:
-    """Return the table of a model as the connection is now; a proxy has that of its concrete model."""
+    """Return the table of a model under the present search path; a proxy has the table of its concrete model."""
     return parts_of(model, using)[0].table
 
 
 def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:
-    """Return the rows with these keys of a model, in its table and in those of parents that have the same keys."""
+    """Return the rows of a model with these keys: in its own table, and in its parents' tables with the same keys."""
     parts = _parts(model, table.alias, table.path)
     return {(part.table, key) for part in parts if part.has_same_key for key in keys}
 
 
 def identity_of(kind: Any, using: str | None, path: Path | None) -> Callable[[Any], Collection[RowId]]:
-    """Return how to tell the rows of an instance of a class, in the tables that a search path leads to."""
+    """Return a function that identifies the rows of instances of a class, in the tables of this search path."""
     options = vars(kind).get("_meta")
     if not isinstance(options, Options) or options.abstract:
         return of_class(kind, using)

@@ -1,4 +1,4 @@
-"""Receivers of batches: which names their call has, and which receivers cannot be called so."""
+"""Receivers of batches: the names with which they are called, and the errors for receivers that do not take them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
 
 
 def asks_for_batch(receiver: Receiver, signal: Any) -> bool:
-    """Return whether a receiver cannot be called without a batch, and its signal sends nothing of this name."""
+    """Return whether a receiver needs a parameter `batch` which its signal does not send."""
     names = carried(signal)
     return names is not None and "batch" not in names and "batch" in needed(receiver)
 

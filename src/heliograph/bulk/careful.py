@@ -1,4 +1,4 @@
-"""Careful updates: of tables whose key is not one row, of views, and of tables whose triggers change what is set."""
+"""Careful updates: of views, of tables where rows share a key, and of tables with triggers that change values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from heliograph.changes.values import UNKNOWN, is_expression
 
 
 def update_carefully(reading: Reading) -> Updated:
-    """Update rows, and read again what became of them."""
+    """Update rows, and read their values again from the database."""
     columns = _columns(reading)
     if not columns:
         return _update_by_itself(reading)
@@ -33,14 +33,14 @@ def update_carefully(reading: Reading) -> Updated:
 
 
 def _columns(reading: Reading) -> Sequence[str]:
-    """Return the columns by which each row is found again; none for a view, and where several tables are written."""
+    """Return the columns that identify a row of the table; none for a view, or if several tables are written."""
     if reading.compiler.query.related_updates or not are_sent_as_stored(reading.fields):
         return ()
     return locators(reading.connection, reading.model._meta.db_table)
 
 
 def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
-    """Lock and read the rows that the update is about, with the columns by which they are found again."""
+    """Lock and read the rows that the update is about, with the columns that identify them."""
     table = reading.connection.ops.quote_name(reading.model._meta.db_table)
     places = [RawSQL(f"{table}.{column}", ()) for column in columns]
     query = selecting(reading.compiler.query, reading.plan.fields, places, locks=True)
@@ -52,13 +52,13 @@ def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
 # --- rows that are found again ------------------------------------------------------------------------------------
 
 
-Found = dict[tuple[Any, ...], tuple[Any, ...]]  # the values of rows by their places
+Found = dict[tuple[Any, ...], tuple[Any, ...]]  # rows by their places, which are the values of the locator columns
 
 
 def _written_at_places(reading: Reading, old: Found) -> Table:
     """Update the rows at these places, and return their old and new values (PostgreSQL).
 
-    A row that was locked stays where it is until it is updated.
+    This is safe because a locked row stays at its place until it is updated.
     """
     statement = reading.statement()
     if statement is None or not old:
@@ -77,7 +77,7 @@ def _written_at_places(reading: Reading, old: Found) -> Table:
 
 
 def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
-    """Update the rows with these values of columns, and return their old and new values (SQLite, MariaDB)."""
+    """Update the rows that were found, and return their old and new values (SQLite, MariaDB)."""
     written: list[tuple[Any, ...]] = []
     new: Found = {}
     is_moved = _is_moved(reading, columns)
@@ -85,7 +85,7 @@ def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
         written += _update_at(reading, columns, some)
         if not is_moved:
             new |= _read_at(reading, columns, some)
-    if is_moved:  # they are not found again
+    if is_moved:  # the update sets columns by which the rows would be found again
         told = [UNKNOWN if is_expression(value) else value for value in reading.news]
         return [(*values, *told) for values in old.values()]
     keys = reading.plan.keys
@@ -98,7 +98,10 @@ def _is_moved(reading: Reading, columns: Sequence[str]) -> bool:
 
 
 def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
-    """Update the rows at these places, and return the places of those that the database has not left alone."""
+    """Update the rows at these places, and return the places of the rows that the database has really updated.
+
+    MariaDB does not report them: there, all places are returned.
+    """
     query: Any = _at(reading, columns, places)
     query.values, query.order_by = reading.compiler.query.values, reading.compiler.query.order_by
     sql, params = query.get_compiler(reading.using).as_sql()
@@ -111,7 +114,7 @@ def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) 
 
 
 def _read_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Found:
-    """Return what is in the rows at these places now."""
+    """Return the present values of the rows at these places."""
     fields = reading.plan.fields
     query = selecting(_at(reading, columns, places), fields, [RawSQL(column, ()) for column in columns], locks=False)
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
@@ -120,7 +123,7 @@ def _read_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) ->
 
 
 def _at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Any:
-    """Return a query for the rows with these values of columns."""
+    """Return a query for the rows at these places."""
     query: Any = UpdateQuery(reading.model)
     query.get_initial_alias()
     one = f"({', '.join(['%s'] * len(columns))})"
@@ -133,9 +136,9 @@ def _at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Any:
 
 
 def _update_by_itself(reading: Reading) -> Updated:
-    """Update by Django's own statement, so that exactly its rows are written.
+    """Execute Django's own statement, so that exactly its rows are written.
 
-    Values are known of the keys that one row alone has.
+    Only rows whose key no other row shares have both old and new values; the others have UNKNOWN.
     """
     old = _read(reading)
     sql, params = reading.compiler.as_sql()
@@ -159,7 +162,7 @@ def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table
 def _with_new_values(reading: Reading, old: Table) -> Table:
     keys, known = reading.plan.keys, _single(reading, old)
     told = [UNKNOWN if is_expression(value) else value for value in reading.news]
-    if reading.moved:  # they are not found again
+    if reading.moved:  # the rows have new keys, and are not found again
         return [(*row, *told) for row in old]
     new = _single(reading, read_these(reading, [*known]))
     unknown = reading.plan.unknown
@@ -167,7 +170,7 @@ def _with_new_values(reading: Reading, old: Table) -> Table:
 
 
 def _single(reading: Reading, table: Table) -> dict[Any, Sequence[Any]]:
-    """Return the rows whose keys are those of no other row of the table, by their keys."""
+    """Return the rows whose key no other row of the table shares, by their keys."""
     times = Counter(map(reading.plan.key_of, table))
     return {key: row for key, row in by_key(reading, table).items() if times[key] == 1}
 
@@ -193,7 +196,7 @@ def update_these(reading: Reading, keys: Sequence[Any]) -> None:
 
 
 def read_these(reading: Reading, keys: Sequence[Any]) -> Table:
-    """Read what is in the rows with these primary keys now."""
+    """Read the present values of the rows with these primary keys."""
     names = [one.attname for one in reading.plan.fields]
     rows = reading.model._base_manager.using(reading.using)
     return [row for some in _chunks(reading, keys) for row in rows.filter(pk__in=some).values_list(*names)]

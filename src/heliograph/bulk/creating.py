@@ -77,9 +77,9 @@ class InsertOrUpdate(Insert):
     """The statements that insert, or update the row in conflict: they return the values that are there then."""
 
     names: frozenset[str]  # of the fields that are updated
-    identity: Sequence[Any]  # the fields of which no two rows have the same values
-    plan: Plan  # the updated fields whose values somebody wants to know
-    old: dict[Any, Sequence[Any]]  # the values that were in the rows in conflict, by their identities
+    identity: Sequence[Any]  # the fields that identify a row: `unique_fields`, or the primary key
+    plan: Plan  # the updated fields that a receiver watches
+    old: dict[Any, Sequence[Any]]  # the old values of the rows in conflict, by the values of `identity`
     new: dict[Any, Sequence[Any]] = field(default_factory=dict)
     instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
 
@@ -87,9 +87,9 @@ class InsertOrUpdate(Insert):
         return _is_statement_of(query, self.model, OnConflict.UPDATE)
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
-        asked = [*(args[0] or ())]  # the fields that Django wants to know
+        asked = [*(args[0] or ())]  # the fields that Django wants to be returned
         fields = [*asked, *self.identity, *self.plan.fields]
-        # Another transaction may have inserted a row that nobody has locked; PostgreSQL tells that.
+        # Another transaction may have inserted a row after the rows in conflict were locked; PostgreSQL reports that.
         marks = insertion_marks(compiler.connection, self.model._meta.db_table)
         rows = _inserted(compiler, fields, marks.columns)
         are_new = marks.are_insertions([row[len(fields) :] for row in rows])
@@ -99,7 +99,7 @@ class InsertOrUpdate(Insert):
         return [row[: len(asked)] for row in rows]
 
     def _instances(self, given: Sequence[Any], values: Sequence[Sequence[Any]]) -> Sequence[Any]:
-        """Return the instances of rows: the given ones, unless a trigger has refused some, and nobody knows which."""
+        """Return an instance for each row: the given ones, or new ones if a trigger has refused some of the rows."""
         if len(values) == len(given):
             return given
         keys = [self.plan.key_of(row[len(self.identity) :]) for row in values]
@@ -168,7 +168,7 @@ def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
 def in_the_way(
     instances: Sequence[Any], using: str, unique_fields: Sequence[Any], identity: Sequence[Any], plan: Plan
 ) -> dict[Any, Any]:
-    """Lock and read the rows that are in conflict with instances, by their values of the fields of `identity`."""
+    """Lock and read the rows that are in conflict with instances, by their values of `identity`."""
     names = [one.attname for one in identity]
     rows = locking(plan.model._base_manager.using(using)).values_list(*names, *plan.names)
     conditions = (one for fields in _unique(plan.model, unique_fields) for one in _equal(instances, using, fields))

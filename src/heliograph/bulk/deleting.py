@@ -60,12 +60,12 @@ class Deletion:
 
     using: str
     audiences: dict[Any, Audience]  # by model
-    kept: frozenset[Any]  # the models of which somebody keeps deletions for a batch
+    kept: frozenset[Any]  # the models of which a receiver gets deletions in a batch
     collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
-    found: dict[Any, dict[Any, Any]]  # the same rows as they are, where no statement returns them
+    found: dict[Any, dict[Any, Any]]  # the same rows, locked and read, where DELETE returns no rows
     origin: tuple[Any, Any]  # the model and the primary key of the one instance whose delete() was called, if it was
     tables: defaultdict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # and how many they were
+    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # by model; with the number
 
     def replaces(self, query: Any) -> bool:
         """Return whether a query is one of them."""
@@ -103,7 +103,7 @@ class Deletion:
         return Deleted(model, self.using, [*found], [*found.values()])
 
     def has_loaded(self, model: Any, key: Any) -> bool:
-        """Return whether Django deletes the row with this key by an instance, and somebody wants to know of it."""
+        """Return whether Django deletes the row with this key by an instance, and a receiver needs its values."""
         return self._is_about(model) and key in self.collected.get(model, ())
 
     def values_of(self, model: Any, key: Any) -> Mapping[str, Any] | None:
@@ -115,7 +115,7 @@ class Deletion:
         return None if row is None else dict(zip((one.attname for one in _columns(model)), row, strict=True))
 
     def _returned(self, model: Any) -> dict[Any, Sequence[Any]]:
-        """Return what the database has sent of each row of a model, by its primary key."""
+        """Return the deleted rows of a model, as the database returned them, by primary key."""
         table, (known, by_key) = self.tables[model], self._by_key.get(model, (0, {}))
         if known < len(table):
             by_key = dict(zip(self.rows(model).pks, table, strict=True))
@@ -136,7 +136,7 @@ def _columns(model: Any) -> Sequence[Any]:
 
 
 def is_heard(collector: Any) -> bool:
-    """Return whether somebody hears of rows that a collector deletes, or keeps their deletion for a batch."""
+    """Return whether a receiver of bulk deletions, or of deletions in a batch, is for rows that a collector deletes."""
     if any(map(_is_kept, collector.data)):
         return True
     if any(audience_of(model, *SIGNALS) is not None for model in collector.data):
@@ -151,7 +151,7 @@ def _is_kept(model: Any) -> bool:
 
 
 def deletion_of(collector: Any) -> Deletion:
-    """Return what a collector is about to do; rows that no statement returns are locked and read."""
+    """Return the deletion of a collector; where DELETE returns no rows, they are locked and read first."""
     collected = {model: {normal_key(one): one for one in of} for model, of in collector.data.items() if of}
     models = dict.fromkeys([*collected, *(rows.model for rows in collector.fast_deletes)])
     audiences = {model: audience for model in models if (audience := audience_of(model, *SIGNALS)) is not None}
@@ -167,7 +167,7 @@ def deletion_of(collector: Any) -> Deletion:
 
 
 def read_before(collector: Any) -> Any:
-    """Return a model of which rows are read before a collector deletes them, since no statement returns them."""
+    """Return a model whose rows must be read before a collector deletes them, since DELETE does not return them."""
     heard = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
     return next((model for model in heard if not tells_rows(model, collector.using)), None)
 
@@ -184,7 +184,7 @@ def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
 
 
 def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Any]:
-    """Lock and read the rows with these primary keys that are there, whatever the model's managers hide."""
+    """Lock and read the existing rows with these primary keys, also rows that the model's managers hide."""
     rows: Any = QuerySet(model, using=using).order_by("pk").select_for_update()
     return {one.pk: one for some in in_chunks(model, using, keys) for one in rows.filter(pk__in=some)}
 

@@ -37,7 +37,7 @@ Method = Callable[..., Any]
 
 
 def steps() -> Iterator[Step]:
-    """Yield the steps that run while anybody listens to bulk writes."""
+    """Yield the steps that run while any receiver of bulk writes is connected."""
     for owner, methods in _METHODS.items():
         for name, (hook, reason) in methods.items():
             yield Step(owner, name, hook, reason, StepOrder.WRITES)
@@ -124,7 +124,7 @@ def _told_bulk_update(
         statements = Update(model, using, reads_all=True, tell=done.append, is_ordered=True)
         with as_one(lambda written, _: written is model), in_place(statements):
             count = inner(queryset, instances, names, batch_size)
-        # The statements know best which fields they have set: a manager may have put other ones in their place.
+        # The fields are taken from the statements, since a manager may have replaced the names that it was given.
         fields = frozenset[str]().union(*(rows.update_fields for rows in done))
         writes = rewritten(done, instances) if done else []
         tell_of(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)

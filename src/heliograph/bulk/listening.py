@@ -184,7 +184,7 @@ def hears_bulk(when: Condition) -> bool:
 
 @dataclass(frozen=True, repr=False)
 class Recorded:
-    """How calls are made of a receiver of deletions in a batch: what these hold is exact while it is connected."""
+    """The calls of a receiver of deletions in a batch: while it is connected, the rows of deletions are recorded."""
 
     listening: Listening
     inner: Callable[[Receiver, dict[str, Any]], Call] = Call

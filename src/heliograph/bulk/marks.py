@@ -1,4 +1,4 @@
-"""Marks: how a row tells, after INSERT ... ON CONFLICT DO UPDATE, whether it was inserted or updated."""
+"""Marks: columns that say, after INSERT ... ON CONFLICT DO UPDATE, whether a row was inserted or updated."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Marks:
-    """No marks: each row may have been inserted. Rows that were locked before the statement are known as updated."""
+    """No marks: each row may have been inserted, unless it was locked before the statement."""
 
     connection: Any
     table: str  # its name, quoted
 
-    columns = ""  # SQL that goes behind the columns of RETURNING
+    columns = ""  # SQL, appended to the columns of RETURNING
 
     def are_insertions(self, marks: Sequence[Sequence[Any]]) -> Sequence[bool]:
-        """Return for each row, out of the values of `columns`, whether it may have been inserted."""
+        """Return for each row whether it may have been inserted, from its values of `columns`."""
         return [True] * len(marks)
 
 
 class OfTuples(Marks):
-    """The marks of an ordinary table of PostgreSQL: `xmax` says that a row was locked, and so updated."""
+    """The marks of an ordinary table of PostgreSQL: `xmax` is not 0 if the row was locked, and so updated."""
 
     columns = ", (xmax = 0)"
 
@@ -31,7 +31,7 @@ class OfTuples(Marks):
 
 
 class OfPlaces(Marks):
-    """The marks of a partitioned table, whose RETURNING has no `xmax`: it is read at the places of the rows."""
+    """The marks of a partitioned table: RETURNING has no `xmax` there, so a query reads it at the rows' places."""
 
     columns = ", tableoid, ctid"
 
@@ -53,8 +53,8 @@ _KINDS = {"r": OfTuples, "p": OfPlaces}  # tables and partitioned tables; views 
 def insertion_marks(connection: Any, table: str) -> Marks:
     """Return the marks of the rows of a table.
 
-    PostgreSQL is asked for the kind of the table at each write: a migration or the search path may put another table
-    under the name.
+    A query asks PostgreSQL for the kind of the table at each write, since a migration or a search path may give the
+    name to another table.
     """
     name = connection.ops.quote_name(table)
     if connection.vendor != "postgresql":

@@ -1,4 +1,4 @@
-"""Moving: an update that sets primary keys, told as rows that are gone under the old keys and new under the others."""
+"""Moving: an update that sets primary keys, split into deleted rows with the old keys and created rows with the new."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from heliograph.transactions.deletions import with_values
 
 
 def apart(rows: Rows) -> list[Rows]:
-    """Return the rows of a write by what became of their keys.
+    """Return the rows of a write in groups: updated, deleted and created rows.
 
-    A row is told by its key. So one that has got another key is gone under the old one, with the values that it had,
-    and new under the other. The rows that are gone come first: a key may pass from one row to the next.
+    A row is identified by its key. So a row with a new key is deleted under its old key, with its old values, and
+    created under the new one. Deletions come before creations, since a key may pass from one row to another.
     """
     if not isinstance(rows, Updated) or not _sets_keys(rows):
         return [rows]
@@ -38,7 +38,7 @@ def _old(rows: Rows, at: int) -> Mapping[str, Any]:
 
 
 def _new_key(rows: Updated, at: int) -> Any:
-    """Return the key that a row has now, UNKNOWN where only the database knows it."""
+    """Return the present key of a row, or UNKNOWN if only the database knows it."""
     compared = rows.comparison(at)
     values = dict(zip(compared.plan.names, compared.new, strict=True))  # of a field that is there twice, the new value
     key: Sequence[Any] = [values[one.attname] for one in compared.plan.fields[: compared.plan.keys]]

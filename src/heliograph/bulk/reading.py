@@ -1,4 +1,4 @@
-"""Reading: the values of its rows that an update reads."""
+"""Reading: the values that an update reads from its rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mut
 
 
 class Reading:
-    """The primary key of each row, the old values, and the new ones where these differ from row to row."""
+    """The fields that an update reads: the primary key, the old values, and new values that differ from row to row."""
 
     def __init__(self, model: Any, using: str, reads_all: bool, is_ordered: bool, compiler: Any) -> None:
         self.model = model
@@ -28,9 +28,9 @@ class Reading:
         query = compiler.query
         self.values = {one: value for one, _, value in [*query.values, *_of_parents(query)]}
         self.keys = model._meta.pk_fields
-        # Rows are told by the keys that they had: where these are written, it takes the new ones to find the rows.
+        # Rows are identified by their old keys. If the update sets keys, only the new ones find the rows again.
         self.moved = [key for key in self.keys if key in self.values]
-        # A row under a new key is told as one that is gone, with all of its old values, and one that is new.
+        # A row with a new key is reported as a deleted row, with all of its old values, and a created row.
         written = self.values if reads_all or self.moved else ()
         watched = [*written, *watched_among(model, self.values)]
         self.fields = [*dict.fromkeys([*watched, *self.moved])]
@@ -46,18 +46,18 @@ class Reading:
 
     @property
     def asks_again(self) -> bool:
-        """Whether the rows are to be read after the update too; they cannot be where nobody knows their new keys."""
+        """Whether the rows are read after the update too; this is impossible if the update sets their keys."""
         return UNKNOWN in self.news and not self.moved
 
     @property
     def constants(self) -> tuple[Any, ...] | None:
-        """The new values, if they are the same for all rows, or unknown for good."""
+        """The new values, if they are the same for all rows or cannot be known; None if they are read."""
         return None if self.asks_again or any(map(is_expression, self.news)) else tuple(self.news)
 
     def statement(self) -> tuple[str, Sequence[Any], Sequence[Any]] | None:
-        """Return the UPDATE up to its condition, its parameters and those of the condition.
+        """Return the UPDATE up to its condition, with its parameters and the parameters of the condition.
 
-        None where somebody has added to the statement.
+        None if a package has added SQL behind the condition.
         """
         sql, params = self.compiler.as_sql()
         where, where_params = self._where()
@@ -66,7 +66,7 @@ class Reading:
         return sql.removesuffix(where), params[: len(params) - len(where_params)], where_params
 
     def _where(self) -> tuple[str, Sequence[Any]]:
-        """Return the end of a statement that was compiled already, with its parameters."""
+        """Return the condition of the statement, with its parameters."""
         try:
             sql, params = self.compiler.compile(self.compiler.query.where)
         except FullResultSet:
@@ -74,7 +74,7 @@ class Reading:
         return f" WHERE {sql}", params
 
     def rows(self, table: Table, constants: tuple[Any, ...] | None) -> Updated:
-        """Return what was done to the rows of a table."""
+        """Return the updated rows, with their values from a table."""
         names = frozenset(one.name for one in self.values)
         return Updated(self.model, self.using, names, self.plan, table, constants)
 
@@ -88,18 +88,18 @@ def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 def _new(one: Any, values: dict[Any, Any]) -> Any:
     """Return the new value of a field: itself, an expression that is the same before the update, or UNKNOWN."""
-    value = values.get(one, UNKNOWN)  # a generated field is none of them
+    value = values.get(one, UNKNOWN)  # an update does not set a generated field
     if isinstance(value, Model):
         value = value.prepare_database_save(one)
     if not is_expression(value):
         is_told = value is not UNKNOWN and not may_mutate(one) and are_sent_as_stored([one])
         return as_stored(one, value) if is_told else UNKNOWN
-    others = {*values} - {one}  # MariaDB sets one after the other
+    others = {*values} - {one}  # MariaDB sets columns in order, so an expression may read another one's new value
     return value if isinstance(one, IntegerField) and _is_integer(value, others) else UNKNOWN
 
 
 def _is_integer(value: Any, others: set[Any]) -> bool:
-    """Return whether an expression computes an integer of others that stay as they are until it is stored."""
+    """Return whether an expression computes an integer, from integers that the update does not change before it."""
     if isinstance(value, Value):
         return type(value.value) is int
     if isinstance(value, Col):

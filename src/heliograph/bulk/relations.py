@@ -26,9 +26,9 @@ from heliograph.steps import Step, StepOrder
 
 
 class Pairs(NamedTuple):
-    """Pairs of a relation that a write has added or removed."""
+    """The pairs of a relation that one write has added or removed."""
 
-    moment: Moment | None  # of the write
+    moment: Moment | None  # the savepoint time of the write
     relation: tuple[Any, str]  # the model of its rows, and the alias of the database
     pairs: Collection[tuple[Side, Pair]]
     sign: int  # 1 for pairs that were added, -1 for pairs that were removed
@@ -46,13 +46,13 @@ class Operation:
         self.writes.append(Pairs(now(connections[using]), (through, using), pairs, sign))
 
     def counts(self) -> dict[tuple[Any, str], Counter[tuple[Side, Pair]]]:
-        """Return how often each pair was added, less how often it was removed, but for what was rolled back."""
+        """Return how often each pair was added minus how often it was removed, without writes that were rolled back."""
         counts: dict[tuple[Any, str], Counter[tuple[Side, Pair]]] = {}
         for moment, relation, pairs, sign in self.writes:
             if moment is None or not moment.is_undone:
                 of_relation = counts.setdefault(relation, Counter())
                 for side, pair in pairs:
-                    if None not in pair:  # a row that refers to one side alone relates nothing
+                    if None not in pair:  # a row with only one of the two keys is no pair
                         of_relation[side, pair] += sign
         return counts
 

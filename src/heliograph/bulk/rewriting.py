@@ -1,4 +1,4 @@
-"""Rewriting: what the statements of a bulk_update have done to the rows of its instances."""
+"""Rewriting: the rows that the statements of a `bulk_update()` have changed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from heliograph.changes.rows import Rows, Updated, normal_key
 
 
 def rewritten(statements: Sequence[Updated], instances: Sequence[Any]) -> list[Rows]:
-    """Return the rows that have another value than before, with their instances.
+    """Return the rows with a changed value, with their instances.
 
-    They are one write, unless the statements have set different fields.
+    All rows are one write, unless the statements have set different fields.
     """
     fields = {rows.plan.fields for rows in statements}
     writes = [_together(statements)] if len(fields) == 1 else statements
     by_key: dict[Any, Any] = {}
     for instance in instances:
-        by_key.setdefault(normal_key(instance), instance)  # of two with one row, the first one is written
+        by_key.setdefault(normal_key(instance), instance)  # of two instances of one row, Django writes the first
     return [_of_instances(_changed(rows), by_key) for rows in writes]
 
 
 def _together(statements: Sequence[Updated]) -> Updated:
-    """Return the rows of several statements as those of one; a row that two have written is known as both left it."""
+    """Join the rows of several statements; a row in two of them has the first old and the last new values."""
     first, *others = statements
     table, places = [*map(tuple, first.full_table())], {}
     if not others:
@@ -45,6 +45,6 @@ def _changed(rows: Updated) -> Updated:
 
 
 def _of_instances(rows: Updated, by_key: dict[Any, Any]) -> Updated:
-    """Return rows with their instances, unless the database takes two keys for one, such as "FR" and "fr"."""
+    """Return rows with their instances; without these if a key differs from the instance's, as "FR" from "fr"."""
     given = [by_key.get(key) for key in rows.pks]
     return rows if None in given else replace(rows, given=given)

@@ -23,10 +23,10 @@ class Side(NamedTuple):
 
 
 def sides_of(through: Any) -> list[Side]:
-    """Return the fields whose relation a model is; none for other models.
+    """Return the many-to-many fields that have this model as `through`; none for other models.
 
-    Packages have fields among these that only look like a ManyToManyField, such as the tags of django-taggit. A row of
-    their relations need not have two keys, so it is no pair.
+    Fields that only look like a ManyToManyField, such as the tags of django-taggit, are left out: the rows of their
+    relations need not have two keys, and so are no pairs.
     """
     fields: list[Any] = [one for model in apps.get_models() for one in model._meta.local_many_to_many]
     return [

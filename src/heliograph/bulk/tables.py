@@ -1,4 +1,4 @@
-"""Tables: what the database says of a table, which need not be what its model says."""
+"""Tables: keys, triggers and columns of a table as the database has them, which may differ from its model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 SQL = tuple[str, list[Any]]  # a piece of SQL, with its parameters
 
-# A table has a key if a primary key of the model is one of its rows: partitions, tables of other applications and
-# views may have several. The database is asked in the statement that reads or writes the rows, and nothing is
-# remembered: a migration or the search path may put another table under the name.
+# A table has a key if no two rows share a primary key of the model. In a partitioned table, a view or the table of
+# another application, several rows may share one. The statement that reads or writes the rows asks the database for
+# this, and the answer is not cached, since a migration or a search path may give the name to another table.
 
 
 def has_key(connection: Any, model: Any) -> SQL:
-    """Return a condition that holds where no two rows of the table of a model have the same primary key."""
+    """Return a condition that holds if no two rows of a model's table can have the same primary key."""
     columns = [field.column for field in model._meta.pk_fields]
     table = _name(connection, model._meta.db_table)
     if connection.vendor == "postgresql":
@@ -25,12 +25,12 @@ def has_key(connection: Any, model: Any) -> SQL:
 
 
 def has_no_triggers(connection: Any, model: Any) -> SQL:
-    """Return a condition that holds where no trigger can make an UPDATE of the table set other values."""
+    """Return a condition that holds if the table has no trigger that could change the values of an UPDATE."""
     return _TRIGGERS[connection.vendor], [_name(connection, model._meta.db_table)]
 
 
 def is_ordinary(connection: Any, model: Any) -> SQL:
-    """Return a condition that holds for a table that has a key, and none of those triggers."""
+    """Return a condition that holds if both `has_key` and `has_no_triggers` do."""
     (key, params), (triggers, more) = has_key(connection, model), has_no_triggers(connection, model)
     return f"({key} AND {triggers})", [*params, *more]
 
@@ -44,7 +44,7 @@ def holds(connection: Any, condition: SQL) -> bool:
 
 
 def kind_of(connection: Any, table: str) -> str:
-    """Return what is under a name in PostgreSQL: "r" for a table, "p" a partitioned one, "v" a view, and so on."""
+    """Return PostgreSQL's `relkind` of a name: "r" is a table, "p" a partitioned table, "v" a view, and so on."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)", [connection.ops.quote_name(table)]
@@ -53,7 +53,7 @@ def kind_of(connection: Any, table: str) -> str:
 
 
 def locators(connection: Any, table: str) -> Sequence[str]:
-    """Return the columns, as they are in SQL, of which no two rows have the same values; none where there are none."""
+    """Return the columns, quoted for SQL, that identify a row of the table; none if there are no such columns."""
     if connection.vendor == "postgresql":
         return ("tableoid", "ctid") if kind_of(connection, table) in ("r", "p") else ()
     names = _KEYS[connection.vendor]
@@ -64,7 +64,7 @@ def locators(connection: Any, table: str) -> Sequence[str]:
 
 
 def _name(connection: Any, table: str) -> str:
-    """Return the name of a table as the catalogue of the database takes it."""
+    """Return the name of a table as the catalogue of the database has it."""
     return str(connection.ops.quote_name(table)) if connection.vendor == "postgresql" else table.strip('`"')
 
 
@@ -87,7 +87,7 @@ _KEY_OF_SQLITE = (
     " AND NOT EXISTS (SELECT 1 FROM pragma_table_info(%s) WHERE pk > 0 AND name NOT IN ({})))"
 )
 _TRIGGERS = {
-    # Of the bits of tgtype, 16 is that of UPDATE. Those of the database's own are for constraints.
+    # Bit 16 of tgtype stands for UPDATE. Internal triggers are left out, since they only check constraints.
     "postgresql": "NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal"
     " AND tgtype::int & 16 <> 0)",
     "mysql": "NOT EXISTS (SELECT 1 FROM information_schema.triggers WHERE event_object_schema = DATABASE()"
@@ -99,7 +99,7 @@ _KEYS = {
     " index_name) = (SELECT table_name, index_name FROM information_schema.statistics WHERE table_schema = DATABASE()"
     " AND table_name = %s AND non_unique = 0 GROUP BY table_name, index_name HAVING SUM(nullable = 'YES') = 0"
     " ORDER BY index_name = 'PRIMARY' DESC, index_name LIMIT 1) ORDER BY seq_in_index",
-    # A table WITHOUT ROWID has a primary key, whose columns stand in for it.
+    # A table WITHOUT ROWID always has a primary key, whose columns are used instead.
     "sqlite": "SELECT CASE WHEN instr(upper(sql), 'WITHOUT ROWID') THEN info.name ELSE '_rowid_' END"
     " FROM sqlite_master AS one JOIN pragma_table_info(one.name) AS info"
     " ON info.pk > 0 OR NOT instr(upper(sql), 'WITHOUT ROWID')"

@@ -41,7 +41,7 @@ def tell_of(
     if name in audience and (done or unknown):
         told = [Told(rows, payload_of(rows, audience.signals[name]), ALL) for rows in done]
         audience.send(name, model, batch=RowBatch(RowEvents(told), unknown), **payload)
-    with as_one_write():  # an upsert has new rows and others
+    with as_one_write():  # an upsert has created and updated rows
         for rows in done:
             tell(rows)
             relations.note(audience, rows)
@@ -59,7 +59,7 @@ def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: 
 
 
 def tell(rows: Rows, origin: Any = None) -> None:
-    """Tell the receivers of post_save and post_delete that hear bulk writes of rows that were written."""
+    """Deliver the rows of a bulk write to the receivers of post_save and post_delete with `bulk=True`."""
     if any(listeners(signal, rows.model) for signal in (post_save, post_delete)):
         for some in apart(rows):
             _tell(some, origin)

@@ -77,8 +77,8 @@ def _is_left_to_django(query: Any) -> bool:
 def _update_at_once(reading: Reading) -> Updated:
     """Update by one statement, which returns the values before and after (PostgreSQL).
 
-    Before version 18 its RETURNING has no old values; those of a locked row in FROM are what the update has found.
-    Where a key is not one row, the statement writes nothing.
+    RETURNING has no old values before version 18, so they come from a subquery in FROM that locks the rows. If several
+    rows may share a key, the statement writes nothing.
     """
     if not reading.fields:
         return _update_returning_keys(reading)
@@ -105,7 +105,7 @@ _OLD = "heliograph_old"
 
 
 def _update_returning_keys(reading: Reading) -> Updated:
-    """Update by Django's own statement, which returns the keys; nobody asks for a value."""
+    """Execute Django's own statement, which returns the keys; no receiver asks for a value."""
     sql, params = reading.compiler.as_sql()
     sql += returning(reading.connection, reading.plan.fields)
     return reading.rows(fetched(reading.compiler, sql, params, reading.plan.fields), ())
@@ -130,7 +130,7 @@ def _update_after_reading(reading: Reading) -> Updated:
 
 def _update_locked(reading: Reading) -> Updated:
     """Lock and read the rows, update these, and read again what could not be known (MariaDB, several tables)."""
-    reading.compiler.pre_sql_setup()  # what refers to other tables becomes a condition on the primary key
+    reading.compiler.pre_sql_setup()  # a condition on other tables becomes a condition on the primary key
     read = _read(reading, locks=True)
     if read is None:
         return update_carefully(reading)
@@ -157,7 +157,7 @@ def _locked(reading: Reading) -> tuple[str, Sequence[Any]]:
 def _read(reading: Reading, *, locks: bool = False) -> Table | None:
     """Read the rows that the update is about, with the new values that can be computed from the old ones.
 
-    None if their table is not an ordinary one.
+    None if several rows of the table may share a key, or a trigger may change values.
     """
     fields, news = reading.plan.fields, reading.news
     computed = [] if UNKNOWN in news else [new for new in news if is_expression(new)]

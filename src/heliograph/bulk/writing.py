@@ -76,7 +76,7 @@ def unspoiled(using: str) -> Iterator[None]:
 
 @contextmanager
 def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
-    """Let instances be as they were before a write, if an error undoes that: it does in autocommit."""
+    """Restore instances to their state before a write if an error in autocommit undoes the write."""
     if connections[using].in_atomic_block:
         yield
         return

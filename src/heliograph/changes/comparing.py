@@ -13,7 +13,7 @@ from heliograph.changes.values import NO_ROW, UNKNOWN, as_stored, is_equal, is_o
 
 
 class Change(NamedTuple):
-    """The old and the new value of a field; UNKNOWN where one cannot be known."""
+    """The old and the new value of a field; `UNKNOWN` for a value that cannot be known."""
 
     old: Any
     new: Any
@@ -26,10 +26,10 @@ class Comparison(NamedTuple):
     old: Sequence[Any]
     new: Sequence[Any]
     written: Collection[str] | None = None  # the names of the fields that a save is about, or None for all
-    using: str | None = None  # the alias of the database that has the row, where that may round values
+    using: str | None = None  # the alias of the row's database, if the database may round values
 
     def change(self, at: int) -> Change | None:
-        """Return the change of one field, or None; both values are of the field's own type, as they are stored."""
+        """Return the change of one field, or None; the values have the field's own type, as the database has them."""
         old, new, plan = self.old[at], self.new[at], self.plan
         if new is NO_ROW:
             return Change(self._before(at), NO_ROW)
@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
         return Change(old, new) if is_among(field, self.written) else None
 
     def values(self, name: str) -> Change:
-        """Return the old and the new value of a field, whether they differ or not; UNKNOWN where nobody compares it."""
+        """Return the old and the new value of a field, also if they are the same; UNKNOWN if no receiver watches it."""
         at = self.plan.places.get(name)
         if at is None:
             return Change(UNKNOWN, UNKNOWN)
@@ -60,14 +60,14 @@ class Comparison(NamedTuple):
         return self.stored(field, value_of(self.old[at]))
 
     def stored(self, field: Any, value: Any) -> Any:
-        """Return a value as it is stored, or as it is where the field does not take it."""
+        """Return a value as the database stores it; unchanged if the field does not accept it."""
         if value is UNKNOWN or value is NO_ROW or is_of_own_type(field, value):
             return value
         if may_mutate(field) and not isinstance(field, DecimalField):
             return shown(value)
         try:
             return as_stored(field, value, self.using)
-        except Exception:  # whatever a field raises for a value that it does not take; saving it will raise that too
+        except Exception:  # a field may raise any error for a value that it does not accept; so will the save
             return shown(value)
 
     # --- fields that are more than their column
@@ -86,7 +86,7 @@ class Comparison(NamedTuple):
         return self._presented(at, change) if at in self.plan.presented else change
 
     def _presented(self, at: int, change: Change | None) -> Change | None:
-        """Return the change of a field as its attribute gives the values; it may be that of another column only."""
+        """Return the change of a field with the values of its attribute, also if only another column of it changed."""
         model, field = self.plan.model, self.plan.fields[at]
         if change is None and not any(self._column_change(other) for other in self.plan.columns_beside(at)):
             return None
@@ -94,7 +94,7 @@ class Comparison(NamedTuple):
         old, new = presented(model, field, before), presented(model, field, after)
         if change is not None:
             return Change(old, new)
-        # A class without __eq__ makes each value differ, also from itself.
+        # Two values of a class without __eq__ always differ, even if they were made of the same columns.
         is_same_twice = is_equal(old, presented(model, field, before))
         return Change(old, new) if is_same_twice and not is_equal(old, new) else None
 
@@ -120,7 +120,7 @@ class Comparison(NamedTuple):
         plan, old, new, *_ = self
         for name in names:
             at = plan.places.get(name)
-            # The same object is mostly all there is to see.
+            # A value that is the same object has not changed; this test alone answers most calls.
             if at is None or (old[at] is new[at] and new[at] is not UNKNOWN and not plan.presented):
                 continue
             if self.change(at) is not None:
@@ -134,7 +134,7 @@ class Comparison(NamedTuple):
         return {name: change for name, change in found if change is not None}
 
     def all_changes(self) -> dict[str, Change]:
-        """Return the changes of all fields but the key; that auto_now sets its field is none by itself."""
+        """Return the changes of all fields but the key; none if nothing but fields with `auto_now` has changed."""
         plan, old, new, *_ = self
         changes = {}
         for at in range(plan.keys, len(new) - plan.beside):

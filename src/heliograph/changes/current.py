@@ -13,10 +13,10 @@ from heliograph.changes.saving import Deleting, known_of, running
 
 
 def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:
-    """Compare an instance with its row: during a save, what that save has changed, else what is not saved yet.
+    """Compare an instance with its row: during a save, the changes of that save, else the unsaved changes.
 
-    There is nothing to compare for an instance that is added, or was. In a bulk write the instance may be of another
-    class than the model that sends, such as a proxy of it. Raises LookupError for a model that nobody watches.
+    Returns None for a new instance, which is not saved yet or was created by this save. In a bulk write the instance may
+    be of another class than the sender, such as a proxy. Raises LookupError for a model that no receiver watches.
     """
     if type(instance) not in PLANS:
         instance = without_wrapper(instance)
@@ -34,18 +34,18 @@ def comparison(instance: Any, written: Collection[str] | None = None, sender: An
 
 
 def _remembered(instance: Any, sender: Any) -> tuple[Plan, Sequence[Any]]:
-    """Return a plan for an instance, and the values of its row as far as it remembers them."""
+    """Return a plan for an instance, and the values that it remembers of its row."""
     plan = PLANS.get(type(instance))
-    if plan is None:  # nobody watches its class, which therefore remembers nothing
+    if plan is None:  # no receiver watches its class, so its instances remember nothing
         plan = PLANS.get(sender) or plan_of(type(instance))
         return plan, plan.unknown
     return plan, known_of(instance, plan)
 
 
 def deleted(instance: Any, sender: Any = None) -> Comparison:
-    """Compare a row that is being deleted with nothing: as it was locked, or else as its instance remembers it.
+    """Compare a row that is being deleted with `NO_ROW`: its locked values, or else those its instance remembers.
 
-    Raises LookupError for a model that nobody watches.
+    Raises LookupError for a model that no receiver watches.
     """
     instance = without_wrapper(instance)
     deleting = running(instance)

@@ -1,4 +1,4 @@
-"""Deletions: the rows that a collector deletes are read and locked before, where a receiver asks for that."""
+"""Deletions: rows are read and locked before Django's collector deletes them, for receivers with `fetch="lock"`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Method = Callable[..., Any]
 
 
 def _steps() -> Iterator[Step]:
-    """Yield the steps by which receivers of post_delete see what was in a row when it was deleted."""
+    """Yield the steps that read and lock rows, so that receivers of post_delete get their last values."""
     for owner, name, make, reason in (
         (Collector, "delete", _delete, "is the transaction of a deletion"),
         (Collector, "instances_with_model", _instances_with_model, "ends after pre_delete, before anything is written"),
@@ -46,7 +46,7 @@ class _Deletion:
 
     @contextmanager
     def under_way(self, model: Any) -> Iterator[None]:
-        """Let SQLite's lock be taken first: receivers of pre_delete may read, and it refuses to write after that."""
+        """Take SQLite's lock for writing first: a receiver of pre_delete may read, after which SQLite may refuse it."""
         using = self.collector.using
         if is_in_transaction(using):
             lock_database(connections[using], model, is_open=True)
@@ -54,7 +54,7 @@ class _Deletion:
             yield
 
     def lock(self) -> None:
-        """Read and lock the rows, and let each instance know its own until the end of the deletion."""
+        """Read and lock the rows, and give each instance the values of its row until the end of the deletion."""
         for model, instances in self.collector.data.items():
             plan = _plan_of(model)
             if plan is not None and instances:
@@ -72,7 +72,10 @@ _deletion: ContextVar[_Deletion | None] = ContextVar("heliograph_deletion", defa
 
 
 def _plan_of(model: Any) -> Plan | None:
-    """Return the plan of a model whose rows are locked before they are deleted; Django sends nothing for others."""
+    """Return the plan of a model if its rows are locked before they are deleted, else None.
+
+    Automatic through models are left out, since Django sends no signals for them.
+    """
     plan = None if model._meta.auto_created else PLANS.get(model)
     return plan if plan is not None and plan.locked_at_end else None
 
@@ -92,8 +95,8 @@ def _delete(inner: Method) -> Method:
     return delete
 
 
-# What a receiver of pre_delete writes is in the row that is read then. A later time would be too late: where
-# constraints do not wait, Django's next step is to empty the keys of the rows that it is about to delete.
+# Rows are read right after pre_delete, so that the values include the writes of its receivers. Later would be too late:
+# on a database without deferred constraints, Django's next step empties foreign keys in the rows that it will delete.
 
 
 def _instances_with_model(inner: Method) -> Method:
@@ -112,7 +115,7 @@ def _delete_batch(inner: Method) -> Method:
     def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
         deletion = _deletion.get()
         if deletion is not None and deletion.missing:
-            # Another transaction may have inserted such a row again while this one waited for its lock.
+            # Another transaction may have inserted a missing row again while this one waited for its lock.
             pk_list = [key for key in pk_list if (self.model, key) not in deletion.missing]
         return inner(self, pk_list, using)
 

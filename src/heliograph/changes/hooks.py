@@ -1,4 +1,4 @@
-"""Hooks: the steps around the methods of a model that a receiver watches."""
+"""Hooks: the steps around the methods of a watched model."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from heliograph.steps import Lease, Step, StepOrder
 
 # --- a model --------------------------------------------------------------------------------------------------
 
-# A hook is of one class, and is passed through by its subclasses: one that is watched has a hook of its own. It is also
-# of one time of watching: where a wrapper holds it after that, it is of no effect.
+# A hook works for instances of one class only. A call from a subclass just passes through it: a watched subclass has a
+# hook of its own. A hook also belongs to one `Watching`: it has no effect after that, even if a tool still holds it.
 
 
 def of_model(plan: Plan) -> Iterator[Step]:
@@ -110,7 +110,7 @@ def _save_table(watching: Watching, inner: Callable[..., Any]) -> Callable[..., 
             is_last = cls is self._meta.concrete_model  # its parents are written first
             inserts = force_insert or (is_last and saving.is_missing and not (force_update or update_fields))
             updated = inner(self, raw, cls, inserts, force_update, using, update_fields)
-            # A hook further in may have seen to it.
+            # `inner` may have gone through this step again, which has then remembered the row.
             if is_last and saving.new is None:
                 saving.written(not updated, update_fields)
             return updated
@@ -226,14 +226,14 @@ class CopiedOnRead:
 
 
 def preparing(field: Any) -> Any:
-    """Return the class that has a way of its own to prepare the values of a field; None if it is Django's."""
+    """Return the class of a field that overrides `pre_save()`; None if the method is Django's."""
     owner = next(base for base in type(field).__mro__ if "pre_save" in vars(base))
     return None if owner.__module__.startswith("django.db.models.") else owner
 
 
 @cache
 def recording(owner: Any) -> Lease:
-    """Return what lets a save know which value a class of fields has prepared, also if no attribute keeps it."""
+    """Return the lease of a step that records the results of `pre_save()` of a field class for the running save."""
     reason = "returns the value that is written"
     return Lease(lambda: [Step(owner, "pre_save", _pre_save, reason, StepOrder.MEMORY)])
 
@@ -254,7 +254,7 @@ def _pre_save(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_all_models() -> Iterator[Step]:
-    """Yield what is patched as long as any model is watched."""
+    """Yield the steps that run while any model is watched."""
     yield from of_fixtures()
     yield from of_fetching()
     yield from of_parents()
@@ -306,7 +306,10 @@ def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_parents() -> Iterator[Step]:
-    """Yield what lets a parent know its row that Django makes of the values of a child, without a query."""
+    """Yield the step for a multi-table parent that Django makes from the values of its child, without a query.
+
+    The parent then remembers the values of its row that the child remembers.
+    """
     reason = "a parent that is made of a child knows what the child knows"
     yield Step(ForwardOneToOneDescriptor, "get_object", _get_object, reason, StepOrder.MEMORY)
 
@@ -326,7 +329,7 @@ def _get_object(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_bulk_writes() -> Iterator[Step]:
-    """Yield what lets instances that are written in bulk know what is in their rows."""
+    """Yield the steps by which instances that are written in bulk remember the values of their rows."""
     for name, hook in {"bulk_create": _bulk_create, "bulk_update": _bulk_update}.items():
         yield Step(QuerySet, name, hook, "what instances remember is what was written", StepOrder.MEMORY)
 

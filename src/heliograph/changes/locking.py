@@ -1,4 +1,4 @@
-"""Locks: rows are read and kept from other transactions before they are written."""
+"""Locks: rows are read and locked before they are written."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from heliograph.changes.plans import Plan
 
 # --- rows --------------------------------------------------------------------------------------------------------
 
-# FOR NO KEY UPDATE is the lock of an UPDATE on PostgreSQL: rows that refer to this one can be added meanwhile. A DELETE
-# takes the stronger FOR UPDATE; to begin with the weaker one would let two transactions wait for each other.
+# On PostgreSQL an UPDATE locks with FOR NO KEY UPDATE, so that rows that refer to this one can be added meanwhile. A
+# DELETE locks with FOR UPDATE; with the weaker lock first, two transactions could wait for each other.
 
 
 def locked_rows(
     plan: Plan, names: Collection[str], using: str, keys: Sequence[Any], *, are_kept: bool
 ) -> dict[Any, Mapping[str, Any]]:
-    """Lock rows, and return the values of these fields by primary key and attribute; rows that are gone are left out.
+    """Lock rows, and return the values of these fields by primary key and attribute; missing rows are left out.
 
     `are_kept` says that the rows will be updated and not deleted. The rows are locked in the order of their keys, in
     each table that has one of the fields.
@@ -43,7 +43,7 @@ def is_in_transaction(using: str) -> bool:
 
 @contextmanager
 def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
-    """Put a transaction around the reading and the writing of a row of a model, unless one is open."""
+    """Open a transaction for reading and writing a row of a model, unless a transaction is open already."""
     connection = connections[using]
     is_open = is_in_transaction(using)
     with ExitStack() as stack:
@@ -54,14 +54,15 @@ def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
         yield
 
 
-# SQLite has no locks of rows. It refuses, and does not let wait, a transaction that has read and wants to write, where
-# another one has written meanwhile. So one that begins here takes the lock for writing at once, and one that was open
-# does so by a statement that writes nothing, unless the settings have seen to it.
+# SQLite has no row locks. If a transaction reads, another one writes, and then the first wants to write, SQLite raises
+# an error and does not let it wait. So a transaction that begins here takes the lock for writing at once, by BEGIN
+# IMMEDIATE. An open transaction takes it by a statement that writes nothing, unless `transaction_mode` in the settings
+# has made it begin so.
 
 
 @contextmanager
 def immediate(connection: Any) -> Iterator[None]:
-    """Let a transaction that begins in the block take the lock for writing at once, on SQLite."""
+    """On SQLite, let a transaction that begins in the block take the lock for writing at once."""
     if connection.vendor != "sqlite" or connection.transaction_mode is not None:
         yield
         return
@@ -73,7 +74,10 @@ def immediate(connection: Any) -> Iterator[None]:
 
 
 def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
-    """Take SQLite's lock for writing, unless the transaction has it; `is_open` says that it had begun before."""
+    """Take SQLite's lock for writing, unless the transaction has it.
+
+    `is_open` says that Heliograph did not begin the transaction.
+    """
     if connection.vendor != "sqlite":
         return
     outermost = connection.atomic_blocks[0] if connection.atomic_blocks else None
@@ -88,5 +92,5 @@ def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
     setattr(connection, _LOCKED, outermost)
 
 
-# The attribute of a connection that has the outermost block of the transaction which has taken the lock.
+# The attribute of a connection with the outermost block of the transaction that has taken the lock.
 _LOCKED = "_heliograph_locked"

@@ -16,9 +16,9 @@ Picker = Callable[[Any], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watching:
-    """A time during which somebody watches a model, from the first receiver to the last one.
+    """The time during which receivers watch a model, from the first connected one to the last.
 
-    The hooks of the model belong to it. They have no effect after it, in case somebody still calls them.
+    The hooks of the model belong to it, and have no effect after it, even if a tool still holds and calls them.
     """
 
     model: Any
@@ -29,39 +29,42 @@ class Watching:
         plan = PLANS.get(self.model)
         if plan is None or plan.watching is not self:
             return None
-        # Django makes another list whenever the model may have got a field, or lost one.
+        # Django makes another list whenever a field may have been added to the model or removed from it.
         return plan if plan.columns is self.model._meta.concrete_fields else self.renewed(self.model)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The fields of a model that somebody watches, behind those of the primary key."""
+    """The fields of the primary key of a model, followed by the fields that receivers watch.
+
+    Sets of strings have the attributes of fields, sets of numbers their indexes in `fields`.
+    """
 
     model: Any
     fields: tuple[Any, ...]
-    keys: int  # how many of them are of the primary key
-    columns: Sequence[Any]  # all of the model
-    fetched: frozenset[str] = frozenset()  # those to ask the database for where they are not known
-    asked: frozenset[str] = frozenset()  # those to ask it for at each save
-    locked: frozenset[str] = frozenset()  # those to read and lock in the transaction of each save
-    locked_at_end: frozenset[str] = frozenset()  # those to read and lock in the transaction of a deletion
+    keys: int  # how many of them belong to the primary key
+    columns: Sequence[Any]  # all concrete fields of the model
+    fetched: frozenset[str] = frozenset()  # fields to read before a save if their old values are not known
+    asked: frozenset[str] = frozenset()  # fields to read before each save
+    locked: frozenset[str] = frozenset()  # fields to read and lock in the transaction of each save
+    locked_at_end: frozenset[str] = frozenset()  # fields to read and lock in the transaction of a deletion
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row
     watching: Any = None  # the time of watching that the plan is for; None for a plan of one statement
-    beside: int = 0  # how many fields at the end nobody watches: they are kept for the sake of others
-    presented: frozenset[int] = frozenset()  # where fields are whose attribute may be made of several columns
-    prepared: frozenset[int] = frozenset()  # where fields are that have a way of their own to prepare a value
-    # Where generated fields are, and the fields that each is made of.
+    beside: int = 0  # how many fields at the end are not watched, but needed for the values of watched fields
+    presented: frozenset[int] = frozenset()  # fields whose descriptor may combine several columns
+    prepared: frozenset[int] = frozenset()  # fields with a `pre_save()` of their own
+    # Generated fields, each with the fields of its expression.
     sources: Mapping[int, tuple[int, ...]] = dataclass_field(default_factory=dict)
-    recording: tuple[Any, ...] = ()  # what keeps the steps in place that record prepared values
+    recording: tuple[Any, ...] = ()  # while they exist, steps record the values that `pre_save()` returns
 
     @cached_property
     def special(self) -> frozenset[int]:
-        """Where the fields are of which the value under their name is not all there is to know."""
+        """The indexes of the fields whose column differs from the value in the instance's `__dict__`."""
         return self.presented | self.prepared | self.sources.keys()
 
     def columns_beside(self, at: int) -> Iterator[int]:
-        """Yield where the other columns are that the attribute of a field may be made of."""
+        """Yield the indexes of the other columns that the descriptor of a field may read."""
         return (other for other in range(self.keys, len(self.fields)) if other != at and other not in self.presented)
 
     def key_of(self, row: Sequence[Any]) -> Any:
@@ -83,7 +86,7 @@ class Plan:
         return self.fields[self.places[name]]
 
     def joined(self, other: Plan, fields: Sequence[Any]) -> Plan:
-        """Return a plan of the fields of two plans, in this order; nobody knows any more which are watched."""
+        """Return a plan of the fields of two plans, in this order; it does not say which of them are watched."""
         places = {field: at for at, field in enumerate(fields)}
         both = (self, other)
         sources = {
@@ -140,7 +143,7 @@ class Plan:
         return self._with_attributes(row, instance) if self.special else row
 
     def _with_attributes(self, row: Sequence[Any], instance: Any) -> Sequence[Any]:
-        """Return the values of an instance as a save would write them, as far as that can be told."""
+        """Return the values of an instance as a save would write them, as far as they are known before the save."""
         row = [*row]
         for at in self.presented:
             if row[at] is not ABSENT:
@@ -150,7 +153,7 @@ class Plan:
         return row
 
     def values_of(self, row: Any) -> Sequence[Any]:
-        """Return the values in a row, be it those of all columns or an instance."""
+        """Return the values of the plan's fields from a row, which is a sequence of all columns or an instance."""
         return self.of_instance(row) if isinstance(row, self.model) else self.from_row(row)
 
     def absent_from(self, instance: Any) -> Collection[str]:
@@ -167,12 +170,12 @@ class Plan:
 ABSENT: Any = type("ABSENT", (), {"__repr__": lambda self: "ABSENT"})()
 
 
-# The new value of a generated field that the database has not returned: it follows from those that it is made of.
+# The new value of a generated field that the database has not returned. It changes with the fields of its expression.
 DERIVED: Any = type("DERIVED", (), {"__repr__": lambda self: "DERIVED"})()
 
 
 class Prepared:
-    """A value that a field has prepared for its column, where that is not the value that its attribute has kept."""
+    """A value that `pre_save()` has returned for a column, with the different value that the attribute has."""
 
     __slots__ = ("attribute", "value")
 
@@ -182,7 +185,7 @@ class Prepared:
 
 
 def value_of(value: Any) -> Any:
-    """Return what the column has, of a value that may be prepared."""
+    """Return the value in the column, for a value that may be a `Prepared`."""
     return value.value if type(value) is Prepared else value
 
 

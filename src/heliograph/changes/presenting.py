@@ -1,4 +1,4 @@
-"""Presenting: the value of a field as its attribute gives it, where the field has a descriptor of its own."""
+"""Presenting: the value of a field as its descriptor gives it, for fields of packages that have their own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from heliograph.changes.values import NO_ROW, UNKNOWN, is_equal, is_same
 
 
 def presented(model: Any, field: Any, row: Mapping[Any, Any]) -> Any:
-    """Return the attribute of a field in an instance that has the values of a row, by their fields.
+    """Return the attribute that a field would have in an instance with the values of `row`, which are by field.
 
-    A field for money may give an amount and a currency, of two columns. Where the attribute gives the value of another
-    column, such as the text in the language of today, this is the value itself; UNKNOWN where the attribute gives none.
+    A money field, for example, makes one object of an amount and a currency. If the attribute gives the value of
+    another column, such as a text in the active language, the result is the value in `row`; if it raises, UNKNOWN.
     """
     value = row[field]
     if value is UNKNOWN or value is NO_ROW or not has_own_descriptor(model, field):
@@ -24,12 +24,12 @@ def presented(model: Any, field: Any, row: Mapping[Any, Any]) -> Any:
     try:
         given = getattr(instance_with(model, row), field.attname)
         return given if is_same(field, given, value) else value
-    except Exception:  # a descriptor may raise anything, for a row that is not wholly known say
+    except Exception:  # a descriptor may raise any error, for example if some values are not known
         return UNKNOWN
 
 
 def instance_with(model: Any, row: Mapping[Any, Any]) -> Any:
-    """Return an instance with these values, which was never initialised: no signal is sent, and nothing is read."""
+    """Return an instance with these values, without a call of `__init__`: no signal is sent, and no query is made."""
     instance = object.__new__(model)
     instance.__dict__.update(_state=ModelState(), refresh_from_db=_refused)
     known = {field: value for field, value in row.items() if value is not UNKNOWN}
@@ -41,9 +41,9 @@ def instance_with(model: Any, row: Mapping[Any, Any]) -> Any:
 
 
 def columns_of(model: Any, field: Any, value: Any) -> dict[str, Any] | None:
-    """Return the columns that are set when a value is assigned to a field, from which `assembled` makes it again.
+    """Return the columns that are set when a value is assigned to a field.
 
-    None where it does not, and for a field without a descriptor of its own.
+    None if `assembled` could not make the value again from them, and for a field without a descriptor of its own.
     """
     if not has_own_descriptor(model, field):
         return None
@@ -55,7 +55,7 @@ def columns_of(model: Any, field: Any, value: Any) -> dict[str, Any] | None:
 
 
 def assembled(model: Any, name: str, columns: Mapping[str, Any]) -> Any:
-    """Return what the attribute of a field gives in an instance that has these columns."""
+    """Return the attribute of a field in an instance with these columns."""
     row = {one: columns[one.attname] for one in model._meta.concrete_fields if one.attname in columns}
     return getattr(instance_with(model, row), name)
 
@@ -65,7 +65,7 @@ def _refused(*args: Any, **kwargs: Any) -> NoReturn:
 
 
 def has_own_descriptor(model: Any, field: Any) -> bool:
-    """Return whether the attribute of a field may give another value than the instance has under its name."""
+    """Return whether a field has a descriptor of a package, which may give another value than `__dict__` has."""
     for base in model.__mro__:
         if field.attname in vars(base):
             attribute = vars(base)[field.attname]
@@ -74,7 +74,7 @@ def has_own_descriptor(model: Any, field: Any) -> bool:
 
 
 def sources_of(field: Any) -> set[Any]:
-    """Return the fields of which a generated field is made."""
+    """Return the fields in the expression of a generated field."""
     expression = field.expression.resolve_expression(Query(field.model, alias_cols=False), allow_joins=False)
     return {column.target for column in _columns(expression)}
 
@@ -88,7 +88,7 @@ def _columns(expression: Any) -> Iterator[Any]:
 
 
 def _inner(attribute: Any) -> Any:
-    """Return the descriptor that ours is around."""
+    """Return the descriptor that Heliograph's own descriptor wraps."""
     return getattr(attribute, "heliograph_inner", attribute)
 
 

@@ -42,7 +42,7 @@ class Rows(ABC):
 
     @abstractmethod
     def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
-        """Return the places of those in which one of these fields is changed."""
+        """Return the indexes of the rows in which one of these fields has changed."""
 
     @abstractmethod
     def only(self, places: Sequence[int]) -> Rows:
@@ -53,7 +53,7 @@ class Rows(ABC):
 
 
 class Whole(Rows):
-    """Rows that are new, or gone, and so are not there both before and after."""
+    """Rows that were created or deleted, and so have only new or only old values."""
 
     update_fields = None
 
@@ -112,7 +112,7 @@ class Deleted(Whole):
 
     @cached_property
     def _plan(self) -> Plan:
-        """A plan of all fields, whoever watches the model."""
+        """A plan of all fields, watched or not."""
         options = self.model._meta
         return plan_for(self.model, [one for one in options.concrete_fields if one not in options.pk_fields])
 
@@ -172,7 +172,7 @@ class Updated(Rows):
         return (*row[:keys], *(row[len(self.plan.fields) :] if self.constants is None else self.constants))
 
     def full_table(self) -> Table:
-        """Return the rows with their new values, also where all get the same."""
+        """Return the rows with their new values, also if these are the same for all rows."""
         size, constants = len(self.plan.fields), self.constants
         return self.table if constants is None else [(*row[:size], *constants) for row in self.table]
 

@@ -21,7 +21,7 @@ class UnderWay:
 
     __slots__ = ("instance", "outer", "plan", "state")
 
-    using: Any = None  # the alias of the database, where values are not known to be as they are stored
+    using: Any = None  # the alias of the database; None if the values were read from it, and so need no rounding
 
     def __init__(self, instance: Any, plan: Any) -> None:
         self.instance = instance
@@ -61,9 +61,9 @@ class InBulk(UnderWay):
 
 
 class Deleting(UnderWay):
-    """A row that is being deleted, as it was read and locked before: `row` has its values by attribute, or is None.
+    """A row that is being deleted, with the values that were read and locked before.
 
-    None is for a row that was gone by then.
+    `row` has the values by attribute; None if the row was gone before it could be locked.
     """
 
     __slots__ = ("is_gone", "new", "old", "using")
@@ -83,7 +83,7 @@ class Deleting(UnderWay):
 
 
 def is_gone(instance: Any) -> bool:
-    """Return whether a row that is being deleted was gone before it was locked: somebody else has deleted it."""
+    """Return whether another transaction had deleted the row of a deletion before it was locked."""
     deleting = running(instance)
     return type(deleting) is Deleting and deleting.is_gone
 
@@ -112,7 +112,7 @@ class Saving(UnderWay):
 
     def __init__(self, instance: Any, plan: Plan, using: str, *, inserts: bool = False) -> None:
         super().__init__(instance, plan)
-        self.inserts = inserts  # whether Django is told to insert the row without trying an update
+        self.inserts = inserts  # whether Django inserts the row without trying an update first
         self.using = using
         self.is_here = self.state.db == using or _is_same_row(instance, using)
         self.memory = remembered(instance, plan) if self.is_here else None
@@ -121,7 +121,7 @@ class Saving(UnderWay):
         self.is_created = False
         self.is_locked = False
         self.is_missing = False  # whether there was no row to lock
-        self.prepared: dict[str, Any] = {}  # what fields with a way of their own have prepared for their columns
+        self.prepared: dict[str, Any] = {}  # the values that overridden `pre_save()` methods have returned
         self.fetched: dict[str, Any] = {}  # what the database was asked for
         self._old: Sequence[Any] | None = None
 
@@ -170,9 +170,9 @@ class Saving(UnderWay):
         ]
 
     def locked(self, raw: bool, force_insert: Any) -> AbstractContextManager[None]:
-        """Return the transaction in which the row is locked, and will be written; none where nobody asks for a lock.
+        """Return a block in which the row is locked and written; a block that does nothing if no receiver locks it.
 
-        It is for the first table to be written. In a transaction that is open there is no other one.
+        The lock is taken before the first table is written. The block is a transaction, unless one is open already.
         """
         is_wanted = self.plan.locked and not self.is_locked and self._may_be_there(raw, force_insert)
         return self._locked() if is_wanted else nullcontext()
@@ -182,21 +182,21 @@ class Saving(UnderWay):
         plan, self.is_locked = self.plan, True
         with in_locking_transaction(self.using, plan.model):
             rows = locked_rows(plan, plan.locked, self.using, [self.instance.pk], are_kept=True)
-            # A row that is missing is inserted, without an UPDATE before: that could find one which another transaction
-            # has inserted since, and of which nobody knows the old values. Django does so where it has looked itself.
+            # A missing row is inserted without an UPDATE before, as with `select_on_save`: the UPDATE could find a row
+            # that another transaction has inserted since, and whose old values are not known.
             self.is_missing = not rows
             row: Mapping[str, Any] = next(iter(rows.values()), dict.fromkeys(plan.locked, UNKNOWN))
             self.fetched, self._old = {**self.fetched, **row}, None
             yield
 
     def _may_be_there(self, raw: bool, force_insert: Any) -> bool:
-        """Return whether a row may be there that the save updates."""
+        """Return whether the save may update an existing row."""
         instance = self.instance
         inserts = self.inserts or force_insert or (not raw and _has_default_key(instance))
         return instance._is_pk_set() and not inserts
 
     def _as_written(self, row: Sequence[Any], names: Collection[str] | None) -> Sequence[Any]:
-        """Return a row with the values that were written, of fields where the instance may have kept others."""
+        """Return a row with the written values, also of special fields, whose attribute may have another value."""
         plan, row = self.plan, [*row]
         for at in plan.presented | plan.prepared:
             if row[at] is not ABSENT and plan.names[at] in self.instance.__dict__:
@@ -207,10 +207,10 @@ class Saving(UnderWay):
         return row
 
     def _prepared(self, name: str) -> Any:
-        """Return the value that Django has written for a field: the field has prepared it, or its attribute gave it."""
+        """Return the value that Django has written for a field: the result of its `pre_save()`, or its attribute."""
         attribute = kept(getattr(self.instance, name))
         value = self.prepared.get(name, attribute)
-        if value is attribute or is_expression(value):  # of which Django may have read the value since
+        if value is attribute or is_expression(value):  # Django may have read the value of an expression since
             return attribute
         value = kept(value)
         return attribute if is_equal(value, attribute) else Prepared(value, attribute)
@@ -222,7 +222,7 @@ class Saving(UnderWay):
         return kept(self.instance.__dict__.get(name, UNKNOWN)) if is_read else DERIVED
 
     def _without_derived(self, row: Sequence[Any]) -> Sequence[Any]:
-        """Return a row as it is remembered: generated fields are as they were, or not known any more."""
+        """Return a row to remember, with the old values of generated fields, or UNKNOWN if these have changed."""
         compared = Comparison(self.plan, self.old, row, None, self.using)
         pairs = zip(range(len(row)), self.old, row, strict=True)
         return [(old if compared.change(at) is None else UNKNOWN) if new is DERIVED else new for at, old, new in pairs]

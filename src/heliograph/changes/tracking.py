@@ -29,12 +29,12 @@ class Wish(NamedTuple):
     names: tuple[str, ...]  # of the fields; ALL for all of them
     fetch: bool | str = False
     writes: bool = False
-    deletes: bool = False  # whether it is about deletions, and not about saves
+    deletes: bool = False  # whether the receiver is for deletions, and not for saves
 
     def covers(self, model: Any) -> bool:
-        """Return whether the receiver is for this model; one of several models, only if it has one of the fields."""
+        """Return whether the receiver watches this model; with subclasses, only models with one of the fields."""
         if not self.subclasses:
-            return model is self.model  # it may get the fields later
+            return model is self.model  # a field may still be added to it
         return issubclass(model, self.model) and any(map(self.includes, model._meta.concrete_fields))
 
     def includes(self, field: Any) -> bool:
@@ -64,7 +64,7 @@ _watches: dict[Any, set[Any]] = {}
 _steps: dict[Any, list[Step]] = {}
 _steps_for_all: list[Step] = []
 _savepoints: Tenancy | None = None
-# How many names for memories each model has had.
+# The number of the attribute name in which instances of each model remember their rows.
 _memories: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
@@ -182,7 +182,7 @@ def _settle_one(model: Any) -> None:
 
 
 def _renewed(model: Any) -> Plan | None:
-    """Plan a model again that has other fields than when it was planned, and return the plan."""
+    """Return a new plan for a model whose fields differ from those of its plan."""
     _settle([model])
     return PLANS.get(model)
 
@@ -222,15 +222,15 @@ def _planned(model: Any) -> Plan | None:
 
 
 def _beside(model: Any, watched: list[Any], others: list[Any]) -> list[Any]:
-    """Return the other fields of which the values of watched ones are made."""
+    """Return the fields that are not watched, but needed for the values of watched ones."""
     if any(has_own_descriptor(model, field) for field in watched):
-        return others  # nobody can tell which of them a descriptor reads
+        return others  # a descriptor may read any of them
     sources = {source for field in watched if field.generated for source in sources_of(field)}
     return [field for field in others if field in sources]
 
 
 def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
-    """Return where the fields are of which the value under their name is not all there is to know."""
+    """Return the arguments of `Plan` that are about fields whose column differs from the value in `__dict__`."""
     places = {field: at for at, field in enumerate(fields)}
     prepared = {at: owner for field, at in places.items() if (owner := hooks.preparing(field)) is not None}
     return {
@@ -246,10 +246,10 @@ def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
 
 
 def _memory(model: Any, before: Plan | None) -> str:
-    """Return the name of the attribute that remembers rows of a model which had another plan before, or none.
+    """Return the name of the attribute in which instances of a model remember their rows.
 
-    It is a new name where what instances remember may be wrong: nobody has watched the model for a while, or the
-    values of a row are those of other columns.
+    The name is new if old memories may be wrong: the model was not watched for a while, or it has other columns than
+    in its plan `before`.
     """
     if before is not None and before.columns == model._meta.concrete_fields:
         return before.memory
@@ -258,7 +258,7 @@ def _memory(model: Any, before: Plan | None) -> str:
 
 
 def _attributes(fields: Any, wishes: list[Wish], beside: list[Any]) -> frozenset[str]:
-    """Return the attributes of the fields of some wishes, with those of which these may be made."""
+    """Return the attributes of the fields that some wishes name, and of the fields that their values are made of."""
     names = {field.attname for field in fields if not field.primary_key and any(one.includes(field) for one in wishes)}
     return frozenset(names | {field.attname for field in beside} if names else names)
 

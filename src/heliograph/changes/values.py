@@ -63,7 +63,7 @@ class NoRow(Enum):
     __str__ = __repr__
 
 
-#: The value of a field where there is no row: before it was created, and after it was deleted. None would be NULL.
+#: The value of a field where there is no row: before the row was created, or after it was deleted. None would be NULL.
 NO_ROW: Final = NoRow.NO_ROW
 
 _IMMUTABLE = (str, int, float, complex, Decimal, datetime.date, datetime.time, datetime.timedelta, UUID, bytes, Enum)
@@ -113,10 +113,10 @@ def copied(value: Any) -> Any:
 
 
 def as_stored(field: Any, value: Any, using: str | None = None) -> Any:
-    """Return a value as a database has it once it is written, of the field's own type.
+    """Return a value as a database stores it, in the field's own type.
 
-    `using` is the alias of the database, of which some round in different ways. UNKNOWN where only the database can
-    tell: it computes the value, or it is to round a value and nobody says which database it is.
+    `using` is the alias of the database, since databases round in different ways. Returns UNKNOWN for an expression,
+    and without `using` for a decimal that a database would round.
     """
     if is_expression(value):
         return UNKNOWN
@@ -139,7 +139,7 @@ def _rounded(field: Any, value: Decimal, vendor: str | None, exponent: int) -> A
     """Return a number with the decimal places of its field, as a database rounds it."""
     is_exact = exponent > -field.decimal_places
     if vendor == "sqlite" and not is_exact:
-        value = _FLOAT.create_decimal_from_float(float(value))  # as it is stored; Django rounds it when it is read
+        value = _FLOAT.create_decimal_from_float(float(value))  # SQLite stores a float, and Django rounds what it reads
     elif vendor not in _ROUND_HALF_UP and not is_exact:
         return UNKNOWN
     rounding = ROUND_HALF_EVEN if vendor == "sqlite" else ROUND_HALF_UP
@@ -154,14 +154,14 @@ _ROUND_HALF_UP = ("postgresql", "mysql")
 
 
 def is_of_own_type(field: Any, value: Any) -> bool:
-    """Return whether a value is certainly what a field gives when it is read."""
+    """Return whether a value certainly has the type that the field gives when a row is read."""
     return _OWN_TYPES.get(type(field)) is type(value)
 
 
 def is_same(field: Any, old: Any, new: Any) -> bool:
-    """Return whether two values of a field are one to the database: Decimal("1.0") and Decimal("1.00"), "5" and 5.
+    """Return whether two values of a field are the same to the database, as Decimal("1.0") and Decimal("1.00") are.
 
-    A value that the field does not take is the same as no other, and so is the absence of a row.
+    A value that the field does not accept is not the same as any other. `NO_ROW` is the same only as itself.
     """
     if old is NO_ROW or new is NO_ROW:
         return old is new
@@ -210,7 +210,7 @@ def prepared(field: Any, value: Any) -> Any:
 
 
 def _as_datetime(field: Any, value: Any) -> Any:
-    """Return a date and time as saving it would, which warns where it has no time zone."""
+    """Return a date and time as a save stores it, without Django's warning about a missing time zone."""
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = datetime.datetime(value.year, value.month, value.day)
     elif isinstance(value, str):

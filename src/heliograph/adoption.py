@@ -136,7 +136,7 @@ def _contract() -> InTurn | Overlapping:
     return InTurn() if django.VERSION >= (6, 1) else Overlapping()
 
 
-# What connect and disconnect take on the signals of models.
+# The names of the options that connect and disconnect take on model signals.
 CONNECT_MODEL = (*CONNECT[:4], "apps", *CONNECT[4:], *OPTIONS)
 DISCONNECT_MODEL = (*DISCONNECT, "apps")
 

@@ -36,9 +36,10 @@ def _unknown(key: Any) -> CheckMessage:
 
 
 def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each field that a condition or `writes` names, and no model of the receiver has.
+    """Return an error for each field that a condition or `writes` names and that no model of the receiver has.
 
-    A receiver of one model is refused when it is connected, unless Django is still loading the models.
+    The check is for receivers of several models, and for receivers that are connected while Django loads models; all
+    others are refused when they are connected.
     """
     return [
         Error(problem.text, hint=problem.hint, obj=describe(connection.receiver()), id="heliograph.E002")
@@ -87,7 +88,7 @@ def check_database_deletes(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 
 
 def check_relations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each receiver of a relation that is connected to one of its sides, which send nothing."""
+    """Return an error for each receiver of `m2m_changed` or `m2m_changes` whose sender is not the model in between."""
     between = {model: _models_between(model) for model in models_below(Model)}
     senders = {one for models in between.values() for one in models}
     return [
@@ -105,7 +106,7 @@ def check_relations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _models_between(model: Any) -> list[Any]:
-    """Return the models between a model and others, of all many-to-many fields on either side."""
+    """Return the `through` models of all many-to-many fields on or to a model."""
     relations = [field for field in model._meta.get_fields(include_hidden=True) if field.many_to_many]
     found = (getattr(one, "through", None) or getattr(one.remote_field, "through", None) for one in relations)
     return sorted({one for one in found if isinstance(one, ModelBase)}, key=lambda one: one._meta.label)
@@ -156,7 +157,7 @@ def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:
         of_name = replace(condition, fields=(name,))
         problems = [(model, problem) for model in models if (problem := next(of_name.problems(model), None))]
         if problems and len(problems) == len(models):
-            # A model that has the field is the one that was meant.
+            # The user means a model that has the field, so its problem says most.
             meant = (problem for model, problem in problems if name in {one.name for one in model._meta.get_fields()})
             yield next(meant, None) or _problem_of_all(condition, name, models)
 

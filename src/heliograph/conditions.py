@@ -52,7 +52,7 @@ class Carried(Condition):
 
 @dataclass(frozen=True, repr=False)
 class Created(Carried):
-    """Hold where a row was added; before a save, where Django takes the instance for a new one; for no deletion."""
+    """Hold for a created row; before a save, for an instance that Django takes for new; never for a deletion."""
 
     def holds(self, payload: Payload) -> bool:
         created = payload.get("created")
@@ -77,7 +77,7 @@ class Created(Carried):
 
 @dataclass(frozen=True, repr=False)
 class Raw(Carried):
-    """Hold where a fixture is loaded, whose rows may refer to some that are not there yet; for no deletion."""
+    """Hold for a row of a fixture, which may refer to rows that do not exist yet; never for a deletion."""
 
     def holds(self, payload: Payload) -> bool:
         return bool(payload.get("raw"))
@@ -150,18 +150,18 @@ def action(*actions: str) -> Action:
     return Action(actions)
 
 
-# The signals of the deletion of one row.
+# The signals that are sent for each deleted row.
 DELETIONS = (pre_delete, post_delete)
 
 
 def is_deletion(payload: Payload) -> bool:
-    """Return whether a send says that a row is deleted."""
+    """Return whether a send is about the deletion of a row."""
     return payload["signal"] in DELETIONS
 
 
 @dataclass(frozen=True, repr=False)
 class Locked(Carried):
-    """Hold where a row was there when it was locked, right before it was deleted; else somebody else has deleted it."""
+    """Hold if the row of a deletion still existed when it was locked; not if another transaction had deleted it."""
 
     def holds(self, payload: Payload) -> bool:
         instance = None if isinstance(payload, NetPayload) else payload.get("instance")
@@ -266,7 +266,7 @@ class NetPayload(dict[str, Any]):
 
 @dataclass(frozen=True, repr=False)
 class Changed(OnFields):
-    """Hold where a field has another value than its row had; a deletion changes each of them, to no value."""
+    """Hold if a field has another value than the row had; a deletion changes every field, to `NO_ROW`."""
 
     was: Any = dataclass_field(default=ANYTHING, hash=False)  # a list has no hash
     to: Any = dataclass_field(default=ANYTHING, hash=False)
@@ -323,19 +323,19 @@ class Changed(OnFields):
 
 @named_options
 def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
-    """Return the condition that holds where one of these fields is changed, or any if none is named.
+    """Return the condition that holds if one of these fields has changed, or any field if none is named.
 
-    With `was` and `to`, one of them is changed from this value, and to that; a list, tuple or set means any of several
-    values, except for a field whose values are lists, where a list or tuple is one value. For a row that is created
-    nothing is changed: ask for `created | changed(...)`. The deletion of a row changes all of its fields: it holds
-    there without `to`. An old value that is not known is a change, but is not `was` anything.
+    With `was` and `to`, a field must have changed from one value and to the other; a list, tuple or set means any of
+    several values, except for a field whose values are lists, where a list or tuple is one value. In a created row
+    nothing has changed: ask for `created | changed(...)`. In a deleted row every field has changed, and `to` never
+    holds. A field with an unknown old value counts as changed, but `was` does not hold for it.
     """
     return Changed(_names(fields), was, to)
 
 
 @dataclass(frozen=True, repr=False)
 class Has(OnFields):
-    """Hold where the instance has these values in its fields."""
+    """Hold if the fields of the instance have these values."""
 
     values: tuple[tuple[str, Any], ...] = dataclass_field(default=(), hash=False)  # a list has no hash
 
@@ -362,11 +362,11 @@ class Has(OnFields):
 
 
 def has(**values: Any) -> Has:
-    """Return the condition that holds where the instance has these values in its fields now, all of them.
+    """Return the condition that holds if all these fields of the instance have these values now.
 
-    Of a list, tuple or set of values, any will do, as for `changed`. A foreign key is given by an instance or its key.
-    It costs a query for a field that is not loaded. A value that only the database knows is no value asked for.
-    Raises ValueError where no field is named.
+    A list, tuple or set means any of several values, as for `changed`. A foreign key is given by an instance or its
+    key. The condition costs a query for a field that is not loaded, and does not hold for an expression such as `F()`.
+    Raises ValueError if no field is named.
     """
     if not values:
         raise ValueError("has() names no field: write the name and the value, as in has(status='paid').")
@@ -377,14 +377,14 @@ def _has_value(instance: Any, name: str, wanted: Any) -> bool:
     for field in fields_of(type(instance), (name,)):
         try:
             value = getattr(instance, field.attname)
-        except ObjectDoesNotExist:  # the field was not loaded, and the row is gone
+        except ObjectDoesNotExist:  # the field was not loaded, and cannot be, since the row is gone
             return False
         return _is_value(field, wanted, shown(value))
-    return False  # one of many models, which has no such field
+    return False  # the receiver is for several models, and this one has no such field
 
 
 def _verify_signal(condition: Condition, place: Place) -> None:
-    """Raise TypeError for a signal whose instance, if it has one, is not saved, deleted or sent by the user."""
+    """Raise TypeError for a Django model signal that is not about a save or a deletion, such as post_init."""
     names = carried(place.signal) or ()
     if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
         raise TypeError(
@@ -394,9 +394,9 @@ def _verify_signal(condition: Condition, place: Place) -> None:
 
 
 def is_about_complete_model(place: Place) -> bool:
-    """Return whether a receiver is for one model that has all its fields.
+    """Return whether a receiver is for one model, to which no app can add fields any more.
 
-    While Django loads models, other apps may still add fields to one. A system check looks at these receivers.
+    Apps may add fields while Django loads models. A system check verifies the receivers that are connected then.
     """
     is_one_model = isinstance(place.sender, ModelBase) and not place.subclasses
     return is_one_model and bool(place.sender._meta.apps.models_ready)
@@ -450,14 +450,14 @@ def _is_value(field: Any, wanted: Any, value: Any) -> bool:
 
 
 def _alternatives(field: Any, wanted: Any) -> Collection[Any]:
-    """Return the values of which any will do: those of a list, unless a list is one value of the field."""
+    """Return the wanted values of a field: the items of a list, unless a list is one value of the field."""
     if isinstance(wanted, set | frozenset):
         return wanted
     return wanted if isinstance(wanted, list | tuple) and not _has_lists(field, wanted) else (wanted,)
 
 
 def _has_lists(field: Any, value: Any) -> bool:
-    """Return whether a list is one value of a field, as it is of a JSONField or an ArrayField."""
+    """Return whether a list is one value of a field, as for a JSONField or an ArrayField."""
     if isinstance(field, JSONField):
         return True
     if not may_mutate(field) or isinstance(field, BinaryField | FileField):
@@ -485,12 +485,12 @@ def problems_of_names(option: str, model: Any, names: tuple[str, ...]) -> Iterat
 
 
 def columns_of(model: Any) -> set[str]:
-    """Return the names that conditions may have for the fields of a model: "author" and "author_id"."""
+    """Return the names by which conditions may name the fields of a model, such as "author" and "author_id"."""
     return {one for field in model._meta.concrete_fields for one in (field.name, field.attname)}
 
 
 def suggestion(name: str, known: set[str]) -> str:
-    """Return a hint for a name that is not known: the one that was probably meant, or all that there are."""
+    """Return a hint for an unknown name: the similar known name, or else all known names."""
     close = get_close_matches(name, sorted(known), n=1)
     return f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(known))}."
 
@@ -541,6 +541,6 @@ def _takes(field: Any, value: Any) -> bool:
 
 
 def _is_other_iterable(field: Any, value: Any) -> bool:
-    """Return whether something stands for several values, and is neither a list nor what a field may have."""
+    """Return whether a value is an iterable, such as a generator, that is not a possible value of the field."""
     is_scalar = not isinstance(value, Iterable) or isinstance(value, str | bytes | bytearray | memoryview)
     return not (is_scalar or may_mutate(field) or isinstance(value, File | Promise))

@@ -20,7 +20,7 @@ class Transaction:
     """An open transaction of a connection, as far as its rollbacks go."""
 
     moment: Moment = field(init=False)  # the present
-    marks: list[Mark] = field(default_factory=list)  # of the savepoints that there are, the first one first
+    marks: list[Mark] = field(default_factory=list)  # of the open savepoints, the oldest first
     undone: list[tuple[int, int]] = field(default_factory=list)  # ticks (after, until] that were rolled back
     is_open: bool = True
     is_rolled_back: bool = False
@@ -29,23 +29,23 @@ class Transaction:
         self.moment = Moment(self, 0)
 
     def mark(self, savepoint: str) -> None:
-        """Remember that a savepoint was made."""
+        """Record a new savepoint."""
         self.marks.append(Mark(savepoint, self._pass()))
 
     def release(self, savepoint: str) -> None:
-        """Forget a savepoint, to which there is no way back any more, with those that were made after it."""
+        """Forget a released savepoint, and the savepoints after it: no rollback to them is possible any more."""
         at = self._place_of(savepoint)
         if at is not None:
             del self.marks[at:]
 
     def roll_back_to(self, savepoint: str) -> None:
-        """Remember that everything since a savepoint is undone: since the beginning, if it is older than that."""
+        """Record that all since a savepoint is undone; since the beginning, if the savepoint was not recorded."""
         at = self._place_of(savepoint)
         self.undone.append((-1 if at is None else self.marks[at].tick, self._pass()))
         del self.marks[0 if at is None else at + 1 :]
 
     def _place_of(self, savepoint: str) -> int | None:
-        """Return where the last savepoint of this name is: `clean_savepoints()` lets Django use a name again."""
+        """Return the index of the last savepoint of this name: after `clean_savepoints()` Django uses names again."""
         places = (at for at in reversed(range(len(self.marks))) if self.marks[at].savepoint == savepoint)
         return next(places, None)
 

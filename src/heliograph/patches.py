@@ -50,12 +50,12 @@ def undone(undos: list[Undo]) -> None:
 
 
 def forwarding_code(name: str, inner: str, free: tuple[str, ...] = ()) -> CodeType:
-    """Return code that calls another method, with the free variables of the code whose place it takes."""
+    """Return code that calls another method; it has the free variables of the code that it replaces."""
     return _code(name, "self, *args, **kwargs", f"self.{inner}(*args, **kwargs)", free)
 
 
 def passing_on(function: FunctionType, inner: Callable[..., Any]) -> None:
-    """Let a function do nothing but call another one, for whoever holds it."""
+    """Replace the code of a function, so that it only calls another one, also for tools that hold the function."""
     free = function.__code__.co_freevars
     function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), _INNER: inner}
     function.__code__ = _code("passing_on", f"*args, {_INNER}, **kwargs", f"{_INNER}(*args, **kwargs)", free)
@@ -74,12 +74,12 @@ def _code(name: str, parameters: str, result: str, free: tuple[str, ...]) -> Cod
 
 
 def passed_on_to(function: Any) -> Any:
-    """Return what a function calls that does nothing else, as `passing_on` has made it; None for others."""
+    """Return the callable that a function was given by `passing_on`; None for other values."""
     return (function.__kwdefaults__ or {}).get(_INNER) if isinstance(function, FunctionType) else None
 
 
 def put(owner: Any, name: str, value: Any) -> None:
-    """Let an owner have an attribute; MISSING is none of its own."""
+    """Set an attribute of an owner; MISSING deletes it, so that an inherited one is found again."""
     if value is not MISSING:
         setattr(owner, name, value)
     elif name in vars(owner):

@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ModelOptions(ConnectOptions, total=False):
-    """What `connect` of a signal of models takes beyond Django's."""
+    """The options of `connect` of a model signal, beyond Django's."""
 
     using: str | Collection[str] | None
     fetch: bool | Literal["always", "lock"]
@@ -40,24 +40,25 @@ class ModelOptions(ConnectOptions, total=False):
 
 
 class ReceiverOptions(DispatcherOptions, ModelOptions, total=False):
-    """What `receiver` takes."""
+    """The options of `receiver`."""
 
 
 @named_options
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
-    """Connect a function to a signal, or to each of a list, with the options of `Signal.connect` and these.
+    """Connect a function to a signal, or to each signal of a list, with the options of `Signal.connect` and these.
 
-    `using` names the databases it is for. On pre_save and post_save, `fetch=True` asks the database, before a row is
-    written, for old values that are not known, in one query, and `fetch="always"` for all that the receiver watches. On
-    post_save and post_delete, `fetch="lock"` reads and locks the row in the transaction of its write. On pre_save,
-    `writes` names the fields that the receiver sets, which are then saved also with `update_fields`. With `bulk=True` a
-    receiver of pre_save, post_save, pre_delete or post_delete hears bulk writes too, row by row.
+    `using` names the databases that the receiver is for. On pre_save and post_save, `fetch=True` queries the database,
+    before a row is written, for old values that are not known, and `fetch="always"` for the old values of all fields
+    that the receiver watches. On post_save and post_delete, `fetch="lock"` reads and locks the row in the transaction
+    of its write. On pre_save, `writes` names the fields that the receiver sets; they are saved also with
+    `update_fields`. With `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete receives each row of
+    bulk writes too.
 
-    Where the signal has an `instance` that a receiver may save again (pre_save, post_save, pre_delete, post_delete,
-    m2m_changed, and those that declare one), the default is `reentrant="skip"`, and receivers of all models, or of
-    subclasses, are not called for the models that migrations make up.
+    For a signal whose `instance` a receiver may save again (pre_save, post_save, pre_delete, post_delete, m2m_changed,
+    and signals that declare an `instance`), the default is `reentrant="skip"`, and receivers of all models, or of
+    subclasses, are not called for the historical models of migrations.
 
-    Where one of several signals or senders is refused, the function is connected to none.
+    If one of several signals or senders is refused, the function is connected to none of them.
     """
     signals = each(signal)
 
@@ -71,7 +72,7 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     return connect
 
 
-# The options of `receiver`, in the order of writing.
+# The options of `receiver`, in the order in which errors list them.
 OPTIONS = tuple(ReceiverOptions.__annotations__)
 
 

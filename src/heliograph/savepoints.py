@@ -1,4 +1,4 @@
-"""Savepoints: the steps around the methods of a connection from which the moments of a transaction are known."""
+"""Savepoints: the steps around the methods of a connection that follow the savepoints and the end of a transaction."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def _steps() -> Iterator[Step]:
     yield Step(BaseDatabaseWrapper, "close", _close, reason, StepOrder.MEMORY)
 
 
-# While somebody has taken it, a moment of a transaction knows whether it was rolled back.
+# While this lease is taken, a savepoint time knows whether it was rolled back.
 of_connections = Lease(_steps)
 
-# The function that each method calls when it is done, with its result and its arguments.
+# The function that is called after each method, with the connection, the result and the arguments.
 _TELLING: dict[str, Callable[..., None]] = {
     "savepoint": moments.savepoint_made,
     "savepoint_rollback": lambda connection, _, sid: moments.savepoint_rolled_back(connection, sid),
@@ -44,7 +44,7 @@ def _telling(tell: Callable[..., None], inner: Callable[..., Any]) -> Callable[.
 
 
 def _autocommit_set(connection: Any, autocommit: bool) -> None:
-    if autocommit:  # which commits what was done by hand; atomic() has told before how it ended
+    if autocommit:  # this commits a transaction that was open by hand; atomic() has reported its end before
         moments.ended(connection, rolled_back=False)
 
 
@@ -54,6 +54,6 @@ def _close(inner: Callable[..., Any]) -> Callable[..., Any]:
         try:
             inner(self)
         finally:
-            moments.ended(self, rolled_back=True)  # had it been committed, there would be none
+            moments.ended(self, rolled_back=True)  # a committed transaction is not recorded any more
 
     return close

@@ -1,4 +1,4 @@
-"""What receivers of saves and deletions may ask for beyond what is sent, such as `changes`, `fetch` and `writes`."""
+"""The options and parameters of receivers of saves and deletions, such as `changes`, `fetch` and `writes`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from heliograph.signals import carried, entry_of, title
 from heliograph.steps import Tenancy
 from heliograph.transactions.inline import with_batches
 
-# The value of fetch= for old values that are read in the transaction of the write, from a row that is locked.
+# With this value of fetch=, the row is read and locked in the transaction of its write.
 LOCK = "lock"
 
 # What connect takes here beyond what the dispatcher knows.
@@ -103,17 +103,17 @@ def _wishes(
 
 @dataclass(frozen=True, repr=False)
 class Wishes:
-    """What a receiver of a save or a deletion asks for: it makes its calls so, and keeps its model watched."""
+    """The options of a receiver of saves or deletions: they make its calls, and keep its model watched."""
 
     changes: tuple[str, ...]  # the fields whose changes it is given
     fetch: bool | str
     writes: tuple[str, ...]
     watches: tuple[Watch, ...]
-    locks: Tenancy | None = None  # what locks the rows of deletions, for as long as the receiver is connected
+    locks: Tenancy | None = None  # while it exists, the rows of deletions are locked
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """The names that a call has beyond those of the signal."""
+        """The names that a call has beyond the names that the signal sends."""
         return ("changes",) if self.changes else ()
 
     def __call__(self, receiver: Callable[..., Any], payload: dict[str, Any]) -> Call:
@@ -228,7 +228,7 @@ def _verify_writes(place: Place, writes: tuple[str, ...], delivery: Any) -> None
 
 @dataclass(frozen=True, repr=False)
 class Written(OnFields):
-    """The fields that `writes` names, which are verified like those of a condition."""
+    """The fields that `writes` names, verified like the fields of a condition."""
 
     def __repr__(self) -> str:
         return f"writes={[*self.fields]!r}"

@@ -82,7 +82,7 @@ if VERSION >= (6, 0):  # pragma: django>=6.0
     __all__ += ["task_enqueued", "task_finished", "task_started"]
 
 
-# What the senders of a signal are; "nobody" is for one that is sent with None only.
+# The kind of sender that a signal has; "nobody" is for a signal that always sends None.
 Senders = Literal["models", "apps", "classes", "anything", "nobody"]
 
 
@@ -193,12 +193,12 @@ def entry_of(signal: Any) -> Entry | None:
     return entry
 
 
-# The entries that were found, by the id of their signal: most of a search is in vain.
+# The entries that were found, by the id of their signal: a search compares many entries.
 _known: dict[int, Entry] = {}
 
 
 def title(signal: Any) -> str:
-    """Return how an error message names a signal: "post_save" for one of the catalogue, else module and variable."""
+    """Return the name of a signal for errors: "post_save" for a signal of the catalogue, else module and variable."""
     entry = entry_of(signal)
     if entry is not None:
         return entry.name
@@ -206,9 +206,9 @@ def title(signal: Any) -> str:
 
 
 def sent_names(signal: Any) -> Sequence[str] | None:
-    """Return the names that a signal sends and no others, or None where others may come, or nobody has said so.
+    """Return all names that a signal sends, or None if they are not known or others may be sent.
 
-    Servers send other names with the signals of a request than the catalogue has.
+    Servers, for example, send more names with the signals of a request than the catalogue has.
     """
     contract = getattr(signal, "_contract", None)
     if contract is not None:

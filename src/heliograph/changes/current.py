@@ -15,8 +15,8 @@ from heliograph.changes.saving import Deleting, known_of, running
 def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:
     """Compare an instance with its row: during a save, the changes of that save, else the unsaved changes.
 
-    Returns None for a new instance, which is not saved yet or was created by this save. In a bulk write the instance may
-    be of another class than the sender, such as a proxy. Raises LookupError for a model that no receiver watches.
+    Returns None for a new instance, which is not saved yet or was created by this save. In a bulk write the instance
+    may be of another class than the sender, such as a proxy. Raises LookupError for a model that no receiver watches.
     """
     if type(instance) not in PLANS:
         instance = without_wrapper(instance)

@@ -34,7 +34,7 @@ class Condition:
         Raises TypeError or ValueError where the question makes no sense.
         """
         if type(self).holds is Condition.holds:
-            self.holds({})  # which says what to do
+            self.holds({})  # it raises an error that says what to do
         return self
 
     def leaves(self) -> Iterator[Condition]:
@@ -42,7 +42,7 @@ class Condition:
         yield self
 
     def __bool__(self) -> bool:
-        """Raise TypeError: `and`, `or` and `not` would ask for it, and drop one of the conditions."""
+        """Raise TypeError, because `and`, `or` and `not` would silently drop one of the conditions."""
         raise TypeError(
             f"{self!r} has no truth value: it is asked at each send."
             " Combine conditions with &, | and ~, not with 'and', 'or' and 'not'."
@@ -51,7 +51,7 @@ class Condition:
     if not TYPE_CHECKING:
 
         def __call__(self, *args, **options):
-            """Raise TypeError: a condition is passed as it is, and is called by nobody."""
+            """Raise TypeError, because a condition is passed without a call, as in `when=created`."""
             raise TypeError(f"{self!r} is a condition already: write when={self!r}, without the brackets behind it.")
 
     def __and__(self, other: Condition | Callable[..., object]) -> Condition:
@@ -145,9 +145,9 @@ class Not(Condition):
 
 
 def condition(value: Any) -> Condition:
-    """Return the condition that `value` is, or the one that calls it.
+    """Return `value` if it is a condition, or else a condition that calls it.
 
-    Raises TypeError or ValueError for a value that cannot be asked.
+    Raises TypeError or ValueError for a value that is neither a condition nor a function that can be one.
     """
     if isinstance(value, Condition):
         return value

@@ -61,9 +61,9 @@ class ConnectedPolicy(DeliveryPolicy, Protocol):
 class Inline:
     """Make the call now, inside the send, as Django does.
 
-    With `batch=True` there is one call for each write, inside of it: a save has one row, `bulk_create()` has all of
-    its rows, if the receiver has `bulk=True`. The receiver has a parameter named `batch`. It works on `post_save`,
-    `post_delete` and `m2m_changes`. Raises TypeError on other signals.
+    With `batch=True` there is one call for each write, before the write returns. A save is a batch of one row; with
+    `bulk=True`, `bulk_create()` is a batch of all its rows. The receiver has a parameter named `batch`. This works on
+    `post_save`, `post_delete` and `m2m_changes`, and raises TypeError on other signals.
     """
 
     batch: bool = False
@@ -76,7 +76,7 @@ class Inline:
         return f"Inline({'batch=True' if self.batch else ''})"
 
     def connected(self, options: Options, receiver: Callable[..., Any], place: Place) -> Options:
-        """Return the options as they are; refuse a batch, since the dispatcher itself knows no writes."""
+        """Return the options unchanged; raise TypeError for a batch, since the dispatcher itself knows no writes."""
         if self.batch:
             raise TypeError(
                 f"{describe(receiver)}: delivery={self!r} is one call for each write, and {place.signal!r} is sent"

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ConnectOptions(TypedDict, total=False):
-    """What `Signal.connect` takes beyond Django's; it explains each."""
+    """The options of `Signal.connect` beyond Django's; its docstring explains them."""
 
     order: int
     subclasses: bool
@@ -31,19 +31,19 @@ class _DjangoOptions(TypedDict, total=False):
 
 
 class ReceiverOptions(_DjangoOptions, ConnectOptions, total=False):
-    """What `receiver` takes."""
+    """The options of `receiver`."""
 
     apps: Any
 
 
 @named_options
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
-    """Connect a function to a signal, or to each of a list, with the options of `Signal.connect`.
+    """Connect a function to a signal, or to each signal of a list, with the options of `Signal.connect`.
 
-    Where one of several signals or senders is refused, the function is connected to none.
+    If one of several signals or senders is refused, the function is connected to none of them.
 
-    There is one difference: where the signal has an `instance` that a receiver may save again (pre_save, post_save,
-    pre_delete, post_delete, m2m_changed, and those that declare one), the default is `reentrant="skip"`.
+    One default differs from `connect`: for a signal whose `instance` a receiver may save again (pre_save, post_save,
+    pre_delete, post_delete, m2m_changed, and signals that declare an `instance`), it is `reentrant="skip"`.
     """
 
     signals = each(signal)
@@ -58,12 +58,12 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     return connect
 
 
-# The options of `receiver`, in the order of writing.
+# The options of `receiver`, in the order in which errors list them.
 OPTIONS = tuple(ReceiverOptions.__annotations__)
 
 
 def each(signal: Any) -> Sequence[Any]:
-    """Return the signals that one argument names; raise TypeError for anything else."""
+    """Return the signal, or the signals of a list or tuple; raise TypeError for any other value."""
     signals: Sequence[Any] = signal if isinstance(signal, list | tuple) else (signal,)
     for one in signals:
         if not hasattr(one, "connect"):

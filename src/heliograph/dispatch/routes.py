@@ -222,7 +222,7 @@ class Table:
         undone_by(self._disconnect, connection)
 
     def _connect_again(self, rival: Connection, guarded: Any) -> None:
-        """Put a connection back that another one has replaced."""
+        """Restore a connection that another one has replaced."""
         with registering:
             rival.guarded = guarded
             rival.bucket.add(rival)

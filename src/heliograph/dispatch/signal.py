@@ -24,7 +24,7 @@ from heliograph.dispatch.senders import senders_named, verify_family
 from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
 
 P = ParamSpec("P")
-Contract = ParamSpec("Contract")  # of `define`: a class method that took that of its class would lose it in pyright
+Contract = ParamSpec("Contract")  # of `define`: in pyright, a class method loses the ParamSpec of its class
 
 
 class _LazyTable:
@@ -106,17 +106,17 @@ class Signal(Generic[P]):
         call: Callable[..., Call] = Call,
         **unknown: Unpack[NoOptions],
     ) -> None:
-        """Connect a receiver to the sends of a sender, of several (a list), or of anybody (None).
+        """Connect a receiver to one sender, to several (a list), or to every sender (None).
 
-        Receivers with a lower `order` are called first, those of the same in the order of connecting. `subclasses`
-        adds the subclasses of a sender that is a class; `when` is a condition, or a function of the payload, that is
-        tested before each call; `delivery` says how the call is made; `reentrant` is 'allow', 'skip' or 'raise', for
-        a receiver that is called for the instance it is already handling; `blocking=False` promises that a sync
-        receiver may be called in the event loop by an async send. `call` is for libraries: it makes what a policy is
-        handed, from the receiver and the payload.
+        Receivers with a lower `order` are called first; with the same `order`, the receiver that was connected first.
+        `subclasses` adds the subclasses of a sender that is a class; `when` is a condition, or a function of the
+        payload, that is tested before each call; `delivery` says when the call is made; `reentrant` is 'allow', 'skip'
+        or 'raise', for a receiver that is called for the instance it is already handling; `blocking=False` promises
+        that an async send may call a sync receiver in the event loop. `call` is for libraries: a function that makes
+        the `Call` for the delivery policy, from the receiver and the payload.
 
-        Raises TypeError or ValueError, with what to do, for a receiver or an option that cannot work; then nothing is
-        connected, also not to the other senders of a list.
+        Raises TypeError or ValueError, which say what to do, for a receiver or an option that cannot work. Then the
+        receiver is connected to none of the senders.
         """
         refuse_unknown(lambda: f"{self!r}.connect()", unknown, CONNECT, receiver)
         verify_values(weak=weak, dispatch_uid=dispatch_uid, order=order, subclasses=subclasses)
@@ -203,14 +203,14 @@ class Signal(Generic[P]):
         return sync, concurrent
 
     def _named_senders(self, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
-        """Return the senders that an argument names; raise TypeError or ValueError for one that never sends."""
+        """Return the senders that an argument names; raise TypeError or ValueError for a sender that never sends."""
         senders = senders_named(sender, receiver)
         for one in senders if subclasses else ():
             verify_family(one)
         return senders
 
     def _sent_names(self) -> Sequence[str] | None:
-        """Return the names that are sent beside `sender`, or None where they are not known."""
+        """Return the names that are sent with `sender`, or None if they are not known."""
         return None if self._contract is None else [*self._contract.parameters][1:]
 
     def _attended(self, sender: Any) -> object:

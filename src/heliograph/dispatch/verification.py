@@ -45,7 +45,7 @@ def verify_receiver(receiver: Any) -> None:
 
 
 def _takes_any_names(function: FunctionType) -> bool:
-    """Return whether a function can be called with any names, told without its signature, which takes its time."""
+    """Return whether a function can be called with any names, from its code: `inspect.signature` is slow."""
     code = function.__code__
     return bool(code.co_flags & inspect.CO_VARKEYWORDS) and not code.co_posonlyargcount
 
@@ -53,11 +53,11 @@ def _takes_any_names(function: FunctionType) -> bool:
 def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:
     """Raise TypeError for a receiver that needs a name which neither the signal nor its policy gives."""
     sent: Sequence[str] | None = signal._sent_names()
-    # What wraps a function may add names to those that are sent; a declared signal is strict all the same.
+    # The wrapper of a function may add names, so it is not verified, except for a declared signal.
     is_sure = signal._contract is not None or not hasattr(receiver, "__wrapped__")
     if sent is None or not is_sure:
         return
-    checked = () if signal._contract is not None else ("batch",)  # the check heliograph.E003 knows more about it
+    checked = () if signal._contract is not None else ("batch",)  # left to the check heliograph.E003
     for name in needed(receiver):
         if name not in {"sender", "signal", *sent, *given, *checked}:
             raise TypeError(
@@ -66,7 +66,7 @@ def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:
             )
 
 
-# What to do about a name that is not sent, where there is more to say.
+# Advice for some names that are never sent.
 _ADVICE = {
     "self": "Connect it as a method of an instance: post_save.connect(instance.method, ...); or make it a function.",
     "cls": "Connect it as a method of its class: post_save.connect(Class.method, ...); or make it a function.",
@@ -84,7 +84,7 @@ def _advice(receiver: Any, name: str, signal: Any) -> str:
 
 
 def verify_function(option: str, function: Any) -> None:
-    """Raise TypeError or ValueError for a function that an option has, and that cannot be called with what is sent."""
+    """Raise TypeError or ValueError for a function in an option that cannot be called with the payload of a send."""
     name = describe(function)
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"{option} takes a function that answers at once, and {name} is async or a generator.")
@@ -103,7 +103,7 @@ def verify_function(option: str, function: Any) -> None:
 
 
 def verify_asked(function: Any, signal: Any) -> None:
-    """Raise TypeError for a condition's function that needs a name which a signal never sends."""
+    """Raise TypeError for a function in `when=` that needs a name which a signal never sends."""
     is_sure = hasattr(type(signal), "_sent_names") and not hasattr(function, "__wrapped__")
     sent: Sequence[str] | None = signal._sent_names() if is_sure else None
     if sent is None:
@@ -136,7 +136,7 @@ def refuse_fleeting(receiver: Any) -> None:
 
 
 def _needed_by_code(function: FunctionType) -> list[str]:
-    """Return the same for a plain function, without its signature, which takes its time."""
+    """Return the names that a plain function needs, from its code: `inspect.signature` is slow."""
     code, defaults = function.__code__, function.__kwdefaults__ or {}
     required = code.co_argcount - len(function.__defaults__ or ())
     only_by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]

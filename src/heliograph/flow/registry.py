@@ -20,7 +20,7 @@ from heliograph.transactions.deferral import Once
 
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:
-    """Yield the lines of the registry: of all receivers, or of those whose signal, name or sender has a wanted part."""
+    """Yield the lines of all receivers, or of the receivers whose signal, name or sender contains a wanted part."""
     shown = [(name, rows) for name, rows in _listed(wanted, silent_too) if rows or silent_too]
     if not shown:
         yield "No signal, receiver or sender has such a name." if wanted else "No receiver is connected."
@@ -30,7 +30,7 @@ def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]
 
 
 def _listed(wanted: Sequence[str], silent_too: bool) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Yield each signal with its wanted receivers; if the signal itself is wanted, with all of them."""
+    """Yield each signal with its wanted receivers; with all, if the signal's own name contains a wanted part."""
     for signal in live_signals():
         name, rows = str(signal.name), [*_rows(signal)]
         if not wanted or _has_part(wanted, name):
@@ -86,8 +86,8 @@ def _extras(connection: Connection, receiver: Any) -> str:
 
 
 def _conditions(when: Condition | None) -> Iterator[str]:
-    """Yield a condition as it was written: using=, bulk= and fetch= are options, and added to when= as conditions."""
-    asked = [one for one in _asked(when) if not isinstance(one, Locked)]  # of which the call of the receiver speaks
+    """Yield a condition as it was written: conditions that stand for using=, bulk= and fetch= are shown as options."""
+    asked = [one for one in _asked(when) if not isinstance(one, Locked)]  # the receiver's call shows fetch= already
     yield from (repr(one) for one in asked if isinstance(one, Using | Bulk))
     rest = [one for one in asked if not isinstance(one, Using | Bulk) and one != ~historical]
     if rest:
@@ -95,7 +95,7 @@ def _conditions(when: Condition | None) -> Iterator[str]:
 
 
 def _asked(when: Condition | None) -> Iterator[Condition]:
-    """Yield the conditions of which all must hold."""
+    """Yield the parts of a condition that are combined by `&`."""
     match when:
         case Both(left=left, right=right):
             yield from _asked(left)

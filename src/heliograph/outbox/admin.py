@@ -137,18 +137,18 @@ def _report(request: Any) -> Report:
 
 
 def _shown_time(name: str) -> Callable[[Delivery], str]:
-    """Return a column with a time of deliveries to the second: attempts may be half a second apart."""
+    """Return a column of the admin with a time of each delivery to the second, since attempts may be close together."""
 
     def shown(delivery: Delivery) -> str:
         at = getattr(delivery, name)
         return _exactly(at) if at else "-"
 
-    shown.__name__ = name  # by which the admin finds the help text
+    shown.__name__ = name  # the admin finds the help text by this name
     return admin.display(description=name.replace("_", " "))(shown)
 
 
 def _exactly(at: datetime) -> str:
-    """Return a time as the user's clock has it, to the second."""
+    """Return a time in the current time zone, to the second."""
     local = localtime(at) if is_aware(at) else at
     shown = f"{local:%Y-%m-%d %H:%M:%S}"
     return format_html('<time class="delivery-time" datetime="{}">{}</time>', at.isoformat(), shown)
@@ -272,7 +272,7 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
 
     @admin.display(description="receiver")
     def receiver_in_queue(self, delivery: Delivery) -> str:
-        """Return the name of the receiver, which may be broken at its dots, with sender, queue and key below."""
+        """Return the name of the receiver, with line breaks allowed at its dots, and sender, queue and key below."""
         name = format_html_join(SafeString("<wbr>."), "{}", ((part,) for part in delivery.receiver.split(".")))
         key = format_html(", key <span>{}</span>", delivery.key) if delivery.key else ""
         return format_html(_RECEIVER, name, delivery.sender, delivery.queue, key)
@@ -330,7 +330,7 @@ def _cells(failure: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _local(text: str) -> str:
-    """Return a time of the history as the user reads it."""
+    """Return a time of the history in the current time zone."""
     at = parse_datetime(text)
     return _exactly(at) if at else text
 

@@ -81,7 +81,7 @@ def _common(event: Event, receiver: Any, using: str) -> dict[str, Any]:
 def _of_one(event: Event) -> tuple[Any, ...]:
     """Return the key of an event's row, its changes, and the values that the row had after the transaction.
 
-    Of a row that is gone these are the values that it had before.
+    For a deleted row they are the values before its deletion.
     """
     if event.kind is None:
         return (None,)
@@ -94,7 +94,10 @@ def _of_one(event: Event) -> tuple[Any, ...]:
 
 
 def _unchanged(event: Event) -> dict[str, Any]:
-    """Return the values of fields that the receiver asks for by name, and that are new or the same: they may change."""
+    """Return the values of fields that the receiver asks for by name and that `changes` does not have.
+
+    They are stored because the row may change before a worker makes the call.
+    """
     fields = [] if ALL[0] in event.fields else [event.sender._meta.get_field(name) for name in event.fields]
     values = {one: event.new(one.name) for one in fields if one.name not in event.changes}
     return {one.attname: _of_field(one, value) for one, value in values.items() if value is not UNKNOWN}
@@ -180,11 +183,11 @@ def _of_field(field: Any, value: Any) -> Any:
 
 
 def _as_columns(field: Any, value: Any) -> Any:
-    """Return the columns of a value that a field has put together, such as a price; None for other values."""
+    """Return the columns of a value that a field combines from several, such as a price; None for other values."""
     try:
         columns = columns_of(field.model, field, value)
         encoded_columns = {name: encoded(one) for name, one in (columns or {}).items()}
-    except Exception:  # a descriptor may raise anything
+    except Exception:  # a descriptor may raise any error
         return None
     return tagged("columns", [field.model._meta.label, field.name, encoded_columns]) if columns else None
 

@@ -38,17 +38,17 @@ class ThisDelivery(NamedTuple):
 @named_options
 @dataclass(frozen=True, repr=False)
 class Durable(AtTheEnd):
-    """Let a worker make the call after the commit: what it stores is written in the transaction of the send.
+    """Store the call in the transaction of the send, and let a worker make it after the commit.
 
-    `queue` is where workers look for it, and `backend` whose workers do: an alias of `settings.HELIOGRAPH_OUTBOX`.
-    `retry` says how often it is attempted. Calls of one receiver with one `key` are made one at a time, in the order
-    of their commits; it is a path into what was sent ("order.customer_id"), or a function of it. With `atomic`, what
-    the receiver writes and its success are one transaction; False is for what reaches out of the database. `missing`
-    says what becomes of a call whose instance is gone: "discard", "retry" or "fail"; with "call" it is made all the
-    same, with an instance that has its primary key only. `aliases` are names that the
-    receiver had, whose calls it takes. With `batch=True` there is one call for everything in a transaction.
+    Workers of `backend`, an alias of `settings.HELIOGRAPH_OUTBOX`, take calls from their `queue`. `retry` says how
+    often a call is attempted. Calls of one receiver with the same `key` are made one at a time, in the order of their
+    commits; the key is a path into the payload ("order.customer_id"), or a function of the payload. With `atomic`, the
+    writes of the receiver and the record of its success are one transaction; use False for effects outside the
+    database. `missing` says what happens if the instance is gone: "discard", "retry" or "fail" without a call, or
+    "call" with an instance that has only its primary key. `aliases` are old names of the receiver, whose stored calls
+    it takes over. With `batch=True` there is one call for all sends of a transaction.
 
-    Raises TypeError and ValueError for options that make no sense.
+    Raises TypeError or ValueError for an option with a wrong value.
     """
 
     stage: ClassVar[Stage] = Stage.LAST
@@ -125,7 +125,7 @@ def _verify_options(policy: Durable) -> None:
 
 
 def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
-    """Raise TypeError or ValueError for a key that no call of the receiver has."""
+    """Raise TypeError or ValueError for a `key` that is not in the calls of the receiver."""
     if policy.key is not None and not isinstance(policy.key, str):
         verify_function("Durable(key=...)", policy.key)
         return

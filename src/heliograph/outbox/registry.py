@@ -40,7 +40,7 @@ class Post(Tenancy):
         _posts.add(self)
 
     def asks_for(self, name: str) -> bool:
-        """Return whether the receiver has a parameter of this name, or may have one: one in C does not say."""
+        """Return whether the receiver has a parameter of this name, or has a signature that Python cannot read."""
         return self._names is None or name in self._names
 
     @property

@@ -37,11 +37,12 @@ class MissingError(LookupError):
 
 
 def restored(text: str, using: str, post: Post) -> dict[str, Any]:
-    """Return what a receiver is called with: signal, sender and the rest.
+    """Return the arguments of a stored call: signal, sender and the payload.
 
-    Raises MissingError for an instance that is gone, unless `missing="call"`; one for which the receiver has no
-    parameter raises it when it is used. Those of a batch are left out if `missing="discard"`. Raises LookupError for a
-    signal that is gone, and ValueError for a payload of a later version of Heliograph.
+    Raises MissingError if an instance is gone, unless `missing="call"`; if the receiver has no parameter for it, the
+    error is raised when the instance is used. With `missing="discard"`, a batch leaves out its missing instances.
+    Raises LookupError if the signal does not exist any more, and ValueError for a payload of a later version of
+    Heliograph.
     """
     stored = json.loads(text)
     if stored["v"] > VERSION:
@@ -68,7 +69,7 @@ def _load(using: str, is_called: bool, reference: Reference) -> Any:
 
 
 def bare(model: Any, key: Any, using: str) -> Any:
-    """Return an instance of which nothing is known but its primary key: its other fields are not loaded."""
+    """Return an instance with its primary key, whose other fields are not loaded."""
     parts = key if isinstance(key, tuple) else (key,)
     return model.from_db(using, [field.attname for field in model._meta.pk_fields], [*parts])
 
@@ -92,7 +93,7 @@ _REFERENCE = "_heliograph_reference"
 
 
 def handled(payload: Mapping[str, Any], using: str) -> Any:
-    """Return the instance that a receiver is at work on; one that is gone has nothing but its key."""
+    """Return the instance that a receiver is at work on; with only its primary key if it is not loaded yet."""
     instance = payload["instance"]
     reference = instance.__dict__.get(_REFERENCE) if type(instance) is SimpleLazyObject else None
     return instance if reference is None else bare(reference.model, reference.key, reference.using or using)
@@ -140,7 +141,7 @@ class StoredEvent(Event):
     kwargs: Mapping[str, Any]
     key: Any = None
     stored: Mapping[str, Change] = field(default_factory=dict, repr=False)
-    values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of other fields, after the transaction
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of unchanged fields, after the transaction
     fields: tuple[str, ...] = field(default=(), repr=False)
     comparison: None = None
 

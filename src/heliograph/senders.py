@@ -150,7 +150,7 @@ _PROBLEMS: dict[str, Callable[[Any, Entry, bool], str | None]] = {
 
 
 def shown(sender: Any) -> str:
-    """Return a sender as an error shows it: without the query, or the user's code, that its repr() may be."""
+    """Return a sender for an error; not by the `repr()` of an instance or a queryset, which may query or raise."""
     if isinstance(sender, Model):
         return f"<{sender.__class__.__name__} pk={sender.pk!r}>"
     if isinstance(sender, Manager | QuerySet):

@@ -31,7 +31,7 @@ class StepOrder(IntEnum):
 
     MEMORY = 1  # updates the values that instances remember, before receivers ask for them
     WRITES = 2  # finds the rows that were written, and sends them to receivers
-    TRANSACTION = 3  # opens the transaction that contains the other steps
+    TRANSACTION = 3  # opens or ends the transaction that contains the other steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +125,7 @@ def _update(*, wait: bool) -> None:
 
 
 def inherited(owner: Any, name: str) -> Any:
-    """Return an attribute that a class inherits; a method looks its inherited one up at each call."""
+    """Return an attribute that a class inherits; a method is looked up again at each call."""
     static = inspect.getattr_static(owner, name, None)
     if isinstance(static, classmethod):
         return InheritedClassMethod(owner, name, static.__func__)
@@ -211,7 +211,7 @@ def _function(value: Any) -> Any:
 
 
 class Lease:
-    """Steps that run for as long as somebody refers to what `take` returns."""
+    """Steps that run for as long as the result of `take` exists."""
 
     def __init__(self, steps: Callable[[], Iterable[Step]]) -> None:
         self._steps = steps

@@ -44,9 +44,9 @@ class Durable(AtTheEnd):
     often a call is attempted. Calls of one receiver with the same `key` are made one at a time, in the order of their
     commits; the key is a path into the payload ("order.customer_id"), or a function of the payload. With `atomic`, the
     writes of the receiver and the record of its success are one transaction; use False for effects outside the
-    database. `missing` says what happens if the instance is gone: "discard", "retry" or "fail" without a call, or
-    "call" with an instance that has only its primary key. `aliases` are old names of the receiver, whose stored calls
-    it takes over. With `batch=True` there is one call for all sends of a transaction.
+    database. `missing` says what happens if an instance that the receiver asks for is gone: "discard", "retry" or
+    "fail" without a call, or "call" with an instance that has only its primary key. `aliases` are old names of the
+    receiver, whose stored calls it takes over. With `batch=True` there is one call for all sends of a transaction.
 
     Raises TypeError or ValueError for an option with a wrong value.
     """

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.core import serializers
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
-from django.db.models import F
+from django.db.models import F, Manager, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery
 from django.test.utils import CaptureQueriesContext
@@ -470,6 +470,16 @@ def test_a_row_that_is_gone_is_not_deleted_again(told, hear, post):
     post.delete()
     assert (got, later) == ([], [])
     assert len(others) == 1  # as in Django
+
+
+def test_a_row_that_the_base_manager_hides_is_deleted_and_told(told, post, topics, monkeypatch):
+    hiding = Manager()
+    hiding.model = Post
+    monkeypatch.setattr(hiding, "get_queryset", lambda: QuerySet(Post).filter(text="shown"))
+    monkeypatch.setitem(vars(Post._meta), "base_manager", hiding)
+    got = told(Post, when=changed("topic"))
+    assert post.delete() == (1, {"app.Post": 1})
+    assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
 
 def test_nor_is_it_in_a_batch(batches, post):

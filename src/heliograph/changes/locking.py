@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import QuerySet
 
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import Plan
@@ -23,11 +24,13 @@ def locked_rows(
     """Lock rows, and return the values of these fields by primary key and attribute; missing rows are left out.
 
     `are_kept` says that the rows will be updated and not deleted. The rows are locked in the order of their keys, in
-    each table that has one of the fields.
+    each table that has one of the fields. Like Django, an update finds the rows that the base manager shows, and a
+    deletion finds all.
     """
     no_key = are_kept and connections[using].features.has_select_for_no_key_update
     asked = [*plan.names[: plan.keys], *(name for name in plan.names[plan.keys :] if name in names)]
-    rows = plan.model._base_manager.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
+    all_rows = plan.model._base_manager if are_kept else QuerySet(plan.model)
+    rows = all_rows.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
     found = (row for some in in_chunks(plan.model, using, keys) for row in rows.filter(pk__in=some))
     return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in found}
 

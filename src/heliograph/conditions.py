@@ -16,12 +16,12 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal, post_delete, pre_delete
 from django.utils.functional import Promise
 
-from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.comparing import Change, Comparison, stored
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
-from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate, shown
+from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate
 from heliograph.dispatch.conditions import Condition, Payload, Place
 from heliograph.dispatch.options import named_options
 from heliograph.signals import carried, title
@@ -341,7 +341,8 @@ class Has(OnFields):
 
     def holds(self, payload: Payload) -> bool:
         instance = _instance(self, payload)
-        return all(_has_value(instance, name, wanted) for name, wanted in self.values)
+        using = payload.get("using") or instance._state.db
+        return all(_has_value(instance, name, wanted, using) for name, wanted in self.values)
 
     def connected(self, place: Place) -> Condition:
         _verify_signal(self, place)
@@ -373,13 +374,13 @@ def has(**values: Any) -> Has:
     return Has(tuple(values), tuple(values.items()))
 
 
-def _has_value(instance: Any, name: str, wanted: Any) -> bool:
+def _has_value(instance: Any, name: str, wanted: Any, using: str | None) -> bool:
     for field in fields_of(type(instance), (name,)):
         try:
             value = getattr(instance, field.attname)
         except ObjectDoesNotExist:  # the field was not loaded, and cannot be, since the row is gone
             return False
-        return _is_value(field, wanted, shown(value))
+        return _is_value(field, wanted, stored(field, value, using))
     return False  # the receiver is for several models, and this one has no such field
 
 

@@ -1,6 +1,7 @@
 """Values in conditions: several of them in changed(), and those that an instance has now in has()."""
 
 import pickle
+from decimal import Decimal
 
 import pytest
 from django.core.exceptions import FieldDoesNotExist
@@ -118,6 +119,17 @@ def test_a_value_that_is_there_holds_whether_it_is_changed_or_not(hear, signal):
     article = Article.objects.create(title="b")
     article.save()
     assert saved(heard, article, "title", "c", "b") == ["b"]
+    assert len(heard) == 3
+
+
+@database
+@pytest.mark.parametrize("given", ["2.505", Decimal("2.5")])
+def test_a_number_is_compared_as_the_database_rounds_it_whether_it_is_changed_or_not(hear, given):
+    stored = Article.objects.create(price=given)
+    stored.refresh_from_db()
+    heard = hear(post_save, sender=Article, bulk=True, when=has(price=str(stored.price)))
+    Article.objects.create(price=given).save()
+    Article.objects.bulk_create([Article(price=given)])
     assert len(heard) == 3
 
 

@@ -19,6 +19,18 @@ class Change(NamedTuple):
     new: Any
 
 
+def stored(field: Any, value: Any, using: str | None) -> Any:
+    """Return a value as a database stores it; unchanged if the field does not accept it."""
+    if value is UNKNOWN or value is NO_ROW or is_of_own_type(field, value):
+        return value
+    if may_mutate(field) and not isinstance(field, DecimalField):
+        return shown(value)
+    try:
+        return as_stored(field, value, using)
+    except Exception:  # a field may raise any error for a value that it does not accept; so will the save
+        return shown(value)
+
+
 class Comparison(NamedTuple):
     """The values of a row before and after, in the order of a plan."""
 
@@ -61,14 +73,7 @@ class Comparison(NamedTuple):
 
     def stored(self, field: Any, value: Any) -> Any:
         """Return a value as the database stores it; unchanged if the field does not accept it."""
-        if value is UNKNOWN or value is NO_ROW or is_of_own_type(field, value):
-            return value
-        if may_mutate(field) and not isinstance(field, DecimalField):
-            return shown(value)
-        try:
-            return as_stored(field, value, self.using)
-        except Exception:  # a field may raise any error for a value that it does not accept; so will the save
-            return shown(value)
+        return stored(field, value, self.using)
 
     # --- fields that are more than their column
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, NamedTuple
 
 _NAME = "_heliograph_transaction"
@@ -84,6 +85,21 @@ def now(connection: Any) -> Moment | None:
     if transaction is None:
         transaction = connection.__dict__[_NAME] = Transaction()
     return transaction.moment
+
+
+def identity_of_transaction(connection: Any) -> tuple[Any, ...]:
+    """Return objects that together no other transaction of a connection has, or nothing in autocommit.
+
+    The outermost block is not enough: a function with the decorator `atomic` enters the same one at each call. Django
+    begins a new list of callbacks after each transaction, and after the rollback of a savepoint.
+    """
+    blocks = connection.atomic_blocks
+    return (blocks[0], connection.run_on_commit) if blocks else ()
+
+
+def is_same_transaction(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Return whether two identities are that of one transaction."""
+    return bool(one and other) and all(map(is_, one, other))
 
 
 # --- what a connection tells ----------------------------------------------------------------------------------

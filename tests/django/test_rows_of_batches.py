@@ -517,6 +517,23 @@ def test_a_search_path_that_is_rolled_back_is_so_here_too(batches, schemas):
 
 
 @only_postgresql
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_search_path_of_one_transaction_is_not_that_of_the_next_call_of_a_decorated_function(batches, schemas):
+    heard = batches(post_save, sender=Country)
+
+    @transaction.atomic
+    def write(*paths):
+        for path in paths:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL search_path TO {path}" if path else "SELECT 1")
+            Country(code="de").save()
+
+    write("north")
+    write(None, "north")
+    assert told(heard) == [[("created", "de")], [("created", "de")], [("updated", "de")]]
+
+
+@only_postgresql
 def test_a_receiver_that_writes_the_row_of_another_schema_is_called_for_it(receive, schemas):
     calls = []
 

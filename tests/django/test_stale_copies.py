@@ -326,6 +326,34 @@ def test_in_autocommit_the_row_is_read_in_the_transaction_of_its_write(told, mod
     assert sql[-1].startswith(("COMMIT", "UPDATE"))
 
 
+only_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases lock rows")
+
+
+def locking_the_database(operation):
+    return [sql for sql in statements(operation) if sql == "BEGIN IMMEDIATE" or "WHERE 0 = 1" in sql]
+
+
+@only_sqlite
+@committing
+def test_each_call_of_a_function_that_is_a_transaction_locks_the_database_once_before_it_reads(told, post):
+    told(Post, post_save, when=changed("text"))
+
+    @transaction.atomic
+    def save_twice():
+        post.save()
+        post.save()
+
+    assert [len(locking_the_database(save_twice)) for _ in range(3)] == [1, 1, 1]
+
+
+@only_sqlite
+@committing
+@pytest.mark.parametrize("options", [{}, {"bulk": True}, {"bulk": True, "delivery": BeforeCommit()}])
+def test_a_transaction_that_began_with_the_lock_of_the_database_does_not_take_it_again(told, post, options):
+    told(Post, when=changed("text"), **options)
+    assert locking_the_database(post.delete) == ["BEGIN IMMEDIATE"]
+
+
 @committing
 def test_in_autocommit_receivers_are_called_after_the_commit_as_in_django(receive, post):
     seen = []

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import Plan
+from heliograph.moments import identity_of_transaction, is_same_transaction
 
 # --- rows --------------------------------------------------------------------------------------------------------
 
@@ -69,11 +70,14 @@ def immediate(connection: Any) -> Iterator[None]:
     if connection.vendor != "sqlite" or connection.transaction_mode is not None:
         yield
         return
+    is_open = is_in_transaction(connection.alias)
     connection.transaction_mode = "IMMEDIATE"
     try:
         yield
     finally:
         connection.transaction_mode = None
+    if not is_open:
+        setattr(connection, _LOCKED, identity_of_transaction(connection))
 
 
 def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
@@ -83,8 +87,8 @@ def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
     """
     if connection.vendor != "sqlite":
         return
-    outermost = connection.atomic_blocks[0] if connection.atomic_blocks else None
-    if outermost is not None and vars(connection).get(_LOCKED) is outermost:
+    identity = identity_of_transaction(connection)
+    if is_same_transaction(identity, vars(connection).get(_LOCKED, ())):
         return
     mode = connection.transaction_mode
     if mode == "DEFERRED" or (mode is None and is_open):
@@ -92,8 +96,8 @@ def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
         table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
         with connection.cursor() as cursor:
             cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
-    setattr(connection, _LOCKED, outermost)
+    setattr(connection, _LOCKED, identity)
 
 
-# The attribute of a connection with the outermost block of the transaction that has taken the lock.
+# The attribute of a connection with the identity of the transaction that has taken the lock.
 _LOCKED = "_heliograph_locked"

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
+from heliograph.moments import identity_of_transaction, is_same_transaction
 from heliograph.steps import Lease, Step, StepOrder, Tenancy
 
 Path = tuple[str, ...]  # the names of schemas, in the order in which they are searched
@@ -88,9 +89,9 @@ def _asked(connection: Any) -> Path | None:
     known = vars(connection).get(_KNOWN)
     if known is None or connection.connection is None:
         return None
-    block = connection.atomic_blocks[0] if connection.atomic_blocks else None
-    if known[1] is None or known[0] is not block or block is None:
-        known = vars(connection)[_KNOWN] = (block, _shown(connection))
+    identity = identity_of_transaction(connection)
+    if known[1] is None or not is_same_transaction(identity, known[0]):
+        known = vars(connection)[_KNOWN] = (identity, _shown(connection))
     path: Path = known[1]
     return path
 
@@ -123,7 +124,7 @@ def _execute(inner: Callable[..., Any]) -> Callable[..., Any]:
         # A rollback undoes a change of the search path.
         is_undone = _KNOWN in vars(self.db) and text.startswith("ROLLBACK")
         if is_undone or (len(text) < _SHORT and "search_path" in text.lower()):
-            vars(self.db)[_KNOWN] = (None, None)
+            vars(self.db)[_KNOWN] = ((), None)
         return result
 
     return _execute

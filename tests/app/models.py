@@ -368,7 +368,8 @@ class MoneyField(models.DecimalField):  # type: ignore[type-arg]
         return super().get_prep_value(value.amount if isinstance(value, Money) else value)
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        return super().get_db_prep_save(self.get_prep_value(value), connection)
+        is_expression = hasattr(value, "as_sql")  # as that of a bulk_update()
+        return super().get_db_prep_save(value if is_expression else self.get_prep_value(value), connection)
 
 
 class LocalAttribute:

@@ -15,7 +15,7 @@ from django.db.models.sql import InsertQuery
 
 from heliograph.bulk.marks import insertion_marks
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
-from heliograph.changes.plans import Plan, plan_for, watched_among
+from heliograph.changes.plans import Plan, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
 from heliograph.changes.values import is_expression
 
@@ -145,7 +145,7 @@ def insertion_of(
     unique = [options.pk if name == "pk" else options.get_field(name) for name in unique_fields or ()]
     if not all(one.concrete and not one.many_to_many for one in (*written, *unique)):
         return Insert(model, using)  # which Django refuses
-    plan = plan_for(model, written if reads_all else watched_among(model, written))
+    plan = plan_for(model, with_columns_beside(model, written if reads_all else watched_among(model, written)))
     identity = unique or options.pk_fields
     old = in_the_way(instances, using, unique, identity, plan)
     return InsertOrUpdate(model, using, frozenset(one.name for one in written), identity, plan, old)

@@ -11,7 +11,7 @@ from django.db.models import IntegerField, Model
 from django.db.models.expressions import Col, CombinedExpression, Value
 
 from heliograph.bulk.sql import Table, are_sent_as_stored
-from heliograph.changes.plans import plan_for, watched_among
+from heliograph.changes.plans import plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
 
@@ -33,7 +33,7 @@ class Reading:
         # A row with a new key is reported as a deleted row, with all of its old values, and a created row.
         written = self.values if reads_all or self.moved else ()
         watched = [*written, *watched_among(model, self.values)]
-        self.fields = [*dict.fromkeys([*watched, *self.moved])]
+        self.fields = with_columns_beside(model, [*dict.fromkeys([*watched, *self.moved])])
         self.plan = plan_for(model, self.fields)
 
     @cached_property

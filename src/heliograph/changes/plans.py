@@ -9,6 +9,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
+from heliograph.changes.presenting import has_own_descriptor
 from heliograph.changes.values import NO_ROW, UNKNOWN, may_mutate
 
 Picker = Callable[[Any], Sequence[Any]]
@@ -212,16 +213,29 @@ def plan_of(model: Any) -> Plan:
 
 
 def watched_among(model: Any, fields: Collection[Any]) -> list[Any]:
-    """Return those of the fields of a model that somebody watches, and generated ones, which change with others."""
+    """Return the watched fields of a model among these, and watched ones that change with others.
+
+    A generated field changes with its sources, and a field with a descriptor of a package with any other column.
+    """
     plan = PLANS.get(model)
     watched = plan.fields[plan.keys :] if plan is not None else ()
-    return [field for field in watched if field in fields or field.generated]
+    return [one for one in watched if one in fields or one.generated or has_own_descriptor(model, one)]
+
+
+def with_columns_beside(model: Any, fields: Sequence[Any]) -> list[Any]:
+    """Return fields, with all other columns if the descriptor of one of the fields may read these too."""
+    if not any(has_own_descriptor(model, field) for field in fields):
+        return [*fields]
+    keys = model._meta.pk_fields
+    return [*fields, *(one for one in model._meta.concrete_fields if one not in fields and one not in keys)]
 
 
 def plan_for(model: Any, fields: Sequence[Any]) -> Plan:
-    """Return a plan of these fields of a model, whoever watches it."""
+    """Return a plan of these fields of a model, for one statement, whether a receiver watches them or not."""
     options = model._meta
-    return Plan(model, (*options.pk_fields, *fields), len(options.pk_fields), options.concrete_fields)
+    keys = len(options.pk_fields)
+    presented = frozenset(at for at, field in enumerate(fields, keys) if has_own_descriptor(model, field))
+    return Plan(model, (*options.pk_fields, *fields), keys, options.concrete_fields, presented=presented)
 
 
 def is_among(field: Any, names: Collection[str] | None) -> bool:

@@ -183,6 +183,8 @@ class Updated(Rows):
         return replace(self, table=[self.table[at] for at in places], given=given)
 
     def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+        if self.plan.presented:
+            return [at for at in range(len(self)) if self.comparison(at).differs(names)]
         places = {place for name in names if (place := self._place(name)) is not None}
         if len(places) == 1:
             return [at for at, differs in enumerate(self._differ(*places)) if differs]
@@ -193,6 +195,9 @@ class Updated(Rows):
         place = self._place(name)
         if place is None:
             return []
+        if place in self.plan.presented:
+            changes = (self.comparison(at).change(place) for at in range(len(self)))
+            return [(key, *change) for key, change in zip(self.pks, changes, strict=True) if change is not None]
         rows = zip(self.pks, self._old(place), self._new_of(place), self._differ(place), strict=True)
         return [(key, old, new) for key, old, new, differs in rows if differs]
 

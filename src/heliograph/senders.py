@@ -86,6 +86,8 @@ def _problem_of_model(sender: Any, entry: Entry, subclasses: bool) -> str | None
 
 
 def _problem_of_class(model: Any, entry: Entry) -> str | None:
+    if model is Model:
+        return "It is no model by itself; to receive from all models, leave sender= out."
     options = model._meta
     if options.abstract:
         return "It is abstract; to receive from the models that inherit from it, pass subclasses=True."

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist
+from django.db import models
 
 from heliograph import (
     BeforeCommit,
@@ -345,6 +346,11 @@ SENDERS = [
         lambda: on_save(sender=Named),
         MINE + r"sender=app\.Named never sends post_save\. It is abstract; to receive from the models that inherit from"
         r" it, pass subclasses=True\.$",
+    ),
+    wrong(
+        lambda: on_save(sender=models.Model),
+        MINE + r"sender=.*Model.* never sends post_save\. It is no model by itself; to receive from all models, leave"
+        r" sender= out\.$",
     ),
     wrong(
         lambda: on_save(sender=get_user_model), MINE + r".* It is a function\. .* call it: sender=get_user_model\(\)"

@@ -674,6 +674,20 @@ def test_the_value_of_a_field_that_is_not_changed_is_the_same_before_and_after(b
     assert (event.old("text"), event.new("text")) == ("old", "old")
 
 
+@pytest.mark.parametrize("way", ["update", "bulk_update"])
+def test_rows_of_which_a_bulk_write_sets_one_field_have_the_values_of_the_others(batches, post, topics, way):
+    got = batches(Post, when=created | changed("topic", "text"), bulk=True)
+    if way == "update":
+        Post.objects.update(text="new")
+    else:
+        post.text = "new"
+        Post.objects.bulk_update([post], ["text"])
+    ((event,),) = [batch.events for batch in got]
+    assert (event.old("topic"), event.new("topic")) == (topics[1].pk, topics[1].pk)
+    assert (event.old("text"), event.new("text")) == ("old", "new")
+    assert [batch.changes("topic") for batch in got] == [[]]
+
+
 def test_null_is_a_value_and_the_absence_of_a_row_is_not(batches):
     got = batches(Post, when=created | changed("topic"))
     Post.objects.create(topic=None).delete()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db.models import IntegerField, Model
 from django.db.models.expressions import Col, CombinedExpression, Value
 
 from heliograph.bulk.sql import Table, are_sent_as_stored
-from heliograph.changes.plans import plan_for, watched_among, with_columns_beside
+from heliograph.changes.plans import PLANS, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
 
@@ -33,6 +33,8 @@ class Reading:
         # A row with a new key is reported as a deleted row, with all of its old values, and a created row.
         written = self.values if reads_all or self.moved else ()
         watched = [*written, *watched_among(model, self.values)]
+        # A batch has the values of the other watched fields too: a total needs the order of a line whose price changes.
+        watched += _beside(model, self.values) if watched else ()
         self.fields = with_columns_beside(model, [*dict.fromkeys([*watched, *self.moved])])
         self.plan = plan_for(model, self.fields)
 
@@ -76,7 +78,37 @@ class Reading:
     def rows(self, table: Table, constants: tuple[Any, ...] | None) -> Updated:
         """Return the updated rows, with their values from a table."""
         names = frozenset(one.name for one in self.values)
+        if UNCHANGED in self.news:
+            table, constants = [*self._with_unchanged(table, constants)], None
         return Updated(self.model, self.using, names, self.plan, table, constants)
+
+    def _with_unchanged(self, table: Table, constants: tuple[Any, ...] | None) -> Iterator[tuple[Any, ...]]:
+        """Yield rows with their old and new values, which are the same in a field that the update leaves alone."""
+        size, keys = len(self.plan.fields), self.plan.keys
+        for row in table:
+            news = row[size:] if constants is None else constants
+            pairs = zip(row[keys:size], news, strict=True)
+            yield (*row[:size], *(old if new is UNCHANGED else new for old, new in pairs))
+
+
+class _Unchanged:
+    """The class of `UNCHANGED`."""
+
+
+UNCHANGED: Any = _Unchanged()  # stands for the new value of a field that an update does not set
+
+
+def _beside(model: Any, written: Collection[Any]) -> list[Any]:
+    """Return the watched fields of the model's own table that an update does not set."""
+    plan = PLANS.get(model)
+    own = model._meta.concrete_model._meta.local_concrete_fields
+    watched = () if plan is None else plan.fields[plan.keys :]
+    return [one for one in watched if one in own and one not in written and _is_left_alone(one)]
+
+
+def _is_left_alone(field: Any) -> bool:
+    """Return whether a field that an update does not set keeps its value, and is read without a statement more."""
+    return not field.primary_key and not field.generated and are_sent_as_stored([field])
 
 
 def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -88,7 +120,9 @@ def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 def _new(one: Any, values: dict[Any, Any]) -> Any:
     """Return the new value of a field: itself, an expression that is the same before the update, or UNKNOWN."""
-    value = values.get(one, UNKNOWN)  # an update does not set a generated field
+    value = values.get(one, UNCHANGED if _is_left_alone(one) else UNKNOWN)
+    if value is UNCHANGED:
+        return value
     if isinstance(value, Model):
         value = value.prepare_database_save(one)
     if not is_expression(value):

@@ -122,11 +122,12 @@ def test_a_delete_of_a_query_is_one_call_where_django_loads_its_rows_for_another
     assert len(others) == 3
 
 
-def test_a_cascade_is_one_call_for_each_model(batches):
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_cascade_is_one_call_for_each_model(batches, bulk):
     writer = Writer.objects.create()
     for _ in range(2):
         Novel.objects.create(writer=writer)
-    novels, writers = batches(post_delete, sender=Novel, bulk=True), batches(post_delete, sender=Writer, bulk=True)
+    novels, writers = (batches(post_delete, sender=model, bulk=bulk) for model in (Novel, Writer))
     writer.delete()
     assert (kinds(novels), kinds(writers)) == ([["deleted"] * 2], [["deleted"]])
 

@@ -25,8 +25,14 @@ from heliograph.transactions.verifying import asks_for_batch
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each key of settings.HELIOGRAPH that does not exist."""
-    return [_unknown(key) for key in getattr(settings, "HELIOGRAPH", {}) if key not in DEFAULTS]
+    """Return an error for each key of settings.HELIOGRAPH that does not exist, or has a value that is no bool."""
+    given = getattr(settings, "HELIOGRAPH", {})
+    unknown = [_unknown(key) for key in given if key not in DEFAULTS]
+    return unknown + [_no_bool(key, given[key]) for key in DEFAULTS if not isinstance(given.get(key, True), bool)]
+
+
+def _no_bool(key: str, value: Any) -> CheckMessage:
+    return Error(f"HELIOGRAPH[{key!r}] is {value!r}.", hint="Set it to True or False.", id="heliograph.E001")
 
 
 def _unknown(key: Any) -> CheckMessage:

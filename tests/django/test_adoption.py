@@ -737,6 +737,11 @@ def test_every_unknown_key_is_an_error_of_its_own(settings):
     assert [id for id, *_ in checks()] == ["heliograph.E001", "heliograph.E001"]
 
 
+def test_a_value_that_is_no_bool_is_an_error(settings):
+    settings.HELIOGRAPH = {"AUTODISCOVER": "no"}
+    assert checks() == [("heliograph.E001", "HELIOGRAPH['AUTODISCOVER'] is 'no'.", "Set it to True or False.")]
+
+
 def test_known_settings_pass_the_check(settings):
     settings.HELIOGRAPH = {"ADOPT_DJANGO_SIGNALS": True}
     assert checks() == []

@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from heliograph import BeforeCommit, OnCommit, mute
 from heliograph.signals import m2m_changes, post_bulk_delete, post_update
 from tests.app.models import Audiobook, Band, Essay, Genre, Novel, Performance, Reading, Remark, Song, Writer
+from tests.django.savepoints import make_savepoint
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])  # where the transaction says nothing: faster
@@ -521,7 +522,7 @@ def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(h
     def add_another(sender, action, **kwargs):
         if action == "post_add":
             if by_hand:
-                savepoint = transaction.savepoint()
+                savepoint = make_savepoint()
                 Related.objects.create(novel=novel, genre=c)
                 transaction.savepoint_rollback(savepoint)
             else:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from heliograph.bulk.tables import kind_of
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -56,10 +58,5 @@ def insertion_marks(connection: Any, table: str) -> Marks:
     A query asks PostgreSQL for the kind of the table at each write, since a migration or a search path may give the
     name to another table.
     """
-    name = connection.ops.quote_name(table)
-    if connection.vendor != "postgresql":
-        return Marks(connection, name)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)", [name])
-        kind = next(iter(cursor.fetchone() or ()), "")
-    return _KINDS.get(kind, Marks)(connection, name)
+    kind = kind_of(connection, table) if connection.vendor == "postgresql" else ""
+    return _KINDS.get(kind, Marks)(connection, connection.ops.quote_name(table))

@@ -37,30 +37,29 @@ from django.utils.functional import Promise
 from django.utils.timezone import get_default_timezone, is_naive, make_aware
 
 
-class Unknown(Enum):
+class Mark(Enum):
+    """A value that stands for none, and prints as its name."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+
+class Unknown(Mark):
     """The class of `UNKNOWN`."""
 
     UNKNOWN = "UNKNOWN"
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-    __str__ = __repr__
 
 
 #: The value of a field that nobody has told: it was never loaded, or an expression computed it in the database.
 UNKNOWN: Final = Unknown.UNKNOWN
 
 
-class NoRow(Enum):
+class NoRow(Mark):
     """The class of `NO_ROW`."""
 
     NO_ROW = "NO_ROW"
-
-    def __repr__(self) -> str:
-        return "NO_ROW"
-
-    __str__ = __repr__
 
 
 #: The value of a field where there is no row: before the row was created, or after it was deleted. None would be NULL.

@@ -58,7 +58,9 @@ def manage(folder, *arguments, shop=SHOP):
 
 
 def environment(folder):
-    outer = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    """Return the environment of the shop: without settings of the tests, and without coverage, which is slow."""
+    left_out = ("DJANGO_SETTINGS_MODULE", "COVERAGE_PROCESS")
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return outer | {"SHOP_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
 
 
@@ -367,7 +369,7 @@ def test_every_page_answers_and_ctrl_c_ends_the_demonstration(tmp_path, purchase
     with serving(tmp_path, purchases) as (process, address):
         statuses = crawl(address)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
     assert process.returncode == 0
     assert statuses == dict.fromkeys(statuses, 200)
@@ -398,7 +400,7 @@ def crawl(address):
 
 def visit(page):
     try:
-        with urlopen(page, timeout=20) as answer:
+        with urlopen(page, timeout=120) as answer:
             links = re.findall(r'href="([^"#]*)"', answer.read().decode())
             return answer.status, {urljoin(page, unescape(link)) for link in links}
     except HTTPError as error:

@@ -61,8 +61,8 @@ WRONG = {
     'when=update_fields("titel")': "update_fields('titel'): shop.Book has no field 'titel'.",
     'when=changed("authors")': "changed('authors'): shop.Book.authors has no column.",
     'when=changed("slug"), writes="titel"': "writes=['titel']: shop.Book has no field 'titel'.",
-    'when=changed("publisher", to=[])': (
-        "changed('publisher', to=[]): [] is not a value of shop.Book.publisher (ForeignKey)."
+    'when=changed("publisher", to="many")': (
+        "changed('publisher', to='many'): 'many' is not a value of shop.Book.publisher (ForeignKey)."
     ),
 }
 

@@ -39,7 +39,7 @@ def _database(_alone, django_db_blocker):
             file.unlink()
     name = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
-        connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        connection.creation.create_test_db(verbosity=0, autoclobber=True)
         yield
         connection.creation.destroy_test_db(name, verbosity=0)
 

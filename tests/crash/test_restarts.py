@@ -34,7 +34,7 @@ def own(server):
     options = {**connection.settings_dict, **server.settings, "NAME": f"{PREFIX}_crash", "OPTIONS": {}}
     connections.settings[alias] = {**options, "TEST": {**options["TEST"], "NAME": f"{PREFIX}_crash"}}
     creation = connections[alias].creation
-    creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    creation.create_test_db(verbosity=0, autoclobber=True)
     yield alias
     creation.destroy_test_db(f"{PREFIX}_crash", verbosity=0)
     connections[alias].close()

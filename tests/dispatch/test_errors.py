@@ -4,10 +4,12 @@ import functools
 import gc
 import pickle
 import re
+from contextlib import suppress
 
 import pytest
 
 from heliograph.dispatch import Inline, Signal, capture, condition, mute
+from heliograph.dispatch.connecting import all_or_nothing
 from tests.pythons import borrows_references, counts_all_references
 
 FILE = re.escape(__file__)
@@ -254,3 +256,49 @@ def test_an_unnamed_signal_cannot_be_pickled(signal):
         TypeError, match=r"^<Signal unnamed signal> cannot be pickled: it is not a variable of a module"
     ):
         pickle.dumps(signal)
+
+
+def test_an_option_that_is_like_one_of_another_call_is_refused_with_that(signal):
+    with pytest.raises(
+        TypeError, match=r"has no option 'batchs'\. Did you mean delivery=OnCommit\(batch=True\)\? It t"
+    ):
+        signal.connect(shipping, batchs=True)
+
+
+def test_a_condition_function_with_a_positional_parameter_is_refused(signal):
+    def is_paid(sender, /, **kwargs):
+        return True
+
+    with pytest.raises(ValueError, match=r"is called with names only: take the '/' out of its parameters\.$"):
+        signal.connect(shipping, when=is_paid)
+
+
+def test_a_policy_of_the_users_that_inherits_from_inline_is_taken(signal):
+    class Loud(Inline):
+        """A policy that changes nothing."""
+
+    signal.connect(shipping, delivery=Loud())
+    assert [response for _, response in signal.send(None)] == ["sent"]
+
+
+def shipping(**kwargs):
+    return "sent"
+
+
+@pytest.mark.parametrize("sender", [Sender, "by hand"])
+def test_a_block_that_raises_undoes_its_connections_and_no_others(signal, sender):
+    def named(answer):
+        def same_name(**kwargs):
+            return answer
+
+        return same_name
+
+    first, second = named("first"), named("second")
+    signal.connect(first, sender=sender, dispatch_uid="one")
+    with suppress(RuntimeError), all_or_nothing():
+        signal.connect(second, sender="another", dispatch_uid="one")
+        signal.disconnect(sender="another", dispatch_uid="one")
+        signal.connect(second, sender=sender, dispatch_uid="two")
+        raise RuntimeError
+    assert [response for _, response in signal.send(sender)] == ["first"]
+    assert not signal.has_listeners("another")

@@ -293,18 +293,21 @@ def test_d5_what_was_connected_before_stays_when_a_list_is_refused(connect):
     assert connections() == [("post_save", Writer)]
 
 
-def test_d5_a_receiver_that_was_imported_again_gives_way_to_the_first_when_a_list_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("sender", ["main", Writer])
+def test_d5_a_receiver_that_was_imported_again_gives_way_to_the_first_when_a_list_is_refused(
+    tmp_path, monkeypatch, sender
+):
     (tmp_path / "shelves.py").write_text("def note(**kwargs):\n    return 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     shelves = importlib.import_module("shelves")
     first = shelves.note
-    opened.connect(first, sender="main", order=3, weak=False)
+    opened.connect(first, sender=sender, order=3, weak=False)
     importlib.reload(shelves)
     with pytest.raises(TypeError, match="not here"):
-        receiver([opened, closed], sender="main", delivery=Refusing(closed))(shelves.note)
+        receiver([opened, closed], sender=sender, delivery=Refusing(closed))(shelves.note)
     orders = [(one.receiver(), one.order) for one in opened._table.connections()]
-    called = [called for called, _ in opened.send(sender="main")]
-    opened.disconnect(first, sender="main")
+    called = [called for called, _ in opened.send(sender=sender)]
+    opened.disconnect(first, sender=sender)
     assert (orders, called) == ([(first, 3)], [first])
 
 

@@ -214,21 +214,22 @@ class Table:
             bucket.remove(rival)
         elif bucket.find(connection.key) is not None:
             connection.key = object_identity(receiver)
+        self._add(connection)
+        undone_by(self._disconnect, connection)
+
+    def _add(self, connection: Connection) -> None:
+        bucket = connection.bucket
         bucket.add(connection)
         self.silent = False  # after it: a send that a signal handler makes in between finds nobody yet
         if _is_strong(bucket):  # a finalizer that ran meanwhile may have found it empty, and dropped it
             self._keep(bucket)
         self.changed(bucket)
-        undone_by(self._disconnect, connection)
 
     def _connect_again(self, rival: Connection, guarded: Any) -> None:
         """Restore a connection that another one has replaced."""
         with registering:
             rival.guarded = guarded
-            rival.bucket.add(rival)
-            if _is_strong(rival.bucket):
-                self._keep(rival.bucket)
-            self.changed(rival.bucket)
+            self._add(rival)
 
     def _disconnect(self, connection: Connection) -> None:
         with registering:

@@ -276,8 +276,8 @@ def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
             inner(self, save_m2m, using, **options)
             return
         inserts = bool(options.get("force_insert", False))
-        using = using or router.db_for_write(type(instance), instance=instance)
-        with Saving(instance, plan, using, inserts=inserts) as saving:
+        alias = using or router.db_for_write(type(instance), instance=instance)
+        with Saving(instance, plan, alias, inserts=inserts) as saving:
             if plan.fetched or plan.asked:
                 saving.fetch(raw=True, force_insert=inserts)
             inner(self, save_m2m, using, **options)

@@ -22,6 +22,7 @@ class Signal(DjangoSignal):
         **options: Unpack[ConnectOptions],
     ) -> None: ...
 
+# The ignores: Django's own methods take one sender, and these take several, as the adopted ones do.
 class ModelSignal(DjangoModelSignal):
     def connect(  # type: ignore[override]
         self,

@@ -93,6 +93,7 @@ def named_options(thing: T) -> T:
     the function or class as it is written.
     """
     if isinstance(thing, type):
+        # The type of a class and of a function stays what it was, which mypy cannot see.
         thing.__init__ = _refusing(thing.__init__, thing, f"{thing.__name__}()")  # type: ignore[misc]
         return thing
     return _refusing(thing, thing, f"{thing.__name__}()")  # type: ignore[return-value]

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Retry, Signal
 from heliograph.outbox.management.commands import outbox
@@ -236,6 +237,54 @@ def test_one_that_runs_is_named_and_stays_as_it_is():
     delivery = deliver(State.RUNNING)
     assert run("redeliver", "--id", delivery.pk) == (
         f"Delivery {delivery.pk} is running and stays as it is.\nRedelivered 0 deliveries."
+    )
+
+
+def test_many_ids_are_read_and_changed_by_bounded_statements():
+    deliver_many(3 * CHUNK + 1, State.DEAD)
+    ids = Delivery.objects.values_list("pk", flat=True)
+    with CaptureQueriesContext(connection) as queries:
+        assert run("redeliver", "--id", *ids) == f"Redelivered {3 * CHUNK + 1:,} deliveries."
+    assert max(query["sql"].count(",") for query in queries) < CHUNK + 50
+    assert states() == [State.READY] * (3 * CHUNK + 1)
+
+
+def test_many_ids_are_redelivered_with_their_progress(monkeypatch):
+    monkeypatch.setattr(outbox, "STEP", 2 * CHUNK)
+    deliver_many(2 * CHUNK + 1, State.DEAD)
+    ids = Delivery.objects.values_list("pk", flat=True)
+    assert run("redeliver", "--id", *ids) == (
+        f"Redelivered {2 * CHUNK:,} deliveries so far.\nRedelivered {2 * CHUNK + 1:,} deliveries."
+    )
+
+
+def test_a_dry_run_of_many_ids_has_one_line_for_each_receiver():
+    deliver_many(CHUNK + 1, State.DEAD)
+    ids = Delivery.objects.values_list("pk", flat=True)
+    assert run("redeliver", "--dry-run", "--id", *ids).splitlines() == [
+        f"Would redeliver {CHUNK + 1} deliveries:",
+        f"  {CHUNK + 1} dead of {RECEIVER} in the queue 'mail'",
+    ]
+
+
+def test_an_id_that_is_given_twice_counts_once():
+    delivery = deliver(State.DEAD)
+    assert run("redeliver", "--id", delivery.pk, delivery.pk) == "Redelivered 1 delivery."
+
+
+def test_many_that_stay_as_they_are_have_one_line():
+    deliver_many(12, State.RUNNING)
+    ids = [*Delivery.objects.values_list("pk", flat=True)]
+    first = ", ".join(map(str, ids[:10]))
+    assert run("redeliver", "--id", *ids) == (
+        f"12 deliveries are running and stay as they are: {first} and 2 more.\nRedelivered 0 deliveries."
+    )
+
+
+def test_many_ids_that_do_not_exist_are_not_all_listed():
+    missing = range(1, 13)
+    assert error_of("redeliver", "--id", *missing) == (
+        "There is no delivery 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more on 'default'."
     )
 
 

@@ -54,6 +54,20 @@ def select(
     return chosen if older_than is None else chosen.filter(_older_than(older_than, states))
 
 
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield ids in groups, each of which is changed by one statement."""
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]
+
+
+def states_of(using: str, ids: Sequence[int]) -> dict[int, str]:
+    """Return the states of the deliveries with these ids; ids that no delivery has are left out."""
+    found: dict[int, str] = {}
+    for some in chunks(ids):
+        found.update(Delivery.objects.using(using).filter(pk__in=some).values_list("pk", "state"))
+    return found
+
+
 def _older_than(seconds: float, states: Collection[str]) -> Q:
     then = DatabaseLater(-seconds)
     finished = Q(finished_at__lt=then)

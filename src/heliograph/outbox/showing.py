@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Count, QuerySet
 
 from heliograph.outbox.counting import counted
-from heliograph.outbox.models import Delivery
+from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import Line, Report
 
 _COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting")
@@ -65,11 +66,30 @@ def _facts(line: Line) -> dict[str, Any]:
     return {**place, **numbers, "oldest_waiting": line.oldest}
 
 
+def numbers(ids: Sequence[int]) -> str:
+    """Return the first ids, and how many more there are."""
+    more = len(ids) - _NUMBERS_SHOWN
+    return ", ".join(map(str, ids[:_NUMBERS_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
+
+
+_NUMBERS_SHOWN = 10
+
+
+def staying(ids: Sequence[int], state: State) -> str:
+    """Return the sentence about deliveries that stay as they are, because of their state."""
+    if len(ids) == 1:
+        return f"Delivery {ids[0]} is {state.label} and stays as it is."
+    return f"{counted(len(ids)).capitalize()} are {state.label} and stay as they are: {numbers(ids)}."
+
+
 def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:
     """Yield what would be done to deliveries, a line for each receiver in a queue and state."""
-    rows = [row for deliveries in chosen for row in _counted(deliveries)]
-    yield f"Would {verb} {counted(sum(count for *_, count in rows))}{':' if rows else '.'}"
-    for state, queue, receiver, count in sorted(rows):
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for deliveries in chosen:
+        for *place, count in _counted(deliveries):
+            counts[(*place,)] += count
+    yield f"Would {verb} {counted(counts.total())}{':' if counts else '.'}"
+    for (state, queue, receiver), count in sorted(counts.items()):
         yield f"  {count:,} {state.lower()} of {receiver} in the queue {queue!r}"
 
 

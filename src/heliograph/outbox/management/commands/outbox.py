@@ -16,7 +16,7 @@ from heliograph.outbox import operations, showing
 from heliograph.outbox.commandline import add_verbs
 from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
-from heliograph.outbox.models import Delivery
+from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import report
 
 # After how many deliveries it says how far it is.
@@ -59,36 +59,40 @@ class Command(BaseCommand):
 
     def _redeliver(self, options: dict[str, Any]) -> None:
         chosen = self._chosen(options, operations.REDELIVERABLE)
-        self._change(options, [chosen], operations.redeliver, "Redelivered")
+        self._change(options, chosen, operations.redeliver, "Redelivered")
 
     def _discard(self, options: dict[str, Any]) -> None:
         if not any(options[name] for name in ("id", "queue", "receiver", "state", "older_than", "all")):
             raise CommandError("Say what to discard: --id, --queue, --receiver, --state, --older-than, or --all.")
         chosen = self._chosen(options, operations.DISCARDABLE)
-        self._change(options, [chosen], partial(operations.discard, reason=options["reason"]), "Discarded")
+        self._change(options, chosen, partial(operations.discard, reason=options["reason"]), "Discarded")
 
     def _prune(self, options: dict[str, Any]) -> None:
         if options["id"] or options["state"] or options["older_than"] is not None:
-            chosen = [self._chosen(options, operations.PRUNABLE)]
+            chosen = self._chosen(options, operations.PRUNABLE)
         else:
             chosen = [_narrowed(old, options) for old in operations.expired(options["database"])]
         self._change(options, chosen, operations.delete, "Pruned")
 
-    def _chosen(self, options: dict[str, Any], allowed: Sequence[str]) -> QuerySet[Delivery]:
+    def _chosen(self, options: dict[str, Any], allowed: Sequence[str]) -> list[QuerySet[Delivery]]:
+        """Return the deliveries that the options name: one query, or one for each chunk of the ids."""
         states = options["state"] or (allowed if options["id"] else options["default_states"])
-        self._verify(options["id"], options["database"], states)
-        found = operations.select(options["database"], states, ids=options["id"], older_than=options["older_than"])
-        return _narrowed(found, options)
+        ids = sorted({*options["id"]})
+        self._verify(ids, options["database"], states)
+        chosen = partial(operations.select, options["database"], states, older_than=options["older_than"])
+        found = [chosen(ids=some) for some in operations.chunks(ids)] if ids else [chosen()]
+        return [_narrowed(deliveries, options) for deliveries in found]
 
     def _verify(self, ids: Sequence[int], using: str, states: Sequence[str]) -> None:
         """Raise CommandError for ids that there are not, and say which deliveries stay as they are."""
-        found = Delivery.objects.using(using).defer("payload").in_bulk(ids) if ids else {}
-        missing = sorted({*ids} - {*found})
+        found = operations.states_of(using, ids)
+        missing = [number for number in ids if number not in found]
         if missing:
-            raise CommandError(f"There is no delivery {', '.join(map(str, missing))} on {using!r}.")
-        for number, delivery in found.items():
-            if delivery.state not in states:
-                self.stderr.write(f"Delivery {number} is {delivery.get_state_display()} and stays as it is.")
+            raise CommandError(f"There is no delivery {showing.numbers(missing)} on {using!r}.")
+        for state in State:
+            staying = [number for number in ids if found[number] == state] if state not in states else []
+            if staying:
+                self.stderr.write(showing.staying(staying, state))
 
     def _change(
         self, options: dict[str, Any], chosen: Sequence[QuerySet[Delivery]], change: Callable[..., int], done: str
@@ -97,7 +101,10 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(showing.plan(options["verb"], chosen)))
             return
         progress = self._progress(done) if options["verbosity"] else lambda total: None
-        count = sum(change(deliveries, progress=progress) for deliveries in chosen)
+        count = 0
+        for deliveries in chosen:
+            before = count
+            count += change(deliveries, progress=lambda total, before=before: progress(before + total))
         self.stdout.write(f"{done} {counted(count)}.")
 
     def _progress(self, done: str) -> operations.Progress:

@@ -15,6 +15,7 @@ from django.db import NotSupportedError
 
 COLUMNS = ("backend", "queue", "receiver", "signal", "sender", "key", "payload")
 CHANNEL = "heliograph_outbox"
+OUR_LOCKS = int.from_bytes(b"heli")  # the first of the two numbers of an advisory lock: projects have locks too
 
 # What a new delivery has beyond its own values.
 _REST = {
@@ -118,8 +119,8 @@ def insertion_with_notice(same: Sequence[str], others: Sequence[str], *, is_keye
 
 
 _LOCKS = (
-    "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(lock)"
-    " FROM (SELECT unnest(%s::bigint[]) AS lock ORDER BY 1) AS locks),"
+    f"WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock({OUR_LOCKS}, lock)"
+    " FROM (SELECT unnest(%s::int[]) AS lock ORDER BY 1) AS locks),"
     " held AS MATERIALIZED (SELECT count(*) FROM locked) "
 )
 

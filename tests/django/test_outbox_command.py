@@ -14,6 +14,7 @@ from heliograph import Durable, Retry, Signal
 from heliograph.outbox.management.commands import outbox
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.operations import CHUNK
+from heliograph.outbox.tables import not_migrated
 from tests.django.deliveries import RECEIVER, ago, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -558,15 +559,25 @@ def test_a_verb_must_be_named():
     assert error_of() == "Error: the following arguments are required: VERB"
 
 
-@really_committed
-def test_a_table_that_is_missing_is_said_to_be():
+@pytest.fixture
+def no_table():
     with connection.schema_editor() as editor:
         editor.delete_model(Delivery)
-    try:
-        assert error_of("status") == "There is no table of deliveries on 'default': manage.py migrate makes it."
-    finally:
-        with connection.schema_editor() as editor:
-            editor.create_model(Delivery)
+    yield
+    with connection.schema_editor() as editor:
+        editor.create_model(Delivery)
+
+
+@really_committed
+@pytest.mark.parametrize("arguments", [["status"], ["redeliver"], ["prune"], ["run", "--drain"]])
+def test_a_table_that_is_missing_is_said_to_be(no_table, arguments):
+    assert error_of(*arguments) == (
+        "The tables of the outbox on 'default' are missing, or of another release: manage.py migrate makes them."
+    )
+
+
+def test_a_database_that_is_not_migrated_is_named_with_the_command_that_migrates_it():
+    assert not_migrated("other").endswith(": manage.py migrate --database other makes them.")
 
 
 def test_options_of_all_commands_are_taken_after_the_verb_too():

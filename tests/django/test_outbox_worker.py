@@ -1,5 +1,6 @@
 """The worker: how it learns of deliveries, shares them among its threads, and ends."""
 
+import logging
 import os
 import signal
 import threading
@@ -9,13 +10,15 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import Error, connection, connections, transaction
+from django.apps import apps
+from django.db import Error, connection, connections, models, transaction
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed, observe
 from heliograph.outbox import runner, waking, worker
 from heliograph.outbox.keeping import Keeper
 from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.tables import is_migrated
 from heliograph.outbox.worker import Worker
 from tests.django.deliveries import deliver
 from tests.django.sessions import end_others, has_sessions
@@ -297,6 +300,122 @@ def test_it_prunes(settings):
 
 
 # --- a database that goes away ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unmigrated():
+    """Take the tables of the outbox away for the time of a test, or until what is yielded is called."""
+    models = [*apps.get_app_config("heliograph_outbox").get_models()]
+    gone = []
+
+    def migrate():
+        while gone:
+            with connection.schema_editor() as editor:
+                editor.create_model(gone.pop())
+
+    for model in models:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+        gone.append(model)
+    yield migrate
+    migrate()
+
+
+def lines_of(caplog, text):
+    return [record for record in caplog.records if text in record.getMessage()]
+
+
+def test_a_database_that_is_not_migrated_is_said_to_be_once_and_waited_for(act, unmigrated, caplog):
+    act(lambda **payload: None)
+    waiting = (
+        "The tables of the outbox on 'default' are missing, or of another release: manage.py migrate makes them."
+        " The worker waits"
+    )
+    with working():
+        until(lambda: lines_of(caplog, waiting))
+        unmigrated()
+        send()
+        until(all_are("SUCCESSFUL"))
+    assert len(lines_of(caplog, waiting)) == 1
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_worker_that_waits_for_its_tables_ends_when_it_is_told_to(unmigrated, caplog):
+    with working():
+        until(lambda: lines_of(caplog, "The worker waits"))
+    assert not lines_of(caplog, "Worker started")
+
+
+def test_a_worker_waits_for_its_tables_for_some_time(unmigrated, monkeypatch):
+    monkeypatch.setattr(worker, "_MIGRATION", 0.1)
+    with pytest.raises(worker.NotMigratedError, match="missing, or of another release"):
+        Worker().run()
+
+
+def test_a_worker_that_drains_does_not_wait_for_its_tables(unmigrated):
+    with pytest.raises(worker.NotMigratedError):
+        Worker().run(drain=True)
+
+
+def test_a_table_that_lacks_a_column_is_of_another_release():
+    column = models.IntegerField(default=0)
+    column.set_attributes_from_name("newer")
+    assert is_migrated("default")
+    Delivery._meta.local_fields.append(column)
+    Delivery._meta._expire_cache()
+    try:
+        assert not is_migrated("default")
+    finally:
+        Delivery._meta.local_fields.remove(column)
+        Delivery._meta._expire_cache()
+
+
+def test_a_worker_says_how_many_receivers_it_knows(act, caplog):
+    caplog.set_level(logging.INFO, "heliograph.outbox")
+    act(lambda **payload: None)
+    Worker().run(drain=True)
+    (line,) = lines_of(caplog, "The worker knows 1 durable receiver")
+    assert line.levelno == logging.INFO
+
+
+def test_a_worker_warns_that_it_knows_none(caplog):
+    Worker().run(drain=True)
+    (line,) = lines_of(caplog, "The worker knows 0 durable receivers")
+    assert line.levelno == logging.WARNING
+
+
+def test_a_worker_names_the_receivers_that_it_lacks(act, caplog):
+    act(lambda **payload: None, aliases=["shop.receivers.former"])
+    for receiver, state in [("b", State.READY), ("a", State.READY), ("b", State.READY), ("c", State.DEAD)]:
+        deliver(state, receiver=f"shop.receivers.{receiver}")
+    deliver(receiver="shop.receivers.former")
+    Worker().run(drain=True)
+    (line,) = lines_of(caplog, "Deliveries wait")
+    assert line.getMessage() == (
+        "Deliveries wait for receivers that are not connected in this worker:"
+        " shop.receivers.a (1), shop.receivers.b (2)"
+    )
+
+
+def test_a_worker_of_some_queues_names_the_receivers_of_these(caplog):
+    deliver(receiver="shop.receivers.a", queue="mail")
+    deliver(receiver="shop.receivers.b", queue="slow")
+    Worker(queues=["slow"]).run(drain=True)
+    (line,) = lines_of(caplog, "Deliveries wait")
+    assert line.getMessage().endswith("in this worker: shop.receivers.b (1)")
+
+
+def test_an_error_of_the_upkeep_is_logged_once_for_as_long_as_it_lasts(caplog):
+    answers = iter([ValueError("no"), ValueError("no"), None, ValueError("no")])
+
+    def keep_up():
+        if (error := next(answers)) is not None:
+            raise error
+
+    chore = worker._Chore(0, keep_up)
+    for _ in range(4):
+        chore.do_if_due()
+    assert len(lines_of(caplog, "The worker could not do")) == 2
 
 
 @has_sessions

@@ -5,7 +5,8 @@ It reads what is not finished, and what is dead, by the indexes that these have;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,6 +74,18 @@ def report(using: str) -> Report:
         age = _age(row.pop("since", None), row.pop("now", None))
         at.update(row, oldest=_longest([age, at.get("oldest")]))
     return Report(using, [Line(*place, place[1] in known, **counts) for place, counts in sorted(places.items())])
+
+
+def unknown_receivers(using: str, queues: Collection[str] | None = None) -> dict[str, int]:
+    """Return how many deliveries wait, in these queues or in all, under each name that no receiver here has or had."""
+    posts = registry.known()
+    names = {*posts, *registry.former_names(posts)}
+    waiting = _grouped(using, State.READY).annotate(ready=Count("pk"))
+    counts: Counter[str] = Counter()
+    for row in waiting if queues is None else waiting.filter(queue__in=queues):
+        if row["receiver"] not in names:
+            counts[row["receiver"]] += row["ready"]
+    return dict(counts)
 
 
 def _ready(using: str) -> Any:

@@ -12,13 +12,17 @@ from contextvars import copy_context
 from functools import partial
 from time import monotonic
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+from heliograph.outbox import registry
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.operations import prune
+from heliograph.outbox.recording import described
+from heliograph.outbox.reporting import unknown_receivers
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.runner import Runner
 from heliograph.outbox.sweeping import sweep
+from heliograph.outbox.tables import is_migrated, not_migrated
 from heliograph.outbox.waking import waker_for
 
 logger = logging.getLogger("heliograph.outbox")
@@ -28,6 +32,15 @@ _PAUSE = 0.1
 
 # How long, in seconds, what was claimed may wait for a slow delivery before others may have it.
 _PATIENCE = 1.0
+
+
+# How long, in seconds, a worker waits for `migrate`, which may have started at the same time. A supervisor that starts
+# the worker again sees an error then, and not an error each second, after which systemd would give up.
+_MIGRATION = 300.0
+
+
+class NotMigratedError(Exception):
+    """The database of the worker has not been migrated."""
 
 
 class Worker:
@@ -41,6 +54,7 @@ class Worker:
         grace: float = 30.0,
     ) -> None:
         self.using = using
+        self.queues = queues
         self.grace = grace
         self._runners = [Runner(using, queues) for _ in range(concurrency)]
         self._stop = threading.Event()
@@ -55,10 +69,15 @@ class Worker:
         self._waker.wake()
 
     def run(self, *, drain: bool = False) -> None:
-        """Make deliveries until `stop()`, or until none is due if it is to `drain` the table."""
+        """Make deliveries until `stop()`, or until none is due if it is to `drain` the table.
+
+        Raises NotMigratedError for a database that has no tables: at once if it is to drain, or else after some time.
+        """
         names = ", ".join(runner.name for runner in self._runners)
-        logger.info("Worker started on %r: %s", self.using, names)
         with _hearing(self._heard):
+            self._await_tables(0.0 if drain else _MIGRATION)
+            logger.info("Worker started on %r: %s", self.using, names)
+            self._introduce()
             if not drain:
                 self._waker.start()
             threads = [self._started(runner.name, partial(self._make, runner, drain=drain)) for runner in self._runners]
@@ -66,6 +85,27 @@ class Worker:
             self._watch(threads)
             self._end([*threads, tending])
         logger.info("Worker stopped: %s", names)
+
+    def _await_tables(self, seconds: float) -> None:
+        """Wait for a database that does not answer, and so many seconds for one that is not migrated."""
+        until, said = monotonic() + seconds, None
+        while not self._stop.is_set() and (problem := _problem_of(self.using)):
+            if problem != not_migrated(self.using):
+                until = monotonic() + seconds
+            elif monotonic() >= until:
+                raise NotMigratedError(problem)
+            if problem != said:
+                logger.error("%s The worker waits", problem)
+                said = problem
+            self._stop.wait(_PAUSE * 5)
+            self._obey()
+        connections[self.using].close()
+
+    def _introduce(self) -> None:
+        """Say how many receivers the worker knows, and which names in the table it does not know."""
+        level = logging.INFO if (count := len(registry.known())) else logging.WARNING
+        logger.log(level, "The worker knows %d durable %s", count, "receiver" if count == 1 else "receivers")
+        _tried(partial(_say_unknown, self.using, self.queues))
 
     def _watch(self, threads: Collection[threading.Thread]) -> None:
         """Wait until it is to end: until somebody says so, or its threads have nothing to do any more."""
@@ -135,7 +175,10 @@ class Worker:
     def _pause(self, runner: Runner, failures: int) -> None:
         """Wait for a database that does not answer, longer each time."""
         seconds = min(0.1 * 2**failures, 5.0)
-        logger.exception("%s cannot go on with the database %r; next try in %.1f s", runner.name, self.using, seconds)
+        text = "%s cannot go on with the database %r; next try in %.1f s"
+        logger.error(
+            text, runner.name, self.using, seconds, exc_info=failures == 1
+        )  # the others have the same traceback
         connections.close_all()
         self._stop.wait(seconds)
 
@@ -159,6 +202,26 @@ class Worker:
             runner.hand_back_waiting(_PATIENCE)
 
 
+def _problem_of(using: str) -> str | None:
+    """Return the sentence about a database that cannot be worked with, None for one that can."""
+    try:
+        return None if is_migrated(using) else not_migrated(using)
+    except Error as error:
+        connections[using].close()
+        return f"The database {using!r} does not answer ({described(error)})."
+
+
+def _say_unknown(using: str, queues: Collection[str] | None) -> None:
+    """Warn of names that deliveries wait for, and that no receiver of this process has."""
+    try:
+        waiting = unknown_receivers(using, queues)
+    finally:
+        connections[using].close()
+    if waiting:
+        names = ", ".join(f"{name} ({count:,})" for name, count in sorted(waiting.items()))
+        logger.warning("Deliveries wait for receivers that are not connected in this worker: %s", names)
+
+
 class _Chore:
     """Something that is done again and again."""
 
@@ -166,20 +229,27 @@ class _Chore:
         self._seconds = seconds
         self._function = function
         self._due = monotonic()
+        self._error: str | None = None  # the last one, which is logged once
 
     def do_if_due(self) -> None:
         if monotonic() >= self._due:
-            _tried(self._function)
+            self._error = _tried(self._function, self._error)
             self._due = monotonic() + self._seconds
 
 
-def _tried(function: Callable[[], object]) -> None:
-    """Call a function; an error of the database is logged, and the next one has a new connection."""
+def _tried(function: Callable[[], object], before: str | None = None) -> str | None:
+    """Call a function, and return its error, or None; a new connection is opened after an error.
+
+    The error is logged, unless it is the one of the call before: a database may be away for long.
+    """
     try:
         function()
-    except Exception:
-        logger.exception("The worker could not do %r", function)
+    except Exception as error:
+        if str(error) != before:
+            logger.exception("The worker could not do %r", function)
         connections.close_all()
+        return str(error)
+    return None
 
 
 @contextmanager

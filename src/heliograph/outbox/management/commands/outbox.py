@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error, connections
+from django.db import Error
 from django.db.models import QuerySet
 
 from heliograph.outbox import operations, showing
@@ -18,6 +18,7 @@ from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import report
+from heliograph.outbox.tables import is_migrated, not_migrated
 
 # After how many deliveries it says how far it is.
 STEP = 10_000
@@ -35,20 +36,21 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{options['verb']}")(options)
         except Error as error:
-            if _has_table(options["database"]):
+            if _is_migrated(options["database"]):
                 raise
-            raise CommandError(
-                f"There is no table of deliveries on {options['database']!r}: manage.py migrate makes it."
-            ) from error
+            raise CommandError(not_migrated(options["database"])) from error
 
     def _run(self, options: dict[str, Any]) -> None:
-        from heliograph.outbox.worker import Worker
+        from heliograph.outbox.worker import NotMigratedError, Worker
 
         for message in check_databases(None, databases=[options["database"]]):
             self.stderr.write(str(message))
         worker = Worker(options["database"], options["queue"] or None, options["concurrency"], options["grace"])
         with _shown_log(options["verbosity"]):
-            worker.run(drain=options["drain"])
+            try:
+                worker.run(drain=options["drain"])
+            except NotMigratedError as error:
+                raise CommandError(str(error)) from None
 
     def _status(self, options: dict[str, Any]) -> None:
         found = report(options["database"])
@@ -123,9 +125,9 @@ def _narrowed(deliveries: QuerySet[Delivery], options: dict[str, Any]) -> QueryS
     return deliveries.filter(**{f"{name}__in": options[name] for name in ("queue", "receiver") if options[name]})
 
 
-def _has_table(using: str) -> bool:
+def _is_migrated(using: str) -> bool:
     try:
-        return Delivery._meta.db_table in connections[using].introspection.table_names()
+        return is_migrated(using)
     except Error:
         return True  # the database does not answer, which the error has said
 

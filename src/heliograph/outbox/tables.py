@@ -1,0 +1,34 @@
+"""Whether a database has the tables of the outbox as this release needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS, connections
+
+APP = "heliograph_outbox"
+
+
+def is_migrated(using: str) -> bool:
+    """Return whether a database has every table of the outbox, with the columns that this release uses."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        tables = {*connection.introspection.table_names(cursor)}
+        return all(_is_there(model, tables, connection, cursor) for model in apps.get_app_config(APP).get_models())
+
+
+def _is_there(model: Any, tables: set[str], connection: Any, cursor: Any) -> bool:
+    if model._meta.db_table not in tables:
+        return False
+    description = connection.introspection.get_table_description(cursor, model._meta.db_table)
+    return {field.column for field in model._meta.concrete_fields} <= {column.name for column in description}
+
+
+def not_migrated(using: str) -> str:
+    """Return the sentence about a database that is not migrated."""
+    option = "" if using == DEFAULT_DB_ALIAS else f" --database {using}"
+    return (
+        f"The tables of the outbox on {using!r} are missing, or of another release:"
+        f" manage.py migrate{option} makes them."
+    )

@@ -5,13 +5,13 @@ import os
 import signal
 import threading
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.apps import apps
-from django.db import Error, connection, connections, models, transaction
+from django.db import connection, connections, models, transaction
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed, observe
@@ -22,13 +22,11 @@ from heliograph.outbox.tables import is_migrated
 from heliograph.outbox.worker import Worker
 from tests.django.deliveries import deliver
 from tests.django.sessions import end_others, has_sessions
+from tests.django.waiting import LONG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 sent = Signal(name="shop.asked")
-
-# How long anything may take, in seconds, on a machine that does much else.
-LONG = 60
 
 
 @contextmanager
@@ -44,17 +42,6 @@ def working(*, stops=True, **options):
             one.stop()
         thread.join(LONG)
         assert not thread.is_alive(), "the worker ends when it is told to"
-
-
-def until(condition):
-    """Wait until something is so, which the tests could not be told."""
-    pause = threading.Event()
-    for _ in range(LONG * 100):
-        with suppress(Error):
-            if condition():
-                return
-        pause.wait(0.01)
-    pytest.fail(f"it was never so within {LONG} s: {Counter(states())}")
 
 
 def states():

@@ -17,6 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from heliograph.outbox import registry
 from heliograph.outbox.attempts import attempt
 from heliograph.outbox.claiming import Claim, claim, claim_one, hand_back, rename
+from heliograph.outbox.conf import settings_of
+from heliograph.outbox.elapsed import elapsed
 from heliograph.outbox.keeping import keeper
 from heliograph.outbox.outcomes import Outcome, of_error
 from heliograph.outbox.recording import LostError, record
@@ -48,7 +50,8 @@ class Runner:
         self.name = new_name()
         self.size = 1
         self._claimed: deque[Claim] = deque()
-        self._since = monotonic()
+        self._since = elapsed()  # when it began to claim
+        self._lease = 0.0  # for how many seconds it has what it has claimed, if nobody renews that
         self._renamed = -_SECONDS_NAMED
         self._lock = threading.Lock()
         self._broken: tuple[Claim, BaseException] | None = None  # an attempt whose outcome could not be recorded
@@ -61,9 +64,12 @@ class Runner:
             self._mend()
         posts = registry.known()
         self._claim(posts, self.size if limit is None else min(self.size, limit))
-        began, count = self._since, 0
+        began, count = monotonic(), 0
         while one := self._next():
-            yield self._attempt(one, posts)
+            outcome = self._attempt(one, posts)
+            if outcome is None:  # others may have the rest too
+                self.hand_back_waiting()
+            yield outcome
             count += 1
         if count:
             self.size = _size_for((monotonic() - began) / count, self.size)
@@ -73,11 +79,14 @@ class Runner:
         if former and monotonic() >= self._renamed + _SECONDS_NAMED:
             rename(self.using, former)
             self._renamed = monotonic()
+        self._since, self._lease = elapsed(), settings_of("default").lease.total_seconds()
         with self._surely():
             self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
-        self._since = monotonic()
 
     def _next(self) -> Claim | None:
+        """Return what to make next; nothing if the process has stood still and others may have it."""
+        if elapsed() - self._since >= self._lease:
+            self.hand_back_waiting()
         with self._lock:
             return self._claimed.popleft() if self._claimed else None
 
@@ -112,7 +121,7 @@ class Runner:
 
     def hand_back_waiting(self, seconds: float = 0.0) -> None:
         """Give back what was claimed so many seconds ago and has not begun: others may have nothing to do."""
-        if monotonic() - self._since < seconds:
+        if elapsed() - self._since < seconds:
             return
         with self._lock:
             waiting = [one.id for one in self._claimed]

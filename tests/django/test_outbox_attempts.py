@@ -173,7 +173,7 @@ def test_a_retry_is_shown_as_it_was_written():
 
 def test_there_are_eight_attempts_unless_something_else_is_said():
     retry = Retry()
-    assert (retry.attempts, retry.backoff, retry.jitter, retry.on) == (8, exponential(), 0.1, (Exception,))
+    assert (retry.attempts, retry.backoff, retry.jitter, retry.on) == (8, exponential(), 0.1, (BaseException,))
 
 
 NONSENSE = {

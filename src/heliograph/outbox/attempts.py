@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from asyncio import CancelledError
+import signal
+import threading
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC
 from inspect import isawaitable
 from time import perf_counter
@@ -71,7 +73,9 @@ def _made(claim: Claim, post: Post) -> Outcome:
         raise
     except MissingError as error:
         outcome = _of_missing(error, post, claim.attempt)
-    except (Exception, SystemExit, CancelledError) as error:
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
         close_broken_connections()
         if recorded is not None and is_recorded(claim):  # a callback that waited for the commit has raised it
             logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
@@ -79,6 +83,15 @@ def _made(claim: Claim, post: Post) -> Outcome:
         outcome = of_error(error, policy.retry, claim.attempt)
     record(claim, outcome)
     return outcome
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Return whether somebody has pressed Ctrl-C, which ends a `drain()`: the receiver has not failed then.
+
+    Python raises KeyboardInterrupt for it in the main thread, unless the process hears SIGINT itself, as a worker does.
+    """
+    is_possible = isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return is_possible and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def close_broken_connections() -> None:
@@ -97,7 +110,7 @@ def _response(claim: Claim, post: Post) -> Any:
     handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
     response = make_late(Call(receiver, payload), handling, None)
     if isawaitable(response):
-        response = async_to_sync(_awaited)(response)
+        response = _waited_for(response)
     if isinstance(response, RetryAfter):
         raise response  # what it has written goes, since the next attempt writes it again
     return response
@@ -112,8 +125,26 @@ def _handling(receiver: Any, payload: dict[str, Any], using: str) -> Handling | 
     return Handling(receiver, {**payload, "instance": handled(payload, using)})
 
 
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """The error of an async receiver."""
+
+    error: BaseException
+
+
+def _waited_for(response: Awaitable[Any]) -> Any:
+    result = async_to_sync(_awaited)(response)
+    if isinstance(result, _Raised):
+        raise result.error
+    return result
+
+
 async def _awaited(response: Awaitable[Any]) -> Any:
-    return await response
+    """Return what an async receiver returns or raises: asyncio lets a KeyboardInterrupt end the whole event loop."""
+    try:
+        return await response
+    except BaseException as error:
+        return _Raised(error)
 
 
 def _idempotency_key(claim: Claim) -> str:

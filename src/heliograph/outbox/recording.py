@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from itertools import islice
 from typing import Any
 
 from django.db import connections
@@ -16,9 +17,13 @@ from heliograph.outbox.claiming import Claim
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import FINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, Outcome, Succeeded
+from heliograph.outbox.retrying import errors_in
 
 # What is kept of a traceback: its end, which says what happened.
 _LONGEST = 50_000
+
+# How many errors of a group are named in one line.
+_MOST_ERRORS = 10
 
 
 class LostError(Exception):
@@ -79,7 +84,7 @@ def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
     }
     return {
         "error": text,
-        "traceback": _storable("".join(traceback.format_exception(error))[-_LONGEST:]),
+        "traceback": _storable(_traceback_of(error)[-_LONGEST:]),
         "history": Concat(F("history"), Value(json.dumps(entry) + "\n")),
     }
 
@@ -88,9 +93,19 @@ def described(error: BaseException) -> str:
     """Return the class and the text of an error in one line, whatever that class does when it is asked for a text."""
     try:
         text = str(error)
-    except Exception as raised:
+    except BaseException as raised:
         text = f"its text cannot be shown: {type(raised).__name__}"
+    within = "; ".join(map(described, islice(errors_in(error), _MOST_ERRORS)))
+    text += f" [{within}]" if within else ""
     return _one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error; of one that Python cannot format, the places and the class."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # a SyntaxError, for one, is formatted by attributes that anything can be assigned to
+        return "".join(["Traceback:\n", *traceback.format_tb(error.__traceback__), described(error)])
 
 
 def _one_line(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, TypeGuard
 
@@ -98,8 +98,8 @@ class Retry:
     attempts: int = 8
     backoff: Backoff = _USUAL
     jitter: float = 0.1
-    on: tuple[type[Exception], ...] = (Exception,)
-    give_up_on: tuple[type[Exception], ...] = ()
+    on: tuple[type[BaseException], ...] = (BaseException,)
+    give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or not 1 <= self.attempts <= 32767:
@@ -116,9 +116,10 @@ class Retry:
         return f"Retry({', '.join(f'{name}={_shown(getattr(self, name))}' for name in given)})"
 
     def is_due(self, error: BaseException, attempt: int) -> bool:
-        """Return whether there is another attempt after one has failed with this error."""
-        is_wanted = isinstance(error, self.on) and not isinstance(error, self.give_up_on)
-        return attempt < self.attempts and is_wanted
+        """Return whether there is another attempt after one has failed with this error, or with this group of them."""
+        errors = [error, *errors_in(error)]
+        is_wanted = any(isinstance(one, self.on) for one in errors)
+        return attempt < self.attempts and is_wanted and not any(isinstance(one, self.give_up_on) for one in errors)
 
     def seconds(self, attempt: int) -> float:
         """Return how long it is to the next attempt; where the backoff fails, what it is usually."""
@@ -126,19 +127,26 @@ class Retry:
             seconds = float(self.backoff(attempt))
             if not math.isfinite(seconds):
                 raise ValueError(f"A backoff returns seconds, not {seconds!r}.")
-        except Exception:  # it is the user's, and must not stop what others have sent
+        except BaseException:  # it is the user's, and must not stop what others have sent
             logger.exception("The backoff %r failed after attempt %d", self.backoff, attempt)
             seconds = _USUAL(attempt)
         spread = random.uniform(-self.jitter, self.jitter) if self.jitter else 0
         return min(max(seconds * (1 + spread), 0.0), _MOST)
 
 
-def _classes(name: str, given: object) -> tuple[type[Exception], ...]:
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors in a group, also those of groups within it; none for an error that is no group."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from errors_in(one) if isinstance(one, BaseExceptionGroup) else [one]
+
+
+def _classes(name: str, given: object) -> tuple[type[BaseException], ...]:
     """Return the classes of exceptions that an option names, of which one may be given by itself."""
     classes = given if isinstance(given, tuple | list) else (given,)
     for one in classes:
-        if not (isinstance(one, type) and issubclass(one, Exception)):
-            raise TypeError(f"Retry({name}=...) takes subclasses of Exception, not {one!r}.")
+        if not (isinstance(one, type) and issubclass(one, BaseException)):
+            raise TypeError(f"Retry({name}=...) takes classes of exceptions, not {one!r}.")
     return tuple(classes)
 
 

@@ -168,7 +168,7 @@ def drain(
     `queues` are those to look at, None for all; `limit` is how many attempts there are at most.
     """
     runner, made = Runner(using, queues), list[Outcome | None]()
-    with runner.kept(), _giving_up(runner):
+    with runner.kept(), giving_up(runner):
         while limit is None or len(made) < limit:
             more = [*runner.outcomes(None if limit is None else limit - len(made))]
             if not more:
@@ -178,7 +178,8 @@ def drain(
 
 
 @contextmanager
-def _giving_up(runner: Runner) -> Iterator[None]:
+def giving_up(runner: Runner) -> Iterator[None]:
+    """Give back everything that a runner has claimed, if the block ends with an error."""
     try:
         yield
     except BaseException:

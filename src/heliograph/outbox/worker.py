@@ -20,7 +20,7 @@ from heliograph.outbox.operations import prune
 from heliograph.outbox.recording import described
 from heliograph.outbox.reporting import unknown_receivers
 from heliograph.outbox.rescuing import rescue
-from heliograph.outbox.runner import Runner
+from heliograph.outbox.runner import Runner, giving_up
 from heliograph.outbox.sweeping import sweep
 from heliograph.outbox.tables import is_migrated, not_migrated
 from heliograph.outbox.waking import waker_for
@@ -43,6 +43,10 @@ class NotMigratedError(Exception):
     """The database of the worker has not been migrated."""
 
 
+class DeadThreadError(Exception):
+    """A thread of the worker has died, so that the worker has ended before anybody told it to."""
+
+
 class Worker:
     """Runs as many runners as there are threads, and what looks after the table."""
 
@@ -60,6 +64,7 @@ class Worker:
         self._stop = threading.Event()
         self._waker = waker_for(using, self._stop)
         self._heard: deque[int] = deque()  # signals that nobody has obeyed yet
+        self._died: list[str] = []  # threads, each with its error
 
     def stop(self) -> None:
         """Let it end: what runs is finished within the grace, the rest is given back."""
@@ -71,7 +76,8 @@ class Worker:
     def run(self, *, drain: bool = False) -> None:
         """Make deliveries until `stop()`, or until none is due if it is to `drain` the table.
 
-        Raises NotMigratedError for a database that has no tables: at once if it is to drain, or else after some time.
+        Raises NotMigratedError for a database that has no tables: at once if it is to drain, or else after some time;
+        DeadThreadError if one of its threads has died: then the others have finished what they had begun.
         """
         names = ", ".join(runner.name for runner in self._runners)
         with _hearing(self._heard):
@@ -85,6 +91,15 @@ class Worker:
             self._watch(threads)
             self._end([*threads, tending])
         logger.info("Worker stopped: %s", names)
+        self._report_dead_threads()
+
+    def _report_dead_threads(self) -> None:
+        """Raise DeadThreadError if a thread has died."""
+        if self._died:
+            raise DeadThreadError(
+                f"The worker has ended because {' and '.join(self._died)}. The log has the traceback."
+                " What the thread had claimed is given back: start the worker again."
+            )
 
     def _await_tables(self, seconds: float) -> None:
         """Wait for a database that does not answer, and so many seconds for one that is not migrated."""
@@ -145,12 +160,18 @@ class Worker:
     def _do(self, function: Callable[[], None]) -> None:
         try:
             function()
+        except BaseException as error:
+            name = threading.current_thread().name
+            self._died.append(f"its thread {name} has died of {described(error)}")
+            self._stop.set()  # with a thread less it would do less and less, and nobody would know
+            self._waker.wake()
+            logger.critical("The thread %s has died, and so the worker ends", name, exc_info=error)
         finally:
             connections.close_all()
 
     def _make(self, runner: Runner, *, drain: bool) -> None:
         idle = failures = 0
-        with runner.kept():
+        with runner.kept(), giving_up(runner):
             while not self._stop.is_set() and not (drain and idle):
                 try:
                     idle = self._make_or_wait(runner, idle, drain=drain)

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(not_migrated(options["database"])) from error
 
     def _run(self, options: dict[str, Any]) -> None:
-        from heliograph.outbox.worker import NotMigratedError, Worker
+        from heliograph.outbox.worker import DeadThreadError, NotMigratedError, Worker
 
         for message in check_databases(None, databases=[options["database"]]):
             self.stderr.write(str(message))
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         with _shown_log(options["verbosity"]):
             try:
                 worker.run(drain=options["drain"])
-            except NotMigratedError as error:
+            except (NotMigratedError, DeadThreadError) as error:
                 raise CommandError(str(error)) from None
 
     def _status(self, options: dict[str, Any]) -> None:

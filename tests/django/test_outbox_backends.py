@@ -150,6 +150,16 @@ def test_a_fleet_makes_what_it_is_told_of(send):
 
 
 @committed
+def test_an_observer_of_the_project_is_told_of_deliveries_in_the_processes_of_the_fleet(send, fleet):
+    send("noted", "a")
+    all_are(State.SUCCESSFUL)
+    number, process = Delivery.objects.get().pk, Article.objects.get().slug
+    for name in ("delivery_started", "delivery_finished"):
+        told = f"observed {name} of {number} in process {process}"
+        until(lambda told=told: fleet.worker.says(told), lambda: str(fleet.worker))
+
+
+@committed
 @pytest.mark.parametrize(("signal", "attempts"), [("flaky", 3), ("postponed", 2)])
 def test_a_failed_attempt_is_followed_by_another_one_in_the_fleet(send, signal, attempts):
     send(signal, "a")

@@ -14,8 +14,9 @@ from django.apps import apps
 from django.db import connection, connections, models, transaction
 from django.utils import timezone
 
-from heliograph import Durable, Retry, Signal, fixed, observe
+from heliograph import Durable, Retry, Signal, add_observer, fixed, observe
 from heliograph.outbox import runner, waking, worker
+from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.keeping import Keeper
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.tables import is_migrated
@@ -162,6 +163,50 @@ def test_who_observes_the_worker_is_told_of_what_its_threads_do(act):
     with observe(lambda event: names.append(event.name)):
         Worker(concurrency=2).run(drain=True)
     assert names == ["delivery_started", "delivery_finished"]
+
+
+@pytest.fixture
+def events():
+    """The deliveries that an observer of the whole process is told of."""
+    events = []
+    undo = add_observer(events.append, DeliveryEvent)
+    yield events
+    undo()
+
+
+def test_an_observer_of_the_process_is_told_of_what_any_worker_in_it_does(act, events):
+    act(lambda **payload: None)
+    send(1, 2)
+    with working(concurrency=2):
+        until(all_are(State.SUCCESSFUL, 2))
+    assert Counter(event.name for event in events) == {"delivery_started": 2, "delivery_finished": 2}
+
+
+def test_an_observer_of_the_process_is_told_of_a_lost_worker_by_the_thread_that_rescues(act, events):
+    act(lambda **payload: None)
+    send()
+    Delivery.objects.update(state=State.RUNNING, worker="lost", attempts=1, leased_until=timezone.now() - timedelta(1))
+    with working():
+        until(all_are(State.SUCCESSFUL))
+    assert [(event.name, event.attempt) for event in events] == [
+        ("delivery_failed", 1),
+        ("delivery_started", 2),
+        ("delivery_finished", 2),
+    ]
+
+
+def test_a_worker_says_at_its_start_who_observes_it(request, caplog):
+    request.addfinalizer(add_observer(states, DeliveryEvent))
+    with caplog.at_level("INFO", "heliograph.outbox"), observe(send):
+        Worker().run(drain=True)
+    here = "tests.django.test_outbox_worker"
+    assert f"Observers of the worker: {here}.states (DeliveryEvent), {here}.send" in caplog.messages
+
+
+def test_a_worker_says_at_its_start_that_nobody_observes_it(caplog):
+    with caplog.at_level("INFO", "heliograph.outbox"):
+        Worker().run(drain=True)
+    assert "Observers of the worker: none" in caplog.messages
 
 
 # --- several threads ----------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The dispatcher: it runs signals, and imports nothing of Django."""
 
 from heliograph.dispatch.conditions import Condition, condition
-from heliograph.dispatch.events import Called, Sent
+from heliograph.dispatch.events import Called, Event, Sent
 from heliograph.dispatch.names import live_signals
-from heliograph.dispatch.observers import observe, trace
+from heliograph.dispatch.observers import add_observer, observe, trace
 from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError
 from heliograph.dispatch.registration import receiver
@@ -16,10 +16,12 @@ __all__ = [
     "Condition",
     "ConnectedPolicy",
     "DeliveryPolicy",
+    "Event",
     "Inline",
     "ReentrancyError",
     "Sent",
     "Signal",
+    "add_observer",
     "capture",
     "condition",
     "live_signals",

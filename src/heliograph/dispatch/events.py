@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
 
+class Event:
+    """The base class of all events, also of those of the parts above the dispatcher."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Event):
     """A send has begun; `parent` is the number of the call it was made in, if any."""
 
     signal: Signal[...]
@@ -22,7 +28,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class Called(Event):
     """A receiver was called; `parent` is the number of its send, `outcome` the response or the exception.
 
     One that is called later than its send has no parent if nobody watched the send.
@@ -35,6 +41,3 @@ class Called:
     outcome: Any
     number: int
     parent: int | None
-
-
-Event = Sent | Called

@@ -1,20 +1,21 @@
-"""Observers: they are told of every send and call in their thread or task, and change nothing."""
+"""Observers: they are told of sends, calls and other events, in a block or in the whole process, and change nothing."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.events import Called, Event, Sent
 from heliograph.dispatch.guarded import SKIPPED
-from heliograph.dispatch.scopes import Scope, watch
+from heliograph.dispatch.receivers import is_async
+from heliograph.dispatch.scopes import Scope, add_everywhere, open_scopes, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,53 +25,96 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("heliograph.observers")
 
+E = TypeVar("E")
+
 _numbers = itertools.count(1)
 _inside: ContextVar[int | None] = ContextVar("heliograph_inside", default=None)
+_telling: ContextVar[tuple[observe, ...]] = ContextVar("heliograph_telling", default=())  # the observers at work here
 
 
 class observe(Scope):
-    """Tell a function of each event, `Sent` or `Called`, or of a delivery, in this thread or task.
+    """Tell a function of events in this thread or task: of the given kinds, or of all.
 
     What the function raises is logged and counted in `errors`, and goes no further.
     """
 
-    def __init__(self, observer: Callable[[Any], object]) -> None:
-        self._observer = observer
+    def __init__(self, observer: Callable[[E], object], *kinds: type[E]) -> None:
+        _verify(observer, kinds)
+        self.observer: Callable[[Any], object] = observer
+        self.kinds = kinds or (Event,)
+        self.watches_sends = any(issubclass(event, self.kinds) for event in (Sent, Called))
         self.errors = 0
 
     def tell(self, event: object) -> None:
+        telling = _telling.get()
+        if not isinstance(event, self.kinds) or self in telling:  # an observer that saves a row is not told of that
+            return
+        token = _telling.set((*telling, self))
         try:
-            self._observer(event)
+            self.observer(event)
         except Exception:
             self.errors += 1
-            logger.exception("Observer %s failed on a %s event", full_name(self._observer), type(event).__name__)
+            logger.exception("Observer %s failed on a %s event", full_name(self.observer), type(event).__name__)
+        finally:
+            _telling.reset(token)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(kind.__name__ for kind in self.kinds if kind is not Event)
+        return f"{full_name(self.observer)} ({kinds})" if kinds else full_name(self.observer)
+
+
+def add_observer(observer: Callable[[E], object], *kinds: type[E]) -> Callable[[], None]:
+    """Tell a function of events in every thread and task: of the given kinds, or of all.
+
+    Return the function that removes the observer; to call it again does nothing. A send that has begun tells the
+    observer to its end.
+    """
+    return add_everywhere(observe(observer, *kinds))
+
+
+def observing() -> list[str]:
+    """Return the names of the observers that are told of what happens in this thread or task."""
+    return [str(scope) for scope in open_scopes() if isinstance(scope, observe)]
+
+
+def _verify(observer: Any, kinds: Sequence[Any]) -> None:
+    if not callable(observer):
+        raise TypeError(f"An observer is a function of an event, not {observer!r}.")
+    if is_async(observer):
+        raise TypeError(
+            f"The observer {full_name(observer)} is async, and nobody would await it:"
+            " make it a plain function, which a send can call."
+        )
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise TypeError(f"An observer is told of kinds of events, as Sent and Called are, not of {kind!r}.")
 
 
 class trace(Scope):
     """Keep the events of this thread or task; printed, it is the tree of sends and receivers with their times."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Sent | Called] = []
 
     def tell(self, event: object) -> None:
         if isinstance(event, Sent | Called):
             self.events.append(event)
 
     def __str__(self) -> str:
-        children: defaultdict[int | None, list[Event]] = defaultdict(list)
+        children: defaultdict[int | None, list[Sent | Called]] = defaultdict(list)
         known = {event.number for event in self.events}
         for event in sorted(self.events, key=lambda event: event.number):
             children[event.parent if event.parent in known else None].append(event)
         return "\n".join(_branch(children, None, 0)) or "No signal was sent."
 
 
-def _branch(children: Mapping[int | None, list[Event]], parent: int | None, depth: int) -> Iterator[str]:
+def _branch(children: Mapping[int | None, list[Sent | Called]], parent: int | None, depth: int) -> Iterator[str]:
     for event in children.get(parent, ()):
         yield "  " * depth + _line(event)
         yield from _branch(children, event.number, depth + 1)
 
 
-def _line(event: Event) -> str:
+def _line(event: Sent | Called) -> str:
     if isinstance(event, Sent):
         signal = getattr(event.signal, "name", event.signal)  # one that another dispatcher runs has none
         return f"{signal} from {getattr(event.sender, '__qualname__', repr(event.sender))}"

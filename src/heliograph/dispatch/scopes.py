@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Scope:
     """What a `with` block enters, for this thread or task and for what it starts; it nests."""
 
+    watches_sends = True  # whether sends ask it anything
+
     def silences(self, signal: Signal[...], sender: Any, receiver: Receiver) -> bool:
         """Return whether the receiver is not to be called."""
         return False
@@ -34,13 +36,15 @@ class Scope:
 
     def __enter__(self) -> Self:
         _entries.set((*_entries.get(), _Entry(self)))
-        watch.append(self)
+        if self.watches_sends:
+            watch.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
         # The innermost open entry of this very object is closed: no state is kept in the scope, so that threads and
         # tasks can enter one object at once.
-        watch.pop()
+        if self.watches_sends:
+            watch.pop()
         mine = [entry for entry in _entries.get() if entry.scope is self and entry.open]
         if mine:  # none, where a fixture is left in another task than it was entered in
             mine[-1].open = False
@@ -59,13 +63,40 @@ class _Entry:
 
 _entries: ContextVar[tuple[_Entry, ...]] = ContextVar("heliograph_scopes", default=())
 
-# As many members as there are open scopes in the process. While it is empty, a send looks at nothing else.
+# The scopes that every thread and task is in, first added first. A list, and so is the next one: what is done to them
+# is atomic, so that neither a lock nor a fork is in the way.
+everywhere: list[Scope] = []
+
+# As many members as there are open scopes in the process that sends ask. While it is empty, a send looks at nothing
+# else.
 watch: list[Scope] = []
 
 
 def current() -> tuple[Scope, ...]:
-    """Return the scopes that are open in this thread or task, outermost first."""
-    return tuple(entry.scope for entry in _entries.get() if entry.open) if watch else ()
+    """Return the scopes that a send in this thread or task asks: those of the process, then the outermost first."""
+    return tuple(scope for scope in open_scopes() if scope.watches_sends) if watch else ()
+
+
+def open_scopes() -> tuple[Scope, ...]:
+    """Return all scopes that are open in this thread or task: those of the process, then the outermost first."""
+    return (*everywhere, *(entry.scope for entry in _entries.get() if entry.open))
+
+
+def add_everywhere(scope: Scope) -> Callable[[], None]:
+    """Open a scope for every thread and task, and return the function that closes it."""
+    everywhere.append(scope)
+    if scope.watches_sends:
+        watch.append(scope)
+    return functools.partial(_remove_everywhere, scope)
+
+
+def _remove_everywhere(scope: Scope) -> None:
+    try:
+        everywhere.remove(scope)  # of two threads, one succeeds
+    except ValueError:
+        return
+    if scope.watches_sends:
+        watch.pop()
 
 
 class mute(Scope):

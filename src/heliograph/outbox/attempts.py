@@ -20,7 +20,7 @@ from django.db import connections
 from heliograph.dispatch import Call
 from heliograph.dispatch.observers import tell
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
-from heliograph.dispatch.scopes import current
+from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox import registry
 from heliograph.outbox.claiming import Claim
 from heliograph.outbox.events import DeliveryEvent, Name
@@ -194,7 +194,7 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
 
 
 def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:
-    scopes = current()
+    scopes = open_scopes()
     if scopes:
         event = DeliveryEvent(name, claim.id, claim.receiver, claim.queue, claim.attempt, seconds, error)
         tell(scopes, event)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from heliograph.dispatch import Event
+
 Name = Literal["delivery_started", "delivery_finished", "delivery_failed", "delivery_dead"]
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryEvent:
+class DeliveryEvent(Event):
     """An attempt has begun or ended, and the table says so already.
 
     A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.

@@ -14,6 +14,7 @@ from time import monotonic
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+from heliograph.dispatch.observers import observing
 from heliograph.outbox import registry
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.operations import prune
@@ -117,9 +118,10 @@ class Worker:
         connections[self.using].close()
 
     def _introduce(self) -> None:
-        """Say how many receivers the worker knows, and which names in the table it does not know."""
+        """Say how many receivers the worker knows, which names in the table it does not know, and who observes it."""
         level = logging.INFO if (count := len(registry.known())) else logging.WARNING
         logger.log(level, "The worker knows %d durable %s", count, "receiver" if count == 1 else "receivers")
+        logger.info("Observers of the worker: %s", ", ".join(observing()) or "none")
         _tried(partial(_say_unknown, self.using, self.queues))
 
     def _watch(self, threads: Collection[threading.Thread]) -> None:

@@ -10,7 +10,11 @@ class FleetConfig(AppConfig):
     label = "fleet"
 
     def ready(self):
+        from heliograph import add_observer
+        from heliograph.outbox.events import DeliveryEvent
         from tests.django.fleet import process, receivers
+
+        add_observer(receivers.log_delivery, DeliveryEvent)
 
         is_sender = os.environ.get(process.ROLE) == "sender"
         receivers.connect_all(receivers.IN_SENDERS if is_sender else receivers.IN_WORKERS)

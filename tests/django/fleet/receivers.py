@@ -1,10 +1,13 @@
 """Receivers of signals of their own, each of which leaves an article, and the policies that they are connected with."""
 
+import logging
 import os
 import time
 
 from heliograph import Durable, Retry, RetryAfter, Signal, fixed
 from tests.app.models import Article
+
+logger = logging.getLogger("heliograph.fleet")
 
 noted, mailed, flaky, postponed, late, ordered, held, unknown = (Signal() for _ in range(8))
 
@@ -66,6 +69,11 @@ IN_WORKERS = [
     (held, wait, Durable(backend="fleet", atomic=False, retry=Retry(backoff=fixed(0), jitter=0))),
 ]
 IN_SENDERS = [*IN_WORKERS, (unknown, not_in_workers, Durable(backend="fleet"))]
+
+
+def log_delivery(event):
+    """Observe the deliveries of a process."""
+    logger.info("observed %s of %d in process %d", event.name, event.id, os.getpid())
 
 
 def connect_all(connections):

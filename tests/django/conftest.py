@@ -15,6 +15,7 @@ from django.test import TransactionTestCase
 
 from heliograph import receiver
 from tests.django.bare import stop_server
+from tests.django.fresh import fresh
 
 
 class Heard(NamedTuple):
@@ -77,6 +78,13 @@ def connect_for_now(stack, signal, receiver, **options):
 
 def place_of(options):
     return {name: options[name] for name in ("sender", "dispatch_uid", "subclasses") if name in options}
+
+
+@pytest.fixture
+def fresh_database(django_db_blocker) -> Iterator[Any]:
+    """Make databases that nobody has migrated: `fresh_database("name")` is an entry of DATABASES."""
+    with django_db_blocker.unblock(), ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(fresh(*arguments))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import login
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
@@ -177,6 +178,7 @@ VALUES = [
     Article,
     Reprint,
     User,
+    apps.get_app_config("app"),
     [Decimal("0.1"), {"when": datetime.date(2024, 1, 1), "sizes": {Size.SMALL}}],
 ]
 

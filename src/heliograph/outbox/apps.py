@@ -1,5 +1,7 @@
 """The app that has the table of deliveries."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.core.checks import register
 
@@ -11,6 +13,13 @@ class OutboxConfig(AppConfig):
     label = "heliograph_outbox"
     verbose_name = "Outbox"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        # Not in ready(): a receiver of pre_migrate may be connected before that.
+        from heliograph.outbox.migrating import follow_migrations
+
+        follow_migrations(self)
 
     def ready(self) -> None:
         from heliograph.installed import check_entry

@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.contrib.auth.hashers import get_hashers_by_algorithm
 from django.core.files import File
 from django.db import router
@@ -28,6 +28,7 @@ from heliograph.changes.current import without_wrapper
 from heliograph.changes.presenting import assembled
 from heliograph.changes.values import NO_ROW, UNKNOWN, is_expression
 from heliograph.dispatch.reentrancy import key_of
+from heliograph.outbox.registry import is_of_app
 
 # What is not JSON is an object with its kind under this name, and with its value.
 _KIND, _VALUE = "$", "value"
@@ -159,7 +160,7 @@ def row(model: Any, key: Any, using: str) -> dict[str, Any]:
 def label_of(model: Any) -> str:
     """Return the label of a model, by which every process knows it; UnstorableError where none does."""
     label: str = model._meta.label
-    if apps.all_models[model._meta.app_label].get(model._meta.model_name) is not model:
+    if model._meta.abstract or not is_of_app(model):
         raise UnstorableError(f"no other process knows the model {label}, since it is not registered")
     return label
 
@@ -197,6 +198,7 @@ _KINDS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Model, _instance),
     (ModelBase, _tag("model", label_of)),
     (Field, _tag("model field", lambda field: [label_of(field.model), field.name])),
+    (AppConfig, _tag("app", lambda app: app.label)),
     (type, _tag("class", _path)),
     (Enum, _tag("enum", _enum)),
     (Promise, lambda value: encoded(str(value))),
@@ -307,6 +309,7 @@ _OF_TEXT: dict[str, Callable[[Any], Any]] = {
     "uuid": UUID,
     "bytes": base64.b64decode,
     "model": apps.get_model,
+    "app": apps.get_app_config,
     "class": resolve_name,
     "enum": _enum_member,
 }

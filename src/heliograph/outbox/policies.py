@@ -12,7 +12,7 @@ from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.options import named_options
 from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import parameters_of, verify_function
-from heliograph.outbox.registry import Post
+from heliograph.outbox.registry import Post, is_of_app, label_of
 from heliograph.outbox.retrying import Retry
 from heliograph.signals import carried, entry_of, sent_names, title
 from heliograph.transactions.deferral import Deferral
@@ -81,6 +81,11 @@ class Durable(AtTheEnd):
         call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
         return replace(options, call=replace(call, hooks=(*call.hooks, post)))
 
+    def deliver(self, call: Call) -> None:
+        """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""
+        if is_of_app(call.sender) or entry_of(call.signal) is None:
+            super().deliver(call)
+
     def kept(self, call: Call, using: str) -> Call:
         """Return the call with its payload as text: what cannot be stored fails here, where it is sent."""
         from heliograph.outbox.storing import letter
@@ -143,6 +148,11 @@ def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
 def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
     """Raise TypeError for a receiver that asks for what cannot be stored."""
     _verify_key(policy, receiver, place)
+    if not is_of_app(place.sender):
+        raise TypeError(
+            f"{describe(receiver)}: {label_of(place.sender)} is a model of no app, which no worker can find for"
+            f" delivery={policy!r}. Leave delivery= out, or connect it to a model of an app."
+        )
     entry = entry_of(place.signal)
     names = [parameter.name for parameter in parameters_of(receiver) or ()]
     for name in names:

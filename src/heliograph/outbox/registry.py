@@ -10,6 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from django.apps import AppConfig, apps
+from django.db.models.base import ModelBase
+
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.names import found_name
@@ -85,9 +88,16 @@ def name_of(signal: Any) -> str:
 
 
 def label_of(sender: Any) -> str:
-    """Return what the table says of a sender: the label of a model, the name of a class, "" for none."""
-    label = getattr(getattr(sender, "_meta", None), "label", None) or getattr(sender, "__qualname__", None)
+    """Return what the table says of a sender: the label of a model or an app, the name of a class, "" for none."""
+    labelled = sender if isinstance(sender, AppConfig) else getattr(sender, "_meta", None)
+    label = getattr(labelled, "label", None) or getattr(sender, "__qualname__", None)
     return str(label or ("" if sender is None else sender))[:_LONGEST]
+
+
+def is_of_app(sender: Any) -> bool:
+    """Return whether a sender can be found by a worker, if it is a model: it is one of an app, or it is abstract."""
+    meta = getattr(sender, "_meta", None) if isinstance(sender, ModelBase) else None
+    return meta is None or meta.abstract or apps.all_models[meta.app_label].get(meta.model_name) is sender
 
 
 def known() -> Mapping[str, list[Post]]:

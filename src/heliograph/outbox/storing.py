@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,13 @@ from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
 from heliograph.outbox import enqueueing
 from heliograph.outbox.codec import UnsavedError, UnstorableError, is_hash
+from heliograph.outbox.migrating import has_table
 from heliograph.outbox.payloads import is_lasting, text_of
 from heliograph.outbox.registry import Post, label_of
 from heliograph.transactions.ledger import Pending
 from heliograph.transactions.netting import BatchCall, Heard, together
+
+logger = logging.getLogger("heliograph.outbox")
 
 # No payload is longer than this, in bytes.
 LIMIT = 256 * 1024
@@ -54,7 +58,10 @@ def write(due: Sequence[Pending]) -> None:
         if stored is not None:
             rows.setdefault(one.using, []).append(_row(stored))
     for using, of_database in rows.items():
-        enqueueing.enqueue(using, of_database)
+        if has_table(using):
+            enqueueing.enqueue(using, of_database)
+        else:
+            logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
 
 
 def _stored(call: Any, using: str) -> Letter | None:

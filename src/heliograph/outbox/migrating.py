@@ -1,0 +1,43 @@
+"""Whether the table of deliveries is there, while `migrate` makes or drops the tables of a database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+from django.db.models.signals import post_migrate, pre_migrate
+
+# The aliases that `migrate` is at work on.
+_migrating: set[str] = set()
+
+
+def follow_migrations(app_config: Any) -> None:
+    """Follow `migrate` from its start until the app of the outbox has been migrated."""
+    pre_migrate.connect(_begin, dispatch_uid=__name__)
+    post_migrate.connect(_end, sender=app_config, dispatch_uid=__name__)
+
+
+def has_table(using: str) -> bool:
+    """Return whether deliveries can be written; only while `migrate` is at work is the database asked."""
+    return using not in _migrating or _is_there(using)
+
+
+def _begin(using: str, **kwargs: Any) -> None:
+    _migrating.add(using)
+
+
+def _end(using: str, **kwargs: Any) -> None:
+    if _is_there(using):
+        _migrating.discard(using)
+
+
+def _is_there(using: str) -> bool:
+    """Return whether a database has the table, with the columns that this release writes."""
+    from heliograph.outbox.models import Delivery
+
+    connection = connections[using]
+    table, columns = Delivery._meta.db_table, {field.column for field in Delivery._meta.concrete_fields}
+    with connection.cursor() as cursor:
+        if table not in connection.introspection.table_names(cursor):
+            return False
+        return columns <= {one.name for one in connection.introspection.get_table_description(cursor, table)}

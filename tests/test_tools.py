@@ -1,5 +1,6 @@
 import re
 import socket
+from itertools import chain
 
 import pytest
 
@@ -108,8 +109,16 @@ def test_what_a_part_of_the_tests_names_exists(path):
 
 def test_each_step_of_everything_is_a_target_of_make():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for arguments in everything.STEPS.values():
-        assert {one for one in arguments if one[0] != "-" and "=" not in one} <= set(targets)
+    for step in chain.from_iterable(chain.from_iterable(everything.STAGES)):
+        assert {one for one in step.arguments if one[0] != "-" and "=" not in one} <= set(targets)
+
+
+def test_steps_run_up_to_the_first_that_fails_and_their_stage_is_the_last():
+    good, bad = everything.Step("good", ("--version",)), everything.Step("bad", ("no-such-target",))
+    done = everything.perform_all([[(good,)], [(bad, good), (good, good)], [(good,)]])
+    assert [(step.name, step.passed) for step in done] == [
+        *(("good", True), ("bad", False), ("good", True), ("good", True)),
+    ]
 
 
 def test_the_table_shows_a_failure_where_it_happened():

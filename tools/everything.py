@@ -1,30 +1,26 @@
 """Everything that CI proves, step by step, and where the time went."""
 
-import resource
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from tools import tally
 from tools.environments import ROOT
 from tools.tally import Tally
 
-# The arguments of make for each step. The first one runs several targets at once.
-STEPS = {
-    "style, types, imports, documentation, demo": (
-        *("-j2", "--output-sync=target"),
-        *("lint", "types", "imports", "docs", "demo-check"),
-    ),
-    "tests with coverage": ("tests",),
-    "matrix": ("matrix", "ARGS=--rest --quick"),
-    "Django's own tests": ("test-django", "ARGS=--django 5.2 --django 6.0 --django 6.1"),
-    "Django's own tests, models watched": ("test-django", "ARGS=--watched"),
-    "Django's own tests, bulk writes heard": ("test-django", "ARGS=--heard"),
-    "crash tests": ("test-crash",),
-}
-SLOWEST = 25
+
+@dataclass(frozen=True)
+class Step:
+    """A part of the run, with the arguments of the `make` that performs it."""
+
+    name: str
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,26 +38,66 @@ class Done:
         return f"{self.name:<44} {taken}{'' if self.passed else ', FAILED'}"
 
 
-def perform(name: str, arguments: Sequence[str]) -> Done:
-    """Run one step."""
-    print(f"\n=== {name}: make {' '.join(arguments)}", flush=True)
-    started, used = time.monotonic(), processor_time()
-    finished = subprocess.run(["make", *arguments], cwd=ROOT, check=False)
-    return Done(name, finished.returncode == 0, time.monotonic() - started, processor_time() - used)
+Lane = tuple[Step, ...]
+
+# The stages follow each other. The lanes of a stage run side by side, and the steps of a lane one after the other: the
+# crash tests wait for most of their time, and leave the processors to Django's own tests.
+STAGES: tuple[tuple[Lane, ...], ...] = (
+    (
+        (
+            Step(
+                "style, types, imports, documentation, demo",
+                ("-j2", "--output-sync=target", "lint", "types", "imports", "docs", "demo-check"),
+            ),
+            Step("tests with coverage", ("tests",)),
+            Step("matrix", ("matrix", "ARGS=--rest --quick")),
+        ),
+    ),
+    (
+        (
+            Step("Django's own tests", ("test-django", "ARGS=--django 5.2 --django 6.0 --django 6.1")),
+            Step("Django's own tests, models watched", ("test-django", "ARGS=--watched")),
+            Step("Django's own tests, bulk writes heard", ("test-django", "ARGS=--heard")),
+        ),
+        (Step("crash tests", ("test-crash",)),),
+    ),
+)
+SLOWEST = 25
 
 
-def processor_time() -> float:
-    """The seconds of processors that all child processes have used that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def perform(step: Step, *, is_alone: bool = True) -> Done:
+    """Run one step; where another one runs beside it, what it prints comes at its end."""
+    print(f"\n=== {step.name}: make {' '.join(step.arguments)}", flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        printed = None if is_alone else output
+        process = subprocess.Popen(["make", *step.arguments], cwd=ROOT, stdout=printed, stderr=printed)
+        # The time of processors of this process, and of all that it has started.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        print(output.read().decode(errors="replace"), flush=True)
+    return Done(step.name, status == 0, time.monotonic() - started, usage.ru_utime + usage.ru_stime)
 
 
-def perform_all() -> list[Done]:
-    """Run the steps up to the first one that fails."""
+def perform_lane(lane: Lane, *, is_alone: bool) -> list[Done]:
+    """Run the steps of a lane up to the first one that fails."""
     done: list[Done] = []
-    for name, arguments in STEPS.items():
-        done.append(perform(name, arguments))
+    for step in lane:
+        done.append(perform(step, is_alone=is_alone))
         if not done[-1].passed:
+            break
+    return done
+
+
+def perform_all(stages: Sequence[Sequence[Lane]]) -> list[Done]:
+    """Run the stages up to the first one in which a step fails."""
+    done: list[Done] = []
+    for lanes in stages:
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            running = [pool.submit(perform_lane, lane, is_alone=len(lanes) == 1) for lane in lanes]
+            done += chain.from_iterable(lane.result() for lane in running)
+        if not all(step.passed for step in done):
             break
     return done
 
@@ -93,7 +129,7 @@ def main() -> None:
     """Run everything."""
     started = time.monotonic()
     tally.forget()
-    done = perform_all()
+    done = perform_all(STAGES)
     print(report(done, tally.recorded(), time.monotonic() - started), flush=True)
     sys.exit(not all(step.passed for step in done))
 

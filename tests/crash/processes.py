@@ -12,7 +12,7 @@ from tests.crash import places
 from tests.crash.clocks import IS_WRONG, OFF_BY
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 40  # seconds for what takes one or two where nobody else is busy
+PATIENCE = 120  # seconds for what takes one or two where nobody else is busy
 
 # What a process reads of its environment when it needs it; what else there is, it reads when it loads the project.
 READ_LATE = {

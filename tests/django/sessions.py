@@ -3,12 +3,18 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 _OWN = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 _ALL = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database()",
     "mysql": "SELECT id FROM information_schema.processlist WHERE db = database()",
+}
+_WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    # Not `innodb_trx`, which stays as it is for as long as somebody asks again and again.
+    "mysql": "SELECT variable_value + 0 FROM information_schema.global_status"
+    " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
 }
 _END = {"postgresql": "SELECT pg_terminate_backend(%s, 10000)", "mysql": "KILL CONNECTION %s"}
 
@@ -28,6 +34,15 @@ def end_others():
     for number in set(_numbers(_ALL)) - set(_numbers(_OWN)):
         with connection.cursor() as cursor:
             cursor.execute(_END[connection.vendor], [number])
+
+
+def wait_until_it_waits(thread):
+    """Return once a thread waits for a lock of the database, or has ended; SQLite does not say who waits."""
+    with connections["other"].cursor() as cursor:
+        while thread.is_alive():
+            cursor.execute(_WAITING[connection.vendor])
+            if cursor.fetchone()[0]:
+                return
 
 
 def _numbers(query):

@@ -35,6 +35,7 @@ from tests.django.fleet import celeries, receivers, senders
 from tests.django.fleet.brokers import MAIL, QUEUE
 from tests.django.fleet.settings import LEASE_IN_SECONDS, outbox
 from tests.django.fleet.workers import PATIENCE, ROOT, OfCelery, OfTasks, until
+from tests.django.sessions import has_sessions, wait_until_it_waits
 
 if django.VERSION >= (6, 0):
     from django.tasks import task_backends
@@ -724,6 +725,26 @@ def test_what_comes_to_several_workers_at_once_is_made_by_one(told, database):
     at_once(partial(run_told, number, "default"))
     assert effects() == [("a", 1)]
     assert Delivery.objects.get().state == State.SUCCESSFUL
+
+
+@has_sessions
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_delivery_whose_row_a_sweep_has_locked_is_made_when_the_lock_is_gone(told, database):
+    number = given()
+    thread = threading.Thread(target=run_and_close, args=[number])
+    with transaction.atomic():
+        Delivery.objects.filter(pk=number).update(leased_until=DatabaseLater(60))  # as a sweep does
+        thread.start()
+        wait_until_it_waits(thread)
+    thread.join(PATIENCE)
+    assert Delivery.objects.get().state == State.SUCCESSFUL
+
+
+def run_and_close(number):
+    try:
+        run_told(number, "default")
+    finally:
+        connection.close()
 
 
 @committed

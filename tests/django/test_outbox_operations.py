@@ -19,6 +19,7 @@ from heliograph.outbox.reporting import report
 from heliograph.outbox.runner import drain
 from heliograph.outbox.states import InStates
 from tests.django.deliveries import RECEIVER, ago, deliver, deliver_many
+from tests.django.sessions import wait_until_it_waits
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -361,23 +362,6 @@ def test_what_a_worker_has_claimed_since_it_was_chosen_is_not_touched(change, st
     thread.join()
     assert changed == [0]
     assert state_of(delivery) == State.RUNNING
-
-
-def wait_until_it_waits(thread):
-    """Return once a thread waits for a lock of the database, or has ended."""
-    with connections["other"].cursor() as cursor:
-        while thread.is_alive():
-            cursor.execute(LOCKS_WAITED_FOR[connection.vendor])
-            if cursor.fetchone()[0]:
-                return
-
-
-LOCKS_WAITED_FOR = {
-    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-    # Not `innodb_trx`, which stays as it is for as long as somebody asks again and again.
-    "mysql": "SELECT variable_value + 0 FROM information_schema.global_status"
-    " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
-}
 
 
 # --- with a million finished rows ---------------------------------------------------------------------------------

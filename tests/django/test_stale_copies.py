@@ -33,6 +33,7 @@ from heliograph.outbox.outcomes import Succeeded
 from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changed, post_bulk_delete, post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Checked, Draft, Novel, Pinned, Post, Seat, Ticket, Topic
+from tests.django.sessions import wait_until_it_waits
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 committing = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -935,23 +936,6 @@ def test_a_save_waits_for_another_and_is_measured_from_what_that_has_written(tol
     assert errors == []
     first, second, third = (topic.pk for topic in topics)
     assert got == [{"topic": Change(second, third)}, {"topic": Change(third, first)}]
-
-
-def wait_until_it_waits(thread):
-    """Return once a thread waits for a lock of the database, or has ended."""
-    with connections["other"].cursor() as cursor:
-        while thread.is_alive():
-            cursor.execute(LOCKS_WAITED_FOR[connection.vendor])
-            if cursor.fetchone()[0]:
-                return
-
-
-LOCKS_WAITED_FOR = {
-    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-    # Not `innodb_trx`, which stays as it is for as long as somebody asks again and again.
-    "mysql": "SELECT variable_value + 0 FROM information_schema.global_status"
-    " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
-}
 
 
 @committing

@@ -80,7 +80,7 @@ def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) ->
 def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], taking: Sequence[Any]) -> list[Any]:
     """Claim where a database does not return what it updates."""
     with transaction.atomic(connection.alias), connection.cursor() as cursor:
-        cursor.execute(f"{chosen} FOR UPDATE SKIP LOCKED", parameters)
+        cursor.execute(chosen, parameters)
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []

@@ -150,19 +150,29 @@ def unlocking(count: int) -> str:
 
 @cache
 def due(vendor: str, receivers: int, backends: int, queues: int) -> str:
-    """Return what asks for the ids of deliveries that may be claimed.
+    """Return the query for the ids of deliveries that may be claimed, which locks their rows.
 
-    The parameters are the receivers, the backends, the queues (none are all), and how many at most.
+    The parameters are the receivers, the backends, the queues (none are all), and how many at most. Rows that somebody
+    else has locked are left out: there are others.
     """
     of_queues = f" AND one.queue IN ({_places(queues)})" if queues else ""
     of_backends = f" AND one.backend IN ({_places(backends)})"
-    return f"{_may_be_claimed(vendor, receivers)}{of_backends}{of_queues} ORDER BY one.due_at, one.id LIMIT %s"
+    locking = f"{_LOCKING[vendor]} SKIP LOCKED" if _LOCKING[vendor] else ""
+    chosen = f"{_may_be_claimed(vendor, receivers)}{of_backends}{of_queues}"
+    return f"{chosen} ORDER BY one.due_at, one.id LIMIT %s{locking}"
 
 
 @cache
 def one_due(vendor: str, receivers: int) -> str:
-    """Return the same for one delivery, whoever its backend and its queue: the parameters are the receivers, its id."""
-    return f"{_may_be_claimed(vendor, receivers)} AND one.id = %s"
+    """Return the same for one delivery, whoever its backend and its queue: the parameters are the receivers, its id.
+
+    It waits for a lock on the row: a worker of Celery is notified once, and a sweep may be marking the row just then.
+    """
+    return f"{_may_be_claimed(vendor, receivers)} AND one.id = %s{_LOCKING[vendor]}"
+
+
+# SQLite has one lock, that of the whole database.
+_LOCKING = {"postgresql": " FOR NO KEY UPDATE OF one", "mysql": " FOR UPDATE", "sqlite": ""}
 
 
 def _may_be_claimed(vendor: str, receivers: int) -> str:
@@ -188,10 +198,9 @@ def claim_at_once(vendor: str, chosen: str) -> str:
 
     It is for databases that return what they update.
     """
-    locked = " FOR NO KEY UPDATE OF one SKIP LOCKED" if vendor == "postgresql" else ""
     columns = ", ".join(_quoted(vendor, CLAIMED))
     return (
-        f"WITH due AS MATERIALIZED ({chosen}{locked}) UPDATE {table(vendor)} SET {_claim(vendor)}"
+        f"WITH due AS MATERIALIZED ({chosen}) UPDATE {table(vendor)} SET {_claim(vendor)}"
         f" WHERE id IN (SELECT id FROM due) RETURNING {columns}"
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Model
@@ -25,14 +26,37 @@ from heliograph.transactions.verifying import asks_for_batch
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each key of settings.HELIOGRAPH that does not exist, or has a value that is no bool."""
+    """Return an error for each key of settings.HELIOGRAPH that does not exist, or has a value of a wrong kind."""
     given = getattr(settings, "HELIOGRAPH", {})
     unknown = [_unknown(key) for key in given if key not in DEFAULTS]
-    return unknown + [_no_bool(key, given[key]) for key in DEFAULTS if not isinstance(given.get(key, True), bool)]
+    bools = [key for key in DEFAULTS if isinstance(DEFAULTS[key], bool)]
+    no_bools = [_no_bool(key, given[key]) for key in bools if not isinstance(given.get(key, True), bool)]
+    return unknown + no_bools + [*_no_names(given.get("SENSITIVE_FIELDS", ()))]
 
 
 def _no_bool(key: str, value: Any) -> CheckMessage:
     return Error(f"HELIOGRAPH[{key!r}] is {value!r}.", hint="Set it to True or False.", id="heliograph.E001")
+
+
+def _no_names(given: Any) -> Iterator[CheckMessage]:
+    names = given if isinstance(given, list | tuple) else [given]
+    if names is not given or not all(isinstance(name, str) and name for name in names):
+        hint = "Set it to a list of names, such as 'password', and of fields of models, such as 'shop.Customer.iban'."
+        yield Error(f"HELIOGRAPH['SENSITIVE_FIELDS'] is {given!r}.", hint=hint, id="heliograph.E001")
+        return
+    for name in names:
+        if "." in name and not _is_field(*name.rpartition(".")[::2]):
+            hint = "Write the model that declares the field: 'app.Model.field'."
+            text = f"HELIOGRAPH['SENSITIVE_FIELDS'] has {name!r}, and there is no such field."
+            yield Error(text, hint=hint, id="heliograph.E001")
+
+
+def _is_field(label: str, name: str) -> bool:
+    try:
+        fields = apps.get_model(label)._meta.local_concrete_fields
+    except (LookupError, ValueError):
+        return False
+    return any(field.name == name and field.model._meta.label == label for field in fields)
 
 
 def _unknown(key: Any) -> CheckMessage:

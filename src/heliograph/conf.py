@@ -7,7 +7,16 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-DEFAULTS: dict[str, Any] = {"ADOPT_DJANGO_SIGNALS": True, "AUTODISCOVER": False, "COMMIT_IN_TESTS": True}
+DEFAULTS: dict[str, Any] = {
+    "ADOPT_DJANGO_SIGNALS": True,
+    "AUTODISCOVER": False,
+    "COMMIT_IN_TESTS": True,
+    # What Django takes for sensitive in credentials, but for the plain words "api" and "key", which many fields have.
+    "SENSITIVE_FIELDS": (
+        *("password", "password_hash", "secret", "token", "signature"),
+        *("api_key", "access_key", "private_key", "secret_key"),
+    ),
+}
 
 
 def setting(name: str) -> Any:

@@ -742,6 +742,20 @@ def test_a_value_that_is_no_bool_is_an_error(settings):
     assert checks() == [("heliograph.E001", "HELIOGRAPH['AUTODISCOVER'] is 'no'.", "Set it to True or False.")]
 
 
+@pytest.mark.parametrize("names", ["password", 1, [2], [""], None])
+def test_sensitive_fields_that_are_no_names_are_an_error(settings, names):
+    settings.HELIOGRAPH = {"SENSITIVE_FIELDS": names}
+    hint = "Set it to a list of names, such as 'password', and of fields of models, such as 'shop.Customer.iban'."
+    assert checks() == [("heliograph.E001", f"HELIOGRAPH['SENSITIVE_FIELDS'] is {names!r}.", hint)]
+
+
+@pytest.mark.parametrize("name", ["app.Article.colour", "app.Nothing.title", "nothing.Article.title", "Article.title"])
+def test_a_sensitive_field_that_no_model_declares_is_an_error(settings, name):
+    settings.HELIOGRAPH = {"SENSITIVE_FIELDS": ["password", name, "app.Article.title"]}
+    text = f"HELIOGRAPH['SENSITIVE_FIELDS'] has {name!r}, and there is no such field."
+    assert checks() == [("heliograph.E001", text, "Write the model that declares the field: 'app.Model.field'.")]
+
+
 def test_known_settings_pass_the_check(settings):
     settings.HELIOGRAPH = {"ADOPT_DJANGO_SIGNALS": True}
     assert checks() == []

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.apps import AppConfig, apps
-from django.contrib.auth.hashers import get_hashers_by_algorithm
 from django.core.files import File
 from django.db import router
 from django.db.models import Field, Model
@@ -44,10 +43,6 @@ class UnsavedError(UnstorableError):
     """An instance cannot be stored, since it has no row yet."""
 
 
-class HashError(UnstorableError):
-    """A value is the hash of a password, or has one in it."""
-
-
 class Reference(NamedTuple):
     """What an instance is stored as."""
 
@@ -64,8 +59,6 @@ Load = Callable[[Reference], Any]
 def encoded(value: Any) -> Any:
     """Return a value as what JSON has; UnstorableError if it cannot come back as what it was."""
     if type(value) in _AS_THEY_ARE:
-        if type(value) is str and "$" in value:
-            _refuse_hash(value)
         return value
     encode = _ENCODERS.get(type(value)) or _encoder_of(value)
     return encode(value)
@@ -74,25 +67,6 @@ def encoded(value: Any) -> Any:
 def tagged(kind: str, value: Any) -> dict[str, Any]:
     """Return what stands for a value that JSON does not have."""
     return {_KIND: kind, _VALUE: value}
-
-
-def is_hash(value: str) -> bool:
-    """Return whether a text is the hash of a password, by a hasher of Django's or of the settings."""
-    algorithm, *rest = value.split("$")
-    if len(rest) < 2 or " " in value:
-        return False
-    return algorithm in _ALGORITHMS or algorithm in get_hashers_by_algorithm()
-
-
-# Those of all hashers that Django has, or had: what one of them has made may still be in a table.
-_ALGORITHMS = frozenset(
-    ("pbkdf2_sha256", "pbkdf2_sha1", "argon2", "bcrypt", "bcrypt_sha256", "scrypt", "md5", "sha1", "crypt")
-)
-
-
-def _refuse_hash(value: str) -> None:
-    if is_hash(value):
-        raise HashError("it is the hash of a password, which is never stored")
 
 
 def _float(value: float) -> float:
@@ -105,8 +79,6 @@ def _dict(value: Mapping[Any, Any]) -> dict[str, Any]:
     for key in value:
         if type(key) is not str:
             raise UnstorableError(f"its key {key!r} is not a text")
-        if "$" in key:
-            _refuse_hash(key)
     encoded_items = {key: _inside(key, item) for key, item in value.items()}
     return encoded_items if _KIND not in value else tagged("dict", [*map(list, encoded_items.items())])
 

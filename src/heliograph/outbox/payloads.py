@@ -10,14 +10,16 @@ from typing import Any
 from django.db.models import Model
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 
+from heliograph.bulk.signals import pre_update
 from heliograph.changes.presenting import columns_of
 from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN, is_expression
 from heliograph.dispatch import Call
 from heliograph.dispatch.verification import parameters_of
-from heliograph.outbox.codec import HashError, UnstorableError, encoded, label_of, row, tagged
+from heliograph.outbox.codec import UnstorableError, encoded, label_of, row, tagged
 from heliograph.outbox.policies import OF_THE_PROCESS
 from heliograph.outbox.registry import Post, name_of
+from heliograph.outbox.secrecy import is_secret, is_sensitive
 from heliograph.signals import entry_of
 from heliograph.transactions.batches import Batch, Event
 
@@ -111,12 +113,14 @@ def _kwargs(payload: Mapping[str, Any], signal: Any, receiver: Any, using: str, 
     is_deletion = signal is post_delete or signal is pre_delete
     found = {}
     for name, value in payload.items():
-        if name in ("signal", "sender") or (name in _LEFT_OUT and _is_left_out(name, signal, receiver)):
+        if name in ("signal", "sender") or _is_left_out(name, signal, receiver):
             continue
         if isinstance(value, Batch):
             found[name] = _batch(value, receiver, using)
         elif name == "changes" and is_of_model:
             found[name] = _changes(payload["instance"].__class__, value)
+        elif signal is pre_update and name == "values":
+            found[name] = _values(payload["sender"], value)
         elif is_deletion and isinstance(value, Model):
             found[name] = _gone(value, using)
         elif name == "instance" and is_of_model and key is not None:
@@ -127,6 +131,8 @@ def _kwargs(payload: Mapping[str, Any], signal: Any, receiver: Any, using: str, 
 
 
 def _is_left_out(name: str, signal: Any, receiver: Any) -> bool:
+    if name not in _LEFT_OUT:
+        return is_sensitive(name)
     entry = entry_of(signal)
     if entry is None or name not in entry.carries:
         return False
@@ -152,8 +158,14 @@ def _changes(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _values(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands for the values that an update() sets, by the names that it was given."""
+    fields = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
+    return {name: _of_field(fields.get(name, model._meta.pk), value) for name, value in values.items()}
+
+
 def _gone(instance: Any, using: str) -> dict[str, Any]:
-    """Return what stands for an instance whose row is gone: its fields, but for passwords."""
+    """Return what stands for an instance whose row is gone: its fields, but for secrets."""
     return tagged("gone", [label_of(instance.__class__), using, _fields_of(instance)])
 
 
@@ -171,13 +183,11 @@ _UNKNOWN = encoded(UNKNOWN)
 
 
 def _of_field(field: Any, value: Any) -> Any:
-    """Return what is stored of the value of a field: nothing of a password, or of what the database computes."""
-    if field.name == "password" or is_expression(value):
+    """Return what is stored of the value of a field: nothing of a secret, or of what the database computes."""
+    if is_secret(field) or is_expression(value):
         return _UNKNOWN
     try:
         return encoded(value)
-    except HashError:
-        return _UNKNOWN
     except UnstorableError as error:
         return _as_columns(field, value) or _as_text(field, value, error)
 

@@ -14,6 +14,7 @@ from heliograph.dispatch.receivers import Options, Receiver
 from heliograph.dispatch.verification import parameters_of, verify_function
 from heliograph.outbox.registry import Post, is_of_app, label_of
 from heliograph.outbox.retrying import Retry
+from heliograph.outbox.secrecy import is_sensitive
 from heliograph.signals import carried, entry_of, sent_names, title
 from heliograph.transactions.deferral import Deferral
 from heliograph.transactions.ledger import Pending, Stage
@@ -101,6 +102,12 @@ class Durable(AtTheEnd):
         write(due)
 
 
+_ABOUT_SECRETS = (
+    "HELIOGRAPH['SENSITIVE_FIELDS'] says so: leave it out and read what you need in the receiver, or change the"
+    " setting."
+)
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +141,8 @@ def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
     if policy.key is not None and not isinstance(policy.key, str):
         verify_function("Durable(key=...)", policy.key)
         return
+    if is_sensitive((policy.key or "").rpartition(".")[2]):
+        raise ValueError(f"{describe(receiver)}: delivery={policy!r} would store a secret. {_ABOUT_SECRETS}")
     sent = ("using", "batch") if policy.batch else sent_names(place.signal)
     name = (policy.key or "").partition(".")[0]
     if sent is None or name in ("", "sender", "signal", *sent):
@@ -145,9 +154,21 @@ def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
     raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")
 
 
+def _verify_secrets(policy: Durable, receiver: Receiver, place: Place) -> None:
+    """Raise TypeError for a receiver that asks for what its signal may send and what is never stored."""
+    sent = sent_names(place.signal)
+    for parameter in parameters_of(receiver) or ():
+        if is_sensitive(parameter.name) and (sent is None or parameter.name in sent):
+            raise TypeError(
+                f"{describe(receiver)} asks for {parameter.name!r}, which is never stored for delivery={policy!r}."
+                f" {_ABOUT_SECRETS}"
+            )
+
+
 def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
     """Raise TypeError for a receiver that asks for what cannot be stored."""
     _verify_key(policy, receiver, place)
+    _verify_secrets(policy, receiver, place)
     if not is_of_app(place.sender):
         raise TypeError(
             f"{describe(receiver)}: {label_of(place.sender)} is a model of no app, which no worker can find for"

@@ -14,7 +14,7 @@ from django.db.models import Model
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
 from heliograph.outbox import enqueueing
-from heliograph.outbox.codec import UnsavedError, UnstorableError, is_hash
+from heliograph.outbox.codec import UnsavedError, UnstorableError
 from heliograph.outbox.migrating import has_table
 from heliograph.outbox.payloads import is_lasting, text_of
 from heliograph.outbox.registry import Post, label_of
@@ -102,15 +102,12 @@ def _made(post: Post, call: Call, using: str, key: Any = None) -> Letter:
         raise
     except UnstorableError as error:
         raise _refusal(post, call, error) from None
-    key_of_order = _key(post, call.payload)
-    if is_hash(key_of_order):
-        raise _refusal(post, call, UnstorableError(f"its key {post.policy.key!r} is the hash of a password"))
     if len(text) > LIMIT:  # it is ASCII
         raise ValueError(
             f"{describe(call.receiver)} was sent too much by {post.signal}: {len(text):,} bytes as JSON, and a"
             f" delivery has {LIMIT:,} at most. Send the keys of rows, and read them in the receiver."
         )
-    return Letter(call.receiver, call.payload, post, text, key_of_order, key)
+    return Letter(call.receiver, call.payload, post, text, _key(post, call.payload), key)
 
 
 def _text_before(call: Call, post: Post, using: str, key: Any) -> str | None:

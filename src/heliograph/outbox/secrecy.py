@@ -1,0 +1,32 @@
+"""Which fields, and which names of a payload, are never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from heliograph.conf import setting
+
+
+def is_sensitive(name: str) -> bool:
+    """Return whether the settings say that what has this name is never stored, whatever its value."""
+    return _is_among(_plain(name), tuple(setting("SENSITIVE_FIELDS")))
+
+
+def is_secret(field: Any) -> bool:
+    """Return whether the values of a field are never stored; a primary key is, since it stands for its row."""
+    names = tuple(setting("SENSITIVE_FIELDS"))
+    is_named = _is_among(_plain(field.name), names) or f"{field.model._meta.label}.{field.name}" in names
+    return is_named and not field.primary_key
+
+
+@lru_cache(maxsize=1000)
+def _is_among(name: str, names: Sequence[str]) -> bool:
+    """Return whether a name is one of these, or ends with one: "token" also stands for "access_token"."""
+    return name.endswith(tuple(f"_{one.lower()}" for one in names)) or name in {one.lower() for one in names}
+
+
+def _plain(name: str) -> str:
+    """Return a name without what tells it from others of its kind: forms have a password1 and a password2."""
+    return name.lower().rstrip("0123456789")

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any
@@ -24,6 +25,8 @@ from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox import registry
 from heliograph.outbox.claiming import Claim
 from heliograph.outbox.events import DeliveryEvent, Name
+from heliograph.outbox.isolation import isolated
+from heliograph.outbox.leftovers import none_left_open
 from heliograph.outbox.outcomes import (
     Again,
     Dead,
@@ -52,7 +55,7 @@ def attempt(claim: Claim, posts: Sequence[Post]) -> Outcome | None:
     began = perf_counter()
     _tell(claim, "delivery_started")
     try:
-        outcome = _made(claim, post)
+        outcome = isolated(partial(_made, claim, post))
     except LostError as error:
         logger.warning("%s%s", error, " What it has written is undone." if post.policy.atomic else "")
         return None
@@ -65,7 +68,7 @@ def _made(claim: Claim, post: Post) -> Outcome:
     try:
         if claim.attempt > policy.retry.attempts:  # whoever rescued it did not know how many there are
             raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
-        with writing(claim.using) if policy.atomic else nullcontext():
+        with none_left_open(claim.receiver), writing(claim.using) if policy.atomic else nullcontext():
             recorded = of_response(_response(claim, post))
             record(claim, recorded)
         return recorded
@@ -108,9 +111,10 @@ def _response(claim: Claim, post: Post) -> Any:
     if post.asks_for_delivery and "delivery" not in payload:
         payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
     handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
-    response = make_late(Call(receiver, payload), handling, None)
-    if isawaitable(response):
-        response = _waited_for(response)
+    with none_left_open(claim.receiver):
+        response = make_late(Call(receiver, payload), handling, None)
+        if isawaitable(response):
+            response = _waited_for(response)
     if isinstance(response, RetryAfter):
         raise response  # what it has written goes, since the next attempt writes it again
     return response

@@ -1,6 +1,8 @@
 """The order of deliveries with a key: that of the commits, also where another transaction was numbered first."""
 
 import threading
+from contextlib import nullcontext
+from functools import partial
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -8,7 +10,8 @@ from django.db import OperationalError, connection, connections, transaction
 from heliograph import Durable, OnCommit, Signal
 from heliograph.outbox import locking
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.runner import drain
+from heliograph.outbox.operations import redeliver
+from heliograph.outbox.runner import drain, run_one
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -157,3 +160,89 @@ def test_what_is_done_after_a_commit_keeps_no_key_locked(heard, connect):
     assert not others[0].is_alive()
     drain()
     assert heard == ["first", "second"]
+
+
+# --- one at a time ------------------------------------------------------------------------------------------------
+
+
+class Gate:
+    """A receiver that notes each call, and waits in those that are to wait until it may go on."""
+
+    def __init__(self):
+        self.heard, self.waiting = [], set()
+        self.has_begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def __call__(self, signal, name, **kwargs):
+        self.heard.append(name)
+        if name in self.waiting:
+            self.has_begun.set()
+            assert self.may_go_on.wait(60)
+
+
+@pytest.fixture
+def gate(connect):
+    gate = Gate()
+
+    def note(**kwargs):
+        gate(**kwargs)
+
+    connect(moved, note, delivery=Durable(key="account"))
+    yield gate
+    gate.may_go_on.set()
+
+
+def start(function, *, before_the_commit_of_a_claim=None):
+    """Call a function in a thread, whose claims are held for some time when they are made and not committed."""
+
+    def hold(execute, sql, *arguments):
+        with transaction.atomic() if "SET state = 'RUNNING'" in sql else nullcontext():
+            result = execute(sql, *arguments)
+            if "SET state = 'RUNNING'" in sql:
+                before_the_commit_of_a_claim()
+        return result
+
+    def run():
+        with connection.execute_wrapper(hold) if before_the_commit_of_a_claim else nullcontext():
+            function()
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def make_one(name):
+    """Claim the delivery with this name and no other, as the worker of a fleet does."""
+    run_one(Delivery.objects.get(payload__contains=f'"{name}"').pk)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer: claims are made one after the other")
+@pytest.mark.parametrize("claim", [drain, partial(make_one, "second")], ids=["worker", "fleet"])
+def test_one_that_is_redelivered_while_the_next_of_its_key_is_claimed_does_not_run_beside_it(gate, claim):
+    """A claim does not see another one that is not committed."""
+    send_all_named("first", "second")
+    drain(limit=1)
+    gate.waiting.add("first")
+    is_claimed, free = threading.Event(), threading.Event()
+
+    def hold():
+        is_claimed.set()
+        assert free.wait(60)
+
+    slow = start(claim, before_the_commit_of_a_claim=hold)
+    assert is_claimed.wait(60)
+    assert redeliver(Delivery.objects.all()) == 1
+    other = start(drain)
+    assert gate.has_begun.wait(60)
+    free.set()
+    slow.join(60)
+    assert gate.heard == ["first", "first"], "the second waits for the first, which runs"
+    assert list(Delivery.objects.order_by("pk").values_list("state", "attempts")) == [("RUNNING", 1), ("READY", 0)]
+    gate.may_go_on.set()
+    other.join(60)
+    assert gate.heard == ["first", "first", "second"]
+
+
+def send_all_named(*names):
+    for name in names:
+        moved.send(sender=None, using="default", name=name, account="a")

@@ -31,6 +31,7 @@ class Claim:
     payload: str
     attempt: int  # 1 for the first
     created_at: Any  # as the driver of the database gives it
+    key: str  # "" for none
 
     @property
     def fence(self) -> tuple[int, str, int]:
@@ -74,7 +75,27 @@ def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) ->
         with connection.cursor() as cursor:
             cursor.execute(sql.claim_at_once(connection.vendor, chosen), [*parameters, *taking])
             rows = cursor.fetchall()
-    return sorted((Claim(worker, using, *row) for row in rows), key=attrgetter("id"))
+    claims = sorted((Claim(worker, using, *row) for row in rows), key=attrgetter("id"))
+    crossed = _handed_back_crossed(using, worker, [one.id for one in claims if one.key])
+    return [one for one in claims if one.id not in crossed]
+
+
+def _handed_back_crossed(using: str, worker: str, ids: Sequence[int]) -> Collection[int]:
+    """Give back what was claimed beside another delivery of the same key, and return the ids.
+
+    A claim does not see one that is not committed yet: where an older delivery of the key has become ready meanwhile,
+    since somebody redelivers it, another worker may have claimed that one. Each looks after its own claim is committed,
+    so at least one of them sees the other. When both do and give both back, the older one is claimed first.
+    """
+    if not ids:
+        return ()
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(sql.crossed(connection.vendor, len(ids)), ids)
+        found = {row[0] for row in cursor.fetchall()}
+    if found:
+        hand_back(using, worker, found)
+    return found
 
 
 def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], taking: Sequence[Any]) -> list[Any]:

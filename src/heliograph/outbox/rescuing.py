@@ -59,7 +59,7 @@ def _held(worker: str, using: str) -> Any:
 def _claim_of(row: Delivery, using: str) -> Claim:
     return Claim(
         *(row.worker, using, row.pk, row.queue, row.receiver, row.signal, row.sender),
-        *(row.payload, row.attempts, row.created_at),
+        *(row.payload, row.attempts, row.created_at, row.key),
     )
 
 

@@ -30,7 +30,7 @@ _REST = {
 }
 
 # What a worker is told of a delivery that it has claimed.
-CLAIMED = ("id", "queue", "receiver", "signal", "sender", "payload", "attempts", "created_at")
+CLAIMED = ("id", "queue", "receiver", "signal", "sender", "payload", "attempts", "created_at", "key")
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,18 @@ def claimed_of(vendor: str, count: int) -> str:
     """Return the query of what was claimed, by ids."""
     return (
         f"SELECT {', '.join(_quoted(vendor, CLAIMED))} FROM {table(vendor)} WHERE id IN ({_places(count)}) ORDER BY id"
+    )
+
+
+@cache
+def crossed(vendor: str, count: int) -> str:
+    """Return the query of those of so many claimed deliveries beside which another one of the same key runs."""
+    name = table(vendor)
+    (key,) = _quoted(vendor, ["key"])
+    return (
+        f"SELECT one.id FROM {name} one WHERE one.id IN ({_places(count)}) AND EXISTS (SELECT 1 FROM {name} other"
+        f" WHERE other.receiver = one.receiver AND other.{key} = one.{key} AND NOT (other.{key} = '')"
+        " AND other.state IN ('READY', 'RUNNING') AND other.state = 'RUNNING' AND other.id <> one.id)"
     )
 
 

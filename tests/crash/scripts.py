@@ -12,9 +12,11 @@ from django.core.management import execute_from_command_line
 from django.db import DatabaseError, connection, transaction
 
 from heliograph import observe
-from heliograph.outbox import runner
-from heliograph.outbox.models import Delivery
+from heliograph.outbox import operations, performing, runner
+from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.selecting import look_at
 from tests.crash import clocks, models, places
+from tests.django.deliveries import deliver_many
 from tests.django.killing import kill_at_each_stop
 
 
@@ -98,11 +100,30 @@ class _Working:
         runner.drain(queues=[self.queue])
 
 
+def die_operating(size):
+    """Redeliver so many deliveries by chunks of two, killed at each stop; print where."""
+    operations.CHUNK = 2
+    _print_places(kill_at_each_stop(partial(_Operating, int(size)), stride=1000))
+
+
+class _Operating:
+    def __init__(self, size, name):
+        """Ask for the redelivery of dead letters of a receiver that nobody has."""
+        receiver = f"nobody.{name}"
+        deliver_many(size, State.DEAD, receiver=receiver)
+        selection = look_at("default", [Delivery.objects.filter(receiver=receiver)])
+        self.operation = performing.request(selection, "redeliver", ["DEAD"], by=name, reason="")
+
+    def save(self):
+        performing.perform(self.operation)
+
+
 def _print_places(found):
     json.dump(found, sys.stdout)
 
 
-SCRIPTS = {script.__name__: script for script in (send, send_alone, send_many, send_on, die_sending, die_working)}
+_ALL = (send, send_alone, send_many, send_on, die_sending, die_working, die_operating)
+SCRIPTS = {script.__name__: script for script in _ALL}
 
 
 def run(name, *arguments):

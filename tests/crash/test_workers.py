@@ -1,13 +1,14 @@
 """Workers that are killed or stopped: what they had in hand is done by others, once."""
 
 import signal
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from heliograph.outbox.models import Delivery, State
-from tests.crash.counting import count, of, states, until_finished
+from heliograph.outbox.models import Delivery, Operation, State
+from tests.crash.counting import Count, count, of, states, until_finished
 from tests.crash.models import Effect, Letter, Order, Parcel
 from tests.crash.processes import until
 
@@ -64,6 +65,22 @@ def test_a_worker_that_is_killed_at_any_step_loses_nothing_and_does_nothing_twic
     until_finished()
     assert states(Order) == {State.SUCCESSFUL: Order.objects.count()}
     tell("A worker killed at each of its steps", count(Order))
+
+
+def test_an_operation_that_is_killed_at_any_step_is_finished_by_a_worker_and_changes_each_delivery_once(
+    start, work, tell
+):
+    start("die_operating", "3").succeed(200)
+    broken = Operation.objects.exclude(by="warm")
+    assert broken.filter(finished_at=None).count() > 1
+
+    worker = work()
+    until(lambda: not broken.filter(finished_at=None).exists(), "every operation is done")
+    worker.kill()
+    assert {*broken.values_list("total", "done", "changed")} == {(3, 3, 3)}
+    times = Counter(len(delivery.events) for delivery in Delivery.objects.all())
+    redelivered = Count(times.total(), times.total() - times[0], times[0], times.total() - times[0] - times[1])
+    tell("An operation killed at each of its steps", redelivered)
 
 
 _WHEN = {"before pruning": "before", "at pruning": "while"}

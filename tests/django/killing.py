@@ -18,8 +18,10 @@ _DRIVERS = {"sqlite3", "psycopg", "psycopg_binary", "psycopg_c", "pymysql", "_so
 _SENDERS = {"_execute_send", "_exec_command"}
 
 
-def kill_at_each_stop(prepare):
+def kill_at_each_stop(prepare, stride=None):
     """Save what `prepare(name)` returns, once for each stop, in a process that is killed there.
+
+    Of the steps that do not lead to the database, every `stride`-th is a stop.
 
     Returns where each process died, by the name that it was about to save; the last one lives on, and is not among
     them. Connections do not survive a fork, so there must be none when this is called.
@@ -29,20 +31,20 @@ def kill_at_each_stop(prepare):
     gc.disable()  # a collection runs destructors, which are steps too, at a different place each time
     places = {}
     for number in count(1):
-        place = _place_of_death(str(number), number, prepare)
+        place = _place_of_death(str(number), number, prepare, stride)
         if not place:
             return places
         places[str(number)] = place
 
 
-def _place_of_death(name, number, prepare):
+def _place_of_death(name, number, prepare, stride):
     """Save in a process that is killed at the stop with this number; return where, or nothing if it was not."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         instance = prepare(name)
         connection.ensure_connection()
-        sys.setprofile(_killer(number, writer))
+        sys.setprofile(_killer(number, writer, stride or STRIDES[connection.vendor]))
         instance.save()
         os._exit(0)
     os.close(writer)
@@ -55,9 +57,8 @@ def _place_of_death(name, number, prepare):
     return place
 
 
-def _killer(number, report):
+def _killer(number, report, stride):
     """Return a profile function, which is called at each step, and kills the process at the stop with this number."""
-    stride = STRIDES[connection.vendor]
     stops, others = count(1), count(1)
 
     def step(frame, event, argument):

@@ -2,20 +2,25 @@
 
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime
+from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from heliograph import Durable, Signal
-from heliograph.outbox import admin
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox import admin, admin_operations
+from heliograph.outbox.models import Delivery, Operation, State
+from heliograph.outbox.operations import CHUNK
+from heliograph.outbox.performing import perform_waiting
 from tests.django.deliveries import RECEIVER, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db
@@ -69,9 +74,22 @@ def page_of(client, delivery):
     return client.get(place("change", delivery.pk)).content.decode()
 
 
-def act(client, action, *deliveries, **more):
+def ask(client, action, *deliveries, **more):
+    """Choose an action for some deliveries, and return the page that asks what is meant."""
     chosen = {"action": action, "_selected_action": [delivery.pk for delivery in deliveries], **more}
     return client.post(place("changelist"), chosen, follow=True)
+
+
+def confirm(client, page, states=("DEAD",), reason="it works again", **more):
+    """Answer that page, as its form would."""
+    html = page.content.decode()
+    hidden = dict(re.findall('<input type="hidden" name="(shown|_delivery)" value="(.*?)">', html))
+    action = unescape(re.search('<form method="post" action="(.*?)"', html)[1])
+    return client.post(action, {**hidden, "states": states, "reason": reason, **more}, follow=True)
+
+
+def act(client, action, *deliveries, states=("DEAD",), **more):
+    return confirm(client, ask(client, action, *deliveries, **more), states)
 
 
 def said(response):
@@ -286,7 +304,7 @@ def test_there_are_buttons_for_what_can_be_done(operator, state, buttons):
 
 def test_a_button_leads_back_to_the_delivery(operator):
     delivery = deliver(State.DEAD)
-    response = act(operator, "redeliver", delivery, _delivery="1")
+    response = act(operator, "redeliver", delivery, _delivery=delivery.pk)
     assert response.redirect_chain == [(place("change", delivery.pk), 302)]
 
 
@@ -299,14 +317,14 @@ def test_one_that_does_not_exist_leads_to_the_index(operator):
 
 @pytest.mark.parametrize("state", FINISHED)
 def test_what_has_finished_can_be_redelivered(operator, state):
-    response = act(operator, "redeliver", deliver(state))
+    response = act(operator, "redeliver", deliver(state), states=[state])
     assert said(response) == ["Redelivered 1 delivery."]
     assert states() == [State.READY]
 
 
 @pytest.mark.parametrize("state", [State.READY, State.DEAD])
 def test_what_waits_or_is_dead_can_be_discarded(operator, state):
-    response = act(operator, "discard", deliver(state))
+    response = act(operator, "discard", deliver(state), states=[state])
     assert said(response) == ["Discarded 1 delivery."]
     assert states() == [State.DISCARDED]
 
@@ -317,29 +335,141 @@ def test_only_what_is_selected_is_changed(operator):
     assert states() == [State.READY, State.DEAD]
 
 
-def test_what_runs_is_not_discarded(operator):
-    response = act(operator, "discard", deliver(State.RUNNING), deliver())
-    assert said(response) == ["Discarded 1 delivery. The other 1 stays: only what is ready or dead can be discarded."]
-    assert states() == [State.RUNNING, State.DISCARDED]
+def test_a_selection_changes_nothing_before_it_is_confirmed(operator):
+    ask(operator, "redeliver", deliver(State.DEAD))
+    assert states() == [State.DEAD]
 
 
-def test_what_cannot_be_done_to_any_is_said(operator):
-    response = act(operator, "redeliver", deliver(), deliver(State.RUNNING))
-    assert said(response) == [
-        "Redelivered 0 deliveries. The other 2 stay: only what is successful, dead or discarded can be redelivered."
+def choices(page):
+    """Return the states that a page lets one choose, and whether each is chosen already."""
+    boxes = re.findall('<input type="checkbox"(.*?)>', page.content.decode())
+    return {re.search('value="(.*?)"', box)[1]: "checked" in box for box in boxes}
+
+
+@pytest.mark.parametrize(
+    ("action", "offered"),
+    [
+        ("redeliver", {"SUCCESSFUL": False, "DEAD": True, "DISCARDED": False}),
+        ("discard", {"READY": False, "DEAD": True}),
+    ],
+)
+def test_dead_letters_are_chosen_and_other_states_can_be(operator, action, offered):
+    assert choices(ask(operator, action, *(deliver(state) for state in State))) == offered
+
+
+def test_what_has_succeeded_is_not_redelivered_unless_it_is_chosen(operator):
+    deliveries = [deliver(State.SUCCESSFUL), deliver(State.DEAD)]
+    act(operator, "redeliver", *deliveries)
+    assert states() == [State.SUCCESSFUL, State.READY]
+
+
+def test_the_page_warns_of_what_has_been_made(operator):
+    html = ask(operator, "redeliver", deliver(State.SUCCESSFUL)).content.decode()
+    assert "1 successful: they have been made, and are made once more" in html
+
+
+def test_the_page_counts_by_receiver_state_and_error(operator):
+    deliveries = [
+        *(deliver(State.DEAD, error=f"MishapError: order {number}") for number in (1, 2)),
+        deliver(State.DEAD, error="TimeoutError"),
+        deliver(State.SUCCESSFUL, receiver="shop.other", queue="slow"),
+    ]
+    rows = re.findall("<tr><td>.*?</tr>", ask(operator, "redeliver", *deliveries).content.decode())
+    cells = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td>(.*?)</td>", row)] for row in rows]
+    assert cells == [
+        ["2", "dead", RECEIVER, "mail", "MishapError: order #"],
+        ["1", "dead", RECEIVER, "mail", "TimeoutError"],
+        ["1", "successful", "shop.other", "slow", "-"],
     ]
 
 
-def test_who_has_discarded_it_is_noted(operator):
-    act(operator, "discard", deliver())
-    assert Delivery.objects.get().error == "discarded by ada"
+def test_the_page_shows_errors_as_text(operator):
+    html = ask(operator, "redeliver", deliver(State.DEAD, error=EVIL, receiver=EVIL, queue=EVIL)).content.decode()
+    assert EVIL not in html
 
 
-def test_what_was_done_is_in_the_history_of_the_delivery(operator):
+def test_the_page_says_what_stays(operator):
+    deliveries = [deliver(State.RUNNING), deliver(State.RUNNING), deliver(State.DEAD)]
+    assert "2 running: these stay as they are." in ask(operator, "discard", *deliveries).content.decode()
+
+
+def test_what_cannot_be_done_to_any_is_said(operator):
+    response = ask(operator, "redeliver", deliver(), deliver(State.RUNNING))
+    assert said(response) == [
+        "Nothing was changed: only what is successful, dead or discarded can be redelivered, and the state of"
+        " 2 deliveries is another."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"states": []}, "Choose at least one state."),
+        ({"states": ["RUNNING"]}, "is not one of the available choices."),
+        ({"reason": " "}, "Give a reason. It is shown with each delivery."),
+        ({"reason": "x" * 201}, "at most 200 characters"),
+    ],
+)
+def test_an_answer_that_lacks_something_is_asked_for_again(operator, answer, error):
+    page = confirm(operator, ask(operator, "redeliver", deliver(State.DEAD)), **answer)
+    assert error in page.content.decode()
+    assert states() == [State.DEAD]
+    confirm(operator, page)
+    assert states() == [State.READY]
+
+
+def test_a_page_that_was_tampered_with_changes_nothing(operator):
+    page = ask(operator, "redeliver", deliver(State.DEAD))
+    response = confirm(operator, page, shown="forged")
+    assert said(response) == ["Nothing was changed: choose the deliveries once more."]
+    assert states() == [State.DEAD]
+
+
+def test_a_page_for_one_operation_is_none_for_another(operator):
+    page = ask(operator, "redeliver", deliver(State.DEAD))
+    operator.post(place("operate", "discard"), {"shown": page.context["shown"], "states": ["DEAD"], "reason": "no"})
+    assert states() == [State.DEAD]
+
+
+def test_what_arrived_after_the_page_was_made_stays(operator):
+    deliver_many(3, State.DEAD)
+    page = ask(operator, "redeliver", Delivery.objects.first(), select_across="1")
+    deliver_many(2, State.DEAD)
+    assert said(confirm(operator, page)) == ["Redelivered 3 deliveries."]
+    assert states() == [State.READY] * 3 + [State.DEAD] * 2
+
+
+def test_what_changed_after_the_page_was_made_stays(operator):
+    deliver_many(3, State.DEAD)
+    page = ask(operator, "redeliver", Delivery.objects.first(), select_across="1")
+    act(operator, "redeliver", Delivery.objects.first())
+    assert said(confirm(operator, page)) == [
+        "Redelivered 2 deliveries. 1 delivery stayed: a worker or somebody else was faster."
+    ]
+
+
+def test_a_page_that_is_sent_twice_changes_nothing_twice(operator):
     delivery = deliver(State.DEAD)
-    act(operator, "redeliver", delivery)
+    page = ask(operator, "redeliver", delivery)
+    confirm(operator, page)
+    confirm(operator, page)
+    delivery.refresh_from_db()
+    assert [event["operation"] for event in delivery.events] == ["redelivered"]
+
+
+def test_why_and_by_whom_it_was_done_is_on_the_page_of_the_delivery(operator):
+    delivery = deliver(State.DEAD)
+    act(operator, "discard", delivery)
+    cells = re.findall("<td>(.*?)</td>", page_of(operator, delivery).partition("delivery-attempts")[2])
+    assert (cells[0], *cells[2:]) == ("discarded", "ada", "it works again")
+    assert Delivery.objects.get().error == "it works again"
+
+
+def test_an_operation_is_in_the_log_of_the_admin(operator):
+    act(operator, "redeliver", deliver(State.DEAD))
     entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.change_message, entry.user.username) == (str(delivery.pk), "Redelivered.", "ada")
+    assert (str(entry.object_repr), entry.user.username) == ("redeliver 1 delivery", "ada")
+    assert entry.get_change_message() == "it works again"
 
 
 def test_all_that_a_filter_finds_can_be_changed_at_once(operator):
@@ -347,9 +477,84 @@ def test_all_that_a_filter_finds_can_be_changed_at_once(operator):
     deliver_many(2, State.DISCARDED)
     first = Delivery.objects.filter(state=State.DEAD).first()
     chosen = {"action": "redeliver", "_selected_action": [first.pk], "select_across": "1"}
-    response = operator.post(f"{place('changelist')}?state=DEAD", chosen, follow=True)
+    response = confirm(operator, operator.post(f"{place('changelist')}?state=DEAD", chosen))
     assert said(response) == ["Redelivered 60 deliveries."]
+    assert response.redirect_chain == [(f"{place('changelist')}?state=DEAD", 302)]
     assert sorted({*states()}) == [State.DISCARDED, State.READY]
+
+
+def test_a_list_that_ends_before_the_last_one_does_not_say_how_many_are_selected(operator, monkeypatch):
+    monkeypatch.setattr(admin, "MOST", 60)
+    deliver_many(61)
+    html = listing(operator).content.decode()
+    assert "Select all, also those that are not listed" in html
+    assert "Select all 60" not in html
+
+
+def test_a_list_that_ends_with_the_last_one_says_how_many_are_selected(operator):
+    deliver_many(60)
+    assert "Select all 60" in listing(operator).content.decode()
+
+
+def test_an_operation_takes_no_more_than_fits_its_page(operator, monkeypatch):
+    monkeypatch.setattr(admin_operations, "MOST", 3)
+    deliver_many(5, State.DEAD)
+    page = ask(operator, "redeliver", Delivery.objects.first(), select_across="1")
+    assert "these are the first 3." in page.content.decode()
+    assert said(confirm(operator, page)) == ["Redelivered 3 deliveries."]
+    assert states() == [State.READY] * 3 + [State.DEAD] * 2
+
+
+# --- many ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(operator, monkeypatch):
+    """The page of an operation that is not done in one request."""
+    monkeypatch.setattr(admin_operations, "SECONDS", 0)
+    deliver_many(CHUNK + 1, State.DEAD)
+    return act(operator, "redeliver", Delivery.objects.first(), select_across="1")
+
+
+def progress_of(page):
+    return unescape(re.search(r"<progress .*?</progress> (.*?)</div>", page.content.decode(), re.DOTALL)[1].strip())
+
+
+def test_many_are_left_to_workers_and_their_progress_is_shown(begun, operator):
+    assert progress_of(begun) == f"{CHUNK} of {CHUNK + 1} deliveries, {CHUNK} redelivered"
+    assert 'http-equiv="refresh"' in begun.content.decode()
+    perform_waiting("default")
+    page = operator.get(begun.redirect_chain[-1][0])
+    assert progress_of(page) == f"{CHUNK + 1} of {CHUNK + 1} deliveries, {CHUNK + 1} redelivered"
+    assert 'http-equiv="refresh"' not in page.content.decode()
+    assert {*states()} == {State.READY}
+
+
+def stop(client):
+    return client.post(reverse("admin:heliograph_outbox_operation_stop", args=[Operation.objects.get().pk]))
+
+
+def test_an_operation_can_be_stopped(begun, operator):
+    assert "formaction" in begun.content.decode()
+    stop(operator)
+    perform_waiting("default")
+    assert Operation.objects.get().status == "stopped"
+    assert Counter(states()) == {State.READY: CHUNK, State.DEAD: 1}
+
+
+def test_an_operation_is_not_stopped_by_a_link(begun, operator):
+    operation = Operation.objects.get()
+    assert operator.get(reverse("admin:heliograph_outbox_operation_stop", args=[operation.pk])).status_code == 405
+
+
+def test_operations_are_listed_with_their_reasons(begun, operator):
+    html = operator.get(reverse("admin:heliograph_outbox_operation_changelist")).content.decode()
+    for text in (f"redeliver {CHUNK + 1} deliveries", "it works again", "running", "ada"):
+        assert text in html
+
+
+def test_an_operation_that_does_not_exist_is_not_found(operator):
+    assert operator.post(reverse("admin:heliograph_outbox_operation_stop", args=[0])).status_code == 404
 
 
 # --- by whom ------------------------------------------------------------------------------------------------------
@@ -384,8 +589,47 @@ def test_each_action_has_a_permission(visit, permissions, actions):
 
 @pytest.mark.parametrize("action", ["redeliver", "discard"])
 def test_who_has_no_permission_cannot_do_it_by_hand_either(visit, action):
-    act(visit("view"), action, deliver(State.DEAD))
+    client = visit("view")
+    ask(client, action, deliver(State.DEAD))
+    assert client.post(place("operate", action), {"states": ["DEAD"], "reason": "no"}).status_code == 403
     assert states() == [State.DEAD]
+
+
+def test_who_has_lost_the_permission_meanwhile_cannot_confirm(operator):
+    page = ask(operator, "redeliver", deliver(State.DEAD))
+    User.objects.get().user_permissions.clear()
+    assert confirm(operator, page).status_code == 403
+    assert states() == [State.DEAD]
+
+
+def test_there_is_no_other_operation(operator):
+    assert operator.post(place("operate", "delete")).status_code == 404
+
+
+def test_a_page_of_another_site_confirms_nothing(operator):
+    page = ask(operator, "redeliver", deliver(State.DEAD))
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = operator.cookies
+    assert confirm(strict, page).status_code == 403
+    assert states() == [State.DEAD]
+
+
+def test_who_may_not_redeliver_cannot_stop_it(begun, client):
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename="view_delivery"))
+    assert "formaction" not in client.get(begun.redirect_chain[-1][0]).content.decode()
+    assert stop(client).status_code == 403
+
+
+def test_who_may_not_see_deliveries_sees_no_operations(begun, client):
+    User.objects.get().user_permissions.clear()
+    assert client.get(begun.redirect_chain[-1][0]).status_code == 403
+
+
+@pytest.mark.parametrize("action", ["add", "delete"])
+def test_nobody_may_write_an_operation(begun, client, action):
+    User.objects.update(is_superuser=True)
+    arguments = [] if action == "add" else [Operation.objects.get().pk]
+    assert client.get(reverse(f"admin:heliograph_outbox_operation_{action}", args=arguments)).status_code == 403
 
 
 def test_a_superuser_may_do_everything(visit):
@@ -402,7 +646,7 @@ def test_nobody_may_add_one(visit):
 def test_nobody_may_delete_one(visit):
     client, delivery = visit(is_superuser=True), deliver(State.DEAD)
     assert client.post(place("delete", delivery.pk), {"post": "yes"}).status_code == 403
-    act(client, "delete_selected", delivery, post="yes")
+    ask(client, "delete_selected", delivery, post="yes")
     assert states() == [State.DEAD]
 
 

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
+import pty
 import re
+import sys
 from io import StringIO
 
 import pytest
@@ -12,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Retry, Signal
 from heliograph.outbox.management.commands import outbox
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.models import Delivery, Operation, State
 from heliograph.outbox.operations import CHUNK
 from heliograph.outbox.tables import not_migrated
 from tests.django.deliveries import RECEIVER, ago, deliver, deliver_many
@@ -28,6 +31,11 @@ def run(*arguments):
     out = StringIO()
     call_command("outbox", *map(str, arguments), stdout=out, stderr=out)
     return out.getvalue().rstrip("\n")
+
+
+def operate(*arguments):
+    """Return what the command says of an operation that it does not ask about."""
+    return run(*arguments, "--noinput", "--verbosity", 0)
 
 
 def error_of(*arguments):
@@ -191,20 +199,20 @@ def test_times_are_rounded_down_for_people(name, seconds, text):
 
 def test_dead_letters_are_redelivered():
     deliver(State.DEAD)
-    assert run("redeliver") == "Redelivered 1 delivery."
+    assert operate("redeliver") == "Redelivered 1 delivery."
     assert states() == [State.READY]
 
 
 @pytest.mark.parametrize("state", [State.SUCCESSFUL, State.DISCARDED])
 def test_others_are_redelivered_where_their_state_is_named(state):
     deliver(state)
-    assert run("redeliver") == "Redelivered 0 deliveries."
-    assert run("redeliver", "--state", state) == "Redelivered 1 delivery."
+    assert operate("redeliver") == "Redelivered 0 deliveries."
+    assert operate("redeliver", "--state", state) == "Redelivered 1 delivery."
 
 
 def test_a_state_may_be_written_small():
     deliver(State.DISCARDED)
-    assert run("redeliver", "--state", "discarded") == "Redelivered 1 delivery."
+    assert operate("redeliver", "--state", "discarded") == "Redelivered 1 delivery."
 
 
 @pytest.mark.parametrize("state", ["READY", "RUNNING"])
@@ -213,16 +221,20 @@ def test_a_state_that_cannot_be_redelivered_is_refused(state):
     assert f"argument --state: invalid choice: '{state}'" in message
 
 
-def test_one_is_redelivered_by_its_id_whatever_its_state():
+def test_one_that_has_succeeded_is_redelivered_by_its_id_where_its_state_is_named():
     first = deliver(State.SUCCESSFUL)
     deliver(State.SUCCESSFUL)
-    assert run("redeliver", "--id", first.pk) == "Redelivered 1 delivery."
+    assert operate("redeliver", "--id", first.pk) == (
+        f"Delivery {first.pk} is successful and stays as it is. --state SUCCESSFUL takes it too.\n"
+        "Redelivered 0 deliveries."
+    )
+    assert operate("redeliver", "--id", first.pk, "--state", "SUCCESSFUL") == "Redelivered 1 delivery."
     assert states() == [State.READY, State.SUCCESSFUL]
 
 
 def test_several_ids_may_be_given():
     ids = [deliver(State.DEAD).pk for _ in range(3)]
-    assert run("redeliver", "--id", ids[0], ids[1], "--id", ids[2]) == "Redelivered 3 deliveries."
+    assert operate("redeliver", "--id", ids[0], ids[1], "--id", ids[2]) == "Redelivered 3 deliveries."
 
 
 def test_ids_that_do_not_exist_are_refused_and_nothing_is_done():
@@ -236,7 +248,7 @@ def test_ids_that_do_not_exist_are_refused_and_nothing_is_done():
 
 def test_one_that_runs_is_named_and_stays_as_it_is():
     delivery = deliver(State.RUNNING)
-    assert run("redeliver", "--id", delivery.pk) == (
+    assert operate("redeliver", "--id", delivery.pk) == (
         f"Delivery {delivery.pk} is running and stays as it is.\nRedelivered 0 deliveries."
     )
 
@@ -245,7 +257,7 @@ def test_many_ids_are_read_and_changed_by_bounded_statements():
     deliver_many(3 * CHUNK + 1, State.DEAD)
     ids = Delivery.objects.values_list("pk", flat=True)
     with CaptureQueriesContext(connection) as queries:
-        assert run("redeliver", "--id", *ids) == f"Redelivered {3 * CHUNK + 1:,} deliveries."
+        assert operate("redeliver", "--id", *ids) == f"Redelivered {3 * CHUNK + 1:,} deliveries."
     assert max(query["sql"].count(",") for query in queries) < CHUNK + 50
     assert states() == [State.READY] * (3 * CHUNK + 1)
 
@@ -254,7 +266,7 @@ def test_many_ids_are_redelivered_with_their_progress(monkeypatch):
     monkeypatch.setattr(outbox, "STEP", 2 * CHUNK)
     deliver_many(2 * CHUNK + 1, State.DEAD)
     ids = Delivery.objects.values_list("pk", flat=True)
-    assert run("redeliver", "--id", *ids) == (
+    assert run("redeliver", "--noinput", "--id", *ids).endswith(
         f"Redelivered {2 * CHUNK:,} deliveries so far.\nRedelivered {2 * CHUNK + 1:,} deliveries."
     )
 
@@ -264,20 +276,20 @@ def test_a_dry_run_of_many_ids_has_one_line_for_each_receiver():
     ids = Delivery.objects.values_list("pk", flat=True)
     assert run("redeliver", "--dry-run", "--id", *ids).splitlines() == [
         f"Would redeliver {CHUNK + 1} deliveries:",
-        f"  {CHUNK + 1} dead of {RECEIVER} in the queue 'mail'",
+        f"  {CHUNK + 1} dead of {RECEIVER} in the queue 'mail': MishapError: no",
     ]
 
 
 def test_an_id_that_is_given_twice_counts_once():
     delivery = deliver(State.DEAD)
-    assert run("redeliver", "--id", delivery.pk, delivery.pk) == "Redelivered 1 delivery."
+    assert operate("redeliver", "--id", delivery.pk, delivery.pk) == "Redelivered 1 delivery."
 
 
 def test_many_that_stay_as_they_are_have_one_line():
     deliver_many(12, State.RUNNING)
     ids = [*Delivery.objects.values_list("pk", flat=True)]
     first = ", ".join(map(str, ids[:10]))
-    assert run("redeliver", "--id", *ids) == (
+    assert operate("redeliver", "--id", *ids) == (
         f"12 deliveries are running and stay as they are: {first} and 2 more.\nRedelivered 0 deliveries."
     )
 
@@ -292,41 +304,100 @@ def test_many_ids_that_do_not_exist_are_not_all_listed():
 def test_those_of_a_queue_are_redelivered():
     deliver(State.DEAD)
     deliver(State.DEAD, queue="slow")
-    assert run("redeliver", "--queue", "slow") == "Redelivered 1 delivery."
+    assert operate("redeliver", "--queue", "slow") == "Redelivered 1 delivery."
     assert states() == [State.DEAD, State.READY]
 
 
 def test_those_of_a_receiver_are_redelivered():
     deliver(State.DEAD)
     deliver(State.DEAD, receiver="shop.other")
-    assert run("redeliver", "--receiver", "shop.other") == "Redelivered 1 delivery."
+    assert operate("redeliver", "--receiver", "shop.other") == "Redelivered 1 delivery."
     assert states() == [State.DEAD, State.READY]
 
 
 def test_those_that_are_old_are_redelivered():
     deliver(State.DEAD, finished_at=ago(120))
     deliver(State.DEAD, finished_at=ago(10))
-    assert run("redeliver", "--older-than", 60) == "Redelivered 1 delivery."
+    assert operate("redeliver", "--older-than", 60) == "Redelivered 1 delivery."
     assert states() == [State.READY, State.DEAD]
 
 
 def test_those_of_another_database_are_redelivered():
     deliver(State.DEAD)
     deliver(State.DEAD, using="other")
-    assert run("redeliver", "--database", "other") == "Redelivered 1 delivery."
+    assert operate("redeliver", "--database", "other") == "Redelivered 1 delivery."
     assert (states(), states("other")) == ([State.DEAD], [State.READY])
 
 
 def test_a_dry_run_says_what_would_be_redelivered_and_does_nothing():
-    deliver(State.DEAD)
-    deliver(State.DEAD, receiver="shop.other", queue="slow")
-    deliver(State.DEAD)
+    deliver(State.DEAD, error="MishapError: order 17")
+    deliver(State.DEAD, receiver="shop.other", queue="slow", error="")
+    deliver(State.DEAD, error="MishapError: order 18")
     assert run("redeliver", "--dry-run").splitlines() == [
         "Would redeliver 3 deliveries:",
-        f"  2 dead of {RECEIVER} in the queue 'mail'",
+        f"  2 dead of {RECEIVER} in the queue 'mail': MishapError: order #",
         "  1 dead of shop.other in the queue 'slow'",
     ]
     assert states() == [State.DEAD] * 3
+
+
+def test_the_largest_groups_are_shown_and_the_others_counted():
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        deliver(State.DEAD, error=f"MishapError: {letter}")
+    *_, last = run("redeliver", "--dry-run").splitlines()
+    assert last == "  6 with other receivers or errors"
+
+
+def test_the_command_says_what_it_is_about_to_do():
+    deliver(State.DEAD)
+    assert run("redeliver", "--noinput").splitlines() == [
+        "About to redeliver 1 delivery:",
+        f"  1 dead of {RECEIVER} in the queue 'mail': MishapError: no",
+        "Redelivered 1 delivery.",
+    ]
+
+
+def test_a_command_that_nobody_can_answer_does_nothing():
+    deliver(State.DEAD)
+    assert error_of("redeliver") == "There is nobody to ask whether to redeliver 1 delivery: use --noinput."
+    assert states() == [State.DEAD]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Answer from a terminal."""
+
+    def answer(text):
+        master, slave = pty.openpty()
+        os.write(master, f"{text}\n".encode())
+        monkeypatch.setattr(sys, "stdin", open(slave, encoding="utf-8"))  # noqa: SIM115 - the test reads from it
+        opened.append(master)
+
+    opened = []
+    yield answer
+    sys.stdin.close()
+    for one in opened:
+        os.close(one)
+
+
+@pytest.mark.parametrize(("answer", "becomes"), [("y", State.READY), ("Yes", State.READY)])
+def test_the_command_asks_before_it_redelivers(terminal, answer, becomes):
+    deliver(State.DEAD)
+    terminal(answer)
+    run("redeliver")
+    assert states() == [becomes]
+
+
+@pytest.mark.parametrize("answer", ["", "n", "maybe"])
+def test_nothing_is_done_unless_the_answer_is_yes(terminal, answer):
+    deliver(State.DEAD)
+    terminal(answer)
+    assert error_of("discard", "--all") == "Nothing was discarded."
+    assert states() == [State.DEAD]
+
+
+def test_nobody_is_asked_about_nothing():
+    assert run("redeliver") == "Redelivered 0 deliveries."
 
 
 def test_a_dry_run_of_nothing_says_so():
@@ -336,13 +407,28 @@ def test_a_dry_run_of_nothing_says_so():
 def test_long_work_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(outbox, "STEP", CHUNK)
     deliver_many(CHUNK + 1, State.DEAD)
-    assert run("redeliver") == f"Redelivered {CHUNK} deliveries so far.\nRedelivered {CHUNK + 1} deliveries."
+    assert run("redeliver", "--noinput").endswith(
+        f"Redelivered {CHUNK} deliveries so far.\nRedelivered {CHUNK + 1} deliveries."
+    )
+
+
+def test_work_that_is_interrupted_stops_after_its_chunk(monkeypatch):
+    deliver_many(CHUNK + 1, State.DEAD)
+
+    def interrupt(total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outbox.Command, "_progress", lambda command, done: interrupt)
+    with pytest.raises(CommandError, match=f"Stopped. Redelivered {CHUNK} deliveries.") as caught:
+        run("redeliver", "--noinput")
+    assert caught.value.returncode == 130
+    assert Operation.objects.get().status == "stopped"
 
 
 def test_long_work_says_less_to_who_wants_to_hear_less(monkeypatch):
     monkeypatch.setattr(outbox, "STEP", CHUNK)
     deliver_many(CHUNK + 1, State.DEAD)
-    assert run("redeliver", "--verbosity", 0) == f"Redelivered {CHUNK + 1} deliveries."
+    assert operate("redeliver", "--verbosity", 0) == f"Redelivered {CHUNK + 1} deliveries."
 
 
 # --- discard ------------------------------------------------------------------------------------------------------
@@ -354,17 +440,22 @@ def test_what_to_discard_must_be_said():
     assert states() == [State.READY]
 
 
-@pytest.mark.parametrize("state", [State.READY, State.DEAD])
-def test_all_that_waits_or_is_dead_can_be_discarded(state):
-    deliver(state)
-    assert run("discard", "--all") == "Discarded 1 delivery."
+def test_all_dead_letters_can_be_discarded():
+    deliver(State.DEAD)
+    assert operate("discard", "--all") == "Discarded 1 delivery."
     assert states() == [State.DISCARDED]
+
+
+def test_what_waits_is_discarded_where_its_state_is_named():
+    deliver()
+    assert operate("discard", "--all") == "Discarded 0 deliveries."
+    assert operate("discard", "--state", "READY") == "Discarded 1 delivery."
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCESSFUL])
 def test_nothing_else_is(state):
     deliver(state)
-    assert run("discard", "--all") == "Discarded 0 deliveries."
+    assert operate("discard", "--all") == "Discarded 0 deliveries."
     assert states() == [state]
 
 
@@ -375,26 +466,34 @@ def test_a_state_that_cannot_be_discarded_is_refused():
 def test_those_that_were_sent_long_ago_can_be_discarded():
     deliver(created_at=ago(120))
     deliver(created_at=ago(10))
-    assert run("discard", "--older-than", 60) == "Discarded 1 delivery."
+    assert operate("discard", "--older-than", 60, "--state", "READY") == "Discarded 1 delivery."
     assert states() == [State.DISCARDED, State.READY]
 
 
 def test_a_reason_is_noted():
-    deliver()
-    run("discard", "--all", "--reason", "no use")
+    deliver(State.DEAD)
+    operate("discard", "--all", "--reason", "no use")
     assert Delivery.objects.get().error == "no use"
 
 
+@pytest.mark.parametrize(("verb", "done"), [("redeliver", "redelivered"), ("discard", "discarded")])
+def test_a_delivery_has_the_operation_in_its_history(verb, done):
+    deliver(State.DEAD)
+    operate(verb, "--queue", "mail", "--reason", "no use")
+    (event,) = Delivery.objects.get().events
+    assert (event["operation"], event["by"], event["reason"]) == (done, f"manage.py outbox {verb}", "no use")
+
+
 def test_without_one_the_command_is():
-    deliver()
-    run("discard", "--all")
+    deliver(State.DEAD)
+    operate("discard", "--all")
     assert Delivery.objects.get().error == "discarded with manage.py outbox discard"
 
 
 def test_a_dry_run_discards_nothing():
-    deliver()
+    deliver(State.DEAD)
     assert run("discard", "--all", "--dry-run").startswith("Would discard 1 delivery:")
-    assert states() == [State.READY]
+    assert states() == [State.DEAD]
 
 
 # --- prune --------------------------------------------------------------------------------------------------------

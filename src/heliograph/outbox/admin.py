@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import is_aware, localtime
 
-from heliograph.outbox import operations, registry
+from heliograph.outbox import registry
+from heliograph.outbox.admin_operations import Operating, may
 from heliograph.outbox.conf import all_settings
-from heliograph.outbox.counting import counted
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.models import Delivery, State, Verb
+from heliograph.outbox.performing import STATES
 from heliograph.outbox.reporting import Report, report
 from heliograph.outbox.states import InStates
 
@@ -162,7 +162,7 @@ _TIMES: dict[str, Any] = {name: _shown_time(name) for name in _WHEN if name != "
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
+class DeliveryAdmin(Operating):
     """A list of deliveries, and one with what was sent and what became of it."""
 
     list_display = (
@@ -209,7 +209,7 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
     def _possible_actions(self, request: HttpRequest, delivery: Delivery | None) -> list[str]:
         """Return the names of the actions that can be taken for one delivery, by this user."""
         allowed = self.get_actions(request)
-        return [name for name, states in _STATES.items() if name in allowed and delivery and delivery.state in states]
+        return [name for name, states in STATES.items() if name in allowed and delivery and delivery.state in states]
 
     # --- what may be done -------------------------------------------------------------------------------------
 
@@ -224,35 +224,21 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
 
     def has_redeliver_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may let deliveries be made again."""
-        return bool(request.user.has_perm("heliograph_outbox.redeliver_delivery"))
+        return may(request, Verb.REDELIVER)
 
     def has_discard_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may let deliveries not be made."""
-        return bool(request.user.has_perm("heliograph_outbox.discard_delivery"))
+        return may(request, Verb.DISCARD)
 
     @admin.action(permissions=["redeliver"], description="Redeliver selected deliveries")
     def redeliver(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
-        """Let deliveries that have finished be made again."""
-        return self._act(request, chosen, "redeliver", operations.redeliver)
+        """Ask which deliveries that have finished are to be made again."""
+        return self.ask(request, chosen, Verb.REDELIVER)
 
     @admin.action(permissions=["discard"], description="Discard selected deliveries")
     def discard(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
-        """Let deliveries that wait or are dead not be made."""
-        discard = partial(operations.discard, reason=f"discarded by {request.user.get_username()}")
-        return self._act(request, chosen, "discard", discard)
-
-    def _act(
-        self, request: HttpRequest, chosen: QuerySet[Delivery], verb: str, change: Callable[..., int]
-    ) -> HttpResponse | None:
-        total = chosen.count()
-        changing = [*chosen.filter(InStates(*_STATES[verb])).only("receiver", "state")[: self.list_max_show_all]]
-        count = change(chosen)
-        for delivery in changing:
-            self.log_change(request, delivery, f"{verb.capitalize()}ed.")
-        self.message_user(request, *_said(verb, count, total))
-        is_of_one = "_delivery" in request.POST and changing
-        page = f"{self.admin_site.name}:heliograph_outbox_delivery_change"
-        return redirect(page, changing[0].pk) if is_of_one else None
+        """Ask which deliveries that wait or are dead are not to be made."""
+        return self.ask(request, chosen, Verb.DISCARD)
 
     # --- what is shown ----------------------------------------------------------------------------------------
 
@@ -297,36 +283,25 @@ class DeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
         """Return the last traceback."""
         return _code(delivery.traceback)
 
-    @admin.display(description="attempts that failed")
+    @admin.display(description="failures and operations")
     def failed_attempts(self, delivery: Delivery) -> str:
-        """Return a table of the attempts that failed."""
-        rows = [_cells(failure) for failure in delivery.failures]
+        """Return a table of the attempts that failed, and of what people did about them."""
+        rows = [_cells(event) for event in delivery.events]
         return format_html(_TABLE, format_html_join("", _ROW, rows)) if rows else "-"
 
 
 _TABLE = (
     '<table class="delivery-attempts"><thead><tr><th scope="col">Attempt</th><th scope="col">At</th>'
-    '<th scope="col">Worker</th><th scope="col">Error</th></tr></thead><tbody>{}</tbody></table>'
+    '<th scope="col">Worker or user</th><th scope="col">Error or reason</th></tr></thead><tbody>{}</tbody></table>'
 )
 _RECEIVER = '{}<div class="delivery-note">{}</div><div class="delivery-note">queue <span>{}</span>{}</div>'
 _ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
 
-_STATES: dict[str, Sequence[str]] = {"redeliver": operations.REDELIVERABLE, "discard": operations.DISCARDABLE}
 
-
-def _said(verb: str, count: int, total: int) -> tuple[str, int]:
-    """Return what is said of an action, and how loudly."""
-    done = f"{verb.capitalize()}ed {counted(count)}."
-    if count == total:
-        return done, messages.SUCCESS
-    *others, last = (state.lower() for state in _STATES[verb])
-    allowed = f"{', '.join(others)} or {last}"
-    left = f"The other {total - count:,} {'stays' if total - count == 1 else 'stay'}"
-    return f"{done} {left}: only what is {allowed} can be {verb}ed.", messages.WARNING
-
-
-def _cells(failure: dict[str, Any]) -> tuple[Any, ...]:
-    return failure["attempt"], _local(failure["at"]), failure["worker"], failure["error"]
+def _cells(event: dict[str, Any]) -> tuple[Any, ...]:
+    if "operation" in event:
+        return event["operation"], _local(event["at"]), event["by"], event["reason"]
+    return event["attempt"], _local(event["at"]), event["worker"], event["error"]
 
 
 def _local(text: str) -> str:

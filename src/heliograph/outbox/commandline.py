@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from heliograph.outbox.operations import DISCARDABLE, PASSING, PRUNABLE, REDELIVERABLE
+from heliograph.outbox.operations import BY_DEFAULT, DISCARDABLE, PASSING, PRUNABLE, REDELIVERABLE
 
 
 def add_verbs(parser: CommandParser) -> None:
@@ -42,14 +42,14 @@ def _add_status(parser: CommandParser) -> None:
 
 
 def _add_redeliver(parser: CommandParser) -> None:
-    _add_filters(parser, REDELIVERABLE, ("DEAD",))
+    _add_filters(parser, REDELIVERABLE, BY_DEFAULT)
+    _add_operation(parser, "")
 
 
 def _add_discard(parser: CommandParser) -> None:
-    _add_filters(parser, DISCARDABLE, DISCARDABLE)
-    parser.add_argument("--all", action="store_true", help="everything that waits or is dead")
-    reason = "discarded with manage.py outbox discard"
-    parser.add_argument("--reason", default=reason, help="what is noted as the reason (default: %(default)s)")
+    _add_filters(parser, DISCARDABLE, BY_DEFAULT)
+    parser.add_argument("--all", action="store_true", help="all dead letters")
+    _add_operation(parser, "discarded with manage.py outbox discard")
 
 
 def _add_prune(parser: CommandParser) -> None:
@@ -60,7 +60,7 @@ _VERBS: tuple[tuple[str, Callable[[CommandParser], None], str], ...] = (
     ("run", _add_run, "make deliveries until SIGTERM or SIGINT"),
     ("status", _add_status, "show how deliveries are doing, and exit with 1 if somebody should look after them"),
     ("redeliver", _add_redeliver, "let dead letters, or others that have finished, be made again"),
-    ("discard", _add_discard, "let deliveries that wait or are dead not be made"),
+    ("discard", _add_discard, "let dead letters, or deliveries that wait, not be made"),
     ("prune", _add_prune, "delete what finished longer ago than the settings keep it, or what the filters say"),
 )
 
@@ -76,12 +76,19 @@ def _add_filters(parser: CommandParser, states: Sequence[str], by_default: Seque
     _add_names(parser, "--id", "only these deliveries", type=_at_least_one)
     _add_names(parser, "--queue", "only those of these queues")
     _add_names(parser, "--receiver", "only those of these receivers, by module and name")
-    text = f"only those in these states: {', '.join(states)} (default: {', '.join(by_default)}; with --id, all)"
+    text = f"only those in these states: {', '.join(states)} (default: {', '.join(by_default)})"
     _add_names(parser, "--state", text, type=str.upper, choices=states)
     text = "only what finished longer ago, or what was sent longer ago if it has not finished"
     parser.add_argument("--older-than", type=_seconds, metavar="SECONDS", help=text)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(default_states=by_default)
+
+
+def _add_operation(parser: CommandParser, reason: str) -> None:
+    default = " (default: %(default)s)" if reason else ""
+    parser.add_argument("--reason", default=reason, help=f"what is noted as the reason{default}")
+    text = "do not ask whether it is meant"
+    parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive", help=text)
 
 
 def _add_names(parser: CommandParser, flag: str, text: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from heliograph.bulk.listening import silence
+from heliograph.outbox.counting import counted
 from heliograph.outbox.fields import NameField
 from heliograph.outbox.indexes import StateIndex
 
@@ -73,7 +74,59 @@ class Delivery(models.Model):
     @property
     def failures(self) -> list[dict[str, Any]]:
         """The attempts that failed, the first one first."""
+        return [event for event in self.events if "attempt" in event]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The attempts that failed and the operations that changed the delivery, the first one first."""
         return [json.loads(line) for line in self.history.splitlines()]
 
 
+class Verb(models.TextChoices):
+    """What an operation does to deliveries."""
+
+    REDELIVER = "redeliver", "redeliver"
+    DISCARD = "discard", "discard"
+
+
+class Operation(models.Model):
+    """What somebody has asked to be done to many deliveries, and how far it is. All times are the database's."""
+
+    id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
+    verb = models.CharField(max_length=10, choices=Verb.choices)
+    by = models.CharField(max_length=255, help_text="Who has asked for it.")
+    reason = models.TextField(blank=True)
+    states = models.CharField(max_length=64, help_text="In which states deliveries are changed.")
+    ids = models.TextField(blank=True, help_text="The deliveries that were shown, by their numbers.")
+    last_claim = models.DateTimeField(
+        null=True, blank=True, help_text="Deliveries that a worker has taken since stay as they are."
+    )
+    total = models.PositiveIntegerField(help_text="How many deliveries were shown.")
+    done = models.PositiveIntegerField(default=0, help_text="How many of these have been looked at.")
+    changed = models.PositiveIntegerField(default=0, help_text="How many of these have been changed.")
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        # Whoever may see deliveries may see what was done to them.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.verb} {counted(self.total)}"
+
+    @property
+    def verbed(self) -> str:
+        """The verb for what is done: `redelivered`, or `discarded`."""
+        return f"{self.verb}ed"
+
+    @property
+    def status(self) -> str:
+        """Whether the operation waits for a worker, runs, is done, or was stopped."""
+        if self.finished_at is not None:
+            return "done" if self.done >= self.total else "stopped"
+        return "running" if self.done else "waiting"
+
+
 silence(Delivery)
+silence(Operation)

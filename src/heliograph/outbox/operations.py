@@ -5,17 +5,21 @@ A statement looks at the state itself, so that what a worker has claimed since i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
 
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
-from heliograph.outbox.models import FINISHED, Delivery, State
+from heliograph.outbox.models import FINISHED, Delivery, Operation, State
 from heliograph.outbox.sql import CHANNEL
 from heliograph.outbox.states import InStates
 from heliograph.outbox.telling import tell
@@ -25,11 +29,30 @@ REDELIVERABLE = FINISHED
 DISCARDABLE = (State.READY.value, State.DEAD.value)
 PRUNABLE = FINISHED
 
+# Which of them are redelivered or discarded where nobody says more: a call that has succeeded is made again, and one
+# that waits is left out, only where somebody asks for that.
+BY_DEFAULT = (State.DEAD.value,)
+
 # What goes by itself after some time; these two have an index of their own.
 PASSING = (State.SUCCESSFUL.value, State.DISCARDED.value)
 
 # How many rows a statement changes: so many that the statement costs little, so few that nobody waits for it.
 CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is written into the history of a delivery about an operation that changes it."""
+
+    operation: str  # "redelivered" or "discarded"
+    by: str
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """The line of JSON."""
+        return json.dumps({**asdict(self), "at": timezone.now().isoformat(timespec="seconds")}) + "\n"
+
 
 Progress = Callable[[int], object]  # is told how many there were so far
 
@@ -90,23 +113,25 @@ def expired(using: str) -> list[QuerySet[Delivery]]:
 # --- what is done to them ---------------------------------------------------------------------------------------
 
 
-def redeliver(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody) -> int:
+def redeliver(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, *, note: Note | None = None) -> int:
     """Let deliveries that have finished be made again, as if they were new; return how many these are.
 
     What they have been through stays in their history.
     """
-    return _in_chunks(deliveries, REDELIVERABLE, _redeliver, progress)
+    return _in_chunks(deliveries, REDELIVERABLE, partial(_redeliver, note), progress)
 
 
-def discard(deliveries: QuerySet[Delivery], reason: str, progress: Progress = _tell_nobody) -> int:
+def discard(
+    deliveries: QuerySet[Delivery], reason: str, progress: Progress = _tell_nobody, *, note: Note | None = None
+) -> int:
     """Let deliveries that wait or are dead not be made, for a reason that is noted; return how many these are."""
-    return _in_chunks(deliveries, DISCARDABLE, partial(_discard, reason), progress)
+    return _in_chunks(deliveries, DISCARDABLE, partial(_discard, reason, note), progress)
 
 
 def delete(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, seconds: float | None = None) -> int:
     """Delete deliveries that have finished, for so many seconds at most; return how many these are."""
     until = None if seconds is None else monotonic() + seconds
-    finished = _written(deliveries.filter(InStates(*PRUNABLE)))
+    finished = for_writing(deliveries.filter(InStates(*PRUNABLE)))
     total = 0
     # In no order: that of an index on the time, which the database has at hand, is as good as any.
     while ids := [*finished.order_by().values_list("pk", flat=True)[:CHUNK]]:
@@ -119,7 +144,16 @@ def delete(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, se
 
 def prune(using: str, seconds: float | None = 5.0) -> int:
     """Delete what the settings keep no longer, for so many seconds at most; return how many deliveries that were."""
+    _forget_operations(using)
     return sum(delete(old, seconds=seconds) for old in expired(using))
+
+
+def _forget_operations(using: str) -> None:
+    """Delete operations that ended as long ago as the default backend keeps deliveries."""
+    keep = all_settings()["default"].keep
+    if keep is not None:
+        then = DatabaseLater(-keep.total_seconds())
+        Operation.objects.using(using).filter(finished_at__lt=then)._raw_delete(using)
 
 
 # --- a chunk ----------------------------------------------------------------------------------------------------
@@ -129,7 +163,7 @@ def _in_chunks(
     deliveries: QuerySet[Delivery], states: Sequence[str], change: Callable[[Any], int], progress: Progress
 ) -> int:
     """Change what is in these states, in the order of the ids: what comes back meanwhile is not changed again."""
-    allowed = _written(deliveries.filter(InStates(*states)))
+    allowed = for_writing(deliveries.filter(InStates(*states)))
     ids = allowed.order_by("pk").values_list("pk", flat=True)
     last = total = 0
     while some := [*ids.filter(pk__gt=last)[:CHUNK]]:
@@ -139,7 +173,7 @@ def _in_chunks(
     return total
 
 
-def _written(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+def for_writing(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """Return the same deliveries where they can be written: a replica may be behind."""
     using = deliveries._db or router.db_for_write(Delivery)  # type: ignore[attr-defined]  # what `using()` has set
     return deliveries.using(using)
@@ -149,7 +183,12 @@ def _these(using: str, states: Sequence[str], ids: Sequence[int]) -> QuerySet[De
     return Delivery.objects.using(using).filter(InStates(*states), pk__in=ids)
 
 
-def _redeliver(chunk: QuerySet[Delivery]) -> int:
+def _noted(note: Note | None) -> dict[str, Any]:
+    """Return what is written about an operation: a line of the history."""
+    return {} if note is None else {"history": Concat(F("history"), Value(note.line))}
+
+
+def _redeliver(note: Note | None, chunk: QuerySet[Delivery]) -> int:
     ids = [*chunk.values_list("pk", flat=True)]
     with transaction.atomic(chunk.db):
         count = chunk.update(
@@ -161,13 +200,15 @@ def _redeliver(chunk: QuerySet[Delivery]) -> int:
             worker="",
             error="",
             traceback="",
+            **_noted(note),
         )
         _wake(chunk.db, ids)
     return count
 
 
-def _discard(reason: str, chunk: QuerySet[Delivery]) -> int:
-    return chunk.update(state=State.DISCARDED, finished_at=DatabaseNow(), leased_until=None, error=reason)
+def _discard(reason: str, note: Note | None, chunk: QuerySet[Delivery]) -> int:
+    written = {"finished_at": DatabaseNow(), "leased_until": None, "error": reason, **_noted(note)}
+    return chunk.update(state=State.DISCARDED, **written)
 
 
 def _delete(using: str, ids: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ from django.db.models import Count, QuerySet
 from heliograph.outbox.counting import counted
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import Line, Report
+from heliograph.outbox.selecting import Selection
 
 _COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting")
 _NUMBERS = ("ready", "running", "failing", "dead", "unknown")
@@ -75,11 +76,21 @@ def numbers(ids: Sequence[int]) -> str:
 _NUMBERS_SHOWN = 10
 
 
-def staying(ids: Sequence[int], state: State) -> str:
+def staying(ids: Sequence[int], state: State, *, is_possible: bool) -> str:
     """Return the sentence about deliveries that stay as they are, because of their state."""
+    advice = f" --state {state.value} takes {'it' if len(ids) == 1 else 'them'} too." if is_possible else ""
     if len(ids) == 1:
-        return f"Delivery {ids[0]} is {state.label} and stays as it is."
-    return f"{counted(len(ids)).capitalize()} are {state.label} and stay as they are: {numbers(ids)}."
+        return f"Delivery {ids[0]} is {state.label} and stays as it is.{advice}"
+    return f"{counted(len(ids)).capitalize()} are {state.label} and stay as they are: {numbers(ids)}.{advice}"
+
+
+def groups_of(selection: Selection) -> Iterator[str]:
+    """Yield a line for each receiver in a queue, state and error of a selection."""
+    for group, count in selection.groups:
+        error = f": {group.error}" if group.error else ""
+        yield f"  {count:,} {group.state.lower()} of {group.receiver} in the queue {group.queue!r}{error}"
+    if selection.others:
+        yield f"  {selection.others:,} with other receivers or errors"
 
 
 def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:

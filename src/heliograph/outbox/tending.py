@@ -13,6 +13,7 @@ from time import monotonic
 from django.db import connections
 
 from heliograph.outbox.operations import prune
+from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.sweeping import databases, sweep, tell_again_after, told_backends
 
@@ -22,7 +23,12 @@ logger = logging.getLogger("heliograph.outbox")
 _PAUSE = 5.0
 _PRUNING = 60.0
 
-_CHORES: tuple[Callable[[str], object], ...] = (rescue, sweep)
+
+def _perform_some(using: str) -> None:
+    perform_waiting(using, seconds=2.0)
+
+
+_CHORES: tuple[Callable[[str], object], ...] = (rescue, sweep, _perform_some)
 
 # Held while a tender is at work: a process that was forked then had its locks for ever, SQLite's among them, and its
 # connections. Celery forks when one of its processes has died, or has done its share.

@@ -18,6 +18,7 @@ from heliograph.dispatch.observers import observing
 from heliograph.outbox import registry
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.operations import prune
+from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.recording import described
 from heliograph.outbox.reporting import unknown_receivers
 from heliograph.outbox.rescuing import rescue
@@ -38,6 +39,9 @@ _PATIENCE = 1.0
 # How long, in seconds, a worker waits for `migrate`, which may have started at the same time. A supervisor that starts
 # the worker again sees an error then, and not an error each second, after which systemd would give up.
 _MIGRATION = 300.0
+
+# How long, in seconds, the upkeep works on operations before it looks at what else it has to do.
+_SECONDS_PERFORMED = 0.5
 
 
 class NotMigratedError(Exception):
@@ -85,7 +89,9 @@ class Worker:
             self._await_tables(0.0 if drain else _MIGRATION)
             logger.info("Worker started on %r: %s", self.using, names)
             self._introduce()
-            if not drain:
+            if drain:
+                _tried(partial(perform_waiting, self.using))  # the upkeep may have no time for it
+            else:
                 self._waker.start()
             threads = [self._started(runner.name, partial(self._make, runner, drain=drain)) for runner in self._runners]
             tending = self._started("heliograph-tender", self._tend)
@@ -218,6 +224,7 @@ class Worker:
         yield self._hand_back_waiting, _PATIENCE
         yield partial(rescue, self.using), settings_of("default").lease.total_seconds() / 3
         yield partial(sweep, self.using), 10.0
+        yield partial(perform_waiting, self.using, _SECONDS_PERFORMED), 1.0
         yield partial(prune, self.using), 60.0
 
     def _hand_back_waiting(self) -> None:

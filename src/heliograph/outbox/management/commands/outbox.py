@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,8 +17,10 @@ from heliograph.outbox import operations, showing
 from heliograph.outbox.commandline import add_verbs
 from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.models import Delivery, Operation, State, Verb
+from heliograph.outbox.performing import STATES, perform, request, stop
 from heliograph.outbox.reporting import report
+from heliograph.outbox.selecting import look_at
 from heliograph.outbox.tables import is_migrated, not_migrated
 
 # After how many deliveries it says how far it is.
@@ -60,32 +63,30 @@ class Command(BaseCommand):
             raise CommandError(f"Look after {found.using!r}: {'; '.join(problems)}.", returncode=1)
 
     def _redeliver(self, options: dict[str, Any]) -> None:
-        chosen = self._chosen(options, operations.REDELIVERABLE)
-        self._change(options, chosen, operations.redeliver, "Redelivered")
+        self._operate(options, Verb.REDELIVER)
 
     def _discard(self, options: dict[str, Any]) -> None:
         if not any(options[name] for name in ("id", "queue", "receiver", "state", "older_than", "all")):
             raise CommandError("Say what to discard: --id, --queue, --receiver, --state, --older-than, or --all.")
-        chosen = self._chosen(options, operations.DISCARDABLE)
-        self._change(options, chosen, partial(operations.discard, reason=options["reason"]), "Discarded")
+        self._operate(options, Verb.DISCARD)
 
     def _prune(self, options: dict[str, Any]) -> None:
         if options["id"] or options["state"] or options["older_than"] is not None:
-            chosen = self._chosen(options, operations.PRUNABLE)
+            states = options["state"] or (operations.PRUNABLE if options["id"] else options["default_states"])
+            chosen = self._chosen(options, states, operations.PRUNABLE)
         else:
             chosen = [_narrowed(old, options) for old in operations.expired(options["database"])]
         self._change(options, chosen, operations.delete, "Pruned")
 
-    def _chosen(self, options: dict[str, Any], allowed: Sequence[str]) -> list[QuerySet[Delivery]]:
+    def _chosen(self, options: dict[str, Any], states: Sequence[str], allowed: Sequence[str]) -> list[Any]:
         """Return the deliveries that the options name: one query, or one for each chunk of the ids."""
-        states = options["state"] or (allowed if options["id"] else options["default_states"])
         ids = sorted({*options["id"]})
-        self._verify(ids, options["database"], states)
+        self._verify(ids, options["database"], states, allowed)
         chosen = partial(operations.select, options["database"], states, older_than=options["older_than"])
         found = [chosen(ids=some) for some in operations.chunks(ids)] if ids else [chosen()]
         return [_narrowed(deliveries, options) for deliveries in found]
 
-    def _verify(self, ids: Sequence[int], using: str, states: Sequence[str]) -> None:
+    def _verify(self, ids: Sequence[int], using: str, states: Sequence[str], allowed: Sequence[str]) -> None:
         """Raise CommandError for ids that there are not, and say which deliveries stay as they are."""
         found = operations.states_of(using, ids)
         missing = [number for number in ids if number not in found]
@@ -94,7 +95,37 @@ class Command(BaseCommand):
         for state in State:
             staying = [number for number in ids if found[number] == state] if state not in states else []
             if staying:
-                self.stderr.write(showing.staying(staying, state))
+                self.stderr.write(showing.staying(staying, state, is_possible=state in allowed))
+
+    # --- redeliver and discard --------------------------------------------------------------------------------
+
+    def _operate(self, options: dict[str, Any], verb: Verb) -> None:
+        states = options["state"] or options["default_states"]
+        selection = look_at(options["database"], self._chosen(options, states, STATES[verb]))
+        count = selection.count()
+        if options["dry_run"] or (count and options["verbosity"]):
+            wording = "Would" if options["dry_run"] else "About to"
+            self.stdout.write(f"{wording} {verb} {counted(count)}{':' if count else '.'}")
+            self.stdout.write("".join(f"{line}\n" for line in showing.groups_of(selection)), ending="")
+        if options["dry_run"]:
+            return
+        if count and options["interactive"]:
+            _ask(verb, count)
+        self._perform(
+            request(selection, verb, states, by=f"manage.py outbox {verb}", reason=options["reason"]), options
+        )
+
+    def _perform(self, operation: Operation, options: dict[str, Any]) -> None:
+        done = operation.verbed.capitalize()
+        progress = self._progress(done) if options["verbosity"] else lambda total: None
+        try:
+            perform(operation, progress=lambda step: progress(step.changed))
+        except KeyboardInterrupt:
+            stop(operation)
+            raise CommandError(f"Stopped. {done} {counted(operation.changed)}.", returncode=130) from None
+        self.stdout.write(f"{done} {counted(operation.changed)}.")
+        if left := operation.done - operation.changed:
+            self.stderr.write(f"{counted(left).capitalize()} stayed: a worker or somebody else was faster.")
 
     def _change(
         self, options: dict[str, Any], chosen: Sequence[QuerySet[Delivery]], change: Callable[..., int], done: str
@@ -119,6 +150,14 @@ class Command(BaseCommand):
                 shown = total
 
         return progress
+
+
+def _ask(verb: Verb, count: int) -> None:
+    """Raise CommandError unless somebody answers that it is meant."""
+    if not sys.stdin.isatty():
+        raise CommandError(f"There is nobody to ask whether to {verb} {counted(count)}: use --noinput.")
+    if input(f"Do you want to {verb} {counted(count)}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError(f"Nothing was {verb}ed.")
 
 
 def _narrowed(deliveries: QuerySet[Delivery], options: dict[str, Any]) -> QuerySet[Delivery]:

@@ -92,9 +92,9 @@ def test_each_receiver_of_a_queue_has_a_line(name):
     lines, error = status()
     assert error is None
     assert [line.split() for line in lines.splitlines()] == [
-        ["queue", "receiver", "ready", "running", "failing", "dead", "waiting"],
-        ["mail", name, "1", "1", "0", "0", "60", "s"],
-        ["slow", name, "1", "0", "1", "0", "60", "s"],
+        ["queue", "receiver", "ready", "running", "failing", "dead", "waiting", "working"],
+        ["mail", name, "1", "1", "0", "0", "60", "s", "40", "s"],
+        ["slow", name, "1", "0", "1", "0", "60", "s", "-"],
     ]
 
 
@@ -145,6 +145,35 @@ def test_what_is_in_the_hands_of_a_lost_worker_waits(name):
     assert facts()["total"]["oldest_waiting"] == pytest.approx(7200, abs=10)
 
 
+def test_a4_what_has_been_running_for_long_in_a_worker_that_lives_is_a_problem(name):
+    deliver(State.RUNNING, receiver=name, claimed_at=ago(86400 * 365))
+    problem = (
+        rf"^Look after 'default': one has been running for 31,536,0\d\d s, which is more than 86400 s \({name}\)\.$"
+    )
+    assert re.search(problem, str(status()[1]))
+    assert status()[1].returncode == 1
+
+
+def test_how_long_something_may_run_can_be_said(name):
+    deliver(State.RUNNING, receiver=name)
+    assert status()[1] is None
+    assert "which is more than 30 s" in str(status("--max-running", 30)[1])
+
+
+def test_the_one_that_has_been_running_longest_is_the_one_that_counts(name):
+    deliver(State.RUNNING, receiver=name, claimed_at=ago(100))
+    deliver(State.RUNNING, receiver=name, claimed_at=ago(50))
+    deliver(State.RUNNING, receiver=name, queue="slow", claimed_at=ago(300))
+    found = facts()
+    assert found["total"]["oldest_running"] == pytest.approx(300, abs=10)
+    assert [line["oldest_running"] for line in found["receivers"]] == pytest.approx([100, 300], abs=10)
+
+
+def test_what_a_lost_worker_had_is_not_running(name):
+    deliver(State.RUNNING, receiver=name, claimed_at=ago(300), leased_until=ago(200))
+    assert facts()["total"]["oldest_running"] is None
+
+
 def test_the_longest_wait_of_a_line_is_the_one_that_counts(name):
     deliver(State.RUNNING, receiver=name, leased_until=ago(100))
     deliver(receiver=name, due_at=ago(200))
@@ -168,7 +197,7 @@ def test_programs_read_it_as_json(name):
     deliver(State.DEAD, receiver=name)
     found = facts()
     ages = [found["total"].pop("oldest_waiting"), found["receivers"][0].pop("oldest_waiting")]
-    numbers = {"ready": 1, "running": 0, "failing": 1, "dead": 1, "unknown": 0}
+    numbers = {"ready": 1, "running": 0, "failing": 1, "dead": 1, "unknown": 0, "oldest_running": None}
     assert ages == [pytest.approx(60, abs=10)] * 2
     assert found == {
         "database": "default",
@@ -646,7 +675,13 @@ def test_a_worker_makes_one_delivery_at_a_time_at_least(number):
 
 @pytest.mark.parametrize(
     ("verb", "flag"),
-    [("run", "--grace"), ("status", "--max-age"), ("prune", "--older-than"), ("discard", "--older-than")],
+    [
+        ("run", "--grace"),
+        ("status", "--max-age"),
+        ("status", "--max-running"),
+        ("prune", "--older-than"),
+        ("discard", "--older-than"),
+    ],
 )
 @pytest.mark.parametrize("number", ["-1", "nan", "inf", "soon"])
 def test_a_time_is_a_number_of_seconds(verb, flag, number):

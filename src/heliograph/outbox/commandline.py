@@ -39,6 +39,8 @@ def _add_status(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     text = "for how long something may have been due (default: 3600)"
     parser.add_argument("--max-age", type=_seconds, default=3600.0, metavar="SECONDS", help=text)
+    text = "for how long something may have been running (default: 86400, a day)"
+    parser.add_argument("--max-running", type=_seconds, default=86400.0, metavar="SECONDS", help=text)
 
 
 def _add_redeliver(parser: CommandParser) -> None:

@@ -31,6 +31,7 @@ class Line:
     failing: int = 0  # of those that are ready, how many have failed before
     dead: int = 0
     oldest: float | None = None  # for how many seconds one has been due, or in the hands of a worker that is lost
+    oldest_running: float | None = None  # for how many seconds one has been in the hands of a worker that lives
 
     @property
     def unknown(self) -> int:
@@ -54,8 +55,13 @@ class Report:
         """For how many seconds something has waited."""
         return _longest(line.oldest for line in self.lines)
 
-    def problems(self, max_age: float) -> Iterator[str]:
-        """Yield what somebody should look at; nothing should wait for more than so many seconds."""
+    @property
+    def oldest_running(self) -> float | None:
+        """For how many seconds something has been running."""
+        return _longest(line.oldest_running for line in self.lines)
+
+    def problems(self, max_age: float, max_running: float) -> Iterator[str]:
+        """Yield what somebody should look at; nothing should wait, or run, for more than so many seconds."""
         if dead := self.total("dead"):
             yield f"{dead:,} dead {'letter' if dead == 1 else 'letters'}"
         if unknown := [line for line in self.lines if line.unknown]:
@@ -63,6 +69,11 @@ class Report:
             yield f"{self.total('unknown'):,} waiting for receivers that are not connected ({names})"
         if self.oldest is not None and self.oldest > max_age:
             yield f"the oldest has been waiting for {self.oldest:,.0f} s, which is more than {max_age:g} s"
+        if slow := sorted({line.receiver for line in self.lines if (line.oldest_running or 0) > max_running}):
+            yield (
+                f"one has been running for {self.oldest_running:,.0f} s, which is more than {max_running:g} s"
+                f" ({', '.join(slow)})"
+            )
 
 
 def report(using: str) -> Report:
@@ -71,8 +82,11 @@ def report(using: str) -> Report:
     places: dict[tuple[str, str], dict[str, Any]] = {}
     for row in (*_ready(using), *_running(using), *_dead(using)):
         at = places.setdefault((row.pop("queue"), row.pop("receiver")), {})
-        age = _age(row.pop("since", None), row.pop("now", None))
+        now = row.pop("now", None)
+        age = _age(row.pop("since", None), now)
+        running = _age(row.pop("running_since", None), now)
         at.update(row, oldest=_longest([age, at.get("oldest")]))
+        at.update(oldest_running=_longest([running, at.get("oldest_running")]))
     return Report(using, [Line(*place, place[1] in known, **counts) for place, counts in sorted(places.items())])
 
 
@@ -96,7 +110,9 @@ def _ready(using: str) -> Any:
 
 def _running(using: str) -> Any:
     lost = Min("leased_until", filter=Q(leased_until__lt=DatabaseNow()))
-    return _grouped(using, State.RUNNING).annotate(running=Count("pk"), since=lost, now=Max(DatabaseNow()))
+    begun = Min("claimed_at", filter=Q(leased_until__gte=DatabaseNow()))
+    running = _grouped(using, State.RUNNING).annotate(running=Count("pk"), since=lost, running_since=begun)
+    return running.annotate(now=Max(DatabaseNow()))
 
 
 def _dead(using: str) -> Any:

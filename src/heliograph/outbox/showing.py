@@ -14,7 +14,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.reporting import Line, Report
 from heliograph.outbox.selecting import Selection
 
-_COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting")
+_COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting", "working")
 _NUMBERS = ("ready", "running", "failing", "dead", "unknown")
 
 
@@ -32,7 +32,8 @@ def table(report: Report) -> Iterator[str]:
 
 def _row(line: Line) -> tuple[str, ...]:
     numbers = (line.ready, line.running, line.failing, line.dead)
-    return line.queue, line.receiver, *(f"{number:,}" for number in numbers), duration(line.oldest)
+    times = (duration(line.oldest), duration(line.oldest_running))
+    return line.queue, line.receiver, *(f"{number:,}" for number in numbers), *times
 
 
 def _aligned(row: Iterable[str], widths: Iterable[int]) -> Iterator[str]:
@@ -55,7 +56,7 @@ def as_json(report: Report, problems: Sequence[str]) -> str:
     facts = {
         "database": report.using,
         "problems": problems,
-        "total": {**{name: report.total(name) for name in _NUMBERS}, "oldest_waiting": report.oldest},
+        "total": {**{name: report.total(name) for name in _NUMBERS}, **_times(report)},
         "receivers": [*map(_facts, report.lines)],
     }
     return json.dumps(facts, indent=2)
@@ -64,7 +65,11 @@ def as_json(report: Report, problems: Sequence[str]) -> str:
 def _facts(line: Line) -> dict[str, Any]:
     numbers = {name: getattr(line, name) for name in _NUMBERS}
     place = {"queue": line.queue, "receiver": line.receiver, "is_known": line.is_known}
-    return {**place, **numbers, "oldest_waiting": line.oldest}
+    return {**place, **numbers, **_times(line)}
+
+
+def _times(of: Report | Line) -> dict[str, Any]:
+    return {"oldest_waiting": of.oldest, "oldest_running": of.oldest_running}
 
 
 def numbers(ids: Sequence[int]) -> str:

@@ -57,7 +57,7 @@ class Command(BaseCommand):
 
     def _status(self, options: dict[str, Any]) -> None:
         found = report(options["database"])
-        problems = [*found.problems(options["max_age"])]
+        problems = [*found.problems(options["max_age"], options["max_running"])]
         self.stdout.write(showing.as_json(found, problems) if options["json"] else "\n".join(showing.table(found)))
         if problems:
             raise CommandError(f"Look after {found.using!r}: {'; '.join(problems)}.", returncode=1)

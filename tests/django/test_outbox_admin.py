@@ -377,9 +377,9 @@ def test_the_page_counts_by_receiver_state_and_error(operator):
     rows = re.findall("<tr><td>.*?</tr>", ask(operator, "redeliver", *deliveries).content.decode())
     cells = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td>(.*?)</td>", row)] for row in rows]
     assert cells == [
-        ["2", "dead", RECEIVER, "mail", "MishapError: order #"],
-        ["1", "dead", RECEIVER, "mail", "TimeoutError"],
-        ["1", "successful", "shop.other", "slow", "-"],
+        ["2", "dead", f"{RECEIVER}queue mail", "MishapError: order #"],
+        ["1", "dead", f"{RECEIVER}queue mail", "TimeoutError"],
+        ["1", "successful", "shop.otherqueue slow", "-"],
     ]
 
 

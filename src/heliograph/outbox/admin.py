@@ -17,12 +17,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import is_aware, localtime
 
 from heliograph.outbox import registry
-from heliograph.outbox.admin_operations import Operating, may
+from heliograph.outbox.admin_operations import Operating, may, with_breaks
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import Delivery, State, Verb
 from heliograph.outbox.performing import STATES
@@ -259,7 +258,7 @@ class DeliveryAdmin(Operating):
     @admin.display(description="receiver")
     def receiver_in_queue(self, delivery: Delivery) -> str:
         """Return the name of the receiver, with line breaks allowed at its dots, and sender, queue and key below."""
-        name = format_html_join(SafeString("<wbr>."), "{}", ((part,) for part in delivery.receiver.split(".")))
+        name = with_breaks(delivery.receiver)
         key = format_html(", key <span>{}</span>", delivery.key) if delivery.key else ""
         return format_html(_RECEIVER, name, delivery.sender, delivery.queue, key)
 

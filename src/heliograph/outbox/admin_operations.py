@@ -14,7 +14,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from heliograph.outbox.counting import counted
@@ -59,7 +60,8 @@ class OperationForm(forms.Form):
 
     def __init__(self, *args: Any, verb: str, selection: Selection, **options: Any) -> None:
         super().__init__(*args, **options)
-        possible = [State(state) for state in STATES[verb] if selection.count([state])]
+        by_default_first = sorted(STATES[verb], key=lambda state: state not in BY_DEFAULT)
+        possible = [State(state) for state in by_default_first if selection.count([state])]
         states: Any = self.fields["states"]
         states.choices = [(state.value, _choice(state, verb, selection)) for state in possible]
         states.initial = [state for state in possible if state in BY_DEFAULT]
@@ -91,8 +93,10 @@ class Operating(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no argu
     def _page(self, request: HttpRequest, form: OperationForm, verb: str, selection: Selection) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb.capitalize()} {counted(selection.count(STATES[verb]))}?",
+            "title": f"{verb.capitalize()} deliveries",
             "opts": self.opts,
+            "original": verb.capitalize(),
+            "has_view_permission": True,
             "media": self.media,
             "verb": verb,
             "form": form,
@@ -145,12 +149,17 @@ def _shown(selection: Selection, verb: str) -> dict[str, Any]:
     """Return what the page shows of a selection."""
     others = [State(state) for state in selection.ids if state not in STATES[verb]]
     return {
-        "groups": [(f"{count:,}", group) for group, count in selection.groups],
+        "groups": [(f"{count:,}", group, with_breaks(group.receiver)) for group, count in selection.groups],
         "others": f"{selection.others:,}" if selection.others else "",
         "staying": [f"{selection.count([state]):,} {state.label}" for state in others],
         "is_cut": selection.is_cut,
         "count": f"{selection.count():,}",
     }
+
+
+def with_breaks(name: str) -> str:
+    """Return a dotted name, in which a browser may break lines before the dots."""
+    return format_html_join(SafeString("<wbr>."), "{}", ((part,) for part in name.split(".")))
 
 
 def _salt(verb: str) -> str:

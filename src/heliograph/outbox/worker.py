@@ -41,7 +41,7 @@ _PATIENCE = 1.0
 _MIGRATION = 300.0
 
 # How long, in seconds, the upkeep works on operations before it looks at what else it has to do.
-_SECONDS_PERFORMED = 0.5
+_SECONDS_PERFORMED = 1.0
 
 
 class NotMigratedError(Exception):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
+
+from heliograph.outbox.tables import is_there
 
 # The aliases that `migrate` is at work on.
 _migrating: set[str] = set()
@@ -32,12 +33,6 @@ def _end(using: str, **kwargs: Any) -> None:
 
 
 def _is_there(using: str) -> bool:
-    """Return whether a database has the table, with the columns that this release writes."""
     from heliograph.outbox.models import Delivery
 
-    connection = connections[using]
-    table, columns = Delivery._meta.db_table, {field.column for field in Delivery._meta.concrete_fields}
-    with connection.cursor() as cursor:
-        if table not in connection.introspection.table_names(cursor):
-            return False
-        return columns <= {one.name for one in connection.introspection.get_table_description(cursor, table)}
+    return is_there(using, Delivery)

@@ -12,17 +12,17 @@ APP = "heliograph_outbox"
 
 def is_migrated(using: str) -> bool:
     """Return whether a database has every table of the outbox, with the columns that this release uses."""
+    return all(is_there(using, model) for model in apps.get_app_config(APP).get_models())
+
+
+def is_there(using: str, model: Any) -> bool:
+    """Return whether a database has the table of a model, with the columns that this release uses."""
     connection = connections[using]
+    table, columns = model._meta.db_table, {field.column for field in model._meta.concrete_fields}
     with connection.cursor() as cursor:
-        tables = {*connection.introspection.table_names(cursor)}
-        return all(_is_there(model, tables, connection, cursor) for model in apps.get_app_config(APP).get_models())
-
-
-def _is_there(model: Any, tables: set[str], connection: Any, cursor: Any) -> bool:
-    if model._meta.db_table not in tables:
-        return False
-    description = connection.introspection.get_table_description(cursor, model._meta.db_table)
-    return {field.column for field in model._meta.concrete_fields} <= {column.name for column in description}
+        if table not in connection.introspection.table_names(cursor):
+            return False
+        return columns <= {one.name for one in connection.introspection.get_table_description(cursor, table)}
 
 
 def not_migrated(using: str) -> str:

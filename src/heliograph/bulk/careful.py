@@ -16,7 +16,6 @@ from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, r
 from heliograph.bulk.tables import locators
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.rows import Updated
-from heliograph.changes.values import UNKNOWN, is_expression
 
 
 def update_carefully(reading: Reading) -> Updated:
@@ -28,8 +27,8 @@ def update_carefully(reading: Reading) -> Updated:
     size = len(reading.plan.fields)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
     if reading.connection.vendor == "postgresql":
-        return reading.rows(_written_at_places(reading, found), None)
-    return reading.rows(_written(reading, columns, found), None)
+        return reading.rows_of(_written_at_places(reading, found))
+    return reading.rows_of(_written(reading, columns, found))
 
 
 def _columns(reading: Reading) -> Sequence[str]:
@@ -86,8 +85,7 @@ def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
         if not is_moved:
             new |= _read_at(reading, columns, some)
     if is_moved:  # the update sets columns by which the rows would be found again
-        told = [UNKNOWN if is_expression(value) else value for value in reading.news]
-        return [(*values, *told) for values in old.values()]
+        return [(*values, *reading.told(values)) for values in old.values()]
     keys = reading.plan.keys
     return [(*old[place], *new[place][keys:]) for place in written if place in new and place in old]
 
@@ -145,13 +143,13 @@ def _update_by_itself(reading: Reading) -> Updated:
     fields, is_of_parents = reading.plan.fields, bool(reading.compiler.query.related_updates)
     if reading.connection.vendor == "postgresql" and not is_of_parents and are_sent_as_stored(fields):
         new = fetched(reading.compiler, sql + returning(reading.connection, fields), params, fields)
-        return reading.rows(_with_old_values(reading, _single(reading, old), new), None)
+        return reading.rows_of(_with_old_values(reading, _single(reading, old), new))
     if is_of_parents:
         update_these(reading, [*by_key(reading, old)])
     else:
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
-    return reading.rows(_with_new_values(reading, old), None)
+    return reading.rows_of(_with_new_values(reading, old))
 
 
 def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table) -> Table:
@@ -161,9 +159,8 @@ def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table
 
 def _with_new_values(reading: Reading, old: Table) -> Table:
     keys, known = reading.plan.keys, _single(reading, old)
-    told = [UNKNOWN if is_expression(value) else value for value in reading.news]
     if reading.moved:  # the rows have new keys, and are not found again
-        return [(*row, *told) for row in old]
+        return [(*row, *reading.told(row)) for row in old]
     new = _single(reading, read_these(reading, [*known]))
     unknown = reading.plan.unknown
     return [(*row, *new.get(reading.plan.key_of(row), unknown)[keys:]) for row in old]

@@ -118,7 +118,7 @@ class InsertOrUpdate(Insert):
         table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
         return [
             Created.of(self.model, self.using, [*self.instances.values()]),
-            Updated(self.model, self.using, self.names, self.plan, table),
+            Updated.of(self.model, self.using, self.names, self.plan, table),
         ]
 
 

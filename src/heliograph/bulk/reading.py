@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from django.core.exceptions import FullResultSet
@@ -11,6 +12,7 @@ from django.db.models import IntegerField, Model
 from django.db.models.expressions import Col, CombinedExpression, Value
 
 from heliograph.bulk.sql import Table, are_sent_as_stored
+from heliograph.changes.columns import Columns, Constant, Source
 from heliograph.changes.plans import PLANS, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
@@ -52,9 +54,25 @@ class Reading:
         return UNKNOWN in self.news and not self.moved
 
     @property
-    def constants(self) -> tuple[Any, ...] | None:
-        """The new values, if they are the same for all rows or cannot be known; None if they are read."""
-        return None if self.asks_again or any(map(is_expression, self.news)) else tuple(self.news)
+    def computed(self) -> list[Any]:
+        """The expressions among the new values, which are read after the old values; none if not all can be known."""
+        return [] if UNKNOWN in self.news else [new for new in self.news if is_expression(new)]
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Where the new values are if rows are read before the update: old values, followed by computed ones."""
+        computed = count(len(self.plan.fields))
+        return [self._source(at, new, computed) for at, new in enumerate(self.news, self.plan.keys)]
+
+    def _source(self, at: int, new: Any, computed: Iterator[int]) -> Source:
+        if new is UNCHANGED:
+            return at
+        return next(computed) if is_expression(new) else Constant(new)
+
+    def told(self, old: Sequence[Any]) -> list[Any]:
+        """Return the new values of a row that cannot be read again."""
+        news = enumerate(self.news, self.plan.keys)
+        return [old[at] if new is UNCHANGED else UNKNOWN if is_expression(new) else new for at, new in news]
 
     def statement(self) -> tuple[str, Sequence[Any], Sequence[Any]] | None:
         """Return the UPDATE up to its condition, with its parameters and the parameters of the condition.
@@ -75,20 +93,17 @@ class Reading:
             return "", ()
         return f" WHERE {sql}", params
 
-    def rows(self, table: Table, constants: tuple[Any, ...] | None) -> Updated:
-        """Return the updated rows, with their values from a table."""
-        names = frozenset(one.name for one in self.values)
-        if UNCHANGED in self.news:
-            table, constants = [*self._with_unchanged(table, constants)], None
-        return Updated(self.model, self.using, names, self.plan, table, constants)
+    def rows(self, table: Columns, news: Sequence[Source]) -> Updated:
+        """Return the updated rows, with their values in the columns of a table."""
+        return Updated(self.model, self.using, self._names, self.plan, table, news)
 
-    def _with_unchanged(self, table: Table, constants: tuple[Any, ...] | None) -> Iterator[tuple[Any, ...]]:
-        """Yield rows with their old and new values, which are the same in a field that the update leaves alone."""
-        size, keys = len(self.plan.fields), self.plan.keys
-        for row in table:
-            news = row[size:] if constants is None else constants
-            pairs = zip(row[keys:size], news, strict=True)
-            yield (*row[:size], *(old if new is UNCHANGED else new for old, new in pairs))
+    def rows_of(self, table: Table) -> Updated:
+        """Return the updated rows of a table in which the new values of all fields follow the old ones."""
+        return Updated.of(self.model, self.using, self._names, self.plan, table)
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.values)
 
 
 class _Unchanged:

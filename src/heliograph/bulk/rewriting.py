@@ -25,18 +25,18 @@ def rewritten(statements: Sequence[Updated], instances: Sequence[Any]) -> list[R
 def _together(statements: Sequence[Updated]) -> Updated:
     """Join the rows of several statements; a row in two of them has the first old and the last new values."""
     first, *others = statements
-    table, places = [*map(tuple, first.full_table())], {}
     if not others:
-        return replace(first, table=table, constants=None)
+        return first
+    table = [*first.full_table()]
     places = {first.plan.key_of(row): at for at, row in enumerate(table)}
     for rows in others:
-        for row in map(tuple, rows.full_table()):
+        for row in rows.full_table():
             at = places.setdefault(rows.plan.key_of(row), len(table))
             if at == len(table):
                 table.append(row)
             else:
                 table[at] = (*table[at][: len(rows.plan.fields)], *row[len(rows.plan.fields) :])
-    return replace(first, table=table, constants=None)
+    return Updated.of(first.model, first.using, first.update_fields, first.plan, table)
 
 
 def _changed(rows: Updated) -> Updated:

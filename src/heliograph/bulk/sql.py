@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import connections
 from django.db.models.sql import Query
+
+from heliograph.changes.columns import Columns
 
 Table = list[Sequence[Any]]
 
@@ -48,11 +51,30 @@ def returning(connection: Any, fields: Sequence[Any]) -> str:
 
 def fetched(compiler: Any, sql: str, params: Sequence[Any], fields: Sequence[Any]) -> Table:
     """Execute a statement, and return its rows: the values of these fields, and what comes after them as it is."""
-    with compiler.connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows: Table = cursor.fetchall()
+    rows: Table = _sent(compiler, sql, params)
     converters = compiler.get_converters(columns(fields))
     return [*map(tuple, compiler.apply_converters(rows, converters))] if converters else rows
+
+
+def fetched_columns(compiler: Any, sql: str, params: Sequence[Any], fields: Sequence[Any]) -> Columns:
+    """Execute a statement, and return the columns of its rows, which are converted when somebody asks for one."""
+    converters = compiler.get_converters(columns(fields))
+    of_columns = {at: partial(_converted, compiler.connection, *one) for at, one in converters.items()}
+    return Columns(_sent(compiler, sql, params), of_columns)
+
+
+def _sent(compiler: Any, sql: str, params: Sequence[Any]) -> Any:
+    with compiler.connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+def _converted(
+    connection: Any, converters: Sequence[Callable[..., Any]], expression: Any, values: Sequence[Any]
+) -> Sequence[Any]:
+    for converter in converters:
+        values = [converter(value, expression, connection) for value in values]
+    return values
 
 
 def are_sent_as_stored(fields: Iterable[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,20 @@ from django.db.models.sql.where import WhereNode
 
 from heliograph.bulk.careful import by_key, read_these, update_carefully, update_these
 from heliograph.bulk.reading import Reading
-from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, returns_rows, selecting
+from heliograph.bulk.sql import (
+    Table,
+    are_sent_as_stored,
+    fetched,
+    fetched_columns,
+    returning,
+    returns_rows,
+    selecting,
+)
 from heliograph.bulk.tables import has_key, holds, is_ordinary
 from heliograph.bulk.writing import in_transaction
-from heliograph.changes.rows import Updated
-from heliograph.changes.values import UNKNOWN, is_expression
+from heliograph.changes.columns import Columns
+from heliograph.changes.rows import Updated, following
+from heliograph.changes.values import is_expression
 
 # Through which the rows of updates are heard.
 SIGNALS = ("post_update", "post_save", "m2m_changes")
@@ -93,11 +102,11 @@ def _update_at_once(reading: Reading) -> Updated:
     key, key_params = has_key(reading.connection, reading.model)
     news = returning(reading.connection, reading.fields).removeprefix(" RETURNING ")
     sql = f"{update} FROM ({old}) {_OLD} WHERE {' AND '.join([*joins, key])} RETURNING {', '.join(names)}, {news}"
-    values = fetched(
+    values = fetched_columns(
         reading.compiler, sql, (*params, *old_params, *key_params), [*reading.plan.fields, *reading.fields]
     )
-    if values or holds(reading.connection, (key, key_params)):
-        return reading.rows(values, None)
+    if len(values) or holds(reading.connection, (key, key_params)):
+        return reading.rows(values, following(reading.plan))
     return update_carefully(reading)
 
 
@@ -108,7 +117,7 @@ def _update_returning_keys(reading: Reading) -> Updated:
     """Execute Django's own statement, which returns the keys; no receiver asks for a value."""
     sql, params = reading.compiler.as_sql()
     sql += returning(reading.connection, reading.plan.fields)
-    return reading.rows(fetched(reading.compiler, sql, params, reading.plan.fields), ())
+    return reading.rows(fetched_columns(reading.compiler, sql, params, reading.plan.fields), ())
 
 
 def _update_after_reading(reading: Reading) -> Updated:
@@ -123,9 +132,9 @@ def _update_after_reading(reading: Reading) -> Updated:
     if not reading.asks_again:
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
-        return reading.rows(read, reading.constants)
+        return reading.rows(read, reading.sources)
     new = fetched(compiler, sql + returning(reading.connection, fields), params, fields)
-    return reading.rows(_joined(reading, by_key(reading, read), by_key(reading, new)), None)
+    return reading.rows_of(_joined(reading, by_key(reading, read.rows(len(reading.plan.fields))), by_key(reading, new)))
 
 
 def _update_locked(reading: Reading) -> Updated:
@@ -134,11 +143,13 @@ def _update_locked(reading: Reading) -> Updated:
     read = _read(reading, locks=True)
     if read is None:
         return update_carefully(reading)
-    old = by_key(reading, read)
-    update_these(reading, [*old])
     if not reading.asks_again:
-        return reading.rows(read, reading.constants)
-    return reading.rows(_joined(reading, old, by_key(reading, read_these(reading, [*old]))), None)
+        rows = reading.rows(read, reading.sources)
+        update_these(reading, rows.pks)
+        return rows
+    old = by_key(reading, read.rows(len(reading.plan.fields)))
+    update_these(reading, [*old])
+    return reading.rows_of(_joined(reading, old, by_key(reading, read_these(reading, [*old]))))
 
 
 # --- their steps --------------------------------------------------------------------------------------------------
@@ -154,29 +165,21 @@ def _locked(reading: Reading) -> tuple[str, Sequence[Any]]:
     return sql, params
 
 
-def _read(reading: Reading, *, locks: bool = False) -> Table | None:
+def _read(reading: Reading, *, locks: bool = False) -> Columns | None:
     """Read the rows that the update is about, with the new values that can be computed from the old ones.
 
     None if several rows of the table may share a key, or a trigger may change values.
     """
-    fields, news = reading.plan.fields, reading.news
-    computed = [] if UNKNOWN in news else [new for new in news if is_expression(new)]
-    asked = [*computed, RawSQL(*is_ordinary(reading.connection, reading.model))]
+    fields = reading.plan.fields
+    asked = [*reading.computed, RawSQL(*is_ordinary(reading.connection, reading.model))]
     query = selecting(reading.compiler.query, fields, asked, locks=locks)
     query.select_for_no_key_update = reading.connection.features.has_select_for_no_key_update
     if reading.is_ordered:
         query.add_ordering("pk")
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
-    table = fetched(reading.compiler, sql, params, fields)
-    if table and not table[0][-1]:
-        return None
-    if not computed or len(computed) == len(news):
-        return [row[:-1] for row in table]
-    return [(*row[: len(fields)], *_mixed(news, iter(row[len(fields) : -1]))) for row in table]
-
-
-def _mixed(news: Sequence[Any], computed: Iterator[Any]) -> Iterator[Any]:
-    return (next(computed) if is_expression(new) else new for new in news)
+    table = fetched_columns(reading.compiler, sql, params, fields)
+    are_ordinary = table[len(fields) + len(reading.computed)]  # the same for all rows
+    return table if all(are_ordinary[:1]) else None
 
 
 def _joined(reading: Reading, old: dict[Any, Sequence[Any]], new: dict[Any, Sequence[Any]]) -> Table:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
-from operator import itemgetter, ne
+from operator import ne
 from typing import Any, ClassVar, Literal
 
 from heliograph.changes.chunks import in_chunks
+from heliograph.changes.columns import Columns, Constant, RowOf, Source
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.plans import Plan, plan_for
@@ -125,7 +126,7 @@ class Deleted(Whole):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Updated(Rows):
-    """Rows that were there before: each is its primary key, its old values and, unless all get the same, its new ones.
+    """Rows that were there before, with the primary key of each and its old and new values.
 
     Ten thousand of them are no more than what the database has sent, until somebody asks for a value.
     """
@@ -136,20 +137,27 @@ class Updated(Rows):
     using: str
     update_fields: frozenset[str]
     plan: Plan  # the primary key and the fields whose values are known
-    table: Table
-    constants: tuple[Any, ...] | None = None  # the new values, where all rows get the same
+    table: Columns  # the primary key and the old values, followed by new ones
+    news: Sequence[Source] = ()  # where the new value of each field is; a field that keeps its value has the old column
     given: Sequence[Any] | None = None  # the instances, where somebody has them
+
+    @classmethod
+    def of(cls, model: Any, using: str, update_fields: frozenset[str], plan: Plan, table: Table) -> Updated:
+        """Return the rows of a table in which the new values of all fields follow the old ones."""
+        return cls(model, using, update_fields, plan, Columns(table), following(plan))
 
     @cached_property
     def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
-        return [row[0] for row in self.table] if self.plan.keys == 1 else [*map(self.plan.key_of, self.table)]
+        keys = [self.table[at] for at in range(self.plan.keys)]
+        return keys[0] if len(keys) == 1 else [*zip(*keys, strict=True)]
 
     @cached_property
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
         """An instance of each: all are loaded at once; one that is gone by now has the values that are known."""
         if self.given is not None:
             return self.given
-        known = [dict(zip(self.plan.names, self._new(at), strict=True)) for at in range(len(self.table))]
+        news = [RowOf(self.table, self._sources, at) for at in range(len(self.table))]
+        known = [dict(zip(self.plan.names, row, strict=True)) for row in news]
         keys = [_key([row[key.attname] for key in self.plan.fields[: self.plan.keys]]) for row in known]
         found = loaded(self.model, self.using, keys)
         return [found[key] if key in found else self._bare(row) for key, row in zip(keys, known, strict=True)]
@@ -160,32 +168,36 @@ class Updated(Rows):
         return self.model.from_db(self.using, names, [row[name] for name in names])
 
     def comparison(self, at: int) -> Comparison:
-        return Comparison(self.plan, self.table[at][: len(self.plan.fields)], self._new(at), self._written)
+        old = RowOf(self.table, range(len(self.plan.fields)), at)
+        return Comparison(self.plan, old, RowOf(self.table, self._sources, at), self._written)
 
     @cached_property
     def _written(self) -> frozenset[str]:
         """The names of the fields that may have changed, with generated ones."""
         return self.update_fields.union(field.name for field in self.plan.fields)
 
-    def _new(self, at: int) -> Sequence[Any]:
-        row, keys = self.table[at], self.plan.keys
-        return (*row[:keys], *(row[len(self.plan.fields) :] if self.constants is None else self.constants))
+    @cached_property
+    def _sources(self) -> Sequence[Source]:
+        """Where the values of all fields of the plan are after the write; the key is as before."""
+        return (*range(self.plan.keys), *self.news)
 
     def full_table(self) -> Table:
-        """Return the rows with their new values, also if these are the same for all rows."""
-        size, constants = len(self.plan.fields), self.constants
-        return self.table if constants is None else [(*row[:size], *constants) for row in self.table]
+        """Return the rows with the old values of all fields, followed by the new ones."""
+        before = [[*self._old(place)] for place in range(len(self.plan.fields))]
+        after = [[*self._new_of(place)] for place in range(self.plan.keys, len(self.plan.fields))]
+        return [*zip(*before, *after, strict=True)]
 
     def only(self, places: Sequence[int]) -> Updated:
         if len(places) == len(self.table):
             return self
         given = None if self.given is None else [self.given[at] for at in places]
-        return replace(self, table=[self.table[at] for at in places], given=given)
+        return replace(self, table=self.table.only(places), given=given)
 
     def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
         if self.plan.presented:
             return [at for at in range(len(self)) if self.comparison(at).differs(names)]
-        places = {place for name in names if (place := self._place(name)) is not None}
+        found = {place for name in names if (place := self._place(name)) is not None}
+        places = [place for place in found if self._sources[place] != place]  # the others keep their values
         if len(places) == 1:
             return [at for at, differs in enumerate(self._differ(*places)) if differs]
         columns = zip(*map(self._differ, places), strict=True)
@@ -193,7 +205,7 @@ class Updated(Rows):
 
     def changes(self, name: str) -> list[Triple]:
         place = self._place(name)
-        if place is None:
+        if place is None or (self._sources[place] == place and not self.plan.presented):
             return []
         if place in self.plan.presented:
             changes = (self.comparison(at).change(place) for at in range(len(self)))
@@ -213,13 +225,18 @@ class Updated(Rows):
             return (not is_same(field, *values) for values in zip(old, new, strict=True))
         return map(ne, old, new)
 
-    def _old(self, place: int) -> Iterator[Any]:
-        return map(itemgetter(place), self.table)
+    def _old(self, place: int) -> Iterable[Any]:
+        return self.table[place]
 
-    def _new_of(self, place: int) -> Iterator[Any]:
-        if self.constants is not None:
-            return repeat(self.constants[place - self.plan.keys], len(self.table))
-        return map(itemgetter(place + len(self.plan.fields) - self.plan.keys), self.table)
+    def _new_of(self, place: int) -> Iterable[Any]:
+        source = self._sources[place]
+        return repeat(source.value, len(self.table)) if isinstance(source, Constant) else self.table[source]
+
+
+def following(plan: Plan) -> Sequence[Source]:
+    """Return where new values are that follow the old values of all fields of a plan."""
+    size = len(plan.fields)
+    return range(size, 2 * size - plan.keys)
 
 
 def normal_key(instance: Any) -> Any:

@@ -407,6 +407,35 @@ def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_told_as
     assert sorted(told) == expected
 
 
+@of_postgresql
+@pytest.mark.parametrize("kind", ["a table", "a partition"])
+def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_told(receive, execute, part, kind):
+    told, undo = [], ["DROP FUNCTION app_grown()", "DROP TABLE app_part"]
+    execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id)) {'' if kind == 'a table' else _BY_ID}", undo=undo)
+    if kind == "a partition":
+        execute("CREATE TABLE app_part_of PARTITION OF app_part DEFAULT")
+    execute(
+        "INSERT INTO app_part VALUES (1, 'a', 1), (2, 'a', 2)",
+        "CREATE FUNCTION app_grown() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.words := NEW.words + 100; RETURN NEW; END'",
+        f"CREATE TRIGGER app_part_grown BEFORE UPDATE ON {'app_part' if kind == 'a table' else 'app_part_of'}"
+        " FOR EACH ROW EXECUTE FUNCTION app_grown()",
+    )
+
+    @receive(post_save, sender=part, bulk=True, when=changed("region", "words"), delivery=BeforeCommit(batch=True))
+    def note(batch, **kwargs):
+        told.extend((event.pk, event.changes) for event in batch.events)
+
+    part.objects.update(region="b")
+    assert sorted(told) == [
+        (1, {"region": ("a", "b"), "words": (1, 101)}),
+        (2, {"region": ("a", "b"), "words": (2, 102)}),
+    ]
+
+
+_BY_ID = "PARTITION BY RANGE (id)"
+
+
 def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered):
     told = []
 

@@ -69,6 +69,11 @@ class Reading:
             return at
         return next(computed) if is_expression(new) else Constant(new)
 
+    def returned(self, fields: Sequence[Any]) -> Sequence[Source]:
+        """Return where the new values are if those of these fields follow the old values of all."""
+        places = {field: at for at, field in enumerate(fields, len(self.plan.fields))}
+        return [places.get(field, at) for at, field in enumerate(self.fields, self.plan.keys)]
+
     def told(self, old: Sequence[Any]) -> list[Any]:
         """Return the new values of a row that cannot be read again."""
         news = enumerate(self.news, self.plan.keys)

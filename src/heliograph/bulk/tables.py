@@ -35,6 +35,13 @@ def is_ordinary(connection: Any, model: Any) -> SQL:
     return f"({key} AND {triggers})", [*params, *more]
 
 
+def keeps_others(connection: Any, model: Any) -> SQL:
+    """Return a condition that holds if `is_ordinary` does and no partition has triggers of its own (PostgreSQL)."""
+    condition, params = is_ordinary(connection, model)
+    is_one_table = "(SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass(%s))"
+    return f"({condition} AND {is_one_table})", [*params, _name(connection, model._meta.db_table)]
+
+
 def holds(connection: Any, condition: SQL) -> bool:
     """Return whether a condition on a table holds now."""
     sql, params = condition

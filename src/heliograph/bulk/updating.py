@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db.models.sql import UpdateQuery
 from django.db.models.sql.where import WhereNode
 
 from heliograph.bulk.careful import by_key, read_these, update_carefully, update_these
-from heliograph.bulk.reading import Reading
+from heliograph.bulk.reading import UNCHANGED, Reading
 from heliograph.bulk.sql import (
     Table,
     are_sent_as_stored,
@@ -23,10 +23,10 @@ from heliograph.bulk.sql import (
     returns_rows,
     selecting,
 )
-from heliograph.bulk.tables import has_key, holds, is_ordinary
+from heliograph.bulk.tables import SQL, has_key, holds, is_ordinary, keeps_others
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.columns import Columns
-from heliograph.changes.rows import Updated, following
+from heliograph.changes.rows import Updated
 from heliograph.changes.values import is_expression
 
 # Through which the rows of updates are heard.
@@ -86,28 +86,45 @@ def _is_left_to_django(query: Any) -> bool:
 def _update_at_once(reading: Reading) -> Updated:
     """Update by one statement, which returns the values before and after (PostgreSQL).
 
-    RETURNING has no old values before version 18, so they come from a subquery in FROM that locks the rows. If several
-    rows may share a key, the statement writes nothing.
+    RETURNING has no old values before version 18, so they come from a subquery in FROM that locks the rows. If the
+    table is not as the statement needs it, the statement writes nothing, and the next one is tried.
     """
     if not reading.fields:
         return _update_returning_keys(reading)
     statement = reading.statement()
     if statement is None:
         return _update_locked(reading)
-    update, params, _ = statement
-    old, old_params = _locked(reading)
+    for condition, fields in _needs(reading):
+        values = _updated_at_once(reading, statement, condition, fields)
+        if len(values) or holds(reading.connection, condition):
+            return reading.rows(values, reading.returned(fields))
+    return update_carefully(reading)
+
+
+def _needs(reading: Reading) -> Iterator[tuple[SQL, Sequence[Any]]]:
+    """Yield conditions on the table, each with the fields whose new values are to be returned where it holds.
+
+    A field that the update does not set is returned after it only where a trigger may change it.
+    """
+    written = [field for field, new in zip(reading.fields, reading.news, strict=True) if new is not UNCHANGED]
+    if written and len(written) < len(reading.fields):
+        yield keeps_others(reading.connection, reading.model), written
+    yield has_key(reading.connection, reading.model), reading.fields
+
+
+def _updated_at_once(
+    reading: Reading, statement: tuple[str, Sequence[Any], Sequence[Any]], condition: SQL, fields: Sequence[Any]
+) -> Columns:
+    """Update the rows if a condition on the table holds, and return their old values and the new ones of fields."""
+    (update, params, _), (on_table, table_params), (old, old_params) = statement, condition, _locked(reading)
     quote, table = reading.connection.ops.quote_name, reading.model._meta.db_table
     names = [f"{_OLD}.{quote(f'col{at}')}" for at in range(1, len(reading.plan.fields) + 1)]
     joins = [f"{quote(table)}.{quote(key.column)} = {name}" for key, name in zip(reading.keys, names, strict=False)]
-    key, key_params = has_key(reading.connection, reading.model)
-    news = returning(reading.connection, reading.fields).removeprefix(" RETURNING ")
-    sql = f"{update} FROM ({old}) {_OLD} WHERE {' AND '.join([*joins, key])} RETURNING {', '.join(names)}, {news}"
-    values = fetched_columns(
-        reading.compiler, sql, (*params, *old_params, *key_params), [*reading.plan.fields, *reading.fields]
-    )
-    if len(values) or holds(reading.connection, (key, key_params)):
-        return reading.rows(values, following(reading.plan))
-    return update_carefully(reading)
+    news = returning(reading.connection, fields).removeprefix(" RETURNING ")
+    where = " AND ".join([*joins, on_table])
+    sql = f"{update} FROM ({old}) {_OLD} WHERE {where} RETURNING {', '.join(names)}, {news}"
+    all_params = (*params, *old_params, *table_params)
+    return fetched_columns(reading.compiler, sql, all_params, [*reading.plan.fields, *fields])
 
 
 _OLD = "heliograph_old"

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connections
 
 from heliograph.changes.plans import SAVING, Plan, is_among, value_of
-from heliograph.changes.values import UNKNOWN, copied, is_same, kept
+from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_same, kept
 from heliograph.moments import Moment, now
 
 
@@ -136,6 +136,9 @@ def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str)
 
 def _measured_row(instance: Any, plan: Plan, names: Collection[str] | None, memory: Any) -> list[Any]:
     values, keys = instance.__dict__, plan.fields[: plan.keys]
+    if names is None and values.keys() >= plan.attributes:  # nothing of the memory is left
+        row = plan.from_dict(values)
+        return [*row] if SCALARS.issuperset(map(type, row)) else [*map(kept, row)]
     return [
         kept(values[field.attname]) if field.attname in values and (field in keys or is_among(field, names)) else value
         for field, value in zip(plan.fields, recalled(memory, instance, plan), strict=True)

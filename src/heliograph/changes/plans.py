@@ -78,6 +78,11 @@ class Plan:
         return tuple(field.attname for field in self.fields)
 
     @cached_property
+    def attributes(self) -> frozenset[str]:
+        """The attributes of the fields, as a set."""
+        return frozenset(self.names)
+
+    @cached_property
     def places(self) -> dict[str, int]:
         """Where each field is, by its name and by its attribute."""
         return {name: at for at, field in enumerate(self.fields) for name in (field.attname, field.name)}

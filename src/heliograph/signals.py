@@ -104,8 +104,11 @@ class Entry:
 
     def is_of(self, signal: Any) -> bool:
         """Return whether this is the entry of a signal: its module has the signal under this name."""
-        module = sys.modules.get(self.module)
-        return module is not None and getattr(module, self.name, None) is signal
+        return signal is not None and self.loaded() is signal
+
+    def loaded(self) -> Any:
+        """Return the signal, or None if its module is not imported yet."""
+        return getattr(sys.modules.get(self.module), self.name, None)
 
     @property
     def is_of_django(self) -> bool:

@@ -197,7 +197,7 @@ def test_programs_read_it_as_json(name):
     deliver(State.DEAD, receiver=name)
     found = facts()
     ages = [found["total"].pop("oldest_waiting"), found["receivers"][0].pop("oldest_waiting")]
-    numbers = {"ready": 1, "running": 0, "failing": 1, "dead": 1, "unknown": 0, "oldest_running": None}
+    numbers = {"ready": 1, "running": 0, "failing": 1, "dead": 1, "unknown": 0, "unreadable": 0, "oldest_running": None}
     assert ages == [pytest.approx(60, abs=10)] * 2
     assert found == {
         "database": "default",

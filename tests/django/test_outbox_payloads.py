@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy
 
 from heliograph import UNKNOWN, BeforeCommit, Change, Durable, Signal, changed, created
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.outcomes import Again, Dead, Discarded, Succeeded
+from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Succeeded
 from heliograph.outbox.retrying import Retry, fixed
 from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_bulk_delete, post_update, pre_update
@@ -1590,7 +1590,7 @@ def test_a_payload_of_a_later_version_is_not_misread(receive, policy):
     assert (calls, Delivery.objects.exclude(state=State.SUCCESSFUL).count()) == ([], 1)
 
 
-def test_a_model_that_is_no_more_is_a_failed_attempt_and_stops_no_other(receive):
+def test_a_model_that_is_no_more_is_handed_back_and_stops_no_other(receive):
     heard = []
 
     @receive(shipped, delivery=Durable(retry=Retry(attempts=1)))
@@ -1601,7 +1601,7 @@ def test_a_model_that_is_no_more_is_a_failed_attempt_and_stops_no_other(receive)
     shipped.send(sender=Article, article=article)
     rewrite(lambda payload: payload["kwargs"].update(article=gone_model(payload["kwargs"]["article"])))
     shipped.send(sender=Article, article=article)
-    assert [type(outcome) for outcome in drain()] == [Dead, Succeeded]
+    assert [type(outcome) for outcome in drain()] == [HandedBack, Succeeded]
     assert heard == [article]
 
 

@@ -24,13 +24,16 @@ from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox import registry
 from heliograph.outbox.claiming import Claim
+from heliograph.outbox.decoding import UnreadableError
 from heliograph.outbox.events import DeliveryEvent, Name
+from heliograph.outbox.handing_back import handed_back, warn_once
 from heliograph.outbox.isolation import isolated
 from heliograph.outbox.leftovers import none_left_open
 from heliograph.outbox.outcomes import (
     Again,
     Dead,
     Discarded,
+    HandedBack,
     LostWorkerError,
     Outcome,
     Succeeded,
@@ -65,6 +68,7 @@ def attempt(claim: Claim, posts: Sequence[Post]) -> Outcome | None:
 
 def _made(claim: Claim, post: Post) -> Outcome:
     policy, recorded = post.policy, None
+    outcome: Outcome
     try:
         if claim.attempt > policy.retry.attempts:  # whoever rescued it did not know how many there are
             raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
@@ -74,6 +78,8 @@ def _made(claim: Claim, post: Post) -> Outcome:
         return recorded
     except LostError:
         raise
+    except UnreadableError as error:
+        outcome = handed_back(claim, error)
     except MissingError as error:
         outcome = _of_missing(error, post, claim.attempt)
     except BaseException as error:
@@ -192,6 +198,9 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
                 *(*about, delay, described(error)),
             )
             _tell(claim, "delivery_failed", seconds, error)
+        case HandedBack(_, error):
+            warn_once(claim.receiver, described(error))
+            _tell(claim, "delivery_handed_back", seconds, error)
         case Dead(error):
             logger.error("Delivery %d of %s is dead (attempt %d): %s", *about, described(error), exc_info=error)
             _tell(claim, "delivery_dead", seconds, error)

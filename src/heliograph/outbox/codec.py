@@ -1,36 +1,33 @@
-"""Values as JSON that come back as what they were: dates, decimals, sets, models and their instances."""
+"""Encoding: values become JSON, of which `decoding` makes what they were: dates, sets, models and their instances."""
 
 from __future__ import annotations
 
 import base64
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
-from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.core.files import File
 from django.db import router
 from django.db.models import Field, Model
 from django.db.models.base import ModelBase
-from django.utils.dateparse import parse_datetime, parse_duration
 from django.utils.duration import duration_iso_string
 from django.utils.functional import Promise
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.presenting import assembled
 from heliograph.changes.values import NO_ROW, UNKNOWN, is_expression
 from heliograph.dispatch.reentrancy import key_of
+from heliograph.outbox.classes import may_travel, path_of
 from heliograph.outbox.registry import is_of_app
 
 # What is not JSON is an object with its kind under this name, and with its value.
-_KIND, _VALUE = "$", "value"
+KIND, VALUE = "$", "value"
 
 _AS_THEY_ARE = frozenset([str, int, bool, type(None)])
 
@@ -43,19 +40,6 @@ class UnsavedError(UnstorableError):
     """An instance cannot be stored, since it has no row yet."""
 
 
-class Reference(NamedTuple):
-    """What an instance is stored as."""
-
-    model: Any
-    key: Any
-    using: str  # the alias of the database
-
-
-Load = Callable[[Reference], Any]
-
-# --- to JSON ----------------------------------------------------------------------------------------------------
-
-
 def encoded(value: Any) -> Any:
     """Return a value as what JSON has; UnstorableError if it cannot come back as what it was."""
     if type(value) in _AS_THEY_ARE:
@@ -66,7 +50,7 @@ def encoded(value: Any) -> Any:
 
 def tagged(kind: str, value: Any) -> dict[str, Any]:
     """Return what stands for a value that JSON does not have."""
-    return {_KIND: kind, _VALUE: value}
+    return {KIND: kind, VALUE: value}
 
 
 def _float(value: float) -> float:
@@ -80,7 +64,7 @@ def _dict(value: Mapping[Any, Any]) -> dict[str, Any]:
         if type(key) is not str:
             raise UnstorableError(f"its key {key!r} is not a text")
     encoded_items = {key: _inside(key, item) for key, item in value.items()}
-    return encoded_items if _KIND not in value else tagged("dict", [*map(list, encoded_items.items())])
+    return encoded_items if KIND not in value else tagged("dict", [*map(list, encoded_items.items())])
 
 
 def _list(value: Any) -> list[Any]:
@@ -104,10 +88,16 @@ def _set(value: Any) -> list[Any]:
 
 
 def _path(kind: type) -> str:
-    path = f"{kind.__module__}:{kind.__qualname__}"
+    path = path_of(kind)
     if "<" in path:
         raise UnstorableError(f"no other process can import {path.replace(':', '.')}")
     return path
+
+
+def _class(kind: type) -> str:
+    if not may_travel(kind):
+        raise UnstorableError(f"{path_of(kind).replace(':', '.')} is a class of Python's own: send its name")
+    return _path(kind)
 
 
 def _enum(value: Enum) -> list[str]:
@@ -171,7 +161,7 @@ _KINDS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (ModelBase, _tag("model", label_of)),
     (Field, _tag("model field", lambda field: [label_of(field.model), field.name])),
     (AppConfig, _tag("app", lambda app: app.label)),
-    (type, _tag("class", _path)),
+    (type, _tag("class", _class)),
     (Enum, _tag("enum", _enum)),
     (Promise, lambda value: encoded(str(value))),
     (File, lambda value: encoded(value.name)),
@@ -189,110 +179,3 @@ def _encoder_of(value: Any) -> Callable[[Any], Any]:
     if is_expression(value) and not isinstance(value, type):
         return _unstorable
     return next((encode for kind, encode in _KINDS if isinstance(value, kind)), _unstorable)
-
-
-# --- from JSON --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """What makes values of JSON, with a way to load the instances and batches that these refer to."""
-
-    load: Load
-    batch: Callable[[Any], Any]
-
-    def __call__(self, value: Any) -> Any:
-        """Return what a value was before it was encoded."""
-        if isinstance(value, list):
-            return [*map(self, value)]
-        if not isinstance(value, dict):
-            return value
-        if _KIND not in value:
-            return {key: self(item) for key, item in value.items()}
-        kind, inner = value[_KIND], value[_VALUE]
-        if kind == "row":
-            return self.load(reference_of(inner))
-        if kind == "batch":
-            return self.batch(inner)
-        if kind in _OF_TEXT:
-            return _OF_TEXT[kind](inner)
-        if kind not in _OF_LIST:
-            raise ValueError(f"A value of the kind {kind!r} is unknown to this version of Heliograph.")
-        return _OF_LIST[kind](self(inner))
-
-
-def is_row(value: Any) -> bool:
-    """Return whether an encoded value refers to the instance of a row."""
-    return isinstance(value, dict) and value.get(_KIND) == "row"
-
-
-def reference_of(inner: Any) -> Reference:
-    """Return what the value of a "row" refers to."""
-    label, parts, using = inner
-    return Reference(apps.get_model(label), key_of_parts(parts), using)
-
-
-def key_of_parts(parts: Sequence[Any]) -> Any:
-    """Return the primary key whose parts were encoded."""
-    key = [_of_key(part) for part in parts]
-    return key[0] if len(key) == 1 else tuple(key)
-
-
-def _refuse(value: Any) -> Any:
-    raise ValueError(f"{value} is no part of a primary key.")
-
-
-_of_key = Decoder(_refuse, _refuse)
-
-
-def _gone(label: str, using: str, values: Mapping[str, Any]) -> Any:
-    """Return an instance of a row that is gone; fields that were not stored are not loaded."""
-    return apps.get_model(label).from_db(using, [*values], [*values.values()])
-
-
-def _of_field(label: str, name: str, text: str) -> Any:
-    return apps.get_model(label)._meta.get_field(name).to_python(text)
-
-
-def _of_columns(label: str, name: str, columns: Mapping[str, Any]) -> Any:
-    return assembled(apps.get_model(label), name, columns)
-
-
-def _duration(text: str) -> datetime.timedelta:
-    duration = parse_duration(text)
-    if duration is None:
-        raise ValueError(f"{text!r} is no duration.")
-    return duration
-
-
-def _enum_member(path_and_name: list[str]) -> Any:
-    path, name = path_and_name
-    return resolve_name(path)[name]
-
-
-_OF_TEXT: dict[str, Callable[[Any], Any]] = {
-    "unknown": lambda value: UNKNOWN,
-    "no row": lambda value: NO_ROW,
-    "datetime": lambda text: parse_datetime(text),
-    "date": datetime.date.fromisoformat,
-    "time": datetime.time.fromisoformat,
-    "timedelta": _duration,
-    "decimal": Decimal,
-    "uuid": UUID,
-    "bytes": base64.b64decode,
-    "model": apps.get_model,
-    "app": apps.get_app_config,
-    "class": resolve_name,
-    "enum": _enum_member,
-}
-_OF_LIST: dict[str, Callable[[Any], Any]] = {
-    "dict": lambda items: dict(items),
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
-    "change": lambda values: Change(*values),
-    "gone": lambda values: _gone(*values),
-    "field": lambda values: _of_field(*values),
-    "columns": lambda values: _of_columns(*values),
-    "model field": lambda names: apps.get_model(names[0])._meta.get_field(names[1]),
-}

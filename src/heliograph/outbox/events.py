@@ -7,7 +7,7 @@ from typing import Literal
 
 from heliograph.dispatch import Event
 
-Name = Literal["delivery_started", "delivery_finished", "delivery_failed", "delivery_dead"]
+Name = Literal["delivery_started", "delivery_finished", "delivery_failed", "delivery_dead", "delivery_handed_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class DeliveryEvent(Event):
     """An attempt has begun or ended, and the table says so already.
 
     A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.
+    One that was handed back waits for a worker that can read it.
     """
 
     name: Name

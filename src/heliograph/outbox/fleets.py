@@ -9,7 +9,7 @@ from heliograph.outbox.backends import backend_of
 from heliograph.outbox.backends.fleet import Fleet
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import UNFINISHED, Delivery, State
-from heliograph.outbox.outcomes import Again, Outcome
+from heliograph.outbox.outcomes import Again, HandedBack, Outcome
 from heliograph.outbox.runner import run_one
 from heliograph.outbox.telling import could_tell, tell
 
@@ -37,7 +37,7 @@ def run_told(number: int, using: str) -> None:
 
 def _run(number: int, using: str) -> None:
     outcome = run_one(number, using)
-    if outcome is None or isinstance(outcome, Again):
+    if outcome is None or isinstance(outcome, Again | HandedBack):
         _tell_again(number, using, outcome)
     else:
         _tell_next(number, using)

@@ -41,7 +41,15 @@ class Dead:
     error: BaseException
 
 
-Outcome = Succeeded | Again | Discarded | Dead
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """This release cannot read the delivery: a worker looks at it again after so many seconds, and nothing counts."""
+
+    seconds: float
+    error: Exception
+
+
+Outcome = Succeeded | Again | Discarded | Dead | HandedBack
 
 
 def of_response(response: Any) -> Outcome:

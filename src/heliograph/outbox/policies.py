@@ -76,8 +76,7 @@ class Durable(AtTheEnd):
     def connected(self, options: Options, receiver: Receiver, place: Place) -> Options:
         """Return options with which calls are stored."""
         _verify_receiver(self, receiver, place)
-        is_guarded = options.reentrant != "allow"
-        post = Post(full_name(receiver), receiver, place, self, is_guarded=is_guarded)
+        post = Post(full_name(receiver), receiver, place, self, options)
         options = super().connected(options, receiver, place)
         call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
         return replace(options, call=replace(call, hooks=(*call.hooks, post)))

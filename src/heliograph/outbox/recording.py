@@ -16,7 +16,7 @@ from heliograph.outbox import sql
 from heliograph.outbox.claiming import Claim
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import FINISHED, Delivery, State
-from heliograph.outbox.outcomes import Again, Dead, Discarded, Outcome, Succeeded
+from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
 from heliograph.outbox.retrying import errors_in
 
 # What is kept of a traceback: its end, which says what happened.
@@ -44,6 +44,9 @@ def record(claim: Claim, outcome: Outcome) -> None:
         case Again(seconds, error):
             due_at = DatabaseLater(seconds)
             written = _record(claim, state=State.READY, due_at=due_at, worker="", **_failure(claim, error))
+        case HandedBack(seconds, error):
+            waiting = {"state": State.READY, "due_at": DatabaseLater(seconds), "worker": ""}
+            written = _record(claim, **waiting, attempts=F("attempts") - 1, error=described(error))
         case Dead(error):
             written = _record(claim, state=State.DEAD, finished_at=DatabaseNow(), **_failure(claim, error))
     if not written:

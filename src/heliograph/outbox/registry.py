@@ -13,9 +13,11 @@ from weakref import WeakSet
 from django.apps import AppConfig, apps
 from django.db.models.base import ModelBase
 
+from heliograph.conditions import watched
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.names import found_name
+from heliograph.dispatch.receivers import Options
 from heliograph.dispatch.verification import parameters_of
 from heliograph.signals import entry_of
 from heliograph.steps import Tenancy
@@ -30,12 +32,14 @@ _numbers = itertools.count()
 class Post(Tenancy):
     """A receiver under its name; it is known for as long as it is connected, and what keeps its options keeps this."""
 
-    def __init__(self, name: str, receiver: Any, place: Place, policy: Durable, *, is_guarded: bool) -> None:
+    def __init__(self, name: str, receiver: Any, place: Place, policy: Durable, options: Options) -> None:
         self.name = name if len(name) <= _LONGEST else f"{name[:220]} {zlib.crc32(name.encode()):08x}"
         self.policy = policy
         self.sender = label_of(place.sender)
         self._signal = weakref.ref(place.signal)
-        self.is_guarded = is_guarded  # against being called again for what it is handling
+        self._model = place.sender if isinstance(place.sender, ModelBase) else None
+        self.is_guarded = options.reentrant != "allow"  # against being called again for what it is handling
+        self._when = options.when
         parameters = parameters_of(receiver)
         self._names = None if parameters is None else {one.name for one in parameters}
         self._receiver: Callable[[], Any] = _reference(receiver)
@@ -46,10 +50,19 @@ class Post(Tenancy):
         """Return whether the receiver has a parameter of this name, or has a signature that Python cannot read."""
         return self._names is None or name in self._names
 
+    def has_parameter(self, name: str) -> bool:
+        """Return whether the receiver has a parameter of this name."""
+        return self._names is not None and name in self._names
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields whose changes the receiver's condition asks for; ALL if any are, none if none."""
+        return () if self._when is None else watched(self._when)
+
     @property
     def asks_for_delivery(self) -> bool:
         """Whether the receiver has a parameter for its own delivery."""
-        return self._names is not None and "delivery" in self._names
+        return self.has_parameter("delivery")
 
     def receiver(self) -> Any:
         """Return the receiver, or None once it was garbage collected."""
@@ -58,6 +71,13 @@ class Post(Tenancy):
     def heard(self) -> Any:
         """Return the signal that it is connected to, or None once that was garbage collected."""
         return self._signal()
+
+    def is_about(self, model: Any) -> bool:
+        """Return whether the signal tells of rows of a model: of its sender, of its parents, or of its subclasses."""
+        entry = entry_of(self.heard())
+        if entry is None or entry.sent_by != "models":
+            return False
+        return self._model is None or issubclass(model, self._model) or issubclass(self._model, model)
 
     @cached_property
     def signal(self) -> str:

@@ -15,6 +15,7 @@ from django.db.models import Count, Max, Min, Q
 
 from heliograph.outbox import registry
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.decoding import UnreadableError
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.states import InStates
 
@@ -30,6 +31,7 @@ class Line:
     running: int = 0
     failing: int = 0  # of those that are ready, how many have failed before
     dead: int = 0
+    unreadable: int = 0  # of those that are ready, how many a worker has handed back, since it could not read them
     oldest: float | None = None  # for how many seconds one has been due, or in the hands of a worker that is lost
     oldest_running: float | None = None  # for how many seconds one has been in the hands of a worker that lives
 
@@ -67,6 +69,9 @@ class Report:
         if unknown := [line for line in self.lines if line.unknown]:
             names = ", ".join(sorted({line.receiver for line in unknown}))
             yield f"{self.total('unknown'):,} waiting for receivers that are not connected ({names})"
+        if unreadable := [line for line in self.lines if line.unreadable]:
+            names = ", ".join(sorted({line.receiver for line in unreadable}))
+            yield f"{self.total('unreadable'):,} waiting for a release that can read them ({names})"
         if self.oldest is not None and self.oldest > max_age:
             yield f"the oldest has been waiting for {self.oldest:,.0f} s, which is more than {max_age:g} s"
         if slow := sorted({line.receiver for line in self.lines if (line.oldest_running or 0) > max_running}):
@@ -105,7 +110,9 @@ def unknown_receivers(using: str, queues: Collection[str] | None = None) -> dict
 def _ready(using: str) -> Any:
     due = Min("due_at", filter=Q(due_at__lte=DatabaseNow()))
     failing = Count("pk", filter=Q(attempts__gt=0))
-    return _grouped(using, State.READY).annotate(ready=Count("pk"), failing=failing, since=due, now=Max(DatabaseNow()))
+    unreadable = Count("pk", filter=Q(error__startswith=f"{UnreadableError.__name__}: "))
+    counts = {"ready": Count("pk"), "failing": failing, "unreadable": unreadable}
+    return _grouped(using, State.READY).annotate(**counts, since=due, now=Max(DatabaseNow()))
 
 
 def _running(using: str) -> Any:

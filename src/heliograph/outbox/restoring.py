@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
+from django.db.models.base import ModelBase
 from django.utils.functional import SimpleLazyObject
 
-from heliograph.changes.comparing import Change
-from heliograph.changes.rows import Kind, loaded
-from heliograph.changes.values import NO_ROW, UNKNOWN
+from heliograph.changes.rows import loaded
 from heliograph.dispatch import live_signals
-from heliograph.dispatch.names import resolved
 from heliograph.dispatch.receivers import is_async
-from heliograph.outbox.codec import Decoder, Reference, is_row, key_of_parts
+from heliograph.outbox.converting import converted
+from heliograph.outbox.decoding import Decoder, Reference, UnreadableError, gone, is_row, key_of, read, verified
 from heliograph.outbox.payloads import VERSION
-from heliograph.outbox.registry import Post
+from heliograph.outbox.registry import Post, known, name_of
+from heliograph.outbox.stored_events import StoredEvent
+from heliograph.signals import CATALOGUE
 from heliograph.transactions.batches import Batch, Event
 
 # The instance of a row that a batch refers to, or None if the row is gone.
@@ -41,27 +43,45 @@ def restored(text: str, using: str, post: Post) -> dict[str, Any]:
 
     Raises MissingError if an instance is gone, unless `missing="call"`; if the receiver has no parameter for it, the
     error is raised when the instance is used. With `missing="discard"`, a batch leaves out its missing instances.
-    Raises LookupError if the signal does not exist any more, and ValueError for a payload of a later version of
-    Heliograph.
+    Raises UnreadableError for what this release cannot read.
     """
-    stored = json.loads(text)
-    if stored["v"] > VERSION:
-        raise ValueError(f"The payload is of version {stored['v']}, and this Heliograph knows {VERSION}: update it.")
+    try:
+        return _restored(_parsed(text), using, post)
+    except RecursionError:
+        raise UnreadableError("The payload has too much within one another.") from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    stored = read("The payload", json.loads, text)
+    verified([stored], dict)
+    version = stored.get("v")
+    if type(version) is not int or version > VERSION:
+        raise UnreadableError(f"The payload is of version {version!r}, and this Heliograph knows {VERSION}: update it.")
+    verified([stored.get("signal"), stored.get("kwargs")], str | None, dict)
+    return stored  # type: ignore[no-any-return]  # as verified
+
+
+def _restored(stored: Mapping[str, Any], using: str, post: Post) -> dict[str, Any]:
     load = partial(_load, using, post.policy.missing == "call")
-    decode = Decoder(load, lambda batch: _batch(batch, decode, using, post))
-    unasked = Decoder(partial(_load_at_once if is_async(post.receiver()) else _load_when_used, load), decode.batch)
-    signal = None if stored["signal"] is None else _signal(stored["signal"], post)
+    decode = Decoder(load, lambda batch: _batch(batch, decode, using, post), partial(_is_about, post))
+    unasked = replace(decode, load=partial(_load_at_once if is_async(post.receiver()) else _load_when_used, load))
+    signal = None if stored.get("signal") is None else _signal(stored["signal"], post)
     sent = {
-        name: decode(value) if post.asks_for(name) or not is_row(value) else unasked(value)
+        name: decode(value) if post.policy.batch or post.asks_for(name) or not is_row(value) else unasked(value)
         for name, value in stored["kwargs"].items()
     }
-    return {"signal": signal, "sender": decode(stored["sender"]), **_with_defaults(signal, sent)}
+    payload = {"signal": signal, "sender": decode(stored.get("sender")), **_with_defaults(signal, sent)}
+    return converted(payload, post, using)
+
+
+def _is_about(post: Post, model: Any) -> bool:
+    """Return whether a signal of the receiver, which may be connected several times, is about a model."""
+    return post.is_about(model) or any(one.is_about(model) for one in known().get(post.name, ()))
 
 
 def _load(using: str, is_called: bool, reference: Reference) -> Any:
     alias = reference.using or using
-    rows = reference.model._base_manager.using(alias).filter(pk=reference.key)[:1]
-    for instance in rows:
+    for instance in reference.model._base_manager.using(alias).filter(pk=reference.key)[:1]:
         return instance
     if is_called:
         return bare(reference.model, reference.key, alias)
@@ -99,7 +119,7 @@ def handled(payload: Mapping[str, Any], using: str) -> Any:
     return instance if reference is None else bare(reference.model, reference.key, reference.using or using)
 
 
-# Signals by name, once they were looked for: to import what is not there takes its time.
+# Signals by name, once they were looked for.
 _found: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
@@ -107,16 +127,18 @@ def _signal(name: str, post: Post) -> Any:
     """Return the signal with this name; of several, the one that the receiver hears."""
     found = post.heard() if post.signal == name else _found.get(name)
     if found is None:
-        found = _found[name] = _looked_for(name)
+        found = _found[name] = _looked_for(name, post)
     return found
 
 
-def _looked_for(name: str) -> Any:
-    found = resolved(name)
+def _looked_for(name: str, post: Post) -> Any:
+    """Return a signal that is there already: a name in the table imports nothing."""
+    found = next((entry.loaded() for entry in CATALOGUE.values() if entry.path == name), None)
+    heard = (one.heard() for one in known().get(post.name, ()) if one.signal == name)
+    named = (signal for signal in live_signals() if name_of(signal) == name)
+    found = found or next(chain(heard, named), None)
     if found is None:
-        found = next((signal for signal in live_signals() if signal.name == name), None)
-    if found is None:
-        raise LookupError(f"There is no signal {name!r} any more: put it back, or discard the delivery.")
+        raise UnreadableError(f"There is no signal {name!r}: put it back, or discard the delivery.")
     return found
 
 
@@ -131,42 +153,9 @@ def _with_defaults(signal: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 # --- batches ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class StoredEvent(Event):
-    """An event that was stored, with its instance as it is now."""
-
-    kind: Kind | None
-    signal: Any
-    sender: Any
-    kwargs: Mapping[str, Any]
-    key: Any = None
-    stored: Mapping[str, Change] = field(default_factory=dict, repr=False)
-    values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of unchanged fields, after the transaction
-    fields: tuple[str, ...] = field(default=(), repr=False)
-    comparison: None = None
-
-    @property
-    def pk(self) -> Any:
-        return getattr(self.instance, "pk", None) if self.kind is None else self.key
-
-    @property
-    def changes(self) -> Mapping[str, Change]:
-        return self.stored if self.fields else super().changes
-
-    def _values(self, name: str) -> Change:
-        one = self._field(name)
-        value = self.values.get(one.attname, UNKNOWN)
-        changed = self.stored.get(one.name)
-        if changed is not None:
-            return changed
-        return Change(NO_ROW if self.kind == "created" else value, NO_ROW if self.kind == "deleted" else value)
-
-
-def _batch(stored: Mapping[str, Any], decode: Decoder, using: str, post: Post) -> Batch:
-    commons = [
-        {**common, "signal": _signal(common["signal"], post), "sender": decode(common["sender"])}
-        for common in stored["commons"]
-    ]
+def _batch(stored: Any, decode: Decoder, using: str, post: Post) -> Batch:
+    _verify_batch(stored)
+    commons = [_common(common, decode, post) for common in stored["commons"]]
     find = _finder(stored, commons, using)
     events = tuple(_events(stored["events"], commons, decode, find, using, missing=post.policy.missing))
     if not events:
@@ -174,14 +163,46 @@ def _batch(stored: Mapping[str, Any], decode: Decoder, using: str, post: Post) -
     return Batch(events)
 
 
+def _verify_batch(stored: Any) -> None:
+    """Raise UnreadableError for what has not the shape of a batch."""
+    verified([stored], dict)
+    verified([stored.get("commons"), stored.get("events")], list, list)
+    verified(stored["events"], *[list] * len(stored["events"]))
+    for event in stored["events"]:
+        at, *of_row = [*event, None] if len(event) < 2 else event
+        if type(at) is not int or not 0 <= at < len(stored["commons"]) or len(of_row) > 3:
+            raise UnreadableError(f"{event!r} is no event of a batch.")
+        verified(of_row[1:], *[dict] * len(of_row[1:]))
+
+
+def _common(common: Any, decode: Decoder, post: Post) -> dict[str, Any]:
+    """Return what events of a batch have in common, with its signal and its sender."""
+    verified([common], dict)
+    kind, fields, name = common.get("kind"), common.get("fields"), common.get("signal")
+    verified([fields, common.get("kwargs"), name], list, dict, str)
+    verified(fields, *[str] * len(fields))
+    sender = decode(common.get("sender"))
+    is_of_row = kind in ("created", "updated", "deleted")
+    if not is_of_row and kind is not None:
+        raise UnreadableError(f"{kind!r} is nothing that happens to a row.")
+    if is_of_row and not (isinstance(sender, ModelBase) and decode.is_about(sender)):
+        raise UnreadableError(f"The receiver's signal is not about {sender!r}.")
+    return {**common, "signal": _signal(name, post), "sender": sender}
+
+
 def _finder(stored: Mapping[str, Any], commons: Sequence[Any], using: str) -> Find:
     """Load all rows that a batch refers to, with one query for each model."""
     keys: defaultdict[Any, list[Any]] = defaultdict(list)
-    for at, parts, *_ in stored["events"]:
+    for at, *of_row in stored["events"]:
         if commons[at]["kind"] in ("created", "updated"):
-            keys[commons[at]["sender"]].append(key_of_parts(parts))
+            model = commons[at]["sender"]
+            keys[model].append(_key(model, *of_row))
     found = {model: loaded(model, using, wanted) for model, wanted in keys.items()}
     return lambda model, key: found[model].get(key)
+
+
+def _key(model: Any, parts: Any = None, *more: Any) -> Any:
+    return read("The key of a row", key_of, model, parts)
 
 
 def _events(
@@ -199,13 +220,13 @@ def _events(
                 raise
 
 
-def _event(common: Mapping[str, Any], parts: Any, *more: Any, decode: Decoder, find: Find, using: str) -> StoredEvent:
+def _event(common: Mapping[str, Any], *of_row: Any, decode: Decoder, find: Find, using: str) -> StoredEvent:
     kind, model = common["kind"], common["sender"]
     head, kwargs = (kind, common["signal"], model), decode(common["kwargs"])
-    if parts is None:
+    if kind is None:
         return StoredEvent(*head, kwargs)
-    key, (changes, values) = key_of_parts(parts), map(decode, (*more, {}, {})[:2])
-    instance = model.from_db(using, [*values], [*values.values()]) if kind == "deleted" else find(model, key)
+    key, (changes, values) = _key(model, *of_row), map(decode, (*of_row[1:], {}, {})[:2])
+    instance = read("A row that is gone", gone, model, using, values) if kind == "deleted" else find(model, key)
     if instance is None:
         raise MissingError.of(Reference(model, key, using))
     return StoredEvent(*head, {**kwargs, "instance": instance}, key, changes, values, tuple(common["fields"]))

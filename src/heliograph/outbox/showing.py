@@ -15,7 +15,7 @@ from heliograph.outbox.reporting import Line, Report
 from heliograph.outbox.selecting import Selection
 
 _COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting", "working")
-_NUMBERS = ("ready", "running", "failing", "dead", "unknown")
+_NUMBERS = ("ready", "running", "failing", "dead", "unknown", "unreadable")
 
 
 def table(report: Report) -> Iterator[str]:
@@ -24,10 +24,16 @@ def table(report: Report) -> Iterator[str]:
         yield f"Nothing waits, runs or is dead on {report.using!r}."
         return
     rows = [_COLUMNS, *map(_row, report.lines)]
-    remarks = ["", *("" if line.is_known else "  not connected here" for line in report.lines)]
+    remarks = ["", *map(_remark, report.lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, remark in zip(rows, remarks, strict=True):
         yield "  ".join(_aligned(row, widths)) + remark
+
+
+def _remark(line: Line) -> str:
+    if not line.is_known:
+        return "  not connected here"
+    return f"  {line.unreadable:,} cannot be read by this release" if line.unreadable else ""
 
 
 def _row(line: Line) -> tuple[str, ...]:

@@ -223,9 +223,13 @@ def test_senders_that_lock_rows_refer_to_them_and_share_keys_are_never_deadlocke
 
 @of_postgresql
 def test_a_key_does_not_hide_that_a_row_refers_to_nothing():
-    with pytest.raises(IntegrityError, match="violates foreign key"), transaction.atomic():
+    @transaction.atomic
+    def refer_to_nothing():
         Review.objects.create(novel_id=0)
         send("referred", "a")
+
+    with pytest.raises(IntegrityError, match="violates foreign key"):
+        refer_to_nothing()
     assert not Review.objects.exists()
     assert not Delivery.objects.exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks import report
-from benchmarks.outbox import claims, executing, machine, sending, starting
+from benchmarks.outbox import claims, concurrent, executing, machine, sending, starting
 from benchmarks.outbox.experiments import Experiment
 
 INTRODUCTION = """\
@@ -44,7 +44,7 @@ def main() -> None:
 
 def experiments() -> list[Experiment]:
     """Return all experiments, in the order in which they are made."""
-    return [one for module in (sending, executing, starting, claims) for one in module.experiments()]
+    return [one for module in (sending, concurrent, executing, starting, claims) for one in module.experiments()]
 
 
 def _options(names: Sequence[str]) -> argparse.Namespace:

@@ -86,14 +86,15 @@ def cost_of_sending(system: System, receivers: int) -> Cost:
     gc.collect()
     before = costs.of_this(system)
     for number in range(UNITS):
-        _write(model, number, told)
+        write(model, number, told)
     cost = (costs.of_this(system) - before) / UNITS
     _verify(system, 0 if isinstance(system, Plain) else UNITS * receivers)
     system.empty()
     return cost
 
 
-def _write(model: Any, number: int, told: Any) -> None:
+def write(model: Any, number: int, told: Any) -> None:
+    """Write a row, and send what is sent for it, in one transaction."""
     from django.db import transaction
 
     with transaction.atomic():

@@ -52,6 +52,10 @@ class System(ABC):
         for task in self.tasks.hear[:receivers]:
             self.send(task, pk=pk)
 
+    def told_once(self, pk: int) -> None:
+        """Send what is sent for a row to one."""
+        self.told(pk, receivers=1)
+
     def add_one(self, pk: int) -> None:
         """Send what updates a counter."""
         self.send(self.tasks.add_one, pk=pk)
@@ -130,6 +134,24 @@ class Heliograph(System):
 
     def commands(self, concurrency: int) -> Sequence[Sequence[str]]:
         return [_django("outbox", "run", "--concurrency", str(concurrency), "--verbosity", "0")]
+
+
+class HeliographWithoutNotices(Heliograph):
+    """The same, where nobody wakes a worker."""
+
+    name, key = "Heliograph, no notices", "heliograph_silent"
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "HELIOGRAPH_OUTBOX": {"default": {"OPTIONS": {"NOTICES": False}}}}
+
+
+class HeliographNotifyingInside(HeliographWithoutNotices):
+    """What Heliograph does not do: a notice in the transaction that commits the row."""
+
+    name, key = "Heliograph, pg_notify in the transaction", "heliograph_inside"
+
+    def told(self, pk: int, receivers: int) -> None:
+        _execute("SELECT pg_notify('heliograph_outbox', 'default')")
 
 
 class HeliographLoaded(Heliograph):
@@ -274,6 +296,8 @@ KINDS: tuple[type[System], ...] = (
     Plain,
     Heliograph,
     HeliographLoaded,
+    HeliographWithoutNotices,
+    HeliographNotifyingInside,
     HeliographOnSqlite,
     HeliographTwice,
     Procrastinate,
@@ -283,6 +307,7 @@ KINDS: tuple[type[System], ...] = (
     CeleryKept,
 )
 SENDING: tuple[type[System], ...] = (Plain, Heliograph, Procrastinate, DjangoTasks, CeleryOnRedis, CeleryOnRabbit)
+TOGETHER: tuple[type[System], ...] = (Plain, HeliographWithoutNotices, Heliograph, HeliographNotifyingInside)
 EXECUTING: tuple[type[System], ...] = (
     Heliograph,
     HeliographLoaded,

@@ -54,7 +54,7 @@ def _written(connection: Any, rows: Sequence[Row], locks: Sequence[int]) -> list
     """Write deliveries by one statement, and return their ids in the same order."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            return _write_with_notice(cursor, rows, locks)
+            return _write_columns(cursor, rows, locks)
         write = _write_json if connection.vendor == "sqlite" else _write
         return write(connection, cursor, rows)
 
@@ -64,13 +64,13 @@ def _write_json(connection: Any, cursor: Any, rows: Sequence[Row]) -> list[int]:
     return [row[0] for row in cursor.fetchall()]
 
 
-def _write_with_notice(cursor: Any, rows: Sequence[Row], locks: Sequence[int]) -> list[int]:
+def _write_columns(cursor: Any, rows: Sequence[Row], locks: Sequence[int]) -> list[int]:
     """Write on PostgreSQL: what all rows have in common is there once, since the driver works on each parameter."""
     first = rows[0]
     columns = zip(*rows, strict=True)
     varying = [at for at, column in enumerate(columns) if column.count(first[at]) < len(rows)] or [0]
     same = [at for at in range(len(first)) if at not in varying]
-    statement = sql.insertion_with_notice(_names(same), _names(varying), is_keyed=bool(locks))
+    statement = sql.insertion_of_columns(_names(same), _names(varying), is_keyed=bool(locks))
     values = [*(first[at] for at in same), *(row[at] for row in rows for at in varying)]
     cursor.execute(statement.of(len(rows)), [locks, *values] if locks else values)
     return [row[0] for row in cursor.fetchall()]

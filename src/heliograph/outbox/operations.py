@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -20,7 +20,6 @@ from django.utils import timezone
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import FINISHED, Delivery, Operation, State
-from heliograph.outbox.sql import CHANNEL
 from heliograph.outbox.states import InStates
 from heliograph.outbox.telling import tell
 
@@ -220,9 +219,6 @@ def _wake(using: str, ids: Sequence[int]) -> None:
     """Let those who make these deliveries know of them after the commit."""
     for (backend, queue), numbers in _by_queue(using, ids):
         transaction.on_commit(partial(tell, backend, using, queue, numbers), using=using)
-        if connections[using].vendor == "postgresql":
-            with connections[using].cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])
 
 
 def _by_queue(using: str, ids: Sequence[int]) -> Iterator[tuple[tuple[str, str], list[int]]]:

@@ -102,8 +102,8 @@ def insertion(vendor: str, *, returns: bool) -> Insertion:
 
 
 @cache
-def insertion_with_notice(same: Sequence[str], others: Sequence[str], *, is_keyed: bool) -> Insertion:
-    """Return the statement that tells who listens on PostgreSQL.
+def insertion_of_columns(same: Sequence[str], others: Sequence[str], *, is_keyed: bool) -> Insertion:
+    """Return the statement of PostgreSQL.
 
     The columns `same` have one value for all deliveries: their parameters come first, and then those of the `others`
     for each. Before all of them, if some have keys, is a list of locks: so those of a key are numbered as they are
@@ -114,7 +114,7 @@ def insertion_with_notice(same: Sequence[str], others: Sequence[str], *, is_keye
     return Insertion(
         f"{locks}{_into('postgresql', (*same, *others))} SELECT {values} FROM (VALUES ",
         f"({_places(len(others))})",
-        f") AS given ({', '.join(_quoted('postgresql', others))}){held} RETURNING id, pg_notify('{CHANNEL}', queue)",
+        f") AS given ({', '.join(_quoted('postgresql', others))}){held} RETURNING id",
     )
 
 

@@ -1,4 +1,4 @@
-"""Telling: backends whose workers do not look into the table are told of deliveries after the commit."""
+"""Telling: backends are told of deliveries after the commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db import connections
 from heliograph.dispatch import Call
 from heliograph.outbox.backends import backend_of
 from heliograph.outbox.counting import counted
-from heliograph.transactions.ledger import Ending, Pending, Stage, note
+from heliograph.transactions.ledger import Ending, Pending, Stage, note_first
 
 if TYPE_CHECKING:
     from heliograph.outbox.enqueueing import Row
@@ -34,9 +34,9 @@ class _Afterwards(Ending):
 
 
 def tell_after_commit(using: str, rows: Sequence[Row], ids: Iterable[int]) -> None:
-    """Let the backends of these rows be told of them, if they look for nothing themselves."""
-    to_tell = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_told}
-    if not to_tell:  # which is how it mostly is
+    """Let the backends of these rows be told of them, before what else waits for the commit, which may be slow."""
+    to_tell = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(using)}
+    if not to_tell:
         return
     told: dict[tuple[str, str], list[int]] = {}
     for row, number in zip(rows, ids, strict=True):
@@ -44,7 +44,7 @@ def tell_after_commit(using: str, rows: Sequence[Row], ids: Iterable[int]) -> No
             told.setdefault((row.backend, row.queue), []).append(number)
     for (alias, queue), numbers in told.items():
         call = Call(partial(tell, alias, using, queue, numbers), {})
-        note(connections[using], Pending(_Afterwards(), call, using))
+        note_first(connections[using], Pending(_Afterwards(), call, using))
 
 
 def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:

@@ -36,8 +36,11 @@ class Waker(ABC):
         """Return what tells, later, whether something has happened since; to be asked before a look at the table."""
 
     @abstractmethod
-    def wait(self, mark: Any, idle: int) -> None:
-        """Wait until something has happened since a mark; `idle` is how often the table was looked at for nothing."""
+    def wait(self, mark: Any, idle: int) -> bool:
+        """Wait until something has happened since a mark, or for a time; return whether something has.
+
+        `idle` is how often in a row the table was looked at for nothing.
+        """
 
 
 class Polling(Waker):
@@ -46,8 +49,14 @@ class Polling(Waker):
     def mark(self) -> None:
         return None
 
-    def wait(self, mark: None, idle: int) -> None:
-        self.stop.wait(min(0.02 * 1.5 ** min(idle, 20), LONGEST))
+    def wait(self, mark: None, idle: int) -> bool:
+        self.stop.wait(_growing(0.02, idle))
+        return False
+
+
+def _growing(first: float, idle: int) -> float:
+    """Return a number of seconds that grows with each look for nothing, up to LONGEST."""
+    return min(first * 1.5 ** min(idle, 20), LONGEST)
 
 
 class WatchingFile(Waker):
@@ -59,17 +68,18 @@ class WatchingFile(Waker):
             version: int = cursor.fetchone()[0]
             return version
 
-    def wait(self, mark: int, idle: int) -> None:
-        for _ in range(int(LONGEST / _GLANCE)):
-            if self.stop.wait(_GLANCE) or self.mark() != mark:
-                return
+    def wait(self, mark: int, idle: int) -> bool:
+        return any(self.stop.wait(_GLANCE) or self.mark() != mark for _ in range(int(LONGEST / _GLANCE)))
 
 
 _GLANCE = 0.025  # seconds
 
 
 class Listening(Waker):
-    """Listens to the notices that PostgreSQL sends with each commit that has written deliveries."""
+    """Listens to the notices that processes send by PostgreSQL after they have written deliveries.
+
+    A process that has just sent a notice sends none, so a worker that was woken looks again, after a time that grows.
+    """
 
     def __init__(self, using: str, stop: threading.Event) -> None:
         super().__init__(using, stop)
@@ -88,10 +98,11 @@ class Listening(Waker):
     def mark(self) -> int:
         return self._heard
 
-    def wait(self, mark: int, idle: int) -> None:
+    def wait(self, mark: int, idle: int) -> bool:
+        # Who does not listen yet, or not any more, looks again soon.
+        seconds = min(_growing(0.005, idle), LONGEST if self._is_listening else LONGEST / 5)
         with self._changed:
-            # Who does not listen yet, or not any more, looks again soon.
-            self._changed.wait_for(lambda: self._heard != mark, LONGEST if self._is_listening else LONGEST / 5)
+            return self._changed.wait_for(lambda: self._heard != mark, seconds)
 
     def _run(self) -> None:
         while not self.stop.is_set():

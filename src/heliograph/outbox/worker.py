@@ -190,16 +190,15 @@ class Worker:
             _tried(runner.hand_back_waiting)
 
     def _make_or_wait(self, runner: Runner, idle: int, *, drain: bool) -> int:
-        """Make what is due, or else wait; return how often in a row nothing was."""
+        """Make what is due, or else wait; return how often in a row nothing was, and nobody has woken it."""
         mark = self._waker.mark()
         is_busy = False
         for _ in runner.outcomes():
             is_busy = True
             if self._stop.is_set():
                 break
-        if not is_busy and not drain:
-            self._waker.wait(mark, idle)
-        return 0 if is_busy else idle + 1
+        is_woken = not is_busy and not drain and self._waker.wait(mark, idle)
+        return 0 if is_busy or is_woken else idle + 1
 
     def _pause(self, runner: Runner, failures: int) -> None:
         """Wait for a database that does not answer, longer each time."""

@@ -99,6 +99,12 @@ def note(connection: Any, one: Pending) -> None:
         connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
 
 
+def note_first(connection: Any, one: Pending) -> None:
+    """Let a call wait for the end of the transaction that is open, before all that wait for it already."""
+    note(connection, one)
+    connection.run_on_commit.insert(0, connection.run_on_commit.pop())
+
+
 # The attribute of a connection with the calls that wait for a rollback: Django has no list for these.
 ON_ROLLBACK = "_heliograph_on_rollback"
 

@@ -25,6 +25,10 @@ class Backend(ABC):
             )
         self.settings = {**self.options, **options}
 
+    def is_notified(self, using: str) -> bool:
+        """Return whether `tell` is called after the commit of deliveries on a database."""
+        return self.is_told
+
     def verify(self, queue: str) -> None:  # noqa: B027 - most can make what is in any queue
         """Raise ImproperlyConfigured if deliveries of this queue could not be told."""
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db import connections
+
 from heliograph.outbox.backends.base import Backend
+from heliograph.outbox.notices import notify
 
 
 class DatabaseBackend(Backend):
-    """Workers claim what is due themselves; on PostgreSQL the statement that writes a row wakes them."""
+    """Workers claim what is due themselves; on PostgreSQL a notice wakes those that wait."""
 
     is_told = False
-    options = {}  # noqa: RUF012 - as the base declares it
+    options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it
+
+    def is_notified(self, using: str) -> bool:
+        return bool(self.settings["NOTICES"]) and connections[using].vendor == "postgresql"
 
     def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
-        """Do nothing: the table tells."""
+        if self.is_notified(using):
+            notify(using, queue)

@@ -1,7 +1,11 @@
 """Durable receivers, each of which leaves an effect."""
 
 import os
+import sys
 import time
+from functools import partial
+
+from django.db import transaction
 
 from heliograph import Durable, Retry, created, receiver
 from heliograph import fixed as after
@@ -51,6 +55,10 @@ def leave_effect(instance, delivery):
     at("receiver", instance.name)
     if instance.name == "poison":
         die()
+    if instance.name in _FORKING and not _fork(_FORKING[instance.name]):
+        return
+    if instance.name == "fork after the commit":
+        transaction.on_commit(partial(_fork, sys.exit))
     if instance.name == "flaky" and delivery.attempt == 1:
         raise ConnectionError("It works the second time.")
     if seconds := float(os.environ.get("HELIOGRAPH_CRASH_WORK", "0")):
@@ -63,3 +71,21 @@ def leave_effect(instance, delivery):
         process=os.getpid(),
     )
     at("effect", instance.name)
+
+
+def _fork(leave):
+    """Fork a process that leaves its receiver, and return whether this is the one that has forked it."""
+    child = os.fork()
+    if not child:
+        leave()
+        return False
+    os.waitpid(child, 0)
+    return True
+
+
+def _raise():
+    raise ValueError("The child has failed")
+
+
+# What the child of a receiver does, by the name of its row.
+_FORKING = {"fork and exit": sys.exit, "fork and raise": _raise, "fork and return": lambda: None}

@@ -199,3 +199,16 @@ def test_a_worker_that_is_told_to_end_while_it_waits_ends(start, work, tell):
     work(tell_at="waiting").succeed(10)
     work("--drain").succeed()
     tell("A worker told to end while it waits", count(Order))
+
+
+@pytest.mark.parametrize("model", [Order, Letter])
+@pytest.mark.parametrize("name", ["fork and exit", "fork and raise", "fork and return", "fork after the commit"])
+def test_a_process_that_a_receiver_forks_ends_with_the_receiver_and_records_nothing(start, work, tell, model, name):
+    start("send", model.__name__, *SOME, name, *SOME).succeed()
+    worker = work()
+    until_finished()
+
+    assert worker.is_alive(), "It did not survive"
+    assert {*of(model).values_list("state", "attempts")} == {(State.SUCCESSFUL, 1)}
+    assert {*Effect.objects.values_list("process", flat=True)} == {worker.pid}
+    tell(f"A receiver of {model.__name__} whose process does: {name}", count(model))

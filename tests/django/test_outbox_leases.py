@@ -1,15 +1,23 @@
 """Leases: for how long a worker has what it has claimed, and what it does when it has lost that."""
 
-from datetime import timedelta
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed
-from heliograph.outbox.claiming import lost_workers
+from heliograph.outbox import registry
+from heliograph.outbox.claiming import claim, keep, lost_workers
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.rescuing import rescue
-from heliograph.outbox.runner import Runner, drain
-from tests.django.waiting import until
+from heliograph.outbox.runner import Runner, drain, run_one
+from tests.django.deliveries import ago, deliver
+from tests.django.sessions import end_own, has_sessions
+from tests.django.waiting import LONG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,3 +116,117 @@ def test_what_it_has_still_is_given_back_then(calls):
     first = Delivery.objects.order_by("pk").first().pk
     assert (list(claiming(2).outcomes()), heard) == ([None], [1])
     assert states() == [State.RUNNING, State.READY]
+
+
+# --- renewing -----------------------------------------------------------------------------------------------------
+
+_CLOCK = {"postgresql": "SELECT clock_timestamp()", "mysql": "SELECT UTC_TIMESTAMP(6)"}
+_WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+    f" WHERE NOT granted AND relname = '{Delivery._meta.db_table}'",
+    "mysql": "SELECT count(*) FROM information_schema.processlist"
+    " WHERE db = database() AND state = 'Waiting for table metadata lock'",
+}
+_LOCKING = {
+    "postgresql": ["LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", "LOCK TABLE {} IN SHARE MODE"],
+    "mysql": ["LOCK TABLES {} WRITE", "LOCK TABLES {} READ"],
+    "sqlite": [],
+}
+
+
+@contextmanager
+def table_locked(statement):
+    """Lock the table for the time of the block, as a migration or a new index does."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.format(Delivery._meta.db_table))
+        try:
+            yield
+        finally:
+            if connection.vendor == "mysql":
+                cursor.execute("UNLOCK TABLES")
+
+
+def asked(query):
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        (answer,) = cursor.fetchone()
+    if isinstance(answer, datetime) and answer.tzinfo is None:
+        return answer.replace(tzinfo=UTC)
+    return answer
+
+
+def beside(function):
+    """Call a function in a thread of its own."""
+
+    def run():
+        function()
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def ends_of_leases():
+    return list(Delivery.objects.order_by("pk").values_list("leased_until", flat=True))
+
+
+def lease_written_while_locked(function, statement):
+    """Call what writes a lease while the table is locked; return when the lock ended, and when the lease ends."""
+    with table_locked(statement):
+        thread = beside(function)
+        until(lambda: asked(_WAITING[connection.vendor]))
+        unlocked = asked(_CLOCK[connection.vendor])
+    thread.join(LONG)
+    (end,) = Delivery.objects.values_list("leased_until", flat=True)
+    return unlocked, end
+
+
+@has_sessions
+@pytest.mark.parametrize("statement", _LOCKING[connection.vendor])
+def test_a_renewal_that_waited_for_the_table_is_a_whole_lease(statement):
+    deliver(State.RUNNING, worker="one", leased_until=ago(10))
+    unlocked, end = lease_written_while_locked(partial(keep, "default", ["one"]), statement)
+    assert end >= unlocked + timedelta(seconds=60)
+
+
+@has_sessions
+@pytest.mark.parametrize("statement", _LOCKING[connection.vendor])
+def test_a_claim_that_waited_for_the_table_is_a_whole_lease(calls, statement):
+    calls()
+    send(1)
+    unlocked, end = lease_written_while_locked(lambda: claim("default", "one", registry.known()), statement)
+    assert end >= unlocked + timedelta(seconds=60)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
+def test_a_delivery_whose_outcome_is_not_committed_does_not_keep_the_other_leases_from_being_renewed():
+    """Its transaction may be long: receivers with BeforeCommit() run after the outcome is written."""
+    recorded = deliver(State.RUNNING, worker="one", leased_until=ago(10))
+    other = deliver(State.RUNNING, worker="two", leased_until=ago(10))
+    with transaction.atomic():
+        Delivery.objects.filter(pk=recorded.pk).update(state=State.SUCCESSFUL)
+        beside(partial(keep, "default", ["one", "two"])).join(LONG)
+        other.refresh_from_db()
+    assert other.leased_until > timezone.now()
+
+
+# --- recording a success ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _fresh_connection():
+    """Leave no connection behind that is lost: the next test would have it."""
+    yield
+    connection.close()
+
+
+@has_sessions
+@pytest.mark.usefixtures("_fresh_connection")
+@pytest.mark.parametrize("make", [drain, lambda: run_one(Delivery.objects.get().pk)], ids=["worker", "fleet"])
+def test_a_success_that_could_not_be_recorded_is_recorded_on_a_new_connection(calls, make):
+    heard = calls(lambda number: end_own(), atomic=False)
+    send(1)
+    make()
+    row = Delivery.objects.get()
+    assert (heard, row.state, row.attempts, row.failures) == ([1], State.SUCCESSFUL, 1, [])

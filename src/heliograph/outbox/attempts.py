@@ -26,6 +26,7 @@ from heliograph.outbox import registry
 from heliograph.outbox.claiming import Claim
 from heliograph.outbox.decoding import UnreadableError
 from heliograph.outbox.events import DeliveryEvent, Name
+from heliograph.outbox.forks import forks_end
 from heliograph.outbox.handing_back import handed_back, warn_once
 from heliograph.outbox.isolation import isolated
 from heliograph.outbox.leftovers import none_left_open
@@ -40,8 +41,8 @@ from heliograph.outbox.outcomes import (
     of_error,
     of_response,
 )
-from heliograph.outbox.policies import ThisDelivery
-from heliograph.outbox.recording import LostError, described, is_recorded, record
+from heliograph.outbox.policies import Durable, ThisDelivery
+from heliograph.outbox.recording import LostError, described, is_recorded, kept_for_later, record
 from heliograph.outbox.registry import Post
 from heliograph.outbox.restoring import MissingError, handled, restored
 from heliograph.outbox.retrying import RetryAfter
@@ -70,9 +71,8 @@ def _made(claim: Claim, post: Post) -> Outcome:
     policy, recorded = post.policy, None
     outcome: Outcome
     try:
-        if claim.attempt > policy.retry.attempts:  # whoever rescued it did not know how many there are
-            raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
-        with none_left_open(claim.receiver), writing(claim.using) if policy.atomic else nullcontext():
+        _verify_attempts(claim, policy)
+        with none_left_open(claim.receiver), forks_end(), writing(claim.using) if policy.atomic else nullcontext():
             recorded = of_response(_response(claim, post))
             record(claim, recorded)
         return recorded
@@ -86,12 +86,34 @@ def _made(claim: Claim, post: Post) -> Outcome:
         if _is_ctrl_c(error):
             raise
         close_broken_connections()
-        if recorded is not None and is_recorded(claim):  # a callback that waited for the commit has raised it
+        outcome = _outcome_of(error, claim, policy, recorded)
+        if recorded is not None and _is_recorded(claim, outcome):  # a callback that waited for the commit has raised it
             logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
             return recorded
-        outcome = of_error(error, policy.retry, claim.attempt)
-    record(claim, outcome)
+    with kept_for_later(outcome):
+        record(claim, outcome)
     return outcome
+
+
+def _verify_attempts(claim: Claim, policy: Durable) -> None:
+    """Raise LostWorkerError if no attempt is left: whoever rescued the delivery did not know how many there are."""
+    if claim.attempt > policy.retry.attempts:
+        raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
+
+
+def _outcome_of(error: BaseException, claim: Claim, policy: Durable, recorded: Outcome | None) -> Outcome:
+    """Return the outcome of an attempt that an error has ended, perhaps after the receiver has returned.
+
+    The success of a receiver without a transaction stays one if it could not be recorded: nothing undoes the call.
+    """
+    if isinstance(recorded, Succeeded) and not policy.atomic:
+        return recorded
+    return of_error(error, policy.retry, claim.attempt)
+
+
+def _is_recorded(claim: Claim, outcome: Outcome) -> bool:
+    with kept_for_later(outcome):
+        return is_recorded(claim)
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
@@ -117,7 +139,7 @@ def _response(claim: Claim, post: Post) -> Any:
     if post.asks_for_delivery and "delivery" not in payload:
         payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
     handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
-    with none_left_open(claim.receiver):
+    with none_left_open(claim.receiver), forks_end():
         response = make_late(Call(receiver, payload), handling, None)
         if isawaitable(response):
             response = _waited_for(response)
@@ -152,7 +174,8 @@ def _waited_for(response: Awaitable[Any]) -> Any:
 async def _awaited(response: Awaitable[Any]) -> Any:
     """Return what an async receiver returns or raises: asyncio lets a KeyboardInterrupt end the whole event loop."""
     try:
-        return await response
+        with forks_end():
+            return await response
     except BaseException as error:
         return _Raised(error)
 

@@ -12,9 +12,10 @@ from django.db.models import F
 
 from heliograph.outbox import sql
 from heliograph.outbox.backends import backend_of
-from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.clock import DatabaseLaterAtLast, DatabaseNow
 from heliograph.outbox.conf import all_settings, settings_of
 from heliograph.outbox.models import UNFINISHED, Delivery, State
+from heliograph.outbox.writing import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,18 @@ def lease_for(vendor: str) -> Any:
 
 
 def keep(using: str, workers: Collection[str]) -> None:
-    """Renew the leases of what these workers have claimed."""
+    """Renew the leases of what these workers have claimed.
+
+    A row that is locked is left out: nobody takes it from the transaction that has just written its outcome, and the
+    others would wait for the end of that. On MariaDB and MySQL, whose clock is that of the beginning of a statement,
+    the first statement waits for a lock on the table.
+    """
+    can_skip = connections[using].features.has_select_for_update_skip_locked
     running = Delivery.objects.using(using).filter(state=State.RUNNING, worker__in=workers)
-    running.update(leased_until=DatabaseLater(settings_of("default").lease.total_seconds()))
+    with writing(using):
+        ids = [*running.select_for_update(skip_locked=can_skip).order_by("pk").values_list("pk", flat=True)]
+        seconds = settings_of("default").lease.total_seconds()
+        Delivery.objects.using(using).filter(pk__in=ids).update(leased_until=DatabaseLaterAtLast(seconds))
 
 
 def hand_back(using: str, worker: str, ids: Collection[int] | None = None) -> int:

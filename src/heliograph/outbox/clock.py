@@ -29,3 +29,10 @@ class DatabaseLater(Func):
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
         return dialect_of(connection.vendor).later, [duration(connection.vendor, self.seconds)]
+
+
+class DatabaseLaterAtLast(DatabaseLater):
+    """The same, counted from the moment of writing: a statement that waits for a lock begins long before."""
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        return dialect_of(connection.vendor).later_at_last, [duration(connection.vendor, self.seconds)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -28,6 +30,23 @@ _MOST_ERRORS = 10
 
 class LostError(Exception):
     """The worker has lost its delivery: its lease has run out, or somebody took it away."""
+
+
+class UnrecordedError(Exception):
+    """The database did not answer when an outcome was to be recorded, which is to be done later."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"The outcome could not be recorded: {outcome!r}")
+        self.outcome = outcome
+
+
+@contextmanager
+def kept_for_later(outcome: Outcome) -> Iterator[None]:
+    """Raise UnrecordedError, which has the outcome, if the database fails in the block."""
+    try:
+        yield
+    except Error as error:
+        raise UnrecordedError(outcome) from error
 
 
 def record(claim: Claim, outcome: Outcome) -> None:

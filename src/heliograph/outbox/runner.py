@@ -9,26 +9,28 @@ import uuid
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from heliograph.outbox import registry
-from heliograph.outbox.attempts import attempt
+from heliograph.outbox.attempts import announce, attempt
 from heliograph.outbox.claiming import Claim, claim, claim_one, hand_back, rename
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.elapsed import elapsed
 from heliograph.outbox.keeping import keeper
 from heliograph.outbox.outcomes import Outcome, of_error
-from heliograph.outbox.recording import LostError, record
-from heliograph.outbox.retrying import Retry
+from heliograph.outbox.recording import LostError, UnrecordedError, record
 
 # As much as a runner claims at once, in deliveries; and in the seconds that these will take, so that nothing waits for
 # long in the hands of one while others have nothing to do.
 MOST_CLAIMED = 100
 SECONDS_CLAIMED = 0.25
 
+
+# How long, in seconds, it is at most from one try to record an outcome to the next, while the database is away.
+_LONGEST_PAUSE = 5.0
 
 # How often, in seconds, a runner looks for deliveries of receivers that were renamed.
 _SECONDS_NAMED = 1.0
@@ -54,14 +56,14 @@ class Runner:
         self._lease = 0.0  # for how many seconds it has what it has claimed, if nobody renews that
         self._renamed = -_SECONDS_NAMED
         self._lock = threading.Lock()
-        self._broken: tuple[Claim, BaseException] | None = None  # an attempt whose outcome could not be recorded
+        self._broken: tuple[Claim, Outcome] | None = None  # an attempt whose outcome could not be recorded
         self._is_unsure = False  # whether the table may have more in its name than it knows of
         self._connection: Any = None  # that of the thread that makes deliveries
 
     def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
         """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
         if self._is_unsure:
-            self._mend()
+            self.mend()
         posts = registry.known()
         self._claim(posts, self.size if limit is None else min(self.size, limit))
         began, count = monotonic(), 0
@@ -94,8 +96,12 @@ class Runner:
         with self._surely():
             try:
                 return attempt(one, posts[one.receiver])
+            except UnrecordedError as error:
+                self._broken = (one, error.outcome)
+                raise
             except Exception as error:
-                self._broken = (one, error)
+                retry = registry.chosen(posts[one.receiver], one.signal, one.sender).policy.retry
+                self._broken = (one, of_error(error, retry, one.attempt))
                 raise
 
     @contextmanager
@@ -107,14 +113,16 @@ class Runner:
             self._is_unsure = True
             raise
 
-    def _mend(self) -> None:
+    def finish(self) -> None:
+        """Give back what has not begun, and record what is not recorded yet."""
+        if self._is_unsure:
+            self.mend()
+        self.hand_back_waiting()
+
+    def mend(self) -> None:
         """Record the attempt that an error of the database has cut off, and give back all else in this name."""
         if self._broken is not None:
-            one, error = self._broken
-            posts = registry.known().get(one.receiver)
-            retry = registry.chosen(posts, one.signal, one.sender).policy.retry if posts else Retry()
-            with suppress(LostError):  # it may be recorded after all, when nobody heard of the commit
-                record(one, of_error(error, retry, one.attempt))
+            _record_late(*self._broken)
             self._broken = None
         self.give_up()
         self._is_unsure = False
@@ -155,6 +163,14 @@ class Runner:
         return nullcontext() if connections[self.using].in_atomic_block else keeper.keeping(self.using, self.name)
 
 
+def _record_late(claim: Claim, outcome: Outcome) -> None:
+    try:
+        record(claim, outcome)
+    except LostError:  # or it is recorded after all, when nobody heard of the commit
+        return
+    announce(claim, outcome, None)
+
+
 def _size_for(seconds: float, size: int) -> int:
     """Return how many deliveries to claim next, if one takes so many seconds; it grows step by step."""
     return max(1, min(int(SECONDS_CLAIMED / max(seconds, 1e-6)), size * 4, MOST_CLAIMED))
@@ -184,7 +200,7 @@ def giving_up(runner: Runner) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(Error):  # of a database that has gone; the first error is the one to hear of
-            runner.give_up()
+            runner.mend()
         raise
 
 
@@ -197,4 +213,25 @@ def run_one(number: int, using: str = DEFAULT_DB_ALIAS) -> Outcome | None:
     rename(using, registry.former_names(posts))
     with keeper.keeping(using, name):
         claimed = claim_one(using, name, posts.keys(), number)
-        return None if claimed is None else attempt(claimed, posts[claimed.receiver])
+        if claimed is None:
+            return None
+        try:
+            return attempt(claimed, posts[claimed.receiver])
+        except UnrecordedError as error:
+            return _insisted(claimed, error.outcome)
+
+
+def _insisted(claim: Claim, outcome: Outcome) -> Outcome:
+    """Record an outcome when the database is back, if that is within a lease."""
+    until, pause = elapsed() + settings_of("default").lease.total_seconds(), 0.1
+    while True:
+        connections[claim.using].close()
+        try:
+            _record_late(claim, outcome)
+        except Error:
+            if elapsed() >= until:
+                raise
+        else:
+            return outcome
+        sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -39,14 +39,24 @@ class Dialect:
 
     now: str  # the present time, by the clock of the database
     later: str  # the time after as many seconds as the parameter says
+    # The same at the moment of writing: `now` is when the statement began, which may have waited for a lock since. An
+    # index can be searched for `now` only. MariaDB and MySQL have no such clock, and write after they have the locks.
+    now_at_last: str
+    later_at_last: str
     quote: str
 
 
 _FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"  # in which SQLite's texts compare with those that Django writes
 _DIALECTS = {
-    "postgresql": Dialect("statement_timestamp()", "statement_timestamp() + %s * interval '1 second'", '"'),
-    "mysql": Dialect("UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL %s SECOND", "`"),
-    "sqlite": Dialect(f"strftime({_FORMAT}, 'now')", f"strftime({_FORMAT}, 'now', %s || ' seconds')", '"'),
+    "postgresql": Dialect(
+        "statement_timestamp()",
+        "statement_timestamp() + %s * interval '1 second'",
+        "clock_timestamp()",
+        "clock_timestamp() + %s * interval '1 second'",
+        '"',
+    ),
+    "mysql": Dialect(*("UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL %s SECOND") * 2, "`"),
+    "sqlite": Dialect(*(f"strftime({_FORMAT}, 'now')", f"strftime({_FORMAT}, 'now', %s || ' seconds')") * 2, '"'),
 }
 
 
@@ -234,8 +244,8 @@ def crossed(vendor: str, count: int) -> str:
 def _claim(vendor: str) -> str:
     dialect = dialect_of(vendor)
     return (
-        f"state = 'RUNNING', attempts = attempts + 1, worker = %s, claimed_at = {dialect.now},"
-        f" leased_until = {dialect.later}"
+        f"state = 'RUNNING', attempts = attempts + 1, worker = %s, claimed_at = {dialect.now_at_last},"
+        f" leased_until = {dialect.later_at_last}"
     )
 
 

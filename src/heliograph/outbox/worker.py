@@ -187,7 +187,7 @@ class Worker:
                 except Exception:
                     failures += 1
                     self._pause(runner, failures)
-            _tried(runner.hand_back_waiting)
+            _tried(runner.finish)
 
     def _make_or_wait(self, runner: Runner, idle: int, *, drain: bool) -> int:
         """Make what is due, or else wait; return how often in a row nothing was, and nobody has woken it."""

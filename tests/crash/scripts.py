@@ -101,9 +101,10 @@ class _Working:
 
 
 def die_operating(size):
-    """Redeliver so many deliveries by chunks of two, killed at each stop; print where."""
+    """Redeliver so many deliveries by chunks of two, killed at some fifty stops; print where."""
     operations.CHUNK = 2
-    _print_places(kill_at_each_stop(partial(_Operating, int(size)), stride=1000))
+    every = {"sqlite": 3, "postgresql": 6, "mysql": 10}[connection.vendor]
+    _print_places(kill_at_each_stop(partial(_Operating, int(size)), stride=1000, every=every))
 
 
 class _Operating:

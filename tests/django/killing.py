@@ -18,10 +18,10 @@ _DRIVERS = {"sqlite3", "psycopg", "psycopg_binary", "psycopg_c", "pymysql", "_so
 _SENDERS = {"_execute_send", "_exec_command"}
 
 
-def kill_at_each_stop(prepare, stride=None):
+def kill_at_each_stop(prepare, stride=None, every=1):
     """Save what `prepare(name)` returns, once for each stop, in a process that is killed there.
 
-    Of the steps that do not lead to the database, every `stride`-th is a stop.
+    Of the steps that do not lead to the database, every `stride`-th is a stop; of the stops, every so many-th is taken.
 
     Returns where each process died, by the name that it was about to save; the last one lives on, and is not among
     them. Connections do not survive a fork, so there must be none when this is called.
@@ -30,7 +30,7 @@ def kill_at_each_stop(prepare, stride=None):
     connections.close_all()
     gc.disable()  # a collection runs destructors, which are steps too, at a different place each time
     places = {}
-    for number in count(1):
+    for number in count(1, every):
         place = _place_of_death(str(number), number, prepare, stride)
         if not place:
             return places

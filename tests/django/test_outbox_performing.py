@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, connections, transaction
@@ -258,25 +259,50 @@ def test_a_worker_that_drains_does_all_of_it():
     assert (operation.status, operation.changed) == ("done", 5)
 
 
-@really_committed
-def test_several_processes_do_each_chunk_once():
-    deliver_many(60, State.DEAD)
-    operation = asked()
-    start = threading.Barrier(4)
+def together(*functions):
+    """Call functions in threads that start at the same moment."""
+    start = threading.Barrier(len(functions))
 
-    def go_on():
-        start.wait()
-        perform_waiting("default")
+    def call(function):
+        start.wait(LONG)
+        function()
         connections.close_all()
 
-    threads = [threading.Thread(target=go_on) for _ in range(4)]
+    threads = [threading.Thread(target=call, args=[function]) for function in functions]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(LONG)
+
+
+@really_committed
+def test_several_processes_do_each_chunk_once():
+    deliver_many(60, State.DEAD)
+    operation = asked()
+    together(*[partial(perform_waiting, "default")] * 4)
     operation.refresh_from_db()
     assert (operation.status, operation.done, operation.changed) == ("done", 60, 60)
     assert [operations_on(delivery) for delivery in Delivery.objects.all()] == [["redelivered"]] * 60
+
+
+@really_committed
+def test_two_operators_at_the_same_time_change_each_delivery_once():
+    deliver_many(60, State.DEAD)
+    selection = shown()
+    first, second = asked(selection=selection), asked(selection=selection)
+    together(partial(perform, first), partial(perform, second))
+    assert (first.done, second.done, first.changed + second.changed) == (60, 60, 60)
+    assert [operations_on(delivery) for delivery in Delivery.objects.all()] == [["redelivered"]] * 60
+
+
+def test_an_operation_that_cannot_be_done_stops_no_other():
+    deliver(State.DEAD)
+    broken, operation = asked(), asked()
+    Operation.objects.filter(pk=broken.pk).update(ids="broken")
+    with pytest.raises(ValueError, match="broken"):
+        perform_waiting("default")
+    operation.refresh_from_db()
+    assert operation.status == "done"
 
 
 @really_committed

@@ -60,12 +60,19 @@ def perform(operation: Operation, seconds: float | None = None, progress: Progre
 def perform_waiting(using: str, seconds: float | None = None) -> int:
     """Do the operations that are not finished, for so many seconds at most; return how many there were.
 
-    An operation whose chunk another process does at this moment is left to that process.
+    An operation whose chunk another process does at this moment is left to that process. An operation that fails
+    raises its error when the others have had their turn.
     """
     until = None if seconds is None else monotonic() + seconds
     waiting = [*Operation.objects.using(using).filter(finished_at=None).order_by("pk")]
+    errors: list[Exception] = []
     for operation in waiting:
-        _go_on(operation, until, skips=True)
+        try:
+            _go_on(operation, until, skips=True)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return len(waiting)
 
 

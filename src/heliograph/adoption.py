@@ -152,11 +152,12 @@ def _connect_model(
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
     refuse_unknown(lambda: f"{title(self)}.connect()", options, CONNECT_MODEL, receiver)
-    options_of_call({**options, "weak": weak, "dispatch_uid": dispatch_uid})
     verify_receiver(receiver)
     if weak:
         refuse_fleeting(receiver)
     senders = named_senders(self, sender, options.get("subclasses", False), receiver)
+    if any(isinstance(one, str) for one in senders):  # later, nobody would see where the mistake is
+        options_of_call({**options, "weak": weak, "dispatch_uid": dispatch_uid})
     with nullcontext() if len(senders) == 1 else all_or_nothing():
         for one in senders:
             connect = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)

@@ -171,7 +171,7 @@ OPTIONS_THAT_DO_NOT_EXIST = [
     wrong(
         lambda: Durable(retries=3),
         r"^Durable\(\) has no option 'retries'\. Write delivery=Durable\(retry=Retry\(attempts=\.\.\.\)\) instead\."
-        r" It takes batch, queue, retry, key, atomic, backend, missing, aliases\.$",
+        r" It takes batch, queue, retry, key, atomic, backend, missing, aliases, warn_after, give_up_after\.$",
     ),
     wrong(lambda: Durable(queu="mail"), r"^Durable\(\) has no option 'queu'\. Did you mean 'queue'\?"),
     wrong(

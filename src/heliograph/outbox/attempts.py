@@ -30,6 +30,7 @@ from heliograph.outbox.forks import forks_end
 from heliograph.outbox.handing_back import handed_back, warn_once
 from heliograph.outbox.isolation import isolated
 from heliograph.outbox.leftovers import none_left_open
+from heliograph.outbox.limits import place_of, reported, within
 from heliograph.outbox.outcomes import (
     Again,
     Dead,
@@ -59,7 +60,8 @@ def attempt(claim: Claim, posts: Sequence[Post]) -> Outcome | None:
     began = perf_counter()
     _tell(claim, "delivery_started")
     try:
-        outcome = isolated(partial(_made, claim, post))
+        with reported(post.policy.warn_after, partial(_report_slow, claim, began, threading.get_ident())):
+            outcome = isolated(partial(_made, claim, post))
     except LostError as error:
         logger.warning("%s%s", error, " What it has written is undone." if post.policy.atomic else "")
         return None
@@ -142,7 +144,7 @@ def _response(claim: Claim, post: Post) -> Any:
     with none_left_open(claim.receiver), forks_end():
         response = make_late(Call(receiver, payload), handling, None)
         if isawaitable(response):
-            response = _waited_for(response)
+            response = _waited_for(within(post.policy.give_up_after, response))
     if isinstance(response, RetryAfter):
         raise response  # what it has written goes, since the next attempt writes it again
     return response
@@ -227,6 +229,15 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
         case Dead(error):
             logger.error("Delivery %d of %s is dead (attempt %d): %s", *about, described(error), exc_info=error)
             _tell(claim, "delivery_dead", seconds, error)
+
+
+def _report_slow(claim: Claim, began: float, thread: int) -> None:
+    seconds = perf_counter() - began
+    logger.warning(
+        "Delivery %d of %s is slow (attempt %d): it has been running for %.1f s, and is here:\n%s",
+        *(claim.id, claim.receiver, claim.attempt, seconds, place_of(thread)),
+    )
+    _tell(claim, "delivery_slow", seconds)
 
 
 def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:

@@ -7,12 +7,19 @@ from typing import Literal
 
 from heliograph.dispatch import Event
 
-Name = Literal["delivery_started", "delivery_finished", "delivery_failed", "delivery_dead", "delivery_handed_back"]
+Name = Literal[
+    "delivery_started",
+    "delivery_slow",
+    "delivery_finished",
+    "delivery_failed",
+    "delivery_dead",
+    "delivery_handed_back",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent(Event):
-    """An attempt has begun or ended, and the table says so already.
+    """An attempt has begun or ended, and the table says so already; or it is slow, which comes from another thread.
 
     A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.
     One that was handed back waits for a worker that can read it.
@@ -23,5 +30,5 @@ class DeliveryEvent(Event):
     receiver: str  # its module and name
     queue: str
     attempt: int  # 1 for the first
-    seconds: float | None = None  # how long the attempt took, once it has ended
+    seconds: float | None = None  # how long the attempt took, once it has ended; of a slow one, so far
     error: BaseException | None = None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from datetime import timedelta
+from math import inf
 from typing import Any, ClassVar, NamedTuple
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.conditions import Place
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.options import named_options
-from heliograph.dispatch.receivers import Options, Receiver
+from heliograph.dispatch.receivers import Options, Receiver, is_async
 from heliograph.dispatch.verification import parameters_of, verify_function
+from heliograph.outbox.limits import Limit, seconds_of
 from heliograph.outbox.registry import Post, is_of_app, label_of
-from heliograph.outbox.retrying import Retry
+from heliograph.outbox.retrying import MOST, Retry, is_number
 from heliograph.outbox.secrecy import is_sensitive
 from heliograph.signals import carried, entry_of, sent_names, title
 from heliograph.transactions.deferral import Deferral
@@ -47,7 +50,9 @@ class Durable(AtTheEnd):
     writes of the receiver and the record of its success are one transaction; use False for effects outside the
     database. `missing` says what happens if an instance that the receiver asks for is gone: "discard", "retry" or
     "fail" without a call, or "call" with an instance that has only its primary key. `aliases` are old names of the
-    receiver, whose stored calls it takes over. With `batch=True` there is one call for all sends of a transaction.
+    receiver, whose stored calls it takes over. An attempt that takes longer than `warn_after`, in seconds or as a
+    timedelta, is logged; an async receiver that takes longer than `give_up_after` is cancelled. With `batch=True` there
+    is one call for all sends of a transaction.
 
     Raises TypeError or ValueError for an option with a wrong value.
     """
@@ -63,11 +68,14 @@ class Durable(AtTheEnd):
     backend: str = "default"
     missing: str = "discard"
     aliases: tuple[str, ...] = field(default=())
+    warn_after: Limit = None
+    give_up_after: Limit = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "aliases", _aliases(self.aliases))
         _verify_options(self)
+        _verify_limits(self)
 
     def __repr__(self) -> str:
         given = [(one.name, getattr(self, one.name)) for one in fields(self) if getattr(self, one.name) != one.default]
@@ -135,6 +143,21 @@ def _verify_options(policy: Durable) -> None:
         )
 
 
+def _verify_limits(policy: Durable) -> None:
+    for name in ("warn_after", "give_up_after"):
+        limit: Any = getattr(policy, name)
+        if limit is not None and not isinstance(limit, timedelta) and not is_number(limit, -inf, inf):
+            raise TypeError(f"Durable({name}=...) takes seconds, or a timedelta, not {limit!r}.")
+        if limit is not None and not 0 < (seconds_of(limit) or 0) <= MOST:
+            raise ValueError(f"Durable({name}=...) takes a time of more than nothing, up to ten years, not {limit!r}.")
+    warning, end = seconds_of(policy.warn_after), seconds_of(policy.give_up_after)
+    if warning is not None and end is not None and warning >= end:
+        raise ValueError(
+            f"Durable(warn_after={policy.warn_after!r}) never warns with give_up_after={policy.give_up_after!r}, which"
+            " comes first: warn earlier, or leave it out."
+        )
+
+
 def _verify_key(policy: Durable, receiver: Receiver, place: Place) -> None:
     """Raise TypeError or ValueError for a `key` that is not in the calls of the receiver."""
     if policy.key is not None and not isinstance(policy.key, str):
@@ -164,10 +187,20 @@ def _verify_secrets(policy: Durable, receiver: Receiver, place: Place) -> None:
             )
 
 
+def _verify_end(policy: Durable, receiver: Receiver) -> None:
+    """Raise TypeError for a receiver that is to be stopped, and that nothing can stop."""
+    if policy.give_up_after is not None and not is_async(receiver):
+        raise TypeError(
+            f"{describe(receiver)} is not async, so that delivery={policy!r} cannot stop it: give_up_after= is for"
+            " async receivers. Give the calls that it waits for a timeout, and use warn_after=."
+        )
+
+
 def _verify_receiver(policy: Durable, receiver: Receiver, place: Place) -> None:
     """Raise TypeError for a receiver that asks for what cannot be stored."""
     _verify_key(policy, receiver, place)
     _verify_secrets(policy, receiver, place)
+    _verify_end(policy, receiver)
     if not is_of_app(place.sender):
         raise TypeError(
             f"{describe(receiver)}: {label_of(place.sender)} is a model of no app, which no worker can find for"

@@ -16,7 +16,7 @@ logger = logging.getLogger("heliograph.outbox")
 Backoff = Callable[[int], float]
 
 # What an attempt may be put off by, in seconds: further than that, databases have no dates.
-_MOST = 10.0 * 365 * 24 * 3600
+MOST = 10.0 * 365 * 24 * 3600
 
 
 class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value that a receiver returns
@@ -106,7 +106,7 @@ class Retry:
             raise ValueError(f"Retry(attempts=...) takes a number from 1 to 32767, not {self.attempts!r}.")
         if not callable(self.backoff):
             raise TypeError(f"Retry(backoff=...) takes exponential(), fixed() or a function, not {self.backoff!r}.")
-        if not _is_number(self.jitter, 0, 1):
+        if not is_number(self.jitter, 0, 1):
             raise ValueError(f"Retry(jitter=...) takes a part from 0 to 1, not {self.jitter!r}.")
         for name in ("on", "give_up_on"):
             object.__setattr__(self, name, _classes(name, getattr(self, name)))
@@ -131,7 +131,7 @@ class Retry:
             logger.exception("The backoff %r failed after attempt %d", self.backoff, attempt)
             seconds = _USUAL(attempt)
         spread = random.uniform(-self.jitter, self.jitter) if self.jitter else 0
-        return min(max(seconds * (1 + spread), 0.0), _MOST)
+        return min(max(seconds * (1 + spread), 0.0), MOST)
 
 
 def errors_in(error: BaseException) -> Iterator[BaseException]:
@@ -158,10 +158,11 @@ def _shown(value: Any) -> str:
 
 
 def _duration(name: str, seconds: object) -> float:
-    if not _is_number(seconds, 0, _MOST):
+    if not is_number(seconds, 0, MOST):
         raise ValueError(f"{name}() takes seconds, from 0 to ten years of them, not {seconds!r}.")
     return float(seconds)
 
 
-def _is_number(value: object, least: float, most: float) -> TypeGuard[float]:
+def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
+    """Return whether a value is a number in this range."""
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most

@@ -22,6 +22,9 @@ def _database():
     name = f"{PREFIX}_crash"
     if os.environ.get("HELIOGRAPH_CRASH_OWN_SERVER"):
         usual = {**usual, "OPTIONS": {}}  # it is killed, and must not forget what it has committed
+    if os.environ.get("HELIOGRAPH_CRASH_POOL"):
+        pool = {"min_size": 1, "max_size": 4, "timeout": 1}
+        usual = {**usual, "OPTIONS": {**usual["OPTIONS"], "pool": pool}}
     # The processes are given the very database that pytest makes.
     return {**usual, "NAME": name, "TEST": {**usual.get("TEST", {}), "NAME": name}}
 

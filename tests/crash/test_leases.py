@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 
 from heliograph.outbox.models import State
+from tests.crash import settings
 from tests.crash.counting import count, of, states, until_finished
 from tests.crash.models import Effect, Letter, Order
 from tests.crash.processes import until
@@ -67,3 +68,16 @@ def test_what_a_worker_wrote_that_was_stopped_for_longer_than_its_lease_is_undon
 
     assert {*of(Order).exclude(pk=slow.pk).values_list("attempts", flat=True)} == {1}
     tell("A worker stopped for longer than its lease", count(Order))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="Django has pools for PostgreSQL only")
+def test_leases_are_renewed_where_the_pool_of_connections_has_none_to_spare(start, work, tell):
+    start("send", "Letter", *["some"] * 8).succeed()
+    twice_a_lease = {"HELIOGRAPH_CRASH_WORK": str(2 * settings.LEASE.total_seconds())}
+    pooled = work("--concurrency", "4", HELIOGRAPH_CRASH_POOL="1", **twice_a_lease)
+    work("--queue", "another one")  # which rescues what lost workers have
+    until_finished()
+
+    assert pooled.is_alive(), "It did not survive"
+    assert {*of(Letter).values_list("state", "attempts")} == {(State.SUCCESSFUL, 1)}
+    tell("A worker with as many threads as its pool has connections", count(Letter))

@@ -252,6 +252,47 @@ def test_with_the_app_there_is_no_error(connect):
 # --- databases ----------------------------------------------------------------------------------------------------
 
 
+of_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="Only there has a database such a limit")
+of_mysql = pytest.mark.skipif(connection.vendor != "mysql", reason="Only there has an account such a limit")
+
+
+@pytest.mark.django_db
+def test_a_database_that_allows_enough_connections_is_fine():
+    assert [one for one in check_databases(None, databases=["default"]) if one.id == "heliograph.W104"] == []
+
+
+@of_postgresql
+@pytest.mark.django_db
+def test_a_database_that_allows_fewer_connections_than_a_worker_needs_is_warned_of():
+    database = connection.ops.quote_name(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 3")
+    message = only(check_databases(None, databases=["default"]))
+    assert (message.id, message.msg, message.hint) == (
+        "heliograph.W104",
+        "This user may have 3 connections at once, and a worker needs 4: one for each of its threads, one to listen,"
+        " one to renew leases, and one to look after the table. They are not those of a pool.",
+        "Allow the user of the database more connections.",
+    )
+
+
+@of_mysql
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_is_allowed_fewer_connections_than_a_worker_needs_is_warned_of(monkeypatch):
+    account = f"few_{connection.settings_dict['NAME']}"[:32]
+    password = connection.settings_dict["PASSWORD"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE USER %s@'%%' IDENTIFIED BY %s WITH MAX_USER_CONNECTIONS 2", [account, password])
+        cursor.execute(f"GRANT ALL ON {connection.ops.quote_name(connection.settings_dict['NAME'])}.* TO %s", [account])
+        handler = ConnectionHandler({"default": {**connection.settings_dict, "USER": account}})
+        monkeypatch.setattr(database_checks, "connections", handler)
+        try:
+            assert ids(check_databases(None, databases=["default"])) == ["heliograph.W104"]
+        finally:
+            handler.close_all()
+            cursor.execute("DROP USER %s@'%%'", [account])
+
+
 def sqlite(monkeypatch, name, **options):
     """Have one database, which is a file of SQLite."""
     handler = ConnectionHandler(

@@ -1,5 +1,7 @@
 """Leases: for how long a worker has what it has claimed, and what it does when it has lost that."""
 
+import ctypes
+import re
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from django.utils import timezone
 from heliograph import Durable, Retry, Signal, fixed
 from heliograph.outbox import registry
 from heliograph.outbox.claiming import claim, keep, lost_workers
+from heliograph.outbox.keeping import Keeper
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.runner import Runner, drain, run_one
@@ -209,6 +212,18 @@ def test_a_delivery_whose_outcome_is_not_committed_does_not_keep_the_other_lease
         beside(partial(keep, "default", ["one", "two"])).join(LONG)
         other.refresh_from_db()
     assert other.leased_until > timezone.now()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_call_that_holds_the_gil_for_longer_than_a_lease_is_warned_of(caplog):
+    with Keeper().keeping("default", "one"):
+        ctypes.PyDLL(None).usleep(int(3 * SHORT * 1_000_000))  # no thread of Python runs meanwhile
+        until(lambda: caplog.messages)
+    assert re.fullmatch(
+        r"The process stood still for \d\.\d s, longer than its leases of 0\.3 s: others may make again what it had\."
+        r" It was stopped, or a call into C code has held the GIL: set LEASE of HELIOGRAPH_OUTBOX to more\.",
+        caplog.messages[0],
+    )
 
 
 # --- recording a success ------------------------------------------------------------------------------------------

@@ -39,10 +39,30 @@ def _problems_of_database(connection: Any) -> list[CheckMessage]:
 
 
 def _of_postgresql(connection: Any) -> Iterator[CheckMessage]:
-    yield from ()
+    yield from _too_few_connections(connection, _LIMIT_OF_POSTGRESQL, 4, "one to listen, one to renew leases")
+
+
+_LIMIT_OF_POSTGRESQL = (
+    "SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1), current_setting('max_connections')::int)"
+    " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+)
+_LIMIT_OF_MYSQL = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_connections, 0), @@max_connections))"
+
+
+def _too_few_connections(connection: Any, query: str, needed: int, others: str) -> Iterator[CheckMessage]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        limit = cursor.fetchone()[0]
+    if limit < needed:
+        text = (
+            f"This user may have {limit} connections at once, and a worker needs {needed}: one for each of its threads,"
+            f" {others}, and one to look after the table. They are not those of a pool."
+        )
+        yield _of(connection, Warning, text, "W104", "Allow the user of the database more connections.")
 
 
 def _of_mysql(connection: Any) -> Iterator[CheckMessage]:
+    yield from _too_few_connections(connection, _LIMIT_OF_MYSQL, 3, "one to renew leases")
     if not connection.features.has_select_for_update_skip_locked:
         yield _of(
             connection,

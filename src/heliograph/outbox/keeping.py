@@ -13,6 +13,8 @@ from django.db import connections
 
 from heliograph.outbox.claiming import keep
 from heliograph.outbox.conf import settings_of
+from heliograph.outbox.elapsed import elapsed
+from heliograph.outbox.unpooled import leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -41,21 +43,34 @@ class Keeper:
 
     def _run(self) -> None:
         """Renew leases, thrice in the time of one; a thread that has nothing to keep for long ends."""
-        pause = settings_of("default").lease.total_seconds() / 3
+        lease = settings_of("default").lease.total_seconds()
         while True:
+            began = elapsed()
             with self._changed:
-                self._changed.wait(pause)
+                self._changed.wait(lease / 3)
                 kept = [*self._kept]
                 if not kept:
                     self._thread = None
                     break
+            _warn_if_late(elapsed() - began, lease)
             for using in {using for using, _ in kept}:
                 _renew(using, [worker for alias, worker in kept if alias == using])
         connections.close_all()
 
 
+def _warn_if_late(seconds: float, lease: float) -> None:
+    """Warn of a pause that was longer than a lease, and say what to do: others may make again what runs here."""
+    if seconds > lease:
+        logger.warning(
+            "The process stood still for %.1f s, longer than its leases of %.1f s: others may make again what it had."
+            " It was stopped, or a call into C code has held the GIL: set LEASE of HELIOGRAPH_OUTBOX to more.",
+            *(seconds, lease),
+        )
+
+
 def _renew(using: str, workers: list[str]) -> None:
     try:
+        leave_pool(using)
         keep(using, workers)
     except Exception as error:  # the database may be back before the leases end
         logger.warning("The leases of %s could not be renewed on %r: %s", ", ".join(workers), using, error)

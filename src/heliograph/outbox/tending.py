@@ -16,6 +16,7 @@ from heliograph.outbox.operations import prune
 from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.sweeping import databases, sweep, tell_again_after, told_backends
+from heliograph.outbox.unpooled import leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -71,6 +72,8 @@ class Tender:
                 self._look_after(chores)
 
     def _look_after(self, chores: Iterable[Callable[[str], object]]) -> None:
+        for using in databases():
+            leave_pool(using)
         for using, chore in product(databases(), chores):
             self._try(f"{chore.__name__} {using!r}", partial(chore, using))
         self._try("close connections", connections.close_all)

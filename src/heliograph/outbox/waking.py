@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connections
 
 from heliograph.outbox.sql import CHANNEL
+from heliograph.outbox.unpooled import leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -116,6 +117,7 @@ class Listening(Waker):
         connections[self.using].close()
 
     def _listen(self) -> None:
+        leave_pool(self.using)
         with connections[self.using].cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
         raw = connections[self.using].connection

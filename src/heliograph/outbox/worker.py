@@ -25,6 +25,7 @@ from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.runner import Runner, giving_up
 from heliograph.outbox.sweeping import sweep
 from heliograph.outbox.tables import is_migrated, not_migrated
+from heliograph.outbox.unpooled import leave_pool
 from heliograph.outbox.waking import waker_for
 
 logger = logging.getLogger("heliograph.outbox")
@@ -167,6 +168,7 @@ class Worker:
 
     def _do(self, function: Callable[[], None]) -> None:
         try:
+            leave_pool(self.using)
             function()
         except BaseException as error:
             name = threading.current_thread().name

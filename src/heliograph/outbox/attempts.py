@@ -30,6 +30,7 @@ from heliograph.outbox.forks import forks_end
 from heliograph.outbox.handing_back import handed_back, warn_once
 from heliograph.outbox.isolation import isolated
 from heliograph.outbox.leftovers import none_left_open
+from heliograph.outbox.letters import one_line
 from heliograph.outbox.limits import place_of, reported, within
 from heliograph.outbox.outcomes import (
     Again,
@@ -215,7 +216,7 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
             logger.info("Delivery %d of %s succeeded (attempt %d)", *about)
             _tell(claim, "delivery_finished", seconds)
         case Discarded(reason):
-            logger.info("Delivery %d of %s is discarded (attempt %d): %s", *about, reason)
+            logger.info("Delivery %d of %s is discarded (attempt %d): %s", *about, one_line(reason))
             _tell(claim, "delivery_finished", seconds)
         case Again(delay, error):
             logger.warning(

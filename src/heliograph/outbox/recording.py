@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from django.db import Error, connections
+from django.db import Error, connections, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -17,6 +17,7 @@ from django.utils import timezone
 from heliograph.outbox import sql
 from heliograph.outbox.claiming import Claim
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.letters import is_about_letters, one_line, storable, with_fewer_letters
 from heliograph.outbox.models import FINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
 from heliograph.outbox.retrying import errors_in
@@ -59,7 +60,7 @@ def record(claim: Claim, outcome: Outcome) -> None:
         case Succeeded():
             written = _record_success(claim)
         case Discarded(reason):
-            written = _record(claim, state=State.DISCARDED, finished_at=DatabaseNow(), error=_one_line(reason))
+            written = _record(claim, state=State.DISCARDED, finished_at=DatabaseNow(), error=one_line(reason))
         case Again(seconds, error):
             due_at = DatabaseLater(seconds)
             written = _record(claim, state=State.READY, due_at=due_at, worker="", **_failure(claim, error))
@@ -92,7 +93,22 @@ def _record_success(claim: Claim) -> int:
 def _record(claim: Claim, **values: Any) -> int:
     number, worker, attempt = claim.fence
     held = Delivery.objects.using(claim.using).filter(pk=number, state=State.RUNNING, worker=worker, attempts=attempt)
-    return held.update(leased_until=None, **values)
+    return _updated(held, {**values, "leased_until": None})
+
+
+def _updated(rows: Any, values: dict[str, Any]) -> int:
+    """Update rows, with letters escaped that the database lacks: an outcome is not lost for the text of an error."""
+    fewer = with_fewer_letters(values)
+    while True:
+        try:
+            with transaction.atomic(rows.db):
+                count: int = rows.update(**values)
+            return count
+        except (Error, UnicodeError) as error:
+            narrowed = next(fewer, None) if is_about_letters(error) else None
+            if narrowed is None:
+                raise
+            values = narrowed
 
 
 def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
@@ -106,7 +122,7 @@ def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
     }
     return {
         "error": text,
-        "traceback": _storable(_traceback_of(error)[-_LONGEST:]),
+        "traceback": storable(_traceback_of(error)[-_LONGEST:]),
         "history": Concat(F("history"), Value(json.dumps(entry) + "\n")),
     }
 
@@ -119,7 +135,7 @@ def described(error: BaseException) -> str:
         text = f"its text cannot be shown: {type(raised).__name__}"
     within = "; ".join(map(described, islice(errors_in(error), _MOST_ERRORS)))
     text += f" [{within}]" if within else ""
-    return _one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def _traceback_of(error: BaseException) -> str:
@@ -128,12 +144,3 @@ def _traceback_of(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except BaseException:  # a SyntaxError, for one, is formatted by attributes that anything can be assigned to
         return "".join(["Traceback:\n", *traceback.format_tb(error.__traceback__), described(error)])
-
-
-def _one_line(text: str) -> str:
-    return _storable(" ".join(text.split())[:2000])
-
-
-def _storable(text: str) -> str:
-    """Return a text that every database takes: without what is no character, or ends one."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

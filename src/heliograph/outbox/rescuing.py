@@ -12,6 +12,7 @@ from heliograph.outbox import registry
 from heliograph.outbox.attempts import announce
 from heliograph.outbox.claiming import Claim, hand_back, lost_workers
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.letters import one_line
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, LostWorkerError, Outcome, of_loss
 from heliograph.outbox.recording import LostError, record
@@ -44,7 +45,8 @@ def _rescue_from(worker: str, using: str, posts: Mapping[str, Sequence[Post]]) -
             return 0
         hand_back(using, worker, [row.pk for row in rows[1:]])
     logger.warning(
-        "The worker %s is lost, which had begun delivery %d; rescued with what waited: %d", worker, claim.id, len(rows)
+        "The worker %s is lost, which had begun delivery %d; rescued with what waited: %d",
+        *(one_line(worker), claim.id, len(rows)),
     )
     announce(claim, outcome, None)
     return len(rows)

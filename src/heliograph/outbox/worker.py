@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from heliograph.dispatch.observers import observing
 from heliograph.outbox import registry
 from heliograph.outbox.conf import settings_of
+from heliograph.outbox.letters import one_line
 from heliograph.outbox.operations import prune
 from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.recording import described
@@ -250,7 +251,7 @@ def _say_unknown(using: str, queues: Collection[str] | None) -> None:
         connections[using].close()
     if waiting:
         names = ", ".join(f"{name} ({count:,})" for name, count in sorted(waiting.items()))
-        logger.warning("Deliveries wait for receivers that are not connected in this worker: %s", names)
+        logger.warning("Deliveries wait for receivers that are not connected in this worker: %s", one_line(names))
 
 
 class _Chore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -15,16 +14,15 @@ from django.core.paginator import Paginator
 from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
-from django.utils.timezone import is_aware, localtime
 
 from heliograph.outbox import registry
 from heliograph.outbox.admin_operations import Operating, may, with_breaks
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import Delivery, State, Verb
 from heliograph.outbox.performing import STATES
+from heliograph.outbox.readable import indented, local, told_by
 from heliograph.outbox.reporting import Report, report
 from heliograph.outbox.states import InStates
 
@@ -93,7 +91,11 @@ class NameFilter(admin.SimpleListFilter, ABC):
         return [(name, name) for name in sorted({*self.names(request), *([given] if given else [])})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery] | None:
-        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else None
+        name = self.value()
+        if not name:
+            return None
+        is_possible = "\0" not in name  # which PostgreSQL refuses to look for
+        return queryset.filter(**{str(self.parameter_name): name}) if is_possible else queryset.none()
 
 
 class QueueFilter(NameFilter):
@@ -148,8 +150,7 @@ def _shown_time(name: str) -> Callable[[Delivery], str]:
 
 def _exactly(at: datetime) -> str:
     """Return a time in the current time zone, to the second."""
-    local = localtime(at) if is_aware(at) else at
-    shown = f"{local:%Y-%m-%d %H:%M:%S}"
+    shown = local(at).isoformat(" ", "seconds")[:19]
     return format_html('<time class="delivery-time" datetime="{}">{}</time>', at.isoformat(), shown)
 
 
@@ -275,7 +276,7 @@ class DeliveryAdmin(Operating):
     @admin.display(description="payload")
     def readable_payload(self, delivery: Delivery) -> str:
         """Return what was sent, as JSON over several lines."""
-        return _code(_indented(delivery.payload))
+        return _code(indented(delivery.payload))
 
     @admin.display(description="traceback")
     def readable_traceback(self, delivery: Delivery) -> str:
@@ -298,23 +299,9 @@ _ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
 
 
 def _cells(event: dict[str, Any]) -> tuple[Any, ...]:
-    if "operation" in event:
-        return event["operation"], _local(event["at"]), event["by"], event["reason"]
-    return event["attempt"], _local(event["at"]), event["worker"], event["error"]
-
-
-def _local(text: str) -> str:
-    """Return a time of the history in the current time zone."""
-    at = parse_datetime(text)
-    return _exactly(at) if at else text
+    what, at, who, why = told_by(event)
+    return what, at if isinstance(at, str) else _exactly(at), who, why
 
 
 def _code(text: str) -> str:
     return format_html('<pre class="delivery-code" tabindex="0">{}</pre>', text) if text else "-"
-
-
-def _indented(payload: str) -> str:
-    try:
-        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
-    except ValueError:
-        return payload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from django.db import models
@@ -11,6 +10,7 @@ from heliograph.bulk.listening import silence
 from heliograph.outbox.counting import counted
 from heliograph.outbox.fields import NameField
 from heliograph.outbox.indexes import StateIndex
+from heliograph.outbox.readable import events_in
 
 
 class State(models.TextChoices):
@@ -79,7 +79,7 @@ class Delivery(models.Model):
     @property
     def events(self) -> list[dict[str, Any]]:
         """The attempts that failed and the operations that changed the delivery, the first one first."""
-        return [json.loads(line) for line in self.history.splitlines()]
+        return events_in(self.history)
 
 
 class Verb(models.TextChoices):

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from django.apps import AppConfig
 from django.db import models
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save
 from django.utils.functional import SimpleLazyObject
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -238,6 +238,15 @@ def test_a_payload_that_is_too_deep_is_handed_back(rows, depth):
     text = f'{{"v":1,"signal":null,"sender":null,"kwargs":{{"value":{"[" * depth}{"]" * depth}}}}}'
     Delivery.objects.all().update(payload=text)
     assert {type(outcome) for outcome in drain()} == {HandedBack}
+
+
+def test_a_signal_of_models_that_others_have_made_is_about_models_too(connect):
+    def note(sender, instance, **kwargs): ...
+
+    archived = ModelSignal()
+    connect(archived, note, sender=Article, delivery=Durable())
+    (post,) = (post for posts in registry.known().values() for post in posts)
+    assert (post.is_about(Article), post.is_about(Genre)) == (True, False)
 
 
 # --- anything -----------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def _kwargs(payload: Mapping[str, Any], signal: Any, receiver: Any, using: str, 
 
 def _is_left_out(name: str, signal: Any, receiver: Any) -> bool:
     if name not in _LEFT_OUT:
-        return is_sensitive(name)
+        return is_sensitive(name) and not isinstance(signal, ModelSignal)
     entry = entry_of(signal)
     if entry is None or name not in entry.carries:
         return False

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from django.apps import AppConfig, apps
 from django.db.models.base import ModelBase
+from django.db.models.signals import ModelSignal
 
 from heliograph.conditions import watched
 from heliograph.dispatch.conditions import Place
@@ -74,8 +75,9 @@ class Post(Tenancy):
 
     def is_about(self, model: Any) -> bool:
         """Return whether the signal tells of rows of a model: of its sender, of its parents, or of its subclasses."""
-        entry = entry_of(self.heard())
-        if entry is None or entry.sent_by != "models":
+        signal = self.heard()
+        entry = entry_of(signal)
+        if not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by != "models"):
             return False
         return self._model is None or issubclass(model, self._model) or issubclass(self._model, model)
 

@@ -137,22 +137,6 @@ def test_what_dies_again_at_once_is_redelivered_once(monkeypatch):
 
 
 @really_committed
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has notices")
-def test_who_listens_hears_of_what_is_redelivered():
-    deliver(State.DEAD)
-    with connections["other"].cursor() as cursor:
-        cursor.execute("SELECT 1")
-    listener = connections["default"].copy()
-    try:
-        with listener.cursor() as cursor:
-            cursor.execute("LISTEN heliograph_outbox")
-        redeliver(everything())
-        assert [notice.payload for notice in listener.connection.notifies(timeout=60, stop_after=1)] == ["mail"]
-    finally:
-        listener.close()
-
-
-@really_committed
 def test_a_backend_that_cannot_be_told_is_logged_and_the_delivery_is_ready(caplog):
     delivery = deliver(State.DEAD, backend="gone")
     with caplog.at_level(logging.WARNING, "heliograph.outbox"):

@@ -16,7 +16,7 @@ from heliograph.outbox.sql import CHANNEL
 # A process waits after each notice for so many times as long as that took: so notices take a fiftieth of its time at
 # most, however busy the server is. The workers that the last notice has woken look again soon by themselves.
 _SHARE = 50
-_LONGEST_PAUSE = 1.0  # seconds, after which workers look anyway
+_LONGEST_PAUSE = 5.0  # seconds, in which workers look once a second
 
 # When this process may send the next notice, by the alias of the database and the queue.
 _next: dict[tuple[str, str], float] = {}

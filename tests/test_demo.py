@@ -21,7 +21,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHOP = EXAMPLES / "shop"
 PURCHASES = 300
-ONE_BY_ONE = 100  # of these; the others come a day at a time
+ONE_BY_ONE = 100  # of these; the others come a week at a time
 REPRICINGS = 15  # all that there are, for the last of those purchases was made later
 PAGES = 60
 
@@ -175,16 +175,15 @@ def test_the_replay_ends_with_every_check_ok(replayed):
 def transactions(count):
     """In how many transactions the first purchases are placed, with a copy of every hundredth that is cancelled."""
     lines = (EXAMPLES / "data" / "cdnow_sample.txt").read_text(encoding="ascii").splitlines()
-    days = sorted(line.split()[2] for line in lines[:count])
-    return ONE_BY_ONE + len({*days[ONE_BY_ONE:]}) + count // 100
+    days = sorted(date.fromisoformat(line.split()[2]) for line in lines[:count])
+    return ONE_BY_ONE + len({day.isocalendar()[:2] for day in days[ONE_BY_ONE:]}) + count // 100
 
 
 @pytest.mark.parametrize(
     ("receiver", "times"),
     [
-        # Every hundredth purchase is entered twice more; one of these is rolled back.
-        ("activity.receivers.log_order", PURCHASES + 2 * (PURCHASES // 100)),
         # Once a transaction.
+        ("activity.receivers.log_orders", transactions(PURCHASES)),
         ("store.receivers.take_from_stock", transactions(PURCHASES)),
         ("store.receivers.total_orders", transactions(PURCHASES)),
         ("analytics.receivers.sum_up_days", transactions(PURCHASES)),

@@ -13,9 +13,11 @@ from django.db.models import F
 from heliograph import mute
 from heliograph.signals import post_delete, post_save
 
+import activity.receivers
 import analytics.receivers
 import mailing.receivers
 import store.receivers
+from activity.receivers import order_entry
 from analytics import sums
 from mailing import letters
 from store import totals
@@ -63,6 +65,11 @@ def sum_up_customer(sender: type[Order], order: Order, **kwargs: Any) -> None:
     sums.of_customers({order.customer_id})
 
 
+def log_order(sender: type[Order], order: Order, **kwargs: Any) -> None:
+    """Log an order."""
+    order_entry(order, [item.cents for item in order.items.all()]).save()
+
+
 def confirm_order(sender: type[Order], order: Order, **kwargs: Any) -> None:
     """Write the confirmation of an order, and keep it back: nothing of a measurement may stay."""
     letters.confirmation(order)
@@ -75,6 +82,7 @@ STAND_INS = [
     (total_order, post_save, OrderItem, store.receivers.total_orders),
     (sum_up_day, order_totalled, Order, analytics.receivers.sum_up_days),
     (sum_up_customer, order_totalled, Order, analytics.receivers.sum_up_customers),
+    (log_order, order_placed, Order, activity.receivers.log_orders),
     (confirm_order, order_placed, Order, mailing.receivers.confirm_order),
 ]
 

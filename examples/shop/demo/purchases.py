@@ -19,6 +19,12 @@ class Purchase:
     cds: int
     cents: int
 
+    @property
+    def week(self) -> tuple[int, int]:
+        """The year and the number of the week."""
+        year, week, _ = self.day.isocalendar()
+        return year, week
+
     @classmethod
     def parse(cls, line: str) -> Self:
         """Read a line such as `00004 0001 19970101  2   29.33`."""

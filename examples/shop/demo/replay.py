@@ -15,7 +15,7 @@ from store.models import Customer, Order, Product
 from store.services import Line, cancel_order, place_order
 
 MISTAKE_EVERY = 100
-ONE_BY_ONE = 100  # purchases, before they come a day at a time
+ONE_BY_ONE = 100  # purchases, before they come a week at a time
 
 Place = Callable[[Customer, date, Sequence[Line]], Order]
 
@@ -27,11 +27,11 @@ class CardRefusedError(Exception):
 def replay(purchases: Sequence[Purchase], place: Place = place_order) -> Iterator[Purchase]:
     """Place an order for every purchase, and yield the purchase when that is done.
 
-    The first hundred are placed one by one, as by customers of a web shop; the others a day at a time, all of a day in
-    one transaction, as a branch sends them in at night. So statistics are summed up once a day.
+    The first hundred are placed one by one, as by customers of a web shop; the others a week at a time, all of a week
+    in one transaction, as a branch sends them in on Sundays. So statistics are summed up once a week.
     Every hundredth purchase is entered twice more. One copy is cancelled: the statistics must go back as well as
     forward. The card for the other one is refused: it is rolled back, and neither counted nor confirmed.
-    Prices change on the morning of their days, or of the next one on which something is bought.
+    Prices change before the purchases of their weeks.
     """
     shop = _Shop(place)
     for together in _together(purchases):
@@ -47,7 +47,7 @@ def _together(purchases: Sequence[Purchase]) -> Iterator[list[Numbered]]:
     """Yield the purchases that are placed in one transaction, each with its number."""
     numbered = list(enumerate(purchases, start=1))
     yield from ([one] for one in numbered[:ONE_BY_ONE])
-    yield from (list(day) for _, day in groupby(numbered[ONE_BY_ONE:], key=lambda one: one[1].day))
+    yield from (list(week) for _, week in groupby(numbered[ONE_BY_ONE:], key=lambda one: one[1].week))
 
 
 class _Shop:
@@ -60,9 +60,9 @@ class _Shop:
         self._planned = deque(repricings.read())
 
     def open(self, together: Sequence[Numbered]) -> None:
-        """Change the prices that change today, and welcome the customers who are new."""
-        _, first = together[0]
-        while self._planned and self._planned[0].day <= first.day:
+        """Change the prices that change meanwhile, and welcome the customers who are new."""
+        _, last = together[-1]
+        while self._planned and self._planned[0].day <= last.day:
             self._planned.popleft().apply()
         with transaction.atomic():
             for _, purchase in together:

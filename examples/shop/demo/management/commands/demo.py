@@ -48,7 +48,7 @@ class Command(BaseCommand):
             beginning.begin()
         self._say(f"Placing the first {ONE_BY_ONE} orders with receivers as tutorials have them; nothing of it stays")
         inline = queries.with_inline_receivers(bought)
-        self._say(f"Replaying {data.name} through the shop, from the order {ONE_BY_ONE + 1} on a day at a time")
+        self._say(f"Replaying {data.name} through the shop, from the order {ONE_BY_ONE + 1} on a week at a time")
         start = perf_counter()
         with observe(recorder):
             placed = progress.track(replay(bought, meter.place), len(bought), "purchases", self.stdout)

@@ -9,12 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
-
 from heliograph.outbox.claiming import keep
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.elapsed import elapsed
-from heliograph.outbox.unpooled import leave_pool
+from heliograph.outbox.thread_connections import close_connections, leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -55,7 +53,7 @@ class Keeper:
             _warn_if_late(elapsed() - began, lease)
             for using in {using for using, _ in kept}:
                 _renew(using, [worker for alias, worker in kept if alias == using])
-        connections.close_all()
+        close_connections()
 
 
 def _warn_if_late(seconds: float, lease: float) -> None:
@@ -74,7 +72,7 @@ def _renew(using: str, workers: list[str]) -> None:
         keep(using, workers)
     except Exception as error:  # the database may be back before the leases end
         logger.warning("The leases of %s could not be renewed on %r: %s", ", ".join(workers), using, error)
-        connections[using].close()
+        close_connections()
 
 
 keeper = Keeper()

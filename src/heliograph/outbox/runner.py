@@ -22,6 +22,7 @@ from heliograph.outbox.elapsed import elapsed
 from heliograph.outbox.keeping import keeper
 from heliograph.outbox.outcomes import Outcome, of_error
 from heliograph.outbox.recording import LostError, UnrecordedError, record
+from heliograph.outbox.thread_connections import close_connections
 
 # As much as a runner claims at once, in deliveries; and in the seconds that these will take, so that nothing waits for
 # long in the hands of one while others have nothing to do.
@@ -225,7 +226,7 @@ def _insisted(claim: Claim, outcome: Outcome) -> Outcome:
     """Record an outcome when the database is back, if that is within a lease."""
     until, pause = elapsed() + settings_of("default").lease.total_seconds(), 0.1
     while True:
-        connections[claim.using].close()
+        close_connections()
         try:
             _record_late(claim, outcome)
         except Error:

@@ -16,7 +16,7 @@ from heliograph.outbox.operations import prune
 from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.sweeping import databases, sweep, tell_again_after, told_backends
-from heliograph.outbox.unpooled import leave_pool
+from heliograph.outbox.thread_connections import leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connections
 
 from heliograph.outbox.sql import CHANNEL
-from heliograph.outbox.unpooled import leave_pool
+from heliograph.outbox.thread_connections import close_connections, leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -111,10 +111,10 @@ class Listening(Waker):
                 self._listen()
             except Exception as error:
                 logger.warning("No notices of %r: %s; looking at the table instead", self.using, error)
-                connections[self.using].close()
+                close_connections()
             self._is_listening = False
             self.stop.wait(LONGEST)
-        connections[self.using].close()
+        close_connections()
 
     def _listen(self) -> None:
         leave_pool(self.using)

@@ -26,7 +26,7 @@ from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.runner import Runner, giving_up
 from heliograph.outbox.sweeping import sweep
 from heliograph.outbox.tables import is_migrated, not_migrated
-from heliograph.outbox.unpooled import leave_pool
+from heliograph.outbox.thread_connections import close_connections, leave_pool
 from heliograph.outbox.waking import waker_for
 
 logger = logging.getLogger("heliograph.outbox")
@@ -156,7 +156,7 @@ class Worker:
             if thread.is_alive():
                 logger.warning("%s is still at work after the grace, and gives it back", runner.name)
                 _tried(runner.abandon)
-        _tried(connections.close_all)
+        close_connections()
 
     # --- what the threads do ----------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Worker:
             self._waker.wake()
             logger.critical("The thread %s has died, and so the worker ends", name, exc_info=error)
         finally:
-            connections.close_all()
+            close_connections()
 
     def _make(self, runner: Runner, *, drain: bool) -> None:
         idle = failures = 0
@@ -210,7 +210,7 @@ class Worker:
         logger.error(
             text, runner.name, self.using, seconds, exc_info=failures == 1
         )  # the others have the same traceback
-        connections.close_all()
+        close_connections()
         self._stop.wait(seconds)
 
     def _tend(self) -> None:
@@ -279,7 +279,7 @@ def _tried(function: Callable[[], object], before: str | None = None) -> str | N
     except Exception as error:
         if str(error) != before:
             logger.exception("The worker could not do %r", function)
-        connections.close_all()
+        close_connections()
         return str(error)
     return None
 

@@ -1,10 +1,11 @@
-"""Unpooled connections: a thread of a worker has a connection of its own, outside Django's pool."""
+"""The connections of a worker's threads: each thread has its own, outside Django's pool, and closes them in the end."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from django.db import connections
+from django.db import Error, connections
 
 
 def leave_pool(using: str) -> None:
@@ -20,3 +21,14 @@ def leave_pool(using: str) -> None:
     own = pooled.copy()
     del own.settings_dict["OPTIONS"]["pool"]
     connections[using] = own
+
+
+def close_connections() -> None:
+    """Close the connections of this thread, in whatever state they are.
+
+    PyMySQL raises an error for one that is closed already, as after an error of the network. Django forgets the
+    connection nevertheless, and opens another one.
+    """
+    for connection in connections.all(initialized_only=True):
+        with suppress(Error):
+            connection.close()

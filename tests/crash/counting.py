@@ -1,7 +1,7 @@
 """What was sent and what was done, counted in the database."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from heliograph.outbox.models import Delivery, State
@@ -23,13 +23,15 @@ class Count(NamedTuple):
         return f"{self.sent} sent, {self.done} done, {self.lost} lost, {self.twice} twice"
 
 
-def count(model, using="default", left_out=0):
+def count(model, using="default", left_out=0, *, by_key=False):
     """Count the rows of a model and their effects; `left_out` is how many rows are not to have one, and have none.
 
-    An effect is counted once for each time that it was had. One whose row does not exist was never sent: that fails.
+    An effect is counted once for each time that it was had, or once for each idempotency key, as a service does that
+    takes one. One whose row does not exist was never sent: that fails.
     """
     rows = {*model.objects.using(using).values_list("pk", flat=True)}
-    effects = Counter(Effect.objects.using(using).filter(model=model.__name__).values_list("row", flat=True))
+    had = Effect.objects.using(using).filter(model=model.__name__).values_list("row", "key")
+    effects = Counter(row for row, _ in (had.distinct() if by_key else had))
     assert effects.keys() <= rows, f"effects without rows: {effects.keys() - rows}"
     twice = sum(times > 1 for times in effects.values())
     return Count(len(rows) - left_out, len(effects), len(rows) - left_out - len(effects), twice)
@@ -40,6 +42,21 @@ def assert_each_row_has_its_delivery(model, using="default"):
     payloads = of(model, using).values_list("payload", flat=True)
     numbers = sorted(row_of(payload) for payload in payloads)
     assert numbers == sorted(model.objects.using(using).values_list("pk", flat=True))
+
+
+def assert_in_order(model):
+    """Check that rows with one name had their effects in the order of their deliveries."""
+    names = dict(model.objects.values_list("pk", "name"))
+    sent = map(row_of, of(model).order_by("pk").values_list("payload", flat=True))
+    made = Effect.objects.filter(model=model.__name__).order_by("pk").values_list("row", flat=True)
+    assert _by_name(made, names) == _by_name(sent, names)
+
+
+def _by_name(rows, names):
+    found = defaultdict(list)
+    for row in rows:
+        found[names[row]].append(row)
+    return found
 
 
 def row_of(payload):

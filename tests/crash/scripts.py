@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from django.core.management import execute_from_command_line
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, Error, connection, transaction
 
 from heliograph import observe
 from heliograph.outbox import operations, performing, runner
@@ -62,6 +62,45 @@ def send_on(model, pause="0.01"):
                 continue
             acknowledged.writelines(f"{row.pk}\n" for row in rows)
             time.sleep(float(pause))
+
+
+def send_all_kinds(seed):
+    """Send rows of three models until it is enough, whatever becomes of the database; note what was acknowledged.
+
+    Some transactions are rolled back, and some savepoints.
+    """
+    dice, folder = random.Random(int(seed)), Path(os.environ[places.FOLDER])
+    with (folder / f"{os.getpid()}.acknowledged").open("w", buffering=1) as acknowledged:
+        while not (folder / "enough").exists():
+            try:
+                _send_some(dice, acknowledged)
+            except Error:
+                connection.close()
+            time.sleep(0.02)
+
+
+def _send_some(dice, acknowledged):
+    """Send a transaction, and note the rows that it has committed.
+
+    Only a callback knows: Django rolls a block back without an error if its connection is lost while a savepoint in it
+    is rolled back.
+    """
+    with transaction.atomic():
+        rows = _made_some(dice)
+        with transaction.atomic():
+            more = _made_some(dice)
+            if dice.random() < 0.2:
+                transaction.set_rollback(True)
+                more = []
+        lines = "".join(f"{type(row).__name__} {row.pk}\n" for row in rows + more)
+        transaction.on_commit(partial(acknowledged.write, lines))
+        if dice.random() < 0.2:
+            transaction.set_rollback(True)
+
+
+def _made_some(dice):
+    names = ["flaky" if dice.random() < 0.1 else f"key {dice.randrange(20)}" for _ in range(dice.randint(0, 8))]
+    return [dice.choice([models.Order, models.Letter, models.Step]).objects.create(name=name) for name in names]
 
 
 def die_sending(size):
@@ -123,7 +162,7 @@ def _print_places(found):
     json.dump(found, sys.stdout)
 
 
-_ALL = (send, send_alone, send_many, send_on, die_sending, die_working, die_operating)
+_ALL = (send, send_alone, send_many, send_on, send_all_kinds, die_sending, die_working, die_operating)
 SCRIPTS = {script.__name__: script for script in _ALL}
 
 

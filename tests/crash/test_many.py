@@ -3,13 +3,12 @@
 import os
 import random
 import time
-from collections import defaultdict
 
 from django.db import connection
 
 from heliograph.outbox.models import State
-from tests.crash.counting import UNFINISHED, assert_each_row_has_its_delivery, count, of, row_of, states, table
-from tests.crash.models import Effect, Order, Step
+from tests.crash.counting import UNFINISHED, assert_each_row_has_its_delivery, assert_in_order, count, of, states, table
+from tests.crash.models import Order, Step
 from tests.crash.processes import within
 
 EVERY = 1.0  # second
@@ -40,7 +39,7 @@ def test_a_thousand_deliveries_while_a_worker_is_killed_every_second(start, work
     for model in (Order, Step):
         assert_each_row_has_its_delivery(model)
         assert states(model) == {State.SUCCESSFUL: 500}
-    _assert_in_order()
+    assert_in_order(Step)
     how = f"with {killed} workers killed (seed {SEED})"
     tell(f"Five hundred orders, {how},", count(Order))
     tell(f"Five hundred steps in the order of their keys, {how},", count(Step))
@@ -48,18 +47,3 @@ def test_a_thousand_deliveries_while_a_worker_is_killed_every_second(start, work
 
 def _left():
     return of(Order).filter(state__in=UNFINISHED).exists() or of(Step).filter(state__in=UNFINISHED).exists()
-
-
-def _assert_in_order():
-    """Check that steps with one name were made in the order of their deliveries."""
-    names = dict(Step.objects.values_list("pk", "name"))
-    sent = map(row_of, of(Step).order_by("pk").values_list("payload", flat=True))
-    made = Effect.objects.filter(model="Step").order_by("pk").values_list("row", flat=True)
-    assert _by_name(made, names) == _by_name(sent, names)
-
-
-def _by_name(rows, names):
-    found = defaultdict(list)
-    for row in rows:
-        found[names[row]].append(row)
-    return found

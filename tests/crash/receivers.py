@@ -5,7 +5,7 @@ import sys
 import time
 from functools import partial
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from heliograph import Durable, Retry, created, receiver
 from heliograph import fixed as after
@@ -59,8 +59,8 @@ def leave_effect(instance, delivery):
         return
     if instance.name == "fork after the commit":
         transaction.on_commit(partial(_fork, sys.exit))
-    if instance.name == "flaky" and delivery.attempt == 1:
-        raise ConnectionError("It works the second time.")
+    if instance.name in _FAILING and delivery.attempt == 1:
+        _FAILING[instance.name]()
     if seconds := float(os.environ.get("HELIOGRAPH_CRASH_WORK", "0")):
         time.sleep(seconds)  # so that a kill finds it here
     Effect.objects.create(
@@ -86,6 +86,30 @@ def _fork(leave):
 def _raise():
     raise ValueError("The child has failed")
 
+
+def _fail(error):
+    raise error
+
+
+def _leave_a_block_open():
+    transaction.atomic().__enter__()
+
+
+def _turn_autocommit_off():
+    if not connection.in_atomic_block:  # where a receiver has a transaction, Django refuses this
+        transaction.set_autocommit(False)
+    else:
+        _leave_a_block_open()
+
+
+# What a receiver does in its first attempt, by the name of its row; the second one works.
+_FAILING = {
+    "flaky": partial(_fail, ConnectionError("It works the second time.")),
+    "interrupted": partial(_fail, KeyboardInterrupt()),
+    "ended": partial(_fail, GeneratorExit()),
+    "block left open": _leave_a_block_open,
+    "autocommit left off": _turn_autocommit_off,
+}
 
 # What the child of a receiver does, by the name of its row.
 _FORKING = {"fork and exit": sys.exit, "fork and raise": _raise, "fork and return": lambda: None}

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from heliograph.outbox.models import Delivery, Operation, State
-from tests.crash.counting import Count, count, of, states, until_finished
+from tests.crash.counting import Count, count, of, row_of, states, until_finished
 from tests.crash.models import Effect, Letter, Order, Parcel
 from tests.crash.processes import until
 
@@ -208,3 +208,37 @@ def test_a_process_that_a_receiver_forks_ends_with_the_receiver_and_records_noth
     assert {*of(model).values_list("state", "attempts")} == {(State.SUCCESSFUL, 1)}
     assert {*Effect.objects.values_list("process", flat=True)} == {worker.pid}
     tell(f"A receiver of {model.__name__} whose process does: {name}", count(model))
+
+
+@pytest.mark.parametrize("model", [Order, Letter])
+@pytest.mark.parametrize("name", ["interrupted", "ended"])
+def test_a_receiver_that_raises_what_ends_threads_ends_its_attempt_alone(start, work, tell, model, name):
+    start("send", model.__name__, *SOME, *[name] * 8, *SOME).succeed()
+    worker = work("--concurrency", "4")
+    until_finished()
+
+    assert worker.is_alive(), "It did not survive"
+    assert failures_of(model) == {name: 8}
+    tell(f"A receiver of {model.__name__} that is {name}", count(model))
+
+
+@pytest.mark.parametrize("model", [Order, Letter])
+@pytest.mark.parametrize("name", ["block left open", "autocommit left off"])
+def test_nothing_is_lost_in_a_transaction_that_a_receiver_leaves_open(start, work, tell, model, name):
+    start("send", model.__name__, *SOME, name, *SOME, name, *SOME).succeed()
+    worker = work()
+    until_finished()
+    worker.tell(signal.SIGTERM)
+    worker.succeed()  # with what it has not committed
+
+    assert failures_of(model) == {name: 2}
+    tell(f"A receiver of {model.__name__} that ends with: {name}", count(model))
+
+
+def failures_of(model):
+    """Return how many rows with each name have succeeded in the second attempt; the others have in the first."""
+    names = dict(model.objects.values_list("pk", "name"))
+    rows = of(model).filter(state=State.SUCCESSFUL).values_list("payload", "attempts")
+    assert len(rows) == len(names)
+    assert {attempts for _, attempts in rows} == {1, 2}
+    return Counter(names[row_of(payload)] for payload, attempts in rows if attempts == 2)

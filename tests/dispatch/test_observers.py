@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from heliograph.dispatch import Called, Event, Sent, Signal, add_observer, mute, observe
+from heliograph.dispatch import Called, ObservedEvent, Sent, Signal, add_observer, mute, observe
 from heliograph.dispatch.observers import observing, tell
 from heliograph.dispatch.scopes import current, everywhere, open_scopes, watch
 
 
-class Shipped(Event):
+class Shipped(ObservedEvent):
     """An event of a part above the dispatcher."""
 
 

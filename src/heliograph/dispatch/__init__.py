@@ -1,7 +1,7 @@
 """The dispatcher: it runs signals, and imports nothing of Django."""
 
 from heliograph.dispatch.conditions import Condition, condition
-from heliograph.dispatch.events import Called, Event, Sent
+from heliograph.dispatch.events import Called, ObservedEvent, Sent
 from heliograph.dispatch.names import live_signals
 from heliograph.dispatch.observers import add_observer, observe, trace
 from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
@@ -16,8 +16,8 @@ __all__ = [
     "Condition",
     "ConnectedPolicy",
     "DeliveryPolicy",
-    "Event",
     "Inline",
+    "ObservedEvent",
     "ReentrancyError",
     "Sent",
     "Signal",

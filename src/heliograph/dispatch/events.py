@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal
 
 
-class Event:
+class ObservedEvent:
     """The base class of all events, also of those of the parts above the dispatcher."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Sent(Event):
+class Sent(ObservedEvent):
     """A send has begun; `parent` is the number of the call it was made in, if any."""
 
     signal: Signal[...]
@@ -28,7 +28,7 @@ class Sent(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Called(Event):
+class Called(ObservedEvent):
     """A receiver was called; `parent` is the number of its send, `outcome` the response or the exception.
 
     One that is called later than its send has no parent if nobody watched the send.

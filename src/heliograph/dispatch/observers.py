@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heliograph.dispatch.describe import full_name
-from heliograph.dispatch.events import Called, Event, Sent
+from heliograph.dispatch.events import Called, ObservedEvent, Sent
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.receivers import is_async
 from heliograph.dispatch.scopes import Scope, add_everywhere, open_scopes, watch
@@ -41,7 +41,7 @@ class observe(Scope):
     def __init__(self, observer: Callable[[E], object], *kinds: type[E]) -> None:
         _verify(observer, kinds)
         self.observer: Callable[[Any], object] = observer
-        self.kinds = kinds or (Event,)
+        self.kinds = kinds or (ObservedEvent,)
         self.watches_sends = any(issubclass(event, self.kinds) for event in (Sent, Called))
         self.errors = 0
 
@@ -59,7 +59,7 @@ class observe(Scope):
             _telling.reset(token)
 
     def __str__(self) -> str:
-        kinds = ", ".join(kind.__name__ for kind in self.kinds if kind is not Event)
+        kinds = ", ".join(kind.__name__ for kind in self.kinds if kind is not ObservedEvent)
         return f"{full_name(self.observer)} ({kinds})" if kinds else full_name(self.observer)
 
 
@@ -86,7 +86,7 @@ def _verify(observer: Any, kinds: Sequence[Any]) -> None:
             " make it a plain function, which a send can call."
         )
     for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, Event)):
+        if not (isinstance(kind, type) and issubclass(kind, ObservedEvent)):
             raise TypeError(f"An observer is told of kinds of events, as Sent and Called are, not of {kind!r}.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from heliograph.dispatch import Event
+from heliograph.dispatch import ObservedEvent
 
 Name = Literal[
     "delivery_started",
@@ -18,7 +18,7 @@ Name = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryEvent(Event):
+class DeliveryEvent(ObservedEvent):
     """An attempt has begun or ended, and the table says so already; or it is slow, which comes from another thread.
 
     A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.

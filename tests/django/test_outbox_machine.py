@@ -177,7 +177,10 @@ def steps(inner=None):
 
 ALONE = st.lists(st.one_of(WRITES, SENDS, OPERATIONS), min_size=1, max_size=4)
 # What happens while a worker has stopped, before its lease has run out and after.
-MEANWHILE = st.tuples(*[st.lists(st.one_of(WRITES, SENDS, OPERATIONS, st.tuples(st.just("drain"))), max_size=4)] * 2)
+MEANWHILE = st.tuples(
+    st.lists(st.one_of(OPERATIONS, SENDS, st.tuples(st.just("drain"))), min_size=1, max_size=4),
+    st.lists(st.one_of(OPERATIONS, WRITES, st.tuples(st.just("drain"))), max_size=4),
+)
 
 
 class Machine(RuleBasedStateMachine):

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 from django.db import connection, connections, transaction
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed
@@ -224,6 +225,29 @@ def test_a_call_that_holds_the_gil_for_longer_than_a_lease_is_warned_of(caplog):
         r" It was stopped, or a call into C code has held the GIL: set LEASE of HELIOGRAPH_OUTBOX to more\.",
         caplog.messages[0],
     )
+
+
+def test_a_keeper_that_has_nothing_to_keep_closes_its_connection(settings):
+    """A test database is not destroyed while somebody is connected to it, and a lease may be long."""
+    settings.HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(hours=1)}}
+    keeper, opened = Keeper(), []
+
+    def note(sender, connection, **kwargs):
+        if threading.current_thread().name == "heliograph-keeper":
+            opened.append(connection)
+
+    def renew():
+        """Wake it as if it were time to renew, and return what it has opened."""
+        with keeper._changed:
+            if not opened:
+                keeper._changed.notify()
+        return opened
+
+    connection_created.connect(note)
+    with keeper.keeping("default", "one"):
+        until(renew)
+    connection_created.disconnect(note)
+    until(lambda: opened[0].connection is None)
 
 
 # --- recording a success ------------------------------------------------------------------------------------------

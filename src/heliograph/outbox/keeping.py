@@ -24,6 +24,7 @@ class Keeper:
         self._kept: Counter[tuple[str, str]] = Counter()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._is_connected = False  # whether the thread may have connections
 
     @contextmanager
     def keeping(self, using: str, worker: str) -> Iterator[None]:
@@ -38,22 +39,34 @@ class Keeper:
         finally:
             with self._changed:
                 self._kept -= Counter({(using, worker): 1})
+                if not self._kept and self._is_connected:
+                    self._changed.notify()
 
     def _run(self) -> None:
-        """Renew leases, thrice in the time of one; a thread that has nothing to keep for long ends."""
+        """Renew leases, thrice in the time of one.
+
+        A thread that has nothing to keep closes its connections at once, since a database that somebody is connected to
+        cannot be dropped, as after tests; when it has had nothing to keep for long, it ends.
+        """
         lease = settings_of("default").lease.total_seconds()
-        while True:
+        while self._thread is threading.current_thread():
             began = elapsed()
-            with self._changed:
-                self._changed.wait(lease / 3)
-                kept = [*self._kept]
-                if not kept:
-                    self._thread = None
-                    break
+            kept = self._kept_after(lease / 3)
             _warn_if_late(elapsed() - began, lease)
             for using in {using for using, _ in kept}:
                 _renew(using, [worker for alias, worker in kept if alias == using])
-        close_connections()
+            if not kept:
+                close_connections()
+
+    def _kept_after(self, seconds: float) -> list[tuple[str, str]]:
+        """Return what is to be kept after so many seconds, or earlier if that is nothing any more."""
+        with self._changed:
+            if self._kept or not self._is_connected:
+                self._changed.wait(seconds)
+            if not self._kept and not self._is_connected:
+                self._thread = None
+            self._is_connected = bool(self._kept)
+            return [*self._kept]
 
 
 def _warn_if_late(seconds: float, lease: float) -> None:

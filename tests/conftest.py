@@ -1,5 +1,7 @@
 """What every test shares."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -20,6 +22,11 @@ PYTHON_INDEPENDENT = {
     "test_demo.py",
     "test_outbox_backends.py",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C end what is tested: a shell has what it runs in the background ignore it, and so do its processes."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

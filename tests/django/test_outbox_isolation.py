@@ -65,8 +65,18 @@ LEFT = {
     "precision of decimals": (lambda: setattr(getcontext(), "prec", 3), lambda: Decimal(1) / 3),
     "urlconf": (lambda: set_urlconf("shop.urls"), get_urlconf),
     "script prefix": (lambda: set_script_prefix("/shop/"), get_script_prefix),
-    "mute": (lambda: mute().__enter__(), None),
+    "mute": (lambda: muting.append(mute().__enter__()), None),
 }
+
+muting = []  # what receivers have entered and not left
+
+
+@pytest.fixture(autouse=True)
+def _left_at_the_end():
+    yield
+    while muting:
+        muting.pop().__exit__()
+
 
 each_left = pytest.mark.parametrize("name", LEFT)
 

@@ -9,11 +9,11 @@ from tools import absences, crash, everything, interpreters, tally
 from tools.coverage_gates import markers_that_fail
 from tools.django_suite import classes, installable
 from tools.environments import ROOT
-from tools.matrix import Cell, Pair, Result, arguments_of, cells, is_run_by_tests, pairs, table
+from tools.matrix import Cell, Pair, Result, arguments_of, cells, is_left_out, is_run_by_tests, pairs, table
 from tools.processes import Finished
 from tools.services import Service, how_to_start, of_url, silent
 from tools.suite import SMOKE, selection
-from tools.versions import COMMON_PYTHON, NEWEST_DJANGO, PYTHONS, SUPPORTED
+from tools.versions import COMMON_PYTHON, NEWEST_DJANGO, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
 
 def script(path, *lines):
@@ -100,6 +100,15 @@ def test_a_quick_run_has_all_tests_of_the_newest_django_and_a_part_of_the_others
     assert arguments_of(newest, quick=True) == arguments_of(newest, quick=False) == ["-m", "not kills"]
     assert arguments_of(other, quick=False) == ["-m", "not kills"]
     assert arguments_of(other, quick=True) == ["-m", "not kills", *SMOKE]
+
+
+def test_a_quick_run_has_each_django_and_each_python_on_sqlite_and_every_cell_of_the_servers():
+    every = cells(pairs(PYTHONS, SUPPORTED), ["sqlite", "mariadb"])
+    left = [cell for cell in every if not is_left_out(cell, rest=False, quick=True)]
+    on_sqlite = [cell.pair for cell in left if cell.database == "sqlite"]
+    assert sorted(pair.django for pair in on_sqlite) == sorted([*SUPPORTED, NEWEST_DJANGO])
+    assert {pair.python for pair in on_sqlite} >= {*REQUIRED_PYTHONS}
+    assert {cell for cell in every if cell.database == "mariadb"} <= {*left}
 
 
 @pytest.mark.parametrize("path", [*SMOKE, crash.KILLED_SAVES])

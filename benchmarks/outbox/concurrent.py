@@ -30,7 +30,7 @@ def experiments() -> Iterator[Experiment]:
             " hears of. Transactions a second, of all of them together, by how many there are; somebody listens to the"
             " notices. The second row has `NOTICES` off, and the last one what Heliograph does not do: `pg_notify` in"
             f" the transaction that commits. The median of {ROUNDS} rounds of {SECONDS:.0f} s each, the systems in"
-            " turns, and in the other order each second round. Ratios are to *Heliograph, no notices*.",
+            " turns, and in the other order each second round.",
             (),
             tuple(_targets()),
             base=HeliographWithoutNotices.name,

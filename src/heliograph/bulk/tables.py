@@ -25,7 +25,10 @@ def has_key(connection: Any, model: Any) -> SQL:
 
 
 def has_no_triggers(connection: Any, model: Any) -> SQL:
-    """Return a condition that holds if the table has no trigger that could change the values of an UPDATE."""
+    """Return a condition that holds if the table has no trigger that could change the values of an UPDATE.
+
+    It does not hold for a partitioned table of PostgreSQL, whose partitions may have triggers of their own.
+    """
     return _TRIGGERS[connection.vendor], [_name(connection, model._meta.db_table)]
 
 
@@ -33,13 +36,6 @@ def is_ordinary(connection: Any, model: Any) -> SQL:
     """Return a condition that holds if both `has_key` and `has_no_triggers` do."""
     (key, params), (triggers, more) = has_key(connection, model), has_no_triggers(connection, model)
     return f"({key} AND {triggers})", [*params, *more]
-
-
-def keeps_others(connection: Any, model: Any) -> SQL:
-    """Return a condition that holds if `is_ordinary` does and no partition has triggers of its own (PostgreSQL)."""
-    condition, params = is_ordinary(connection, model)
-    is_one_table = "(SELECT relkind = 'r' FROM pg_class WHERE oid = to_regclass(%s))"
-    return f"({condition} AND {is_one_table})", [*params, _name(connection, model._meta.db_table)]
 
 
 def holds(connection: Any, condition: SQL) -> bool:
@@ -95,8 +91,8 @@ _KEY_OF_SQLITE = (
 )
 _TRIGGERS = {
     # Bit 16 of tgtype stands for UPDATE. Internal triggers are left out, since they only check constraints.
-    "postgresql": "NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal"
-    " AND tgtype::int & 16 <> 0)",
+    "postgresql": "EXISTS (SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind = 'r' AND NOT EXISTS"
+    " (SELECT 1 FROM pg_trigger WHERE tgrelid = pg_class.oid AND NOT tgisinternal AND tgtype::int & 16 <> 0))",
     "mysql": "NOT EXISTS (SELECT 1 FROM information_schema.triggers WHERE event_object_schema = DATABASE()"
     " AND event_object_table = %s AND event_manipulation = 'UPDATE')",
     "sqlite": "NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s COLLATE NOCASE)",

@@ -23,7 +23,7 @@ from heliograph.bulk.sql import (
     returns_rows,
     selecting,
 )
-from heliograph.bulk.tables import SQL, has_key, holds, is_ordinary, keeps_others
+from heliograph.bulk.tables import SQL, has_key, holds, is_ordinary
 from heliograph.bulk.writing import in_transaction
 from heliograph.changes.columns import Columns
 from heliograph.changes.rows import Updated
@@ -108,7 +108,7 @@ def _needs(reading: Reading) -> Iterator[tuple[SQL, Sequence[Any]]]:
     """
     written = [field for field, new in zip(reading.fields, reading.news, strict=True) if new is not UNCHANGED]
     if written and len(written) < len(reading.fields):
-        yield keeps_others(reading.connection, reading.model), written
+        yield is_ordinary(reading.connection, reading.model), written
     yield has_key(reading.connection, reading.model), reading.fields
 
 

@@ -213,15 +213,6 @@ class DeliveryAdmin(Operating):
 
     # --- what may be done -------------------------------------------------------------------------------------
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def has_redeliver_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may let deliveries be made again."""
         return may(request, Verb.REDELIVER)

@@ -75,8 +75,21 @@ def _choice(state: State, verb: str, selection: Selection) -> str:
     return f"{selection.count([state]):,} {state.label}{remarks.get((verb, state), '')}"
 
 
-class Operating(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no arguments when it runs
-    """What the admin of deliveries has for operations."""
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no arguments when it runs
+    """An admin whose pages show rows, and add, change and delete none."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Operating(ReadOnly):
+    """An admin of deliveries, with a page that asks for a reason before deliveries are redelivered or discarded."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.operate_view)
@@ -128,7 +141,7 @@ class Operating(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no argu
     def _operate(self, request: HttpRequest, verb: str, selection: Selection, wanted: dict[str, Any]) -> HttpResponse:
         by = request.user.get_username()
         operation = request_operation(selection, verb, wanted["states"], by=by, reason=wanted["reason"])
-        self.log_addition(request, operation, f"{wanted['reason']}")
+        self.log_addition(request, operation, wanted["reason"])
         perform(operation, SECONDS)
         if operation.finished_at is None:
             return redirect(f"{self.admin_site.name}:heliograph_outbox_operation_change", operation.pk)
@@ -184,8 +197,8 @@ def _said(operation: Operation) -> tuple[str, int]:
 
 
 @admin.register(Operation)
-class OperationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
-    """What has been done to deliveries, by whom, why, and how far it is."""
+class OperationAdmin(ReadOnly):
+    """A list of operations, and a page of one with its user, its reason and its progress."""
 
     list_display = ("id", "__str__", "state", "by", "reason", "created_at")
     fields = ("state", "progress", "by", "reason", "states", "created_at", "finished_at")
@@ -227,15 +240,6 @@ class OperationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("heliograph_outbox.view_delivery"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     # --- what is shown ----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from threading import Timer
 from typing import Any
 
-from django.db import connections
+from heliograph.outbox.thread_connections import close_connections
 
 Limit = timedelta | float | None
 
@@ -46,7 +46,7 @@ def _reporting(report: Callable[[], object]) -> None:
     try:
         report()
     finally:
-        connections.close_all()  # those of an observer, in a thread that ends here
+        close_connections()  # those of an observer, in a thread that ends here
 
 
 async def within(limit: Limit, response: Awaitable[Any]) -> Any:

@@ -10,13 +10,11 @@ from functools import partial
 from itertools import product
 from time import monotonic
 
-from django.db import connections
-
 from heliograph.outbox.operations import prune
 from heliograph.outbox.performing import perform_waiting
 from heliograph.outbox.rescuing import rescue
 from heliograph.outbox.sweeping import databases, sweep, tell_again_after, told_backends
-from heliograph.outbox.thread_connections import leave_pool
+from heliograph.outbox.thread_connections import close_connections, leave_pool
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -76,7 +74,7 @@ class Tender:
             leave_pool(using)
         for using, chore in product(databases(), chores):
             self._try(f"{chore.__name__} {using!r}", partial(chore, using))
-        self._try("close connections", connections.close_all)
+        close_connections()
 
     def _try(self, name: str, function: Callable[[], object]) -> None:
         """Do something; an error is logged once: a database may be away for long, or have no such table."""

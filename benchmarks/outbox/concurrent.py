@@ -67,7 +67,7 @@ def _round(every: list[Project], count: int) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one sender has committed, and in how many seconds."""
+    """The number of transactions that one sender has committed, and the seconds that they took."""
 
     count: int
     seconds: float

@@ -146,7 +146,7 @@ class HeliographWithoutNotices(Heliograph):
 
 
 class HeliographNotifyingInside(HeliographWithoutNotices):
-    """What Heliograph does not do: a notice in the transaction that commits the row."""
+    """A variant to compare with: the notice is in the transaction that commits the row."""
 
     name, key = "Heliograph, pg_notify in the transaction", "heliograph_inside"
 

@@ -100,11 +100,7 @@ def test_a3_what_a_receiver_leaves_in_the_context_is_gone_for_the_next_delivery(
         found.append(look())
         assert not fails
 
-    send()
-    Worker().run(drain=True)
-    before, after = look(), found[1]
-    assert found == [before, after, before, after]
-    assert before != after
+    assert_gone(found, look)
 
 
 @each_left
@@ -118,6 +114,11 @@ def test_the_same_of_an_async_receiver(receive, left, name):
         leave()
         found.append(look())
 
+    assert_gone(found, look)
+
+
+def assert_gone(found, look):
+    """Make two deliveries, each of which finds what was there before, and then what it has left itself."""
     send()
     Worker().run(drain=True)
     before, after = look(), found[1]

@@ -70,7 +70,7 @@ class Reading:
         return next(computed) if is_expression(new) else Constant(new)
 
     def returned(self, fields: Sequence[Any]) -> Sequence[Source]:
-        """Return where the new values are if those of these fields follow the old values of all."""
+        """Return where each new value is in rows that have all old values and then the new values of these fields."""
         places = {field: at for at, field in enumerate(fields, len(self.plan.fields))}
         return [places.get(field, at) for at, field in enumerate(self.fields, self.plan.keys)]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ObservedEvent:
-    """The base class of all events, also of those of the parts above the dispatcher."""
+    """The base class of what observers are told of, such as `Sent` here and `DeliveryEvent` of the outbox."""
 
     __slots__ = ()
 

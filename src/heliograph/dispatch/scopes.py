@@ -73,12 +73,12 @@ watch: list[Scope] = []
 
 
 def current() -> tuple[Scope, ...]:
-    """Return the scopes that a send in this thread or task asks: those of the process, then the outermost first."""
+    """Return the scopes that a send in this thread or task asks, in the order of `open_scopes`."""
     return tuple(scope for scope in open_scopes() if scope.watches_sends) if watch else ()
 
 
 def open_scopes() -> tuple[Scope, ...]:
-    """Return all scopes that are open in this thread or task: those of the process, then the outermost first."""
+    """Return all scopes that are open here: scopes of the process, then scopes of blocks, the outermost block first."""
     return (*everywhere, *(entry.scope for entry in _entries.get() if entry.open))
 
 

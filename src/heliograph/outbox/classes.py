@@ -23,7 +23,7 @@ def path_of(kind: type) -> str:
 
 
 def may_travel(kind: type) -> bool:
-    """Return whether a delivery may refer to a class: to all but those of Python's library that are not for values."""
+    """Return whether a delivery may refer to a class; of the classes in Python's library, to enums and values only."""
     package = kind.__module__.partition(".")[0]
     return kind in _OF_VALUES or package not in sys.stdlib_module_names or issubclass(kind, Enum)
 

@@ -34,7 +34,7 @@ class UnreadableError(ValueError):
 
 
 class Reference(NamedTuple):
-    """What an instance is stored as."""
+    """A stored instance: its model, its primary key and its database."""
 
     model: Any
     key: Any

@@ -29,7 +29,7 @@ def forks_end() -> Iterator[None]:
 
 
 def _end(error: BaseException | None) -> NoReturn:
-    """End this process as Python would, but for its connections: closing them would end those of the worker."""
+    """End this process as Python does, but leave its connections open: the worker goes on using them."""
     code = _exit_code(error)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # of a stream that is closed

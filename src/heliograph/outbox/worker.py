@@ -206,10 +206,9 @@ class Worker:
     def _pause(self, runner: Runner, failures: int) -> None:
         """Wait for a database that does not answer, longer each time."""
         seconds = min(0.1 * 2**failures, 5.0)
+        is_first = failures == 1  # the others have the same traceback
         text = "%s cannot go on with the database %r; next try in %.1f s"
-        logger.error(
-            text, runner.name, self.using, seconds, exc_info=failures == 1
-        )  # the others have the same traceback
+        logger.error(text, runner.name, self.using, seconds, exc_info=is_first)
         close_connections()
         self._stop.wait(seconds)
 

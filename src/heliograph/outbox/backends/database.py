@@ -11,7 +11,7 @@ from heliograph.outbox.notices import notify
 
 
 class DatabaseBackend(Backend):
-    """Workers claim what is due themselves; on PostgreSQL a notice wakes those that wait."""
+    """Workers look into the table by themselves; on PostgreSQL a notice wakes the workers that wait."""
 
     is_told = False
     options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it

@@ -12,7 +12,8 @@ settings.load_profile("heliograph")
 # Files and folders whose tests do not touch the database of the test settings.
 DATABASE_INDEPENDENT = {
     "dispatch",
-    *("test_adoption.py", "test_command.py", "test_debug_toolbar.py", "test_foreign_signals.py", "test_lifetimes.py"),
+    *("test_adoption.py", "test_command.py", "test_debug_toolbar.py", "test_deprecation.py"),
+    *("test_foreign_signals.py", "test_lifetimes.py"),
     *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
     *("test_demo.py", "test_docs.py", "test_package.py", "test_promises.py", "test_tools.py"),
 }

@@ -25,9 +25,10 @@ test: lint types imports tests docs demo-check  ## Check and test everything on 
 test-all: $(READY)  ## Test everything that CI does: every Python, Django and database, Django's own tests, crashes
 	@$(RUN) tools.everything
 
-lint: $(READY)  ## Check style and formatting
+lint: $(READY)  ## Check style and formatting, and that what a user sees is in changes.d
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(RUN) tools.fragments
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy

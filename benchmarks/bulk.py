@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import peers, project
-from benchmarks.facts import Candidate, Column, Group, Target, beside_django
+from benchmarks.facts import Candidate, Column, Group, Place, beside_django
 from benchmarks.listeners import CREATE, UPDATE, UPDATE_EACH, Listener, OfSave, OfWrite, Row, Shipped, Unheard
 from benchmarks.receivers import Receiver
 from benchmarks.timing import Call, repeated
@@ -80,7 +80,7 @@ def _bulk() -> Group:
     )
 
 
-def _targets(operation: Operation, alias: str) -> Iterator[Target]:
+def _targets(operation: Operation, alias: str) -> Iterator[Place]:
     column, limit = _column(operation, alias), operation.limits[alias]
     yield beside_django(column, NOT_HEARD, Unheard.name)
     yield from (beside_django(column, limit, kind.name) for kind in (OfWrite, OfSave))

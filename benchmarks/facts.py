@@ -58,7 +58,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Place:
     """What a ratio of a table is to stay under."""
 
     what: str
@@ -98,7 +98,7 @@ class Group:
     title: str
     about: str
     columns: tuple[Column, ...]
-    targets: tuple[Target, ...] = ()
+    targets: tuple[Place, ...] = ()
     base: str = DJANGO
     unit: Unit = "seconds"
     processes: int = 1  # how many measure it, one after the other
@@ -117,32 +117,32 @@ class Result:
         return [Verdict(target.what, target.limit, target.ratio(self.table)) for target in self.group.targets]
 
 
-def beside_django(column: str, limit: float, candidate: str = HELIOGRAPH) -> Target:
+def beside_django(column: str, limit: float, candidate: str = HELIOGRAPH) -> Place:
     """Return a target for the ratio that the table shows."""
-    return Target(f"{candidate}, {column}", limit, lambda table: table.ratio(candidate, column))
+    return Place(f"{candidate}, {column}", limit, lambda table: table.ratio(candidate, column))
 
 
-def beside_column(column: str, base: str, limit: float, candidate: str = HELIOGRAPH) -> Target:
+def beside_column(column: str, base: str, limit: float, candidate: str = HELIOGRAPH) -> Place:
     """Return a target for a candidate in one column, as a multiple of itself in another."""
-    return Target(
+    return Place(
         f"{candidate}: {column}, beside {base}",
         limit,
         lambda table: table.cells[candidate, column] / table.cells[candidate, base],
     )
 
 
-def within(column: str, amount: float, words: str, above: str = "") -> Target:
+def within(column: str, amount: float, words: str, above: str = "") -> Place:
     """Return a target for a figure as a share of an amount, or for what it is above that of a candidate."""
-    return Target(
+    return Place(
         f"{HELIOGRAPH}, {column}{above and f', above {above}'}: share of {words}",
         1.0,
         lambda table: (table.cells[HELIOGRAPH, column] - (table.cells[above, column] if above else 0)) / amount,
     )
 
 
-def above_floor(column: str, limit: float) -> Target:
+def above_floor(column: str, limit: float) -> Place:
     """Return a target for what the sends of a model cost, without what a model costs by itself."""
-    return Target(f"{column}: cost of the two sends", limit, lambda table: _above_floor(table, column))
+    return Place(f"{column}: cost of the two sends", limit, lambda table: _above_floor(table, column))
 
 
 def _above_floor(table: Table, column: str) -> float:

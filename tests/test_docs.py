@@ -123,7 +123,9 @@ def described(signature):
 
 
 def test_drain_has_the_parameters_of_the_reference(reference):
-    drain = importlib.import_module("heliograph.outbox.runner").drain  # it needs settings, which a page makes later
+    drain = importlib.import_module(
+        "heliograph.outbox.work.runner"
+    ).drain  # it needs settings, which a page makes later
     written = re.search(r"^```{py:function} drain\((.*)\)$", reference, re.MULTILINE)[1]
 
     assert described(inspect.signature(eval(f"lambda {written}: None"))) == described(inspect.signature(drain))

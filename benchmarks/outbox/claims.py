@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.facts import Group, Table, Target
+from benchmarks.facts import Group, Place, Table
 from benchmarks.outbox import costs
 from benchmarks.outbox.costs import Cost
 from benchmarks.outbox.experiments import Experiment
@@ -30,7 +30,7 @@ def experiments() -> Iterator[Experiment]:
             " The processor's time is that of the process and of its connection's; on the clock there is the commit.",
             (),
             tuple(
-                Target(f"{figure}, beside the empty table", LIMIT, lambda table, one=figure: table.ratio(one, FULL))
+                Place(f"{figure}, beside the empty table", LIMIT, lambda table, one=figure: table.ratio(one, FULL))
                 for figure in (CPU, CLOCK)
             ),
             base=EMPTY,
@@ -78,8 +78,8 @@ def costs_of_claims(system: System) -> dict[str, list[Cost]]:
 
 def _claim(system: System, alias: str) -> Cost:
     """Return what a claim costs of deliveries that are due, and put them where the others of their table are."""
-    from heliograph.outbox import registry
-    from heliograph.outbox.claiming import claim
+    from heliograph.outbox.send import registry
+    from heliograph.outbox.work.claiming import claim
 
     _make_due(system, alias)
     receivers = registry.known().keys()

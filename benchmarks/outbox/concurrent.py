@@ -11,7 +11,7 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from benchmarks.facts import Group, Table, Target
+from benchmarks.facts import Group, Place, Table
 from benchmarks.outbox.experiments import Experiment
 from benchmarks.outbox.project import Project, projects
 from benchmarks.outbox.systems import TOGETHER, Heliograph, HeliographWithoutNotices, Plain, System, present
@@ -40,9 +40,9 @@ def experiments() -> Iterator[Experiment]:
     )
 
 
-def _targets() -> Iterator[Target]:
+def _targets() -> Iterator[Place]:
     for column in ("16", "32", "64"):
-        yield Target(
+        yield Place(
             f"{column} senders: without notices, beside with them",
             MOST,
             lambda table, column=column: 1 / table.ratio(Heliograph.name, column),

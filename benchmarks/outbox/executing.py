@@ -12,7 +12,7 @@ from functools import cache
 from time import monotonic, sleep
 from typing import Any
 
-from benchmarks.facts import Group, Table, Target
+from benchmarks.facts import Group, Place, Table
 from benchmarks.outbox import costs
 from benchmarks.outbox.costs import Cost
 from benchmarks.outbox.experiments import Experiment
@@ -82,11 +82,11 @@ def experiments() -> Iterator[Experiment]:
     )
 
 
-def _cost_targets() -> Iterator[Target]:
+def _cost_targets() -> Iterator[Place]:
     """Yield targets beside procrastinate, and beside Celery as it ships with the broker that costs less."""
     for words, others, limit in (("procrastinate", (Procrastinate,), 0.4), ("the cheaper Celery", SHIPPED, 0.25)):
         if present(others):
-            yield Target(
+            yield Place(
                 f"{Heliograph.name}, {BOTH}, beside {words}",
                 limit,
                 lambda table, others=others: (
@@ -95,13 +95,13 @@ def _cost_targets() -> Iterator[Target]:
             )
 
 
-def _rate_targets() -> Iterator[Target]:
+def _rate_targets() -> Iterator[Place]:
     """Yield targets for what the others execute, as a share of what we do."""
     for column in CONCURRENCY.values():
         for others in ((Procrastinate,), (DjangoTasks,), SHIPPED):
             found = [system for system in present(others) if system.commands(_number(column))]
             if found:
-                yield Target(
+                yield Place(
                     f"{' or '.join(system.name for system in found)}, {column}: share of Heliograph's",
                     0.5,
                     lambda table, found=found, column=column: (

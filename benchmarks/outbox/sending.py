@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
-from benchmarks.facts import Group, Table, Target, beside_django
+from benchmarks.facts import Group, Place, Table, beside_django
 from benchmarks.outbox import costs
 from benchmarks.outbox.costs import Cost
 from benchmarks.outbox.experiments import Experiment
@@ -52,10 +52,10 @@ def experiments() -> Iterator[Experiment]:
         )
 
 
-def _targets(limit: float, *, procrastinate: bool) -> Iterator[Target]:
+def _targets(limit: float, *, procrastinate: bool) -> Iterator[Place]:
     yield beside_django(BOTH, limit, Heliograph.name)
     if procrastinate and present([Procrastinate]):
-        yield Target(
+        yield Place(
             f"{Heliograph.name}, {BOTH}, beside procrastinate",
             1.0,
             lambda table: table.cells[Heliograph.name, BOTH] / table.cells[Procrastinate.name, BOTH],

@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from time import monotonic, sleep, time
 from typing import Any
 
-from benchmarks.facts import Group, Table, Target
+from benchmarks.facts import Group, Place, Table
 from benchmarks.outbox.executing import Worker, started
 from benchmarks.outbox.experiments import Experiment
 from benchmarks.outbox.project import Project, projects
@@ -40,14 +40,14 @@ def experiments() -> Iterator[Experiment]:
     )
 
 
-def _targets() -> Iterator[Target]:
-    yield Target("Heliograph, median, beside procrastinate", 1.0, lambda table: table.ratio(Heliograph.name, MEDIAN))
-    yield Target(
+def _targets() -> Iterator[Place]:
+    yield Place("Heliograph, median, beside procrastinate", 1.0, lambda table: table.ratio(Heliograph.name, MEDIAN))
+    yield Place(
         f"{Heliograph.name}, median: share of 5 ms",
         1.0,
         lambda table: table.cells[Heliograph.name, MEDIAN] / 0.005,
     )
-    yield Target(
+    yield Place(
         f"{HeliographOnSqlite.name}, median: share of 100 ms",
         1.0,
         lambda table: table.cells[HeliographOnSqlite.name, MEDIAN] / 0.1,

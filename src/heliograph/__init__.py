@@ -18,9 +18,9 @@ from heliograph.dispatch import (
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, has, raw, update_fields
-    from heliograph.outbox.policies import Durable
-    from heliograph.outbox.retrying import Discard, Retry, RetryAfter, exponential, fixed
-    from heliograph.registration import receiver
+    from heliograph.outbox.send.durable import Durable
+    from heliograph.outbox.send.retrying import Discard, Retry, RetryAfter, exponential, fixed
+    from heliograph.receivers.decorator import receiver
     from heliograph.transactions import Batch, BeforeCommit, OnCommit, OnRollback, UnsettledError
 
 __version__ = "0.1.0.dev0"
@@ -63,9 +63,9 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "has", "raw", "update_fields"), "conditions"),
-    "Durable": "outbox.policies",
-    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.retrying"),
-    "receiver": "registration",
+    "Durable": "outbox.send.durable",
+    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.send.retrying"),
+    "receiver": "receivers.decorator",
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }
 

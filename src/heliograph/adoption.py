@@ -16,20 +16,20 @@ from django.db.models.signals import ModelSignal
 from django.dispatch import dispatcher
 
 from heliograph import dispatch
+from heliograph.catalogue import CATALOGUE, Entry, sent_names, title
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
-from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import all_or_nothing
-from heliograph.dispatch.generated import is_generated, learned_send
-from heliograph.dispatch.options import refuse_unknown
-from heliograph.dispatch.receivers import Connection
+from heliograph.dispatch.connections import Connection
+from heliograph.dispatch.fast_send import is_generated, learned_send
+from heliograph.dispatch.option_errors import refuse_unknown
 from heliograph.dispatch.signal import CONNECT, DISCONNECT, OURS
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.patches import Patch, Undo, applied, forwarding_code, undone
-from heliograph.registration import options_of_call
-from heliograph.saves import OPTIONS, dispatched
-from heliograph.senders import named_senders, when_loaded
-from heliograph.signals import CATALOGUE, Entry, sent_names, title
+from heliograph.model_senders import named_senders, when_loaded
+from heliograph.orm.patching import Patch, Undo, applied, forwarding_code, undone
+from heliograph.receivers.decorator import options_of_call
+from heliograph.receivers.save_options import OPTIONS, dispatched
 
 _undo: list[Undo] = []
 
@@ -181,7 +181,7 @@ def _disconnect_model(
 
 
 def _connect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> None:
-    place = Place(signal, sender, options.get("subclasses", False))
+    place = Target(signal, sender, options.get("subclasses", False))
     dispatcher.Signal.connect(signal, receiver, sender, **dispatched(receiver, place, options))
 
 

@@ -26,7 +26,7 @@ class HeliographConfig(AppConfig):
         from heliograph.changes.tracking import watch_anew
         from heliograph.discovery import autodiscover
         from heliograph.dispatch.reentrancy import identify_by
-        from heliograph.transactions.tables import identity_of, namespace_of
+        from heliograph.transactions.row_identity import identity_of, namespace_of
 
         watch_anew()
         identify_by(identity_of, namespace_of)

@@ -13,16 +13,16 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
-from heliograph.bulk.listening import hears_bulk
+from heliograph.bulk.listen import hears_bulk
+from heliograph.catalogue import entry_of, title
 from heliograph.changes.tracking import models_below
 from heliograph.conditions import OnFields, Problem, columns_of
 from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
+from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import describe
-from heliograph.dispatch.receivers import Connection
-from heliograph.saves import Wishes, Written
-from heliograph.signals import entry_of, title
-from heliograph.transactions.verifying import asks_for_batch
+from heliograph.receivers.save_options import Wishes, Written
+from heliograph.transactions.batch_receivers import asks_for_batch
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

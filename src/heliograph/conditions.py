@@ -16,15 +16,15 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal, post_delete, pre_delete
 from django.utils.functional import Promise
 
+from heliograph.catalogue import carried, title
 from heliograph.changes.comparing import Change, Comparison, stored
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
 from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import ALL, Watch, is_historical, watch
 from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate
-from heliograph.dispatch.conditions import Condition, Payload, Place
-from heliograph.dispatch.options import named_options
-from heliograph.signals import carried, title
+from heliograph.dispatch.condition_base import Condition, Payload, Target
+from heliograph.dispatch.option_errors import named_options
 
 # --- what a send carries ----------------------------------------------------------------------------------------
 
@@ -33,13 +33,13 @@ from heliograph.signals import carried, title
 class Carried(Condition):
     """A condition on one name of the payload, which a signal must send."""
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         names = carried(place.signal)
         if names is not None and not names & {*self.asks_for()}:
             raise self._refusal(place, names, self.asks_for())
         return self
 
-    def _refusal(self, place: Place, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
+    def _refusal(self, place: Target, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
         return TypeError(
             f"{self!r} asks for {' or '.join(map(repr, wanted))}, which {title(place.signal)} does not send;"
             f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
@@ -60,7 +60,7 @@ class Created(Carried):
             return bool(created)
         return not is_deletion(payload) and bool(_instance(self, payload)._state.adding)
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         names = carried(place.signal) or ()
         if place.signal in DELETIONS:
             return self
@@ -82,7 +82,7 @@ class Raw(Carried):
     def holds(self, payload: Payload) -> bool:
         return bool(payload.get("raw"))
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         return self if place.signal in DELETIONS else super().connected(place)
 
     def asks_for(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Using(Carried):
     def holds(self, payload: Payload) -> bool:
         return payload.get("using") in self.aliases
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         for alias in self.aliases:
             if alias not in settings.DATABASES:
                 there = ", ".join(map(repr, settings.DATABASES))
@@ -210,7 +210,7 @@ class OnFields(Carried):
 
     fields: tuple[str, ...]
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         super().connected(place)
         if is_about_complete_model(place):
             for problem in self.problems(place.sender):
@@ -300,7 +300,7 @@ class Changed(OnFields):
     def _fits(self, field: Any, change: Change) -> bool:
         return _is_value(field, self.was, change.old) and _is_value(field, self.to, change.new)
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         super().connected(place)
         _verify_signal(self, place)
         return replace(self, watch=watch_at(place, self.fields or ALL))
@@ -344,7 +344,7 @@ class Has(OnFields):
         using = payload.get("using") or instance._state.db
         return all(_has_value(instance, name, wanted, using) for name, wanted in self.values)
 
-    def connected(self, place: Place) -> Condition:
+    def connected(self, place: Target) -> Condition:
         _verify_signal(self, place)
         super().connected(place)
         return self
@@ -384,7 +384,7 @@ def _has_value(instance: Any, name: str, wanted: Any, using: str | None) -> bool
     return False  # the receiver is for several models, and this one has no such field
 
 
-def _verify_signal(condition: Condition, place: Place) -> None:
+def _verify_signal(condition: Condition, place: Target) -> None:
     """Raise TypeError for a Django model signal that is not about a save or a deletion, such as post_init."""
     names = carried(place.signal) or ()
     if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
@@ -394,7 +394,7 @@ def _verify_signal(condition: Condition, place: Place) -> None:
         )
 
 
-def is_about_complete_model(place: Place) -> bool:
+def is_about_complete_model(place: Target) -> bool:
     """Return whether a receiver is for one model, to which no app can add fields any more.
 
     Apps may add fields while Django loads models. A system check verifies the receivers that are connected then.
@@ -403,7 +403,7 @@ def is_about_complete_model(place: Place) -> bool:
     return is_one_model and bool(place.sender._meta.apps.models_ready)
 
 
-def watch_at(place: Place, names: tuple[str, ...], **options: Any) -> Watch:
+def watch_at(place: Target, names: tuple[str, ...], **options: Any) -> Watch:
     """Watch fields of the models that a receiver hears at a place."""
     is_class = isinstance(place.sender, ModelBase) or (isinstance(place.sender, type) and place.subclasses)
     # A signal of the user's own may send an instance of a subclass, whoever its sender is.

@@ -8,7 +8,7 @@ from django.db.models.signals import ModelSignal as DjangoModelSignal
 from django.dispatch import Signal as DjangoSignal
 
 from heliograph.dispatch.registration import ConnectOptions
-from heliograph.registration import ModelOptions
+from heliograph.receivers.decorator import ModelOptions
 
 Senders = type[Any] | str | list[Any] | tuple[Any, ...] | None
 

@@ -12,9 +12,10 @@ from django.core.management import execute_from_command_line
 from django.db import DatabaseError, Error, connection, transaction
 
 from heliograph import observe
-from heliograph.outbox import operations, performing, runner
+from heliograph.outbox.manage import operations, performing
+from heliograph.outbox.manage.selecting import look_at
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.selecting import look_at
+from heliograph.outbox.work import runner
 from tests.crash import clocks, models, places
 from tests.django.deliveries import deliver_many
 from tests.django.killing import kill_at_each_stop

@@ -139,7 +139,7 @@ def test_the_public_options_work_on_djangos_signals(hear):
 def test_importing_heliograph_patches_nothing():
     script = """
         before = photograph()
-        import heliograph, heliograph.adoption, heliograph.signals, heliograph.flow.registry
+        import heliograph, heliograph.adoption, heliograph.signals, heliograph.flow.listing
         tell(photograph() == before)
     """
     assert run(PHOTOGRAPH + dedent(script), fresh=True, INSTALLED_APPS=[]) == [True]

@@ -10,7 +10,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, ReentrancyError, capture, changed, created, mute, trace
-from heliograph.flow.registry import lines
+from heliograph.flow.listing import lines
 from heliograph.signals import (
     m2m_changes,
     post_bulk_create,

@@ -23,8 +23,8 @@ from django.test.utils import isolate_apps
 from pytest_django.live_server_helper import LiveServer
 
 import heliograph.signals
+from heliograph.catalogue import CATALOGUE
 from heliograph.signals import (
-    CATALOGUE,
     class_prepared,
     connection_created,
     got_request_exception,

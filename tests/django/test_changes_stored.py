@@ -9,7 +9,7 @@ from django.utils.translation import override
 
 from heliograph import UNKNOWN, BeforeCommit, Change, Durable, changed, changes_of, created
 from heliograph.changes.values import NO_ROW
-from heliograph.outbox.runner import drain
+from heliograph.outbox.work.runner import drain
 from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import Account, Article, Audiobook, Money, Novel, Offer, Writer
 

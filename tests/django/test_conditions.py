@@ -18,6 +18,7 @@ from django.test.utils import isolate_apps
 from django.utils.functional import SimpleLazyObject
 
 from heliograph import Signal, action, changed, created, raw, receiver, update_fields
+from heliograph.catalogue import title as title_of
 from heliograph.checks import check_conditions
 from heliograph.signals import (
     connection_created,
@@ -29,7 +30,6 @@ from heliograph.signals import (
     pre_save,
     request_finished,
 )
-from heliograph.signals import title as title_of
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Remark, Ticket, Writer
 from tests.django.bare import run
 from tests.django.loading import load

@@ -28,9 +28,9 @@ from heliograph import (
     update_fields,
 )
 from heliograph import dispatch as dispatcher
-from heliograph.dispatch import options as dispatch_options
+from heliograph.dispatch import option_errors as dispatch_options
 from heliograph.dispatch.signal import CONNECT
-from heliograph.registration import OPTIONS
+from heliograph.receivers.decorator import OPTIONS
 from heliograph.signals import (
     got_request_exception,
     m2m_changed,

@@ -17,10 +17,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from heliograph import Durable, Signal
-from heliograph.outbox import admin, admin_operations
+from heliograph.outbox import admin
+from heliograph.outbox.manage import admin_operations
+from heliograph.outbox.manage.operations import CHUNK
+from heliograph.outbox.manage.performing import perform_waiting
 from heliograph.outbox.models import Delivery, Operation, State
-from heliograph.outbox.operations import CHUNK
-from heliograph.outbox.performing import perform_waiting
 from tests.django.deliveries import RECEIVER, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db

@@ -32,8 +32,8 @@ from heliograph import (
 from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, Succeeded
-from heliograph.outbox.rescuing import rescue
-from heliograph.outbox.runner import drain, run_one
+from heliograph.outbox.upkeep.rescuing import rescue
+from heliograph.outbox.work.runner import drain, run_one
 from tests.app.models import Article, Genre, Novel, Ticket
 from tests.django.sessions import end_own, has_sessions
 

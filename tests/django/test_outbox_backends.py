@@ -25,11 +25,11 @@ from heliograph.outbox.backends.base import Backend
 from heliograph.outbox.backends.celery import CeleryBackend
 from heliograph.outbox.backends.tasks import TasksBackend, deliver, task_to_find
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
-from heliograph.outbox.fleets import run_told
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.runner import drain
-from heliograph.outbox.sweeping import databases, sweep
-from heliograph.outbox.worker import Worker
+from heliograph.outbox.upkeep.sweeping import databases, sweep
+from heliograph.outbox.work.external_workers import run_told
+from heliograph.outbox.work.runner import drain
+from heliograph.outbox.work.worker import Worker
 from tests.app.models import Article
 from tests.django.fleet import celeries, receivers, senders
 from tests.django.fleet.brokers import MAIL, QUEUE
@@ -244,7 +244,7 @@ from threading import Event, Timer
 django.setup()
 from django.conf import settings
 from django.db.backends.signals import connection_created
-from heliograph.outbox.tending import Tender
+from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
 settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": "tests.django.test_outbox_backends.Ledger"}}
 settings.HELIOGRAPH_OUTBOX["fleet"]["OPTIONS"] = {"TELL_AGAIN_AFTER": 0.1}
 is_at_work, may_go_on = Event(), Event()
@@ -254,7 +254,7 @@ def hold(**kwargs):
     may_go_on.wait(60)
 
 connection_created.connect(hold)
-Tender().start()
+UpkeepThread().start()
 is_at_work.wait(60)
 Timer(0.2, may_go_on.set).start()
 child = os.fork()

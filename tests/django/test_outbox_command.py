@@ -14,10 +14,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Retry, Signal
+from heliograph.outbox.installed_tables import not_migrated
+from heliograph.outbox.manage.operations import CHUNK
 from heliograph.outbox.management.commands import outbox
 from heliograph.outbox.models import Delivery, Operation, State
-from heliograph.outbox.operations import CHUNK
-from heliograph.outbox.tables import not_migrated
 from tests.django.deliveries import RECEIVER, ago, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -218,7 +218,7 @@ def test_another_database_can_be_asked_for(name):
     [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172800, "2 d")],
 )
 def test_times_are_rounded_down_for_people(name, seconds, text):
-    from heliograph.outbox.showing import duration
+    from heliograph.outbox.manage.showing import duration
 
     assert duration(seconds) == text
 

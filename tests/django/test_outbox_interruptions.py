@@ -14,9 +14,9 @@ from django.db import connections
 from heliograph import Durable, Retry, Signal, fixed
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, LostWorkerError, Succeeded
-from heliograph.outbox.retrying import Discard
-from heliograph.outbox.runner import drain, run_one
-from heliograph.outbox.worker import DeadThreadError, Worker
+from heliograph.outbox.send.retrying import Discard
+from heliograph.outbox.work.runner import drain, run_one
+from heliograph.outbox.work.worker import DeadThreadError, Worker
 from tests.app.models import Genre
 
 pytestmark = pytest.mark.django_db(transaction=True)

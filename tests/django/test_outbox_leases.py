@@ -13,12 +13,12 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed
-from heliograph.outbox import registry
-from heliograph.outbox.claiming import claim, keep, lost_workers
-from heliograph.outbox.keeping import Keeper
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.rescuing import rescue
-from heliograph.outbox.runner import Runner, drain, run_one
+from heliograph.outbox.send import registry
+from heliograph.outbox.upkeep.rescuing import rescue
+from heliograph.outbox.work.claiming import claim, keep, lost_workers
+from heliograph.outbox.work.lease_renewal import Keeper
+from heliograph.outbox.work.runner import Runner, drain, run_one
 from tests.django.deliveries import ago, deliver
 from tests.django.sessions import end_own, has_sessions
 from tests.django.waiting import LONG, until

@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 
 from heliograph import Discard, Durable, Signal
-from heliograph.outbox.letters import one_line
+from heliograph.outbox.charset import one_line
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.retrying import Retry
-from heliograph.outbox.runner import drain
+from heliograph.outbox.send.retrying import Retry
+from heliograph.outbox.work.runner import drain
 from tests.django.bare import run
 from tests.django.fresh import KIND
 
@@ -19,7 +19,7 @@ SCRIPT = r"""
 from django.core.management import call_command
 from heliograph import Discard, Durable, Retry, Signal
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.runner import drain
+from heliograph.outbox.work.runner import drain
 
 sent = Signal(name="shop.sent")
 TEXT = "Größe 😀 Жук \0 \ud800"

@@ -9,8 +9,8 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from heliograph import Durable, Signal
-from heliograph.outbox import enqueueing, locking
 from heliograph.outbox.models import Delivery
+from heliograph.outbox.send import enqueueing, key_locks
 from tests.app.models import Novel, Review
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -95,14 +95,14 @@ def test_a_transaction_takes_no_more_locks_than_there_are(monkeypatch):
         return commit(self)
 
     monkeypatch.setattr(kind, "_commit", counted_commit)
-    monkeypatch.setattr(locking, "LOCKS", 8)
+    monkeypatch.setattr(key_locks, "LOCKS", 8)
     send_to_many(100)
     assert held == [8]
 
 
 @of_servers
 def test_keys_that_share_a_lock_wait_for_each_other_and_are_written(monkeypatch):
-    monkeypatch.setattr(locking, "LOCKS", 1)
+    monkeypatch.setattr(key_locks, "LOCKS", 1)
 
     def send_some():
         for number in range(20):

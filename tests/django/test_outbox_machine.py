@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from heliograph import Discard, Durable, Retry, RetryAfter, Signal, changed, created, fixed, observe
-from heliograph.outbox import runner
 from heliograph.outbox.clock import DatabaseNow
 from heliograph.outbox.events import DeliveryEvent
+from heliograph.outbox.manage.operations import delete, discard, prune, redeliver
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.operations import delete, discard, prune, redeliver
-from heliograph.outbox.rescuing import rescue
-from heliograph.outbox.runner import Runner, drain
+from heliograph.outbox.upkeep.rescuing import rescue
+from heliograph.outbox.work import runner
+from heliograph.outbox.work.runner import Runner, drain
 from tests.app.models import Novel, Writer
 from tests.django import outbox_model
 from tests.django.outbox_model import FAILURES, PLANS, SUCCEEDS, Model, Sent, order_of, plan_of

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from heliograph import Durable, Signal, changed, created
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Discarded, Succeeded
-from heliograph.outbox.runner import drain
+from heliograph.outbox.work.runner import drain
 from heliograph.signals import post_delete, post_save
 from tests.app.models import Article, Audiobook, Seat
 

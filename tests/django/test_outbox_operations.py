@@ -11,13 +11,14 @@ from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Signal
-from heliograph.outbox import operations, sql
+from heliograph.outbox import sql
+from heliograph.outbox.manage import operations
+from heliograph.outbox.manage.operations import CHUNK, delete, discard, expired, prune, redeliver, select
+from heliograph.outbox.manage.reporting import report
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.operations import CHUNK, delete, discard, expired, prune, redeliver, select
 from heliograph.outbox.outcomes import Succeeded
-from heliograph.outbox.reporting import report
-from heliograph.outbox.runner import drain
 from heliograph.outbox.states import InStates
+from heliograph.outbox.work.runner import drain
 from tests.django.deliveries import RECEIVER, ago, deliver, deliver_many
 from tests.django.sessions import wait_until_it_waits
 

@@ -9,12 +9,12 @@ from django.db import connection, connections, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.outbox import operations, ranges
+from heliograph.outbox.manage import operations, ranges
+from heliograph.outbox.manage.operations import prune, select
+from heliograph.outbox.manage.performing import perform, perform_waiting, request, stop
+from heliograph.outbox.manage.selecting import as_json, look_at, of_json
 from heliograph.outbox.models import Delivery, Operation, State, Verb
-from heliograph.outbox.operations import prune, select
-from heliograph.outbox.performing import perform, perform_waiting, request, stop
-from heliograph.outbox.selecting import as_json, look_at, of_json
-from heliograph.outbox.worker import Worker
+from heliograph.outbox.work.worker import Worker
 from tests.django.deliveries import ago, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 
 from heliograph import UNKNOWN, Change, Durable, Signal, changed
 from heliograph.changes.values import NO_ROW
-from heliograph.outbox import decoding, registry
-from heliograph.outbox.classes import may_travel
-from heliograph.outbox.decoding import UnreadableError
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
-from heliograph.outbox.restoring import MissingError, restored
-from heliograph.outbox.runner import drain
+from heliograph.outbox.payload import value_decoding
+from heliograph.outbox.payload.call_decoding import MissingError, restored
+from heliograph.outbox.payload.classes import may_travel
+from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.send import registry
+from heliograph.outbox.work.runner import drain
 from heliograph.transactions.batches import Batch
 from tests.app.models import Article, Genre, Novel
 
@@ -251,7 +252,18 @@ def test_a_signal_of_models_that_others_have_made_is_about_models_too(connect):
 
 # --- anything -----------------------------------------------------------------------------------------------------
 
-KINDS = ["row", "batch", *decoding._OF_TEXT, *decoding._OF_LIST, *decoding._OF_MODEL, "nothing", "", None, 1, []]
+KINDS = [
+    "row",
+    "batch",
+    *value_decoding._OF_TEXT,
+    *value_decoding._OF_LIST,
+    *value_decoding._OF_MODEL,
+    "nothing",
+    "",
+    None,
+    1,
+    [],
+]
 NAMES = [
     *("app.Article", "app.Genre", "auth.User", "heliograph_outbox.Delivery", "app.Nothing", "a.b.c", "app", "default"),
     *("title", "pk", "id", "password", "payload", "to_python", "__class__", "other", "nothing", "created", "updated"),

@@ -14,15 +14,15 @@ from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
 from heliograph import Durable, Signal, changed, created, observe
-from heliograph.outbox import operations
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
-from heliograph.outbox.decoding import UnreadableError
 from heliograph.outbox.events import DeliveryEvent
-from heliograph.outbox.handing_back import warn_once
+from heliograph.outbox.manage import operations
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Dead, Discarded, HandedBack, Succeeded
-from heliograph.outbox.retrying import Retry
-from heliograph.outbox.runner import drain, run_one
+from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.send.retrying import Retry
+from heliograph.outbox.work.handing_back import warn_once
+from heliograph.outbox.work.runner import drain, run_one
 from heliograph.signals import post_bulk_create
 from tests.app.models import Article, Genre, Novel, Ware
 

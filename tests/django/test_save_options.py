@@ -14,7 +14,8 @@ from django.db.models.signals import ModelSignal
 from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from heliograph import UNKNOWN, Change, changed, changes_of, created
-from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save, title
+from heliograph.catalogue import title
+from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Seat, Ticket, Writer
 from tests.django.bare import run
 

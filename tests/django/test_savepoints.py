@@ -6,7 +6,7 @@ from django.test import TestCase
 
 from heliograph import BeforeCommit, Durable, OnCommit, Signal, changed
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.runner import drain
+from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changes, post_delete, post_save
 from tests.app.models import Article, Genre, Novel
 from tests.django.bare import run

@@ -28,9 +28,9 @@ from heliograph import (
     created,
 )
 from heliograph.dispatch.describe import describe, full_name
-from heliograph.flow.registry import lines
+from heliograph.flow.listing import lines
 from heliograph.outbox.outcomes import Succeeded
-from heliograph.outbox.runner import drain
+from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changed, post_bulk_delete, post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Checked, Draft, Novel, Pinned, Post, Seat, Ticket, Topic
 from tests.django.sessions import wait_until_it_waits

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph import BeforeCommit, OnCommit, changed
+from heliograph.orm.steps import PatchLease, Step, StepOrder, join, leave
 from heliograph.signals import post_save
-from heliograph.steps import Lease, Step, StepOrder, join, leave
 from tests.app.models import Article
 from tests.django.bare import run
 
@@ -306,7 +306,7 @@ def test_a_tool_that_is_no_function_is_called_through_a_step(parent):
 
 def test_the_steps_of_a_lease_are_there_for_as_long_as_somebody_has_what_it_gave(parent):
     called = []
-    lease = Lease(lambda: [noting(parent, called, "step")])
+    lease = PatchLease(lambda: [noting(parent, called, "step")])
     taken = [lease.take(), lease.take()]
     parent().method()
     taken.pop()

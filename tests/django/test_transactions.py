@@ -28,8 +28,8 @@ from heliograph import (
     trace,
 )
 from heliograph.dispatch import Called
-from heliograph.flow.registry import lines
-from heliograph.transactions import settling
+from heliograph.flow.listing import lines
+from heliograph.transactions import flush
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -392,11 +392,11 @@ def test_t18_what_receivers_save_joins_until_nothing_is_left(receive):
 
 
 def test_t18_a_thousand_calls_that_cause_each_other_are_not_yet_for_ever():
-    assert settling.DEPTH == 1000
+    assert flush.DEPTH == 1000
 
 
 def test_t18_receivers_that_go_on_for_ever_are_named_and_rolled_back(receive, monkeypatch):
-    monkeypatch.setattr(settling, "DEPTH", 20)
+    monkeypatch.setattr(flush, "DEPTH", 20)
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def go_on(sender, instance, **kwargs):

@@ -25,10 +25,10 @@ from heliograph import (
     created,
     raw,
 )
-from heliograph.flow.registry import lines
-from heliograph.transactions import settling
-from heliograph.transactions.ledger import Stage
-from heliograph.transactions.policies import AtTheEnd
+from heliograph.flow.listing import lines
+from heliograph.transactions import flush
+from heliograph.transactions.end_policies import AtTheEnd
+from heliograph.transactions.pending import Stage
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Token
 from tests.django.bare import run
 
@@ -711,7 +711,7 @@ def test_a_connection_that_is_not_open_yet_is_known_to_be_committed_by_hand(hear
 
 
 def test_a_policy_that_comes_last_and_causes_itself_is_named(receive, monkeypatch):
-    monkeypatch.setattr(settling, "DEPTH", 20)
+    monkeypatch.setattr(flush, "DEPTH", 20)
     monkeypatch.setattr(Written, "make", staticmethod(lambda due: Genre.objects.create()))
 
     @receive(post_save, sender=Genre, delivery=Written())

@@ -12,8 +12,8 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory, SimpleTestCase, TestCase
 from heliograph import capture, observe, trace
 from heliograph.dispatch import Called
+from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.runner import drain
 
 from analytics.models import CustomerStatistics, DailyStatistics, Totals
 from analytics.receivers import sum_up_days

@@ -5,8 +5,7 @@ from datetime import date
 from django.core import mail
 from django.db import transaction
 from django.test import TestCase
-from heliograph.outbox.outcomes import Discarded
-from heliograph.outbox.runner import drain
+from heliograph.outbox import Discarded, drain
 
 from mailing.backend import EmailBackend
 from mailing.models import Mail

@@ -11,7 +11,7 @@ from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
 from heliograph import NO_ROW, Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
-from heliograph.outbox.policies import ThisDelivery
+from heliograph.outbox import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
 from store import catalogue, opening, totals, wholesaler

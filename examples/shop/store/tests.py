@@ -6,9 +6,8 @@ from django.db import transaction
 from django.db.models import F
 from django.test import TestCase
 from heliograph import capture
+from heliograph.outbox import Again, Succeeded, drain
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.outcomes import Again, Succeeded
-from heliograph.outbox.runner import drain
 from heliograph.signals import m2m_changes, post_update
 
 from store.models import Artist, Customer, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock

@@ -11,14 +11,16 @@ from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
-from heliograph.bulk import deleting, relations, updating
-from heliograph.bulk.creating import insertion_of
-from heliograph.bulk.deleting import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
-from heliograph.bulk.listening import Audience, audience_of
-from heliograph.bulk.rewriting import rewritten
-from heliograph.bulk.telling import tell_before, tell_of, tell_of_deleted
-from heliograph.bulk.updating import Update
-from heliograph.bulk.writing import (
+from heliograph.bulk import m2m
+from heliograph.bulk.bulk_update import rewritten
+from heliograph.bulk.create import insertion_of
+from heliograph.bulk.delete import SIGNALS as DELETE_SIGNALS
+from heliograph.bulk.delete import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
+from heliograph.bulk.deliver import tell_before, tell_of, tell_of_deleted
+from heliograph.bulk.listen import Audience, audience_of
+from heliograph.bulk.update import SIGNALS as UPDATE_SIGNALS
+from heliograph.bulk.update import Update
+from heliograph.bulk.write import (
     as_one,
     as_they_were,
     get_compiler,
@@ -29,9 +31,9 @@ from heliograph.bulk.writing import (
     unspoiled,
 )
 from heliograph.changes.rows import Updated
-from heliograph.steps import Step, StepOrder
-from heliograph.transactions.deletions import recorded
-from heliograph.transactions.inline import as_one_write
+from heliograph.orm.steps import Step, StepOrder
+from heliograph.transactions.deleted_values import recorded
+from heliograph.transactions.inline_batches import as_one_write
 
 Method = Callable[..., Any]
 
@@ -43,7 +45,7 @@ def steps() -> Iterator[Step]:
             yield Step(owner, name, hook, reason, StepOrder.WRITES)
     for query in (DeleteQuery, InsertQuery, UpdateQuery):
         yield Step(query, "get_compiler", get_compiler, "gives what executes a statement", StepOrder.WRITES)
-    yield from relations.steps()
+    yield from m2m.steps()
 
 
 def _using(queryset: Any) -> str:
@@ -143,7 +145,7 @@ def _is_sound(model: Any, instances: Sequence[Any], names: Sequence[str]) -> boo
 def _update(inner: Method) -> Method:
     @wraps(inner)
     def update(self: Any, **kwargs: Any) -> Any:
-        audience = None if is_part(self.model, kwargs) else audience_of(self.model, "pre_update", *updating.SIGNALS)
+        audience = None if is_part(self.model, kwargs) else audience_of(self.model, "pre_update", *UPDATE_SIGNALS)
         if audience is None:
             return inner(self, **kwargs)
         using = _using(self)
@@ -161,7 +163,7 @@ def _told_update(audience: Audience, model: Any, using: str) -> Update | None:
     def tell(rows: Updated) -> None:
         tell_of(audience, "post_update", model, [rows], update_fields=rows.update_fields, using=using)
 
-    if not audience.has(updating.SIGNALS):
+    if not audience.has(UPDATE_SIGNALS):
         return None
     return Update(model, using, audience.reads_all("post_update"), tell)
 
@@ -169,7 +171,7 @@ def _told_update(audience: Audience, model: Any, using: str) -> Update | None:
 def _update_batch(inner: Method) -> Method:
     @wraps(inner)
     def update_batch(self: Any, pk_list: Any, values: Any, using: Any) -> Any:
-        audience = None if is_part(self.model, values) else audience_of(self.model, *updating.SIGNALS)
+        audience = None if is_part(self.model, values) else audience_of(self.model, *UPDATE_SIGNALS)
         if audience is None:
             return inner(self, pk_list, values, using)
         done: list[Updated] = []
@@ -229,7 +231,7 @@ def _can_fast_delete(inner: Method) -> Method:
 def _has_signal_listeners(inner: Method) -> Method:
     @wraps(inner)
     def _has_signal_listeners(self: Any, model: Any) -> Any:
-        if audience_of(model, *deleting.SIGNALS) is None:
+        if audience_of(model, *DELETE_SIGNALS) is None:
             return inner(self, model)
         # Where rows are not loaded as a whole, Django leaves out the fields that it has no use for.
         return not getattr(self, "_heliograph_is_fast", False) or needs_instances(model, self.using)

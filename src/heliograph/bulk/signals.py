@@ -8,18 +8,18 @@ from typing import Any, ParamSpec
 
 from django.db.models import ManyToManyField, QuerySet
 
-from heliograph.bulk.listening import Attentive, listen
+from heliograph.bulk.listen import Attentive, listen
+from heliograph.catalogue import title
 from heliograph.dispatch import Signal
-from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import all_or_nothing
-from heliograph.dispatch.options import refuse_unknown, verify_values
-from heliograph.dispatch.receivers import Receiver
+from heliograph.dispatch.connections import Receiver
+from heliograph.dispatch.option_errors import refuse_unknown, verify_values
 from heliograph.dispatch.signal import CONNECT, DISCONNECT
 from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.senders import named_senders, when_loaded
-from heliograph.signals import title
+from heliograph.model_senders import named_senders, when_loaded
 from heliograph.transactions.batches import Batch
-from heliograph.transactions.inline import with_batches
+from heliograph.transactions.inline_batches import with_batches
 
 P = ParamSpec("P")
 
@@ -52,7 +52,7 @@ class WriteSignal(Signal[P]):
                 when_loaded(partial(self._connect_to, receiver, weak, dispatch_uid, options), one, apps)
 
     def _connect_to(self, receiver: Any, weak: bool, uid: Any, options: dict[str, Any], sender: Any) -> None:
-        place = Place(self, sender, options.get("subclasses", False))
+        place = Target(self, sender, options.get("subclasses", False))
         call = Attentive(listen(place), options.get("reentrant", "allow"))
         super().connect(receiver, sender, weak, uid, call=call, **with_batches(options))
 
@@ -79,7 +79,7 @@ class WriteSignal(Signal[P]):
         return named_senders(self, sender, subclasses, receiver)
 
     def _attended(self, sender: Any) -> object:
-        return listen(Place(self, sender))
+        return listen(Target(self, sender))
 
 
 @WriteSignal.define

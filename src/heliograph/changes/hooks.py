@@ -18,7 +18,7 @@ from heliograph.changes.memory import measured, name_fields, protect, recalled, 
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
-from heliograph.steps import Lease, Step, StepOrder
+from heliograph.orm.steps import PatchLease, Step, StepOrder
 
 # --- a model --------------------------------------------------------------------------------------------------
 
@@ -232,10 +232,10 @@ def preparing(field: Any) -> Any:
 
 
 @cache
-def recording(owner: Any) -> Lease:
+def recording(owner: Any) -> PatchLease:
     """Return the lease of a step that records the results of `pre_save()` of a field class for the running save."""
     reason = "returns the value that is written"
-    return Lease(lambda: [Step(owner, "pre_save", _pre_save, reason, StepOrder.MEMORY)])
+    return PatchLease(lambda: [Step(owner, "pre_save", _pre_save, reason, StepOrder.MEMORY)])
 
 
 def _pre_save(inner: Callable[..., Any]) -> Callable[..., Any]:

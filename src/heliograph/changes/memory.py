@@ -9,7 +9,7 @@ from django.db import connections
 
 from heliograph.changes.plans import SAVING, Plan, is_among, value_of
 from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_same, kept
-from heliograph.moments import Moment, now
+from heliograph.orm.savepoint_times import SavepointTime, now
 
 
 class Saved:
@@ -17,7 +17,9 @@ class Saved:
 
     __slots__ = ("before", "moment", "names", "values")
 
-    def __init__(self, names: tuple[str, ...], values: tuple[Any, ...], moment: Moment | None, before: Any) -> None:
+    def __init__(
+        self, names: tuple[str, ...], values: tuple[Any, ...], moment: SavepointTime | None, before: Any
+    ) -> None:
         self.names = names
         self.values = values
         self.moment = moment
@@ -87,7 +89,7 @@ def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
     return all(map(is_same, plan.fields, values, keys))
 
 
-def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | None, before: Any) -> None:
+def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: SavepointTime | None, before: Any) -> None:
     """Let an instance remember these values of its row."""
     if moment is None:
         before = None
@@ -98,7 +100,7 @@ def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: Moment | 
     setattr(instance._state, plan.memory, Saved(plan.names, tuple(values), moment, before))
 
 
-def _needed(before: Any, moment: Moment) -> Any:
+def _needed(before: Any, moment: SavepointTime) -> Any:
     """Return what of a memory a rollback could bring back, so that a long transaction holds no more."""
     before = _beyond(settled(before), moment)
     if type(before) is Saved and before.moment is not None:
@@ -107,7 +109,7 @@ def _needed(before: Any, moment: Moment) -> Any:
     return before
 
 
-def _beyond(memory: Any, moment: Moment) -> Any:
+def _beyond(memory: Any, moment: SavepointTime) -> Any:
     """Return the first memory that is not rolled back whenever what is done at a moment is."""
     while type(memory) is Saved and memory.moment is not None and moment.goes_with(memory.moment):
         memory = memory.before

@@ -9,11 +9,11 @@ from typing import Any, Self
 from django.db import connections, router
 
 from heliograph.changes.comparing import Comparison
-from heliograph.changes.locking import in_locking_transaction, locked_rows
 from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, DERIVED, SAVING, Plan, Prepared, is_among
+from heliograph.changes.row_locks import in_locking_transaction, locked_rows
 from heliograph.changes.values import SCALARS, UNKNOWN, is_equal, is_expression, kept
-from heliograph.moments import now
+from heliograph.orm.savepoint_times import now
 
 
 class UnderWay:

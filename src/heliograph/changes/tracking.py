@@ -17,8 +17,8 @@ from heliograph.changes import hooks
 from heliograph.changes.plans import PLANS, Plan, Watching, is_among
 from heliograph.changes.presenting import has_own_descriptor, sources_of
 from heliograph.dispatch.routes import registering
-from heliograph.savepoints import of_connections
-from heliograph.steps import Step, Tenancy, join, leave
+from heliograph.orm.savepoints import of_connections
+from heliograph.orm.steps import Hold, Step, join, leave
 
 
 class Wish(NamedTuple):
@@ -63,7 +63,7 @@ ALL = ("*",)
 _watches: dict[Any, set[Any]] = {}
 _steps: dict[Any, list[Step]] = {}
 _steps_for_all: list[Step] = []
-_savepoints: Tenancy | None = None
+_savepoints: Hold | None = None
 # The number of the attribute name in which instances of each model remember their rows.
 _memories: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 

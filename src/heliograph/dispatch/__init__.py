@@ -1,8 +1,8 @@
 """The dispatcher: it runs signals, and imports nothing of Django."""
 
-from heliograph.dispatch.conditions import Condition, condition
-from heliograph.dispatch.events import Called, ObservedEvent, Sent
+from heliograph.dispatch.condition_base import Condition, condition
 from heliograph.dispatch.names import live_signals
+from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
 from heliograph.dispatch.observers import add_observer, observe, trace
 from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError

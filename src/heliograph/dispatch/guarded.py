@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import markcoroutinefunction
 
+from heliograph.dispatch.connections import PLAIN, Connection, Options, Receiver, connection_to
 from heliograph.dispatch.policies import Call, Inline
-from heliograph.dispatch.receivers import PLAIN, Connection, Options, Receiver, connection_to
 from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
 
 if TYPE_CHECKING:

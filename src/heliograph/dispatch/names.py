@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliograph.dispatch.receivers import IdentityRef
+from heliograph.dispatch.connections import IdentityRef
 
 if TYPE_CHECKING:
     from heliograph.dispatch.signal import Signal

@@ -11,16 +11,16 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from heliograph.dispatch.connections import is_async
 from heliograph.dispatch.describe import full_name
-from heliograph.dispatch.events import Called, ObservedEvent, Sent
 from heliograph.dispatch.guarded import SKIPPED
-from heliograph.dispatch.receivers import is_async
+from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
 from heliograph.dispatch.scopes import Scope, add_everywhere, open_scopes, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from heliograph.dispatch.receivers import Receiver
+    from heliograph.dispatch.connections import Receiver
     from heliograph.dispatch.signal import Signal
 
 logger = logging.getLogger("heliograph.observers")

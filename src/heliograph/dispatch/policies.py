@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from heliograph.dispatch.describe import describe
-from heliograph.dispatch.options import named_options
+from heliograph.dispatch.option_errors import named_options
 
 if TYPE_CHECKING:
-    from heliograph.dispatch.conditions import Place
-    from heliograph.dispatch.receivers import Options
+    from heliograph.dispatch.condition_base import Target
+    from heliograph.dispatch.connections import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DeliveryPolicy(Protocol):
 class ConnectedPolicy(DeliveryPolicy, Protocol):
     """A delivery policy that has a say in how its receivers are connected."""
 
-    def connected(self, options: Options, receiver: Callable[..., Any], place: Place) -> Options:
+    def connected(self, options: Options, receiver: Callable[..., Any], place: Target) -> Options:
         """Return the options of a receiver that is connected at this place with this policy.
 
         A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
@@ -75,7 +75,7 @@ class Inline:
     def __repr__(self) -> str:
         return f"Inline({'batch=True' if self.batch else ''})"
 
-    def connected(self, options: Options, receiver: Callable[..., Any], place: Place) -> Options:
+    def connected(self, options: Options, receiver: Callable[..., Any], place: Target) -> Options:
         """Return the options unchanged; raise TypeError for a batch, since the dispatcher itself knows no writes."""
         if self.batch:
             raise TypeError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from heliograph.dispatch.conditions import Condition
+from heliograph.dispatch.condition_base import Condition
 from heliograph.dispatch.connecting import all_or_nothing
-from heliograph.dispatch.options import named_options, refuse_unknown
+from heliograph.dispatch.option_errors import named_options, refuse_unknown
 from heliograph.dispatch.policies import DeliveryPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from heliograph.dispatch.connecting import undone_by
-from heliograph.dispatch.receivers import (
+from heliograph.dispatch.connections import (
     Connection,
     IdentityRef,
     Receiver,

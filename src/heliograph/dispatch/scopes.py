@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from heliograph.dispatch.events import Sent
 from heliograph.dispatch.guarded import receiver_of
+from heliograph.dispatch.observed_events import Sent
 
 if TYPE_CHECKING:
-    from heliograph.dispatch.receivers import Receiver
+    from heliograph.dispatch.connections import Receiver
     from heliograph.dispatch.signal import Signal
 
 F = TypeVar("F", bound=Callable[..., Any])

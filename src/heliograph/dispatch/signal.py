@@ -8,19 +8,19 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Unpack
 
-from heliograph.dispatch import legacy, names
-from heliograph.dispatch.calls import Pair, Send, deliver, deliver_async
+from heliograph.dispatch import django_shape, names
 from heliograph.dispatch.concurrency import Concurrency, InTurn
-from heliograph.dispatch.conditions import Condition, Place, condition
-from heliograph.dispatch.generated import can_be_written, declared_payload, declared_send, learned_send
+from heliograph.dispatch.condition_base import Condition, Target, condition
+from heliograph.dispatch.connections import PLAIN, Options, Receiver, identity
+from heliograph.dispatch.fast_send import can_be_written, declared_payload, declared_send, learned_send
 from heliograph.dispatch.guarded import connection_with
-from heliograph.dispatch.options import NoOptions, refuse_unknown, verify_values
+from heliograph.dispatch.option_errors import NoOptions, refuse_unknown, verify_values
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
-from heliograph.dispatch.receivers import PLAIN, Options, Receiver, identity
 from heliograph.dispatch.reentrancy import verify_reentrant
 from heliograph.dispatch.routes import Table, registering
 from heliograph.dispatch.scopes import audible, current
 from heliograph.dispatch.senders import senders_named, verify_family
+from heliograph.dispatch.sends import Pair, Send, deliver, deliver_async
 from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
 
 P = ParamSpec("P")
@@ -36,8 +36,8 @@ class _LazyTable:
         with registering:
             if "_table" not in signal.__dict__:
                 table = Table()
-                legacy.put(table, signal.__dict__.pop("receivers", ()))
-                signal.__dict__["receivers"] = legacy.Attached()
+                django_shape.put(table, signal.__dict__.pop("receivers", ()))
+                signal.__dict__["receivers"] = django_shape.Attached()
                 signal.__dict__["_table"] = table  # filled: others may look at it from now on
                 names.register(signal)
         return signal.__dict__["_table"]  # type: ignore[no-any-return]
@@ -126,7 +126,7 @@ class Signal(Generic[P]):
         options = options_of(when, delivery, reentrant, blocking, call)
         senders = self._named_senders(sender, subclasses, receiver)
         # All of them first: one that is refused leaves none connected.
-        places = [(one, options.connected(receiver, Place(self, one, subclasses))) for one in senders]
+        places = [(one, options.connected(receiver, Target(self, one, subclasses))) for one in senders]
         verify_names(receiver, self, places[0][1].gives)
         for one, options_there in places:
             _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options_there)
@@ -255,13 +255,13 @@ class Signal(Generic[P]):
     # --- what other packages lean on --------------------------------------------------------------------------
 
     @property
-    def receivers(self) -> legacy.ReceiverList:
+    def receivers(self) -> django_shape.ReceiverList:
         """The connections in Django's shape; assigning or changing the list changes them."""
-        return legacy.rows(self)
+        return django_shape.rows(self)
 
     @receivers.setter
     def receivers(self, rows: Any) -> None:
-        legacy.assign(self, rows)
+        django_shape.assign(self, rows)
         _forget_cache(self)
 
     def _clear_dead_receivers(self) -> None:

@@ -17,13 +17,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
-from heliograph.outbox import registry
-from heliograph.outbox.admin_operations import Operating, may, with_breaks
 from heliograph.outbox.conf import all_settings
+from heliograph.outbox.manage.admin_operations import Operating, may, with_breaks
+from heliograph.outbox.manage.performing import STATES
+from heliograph.outbox.manage.readable import indented, local, told_by
+from heliograph.outbox.manage.reporting import Report, report
 from heliograph.outbox.models import Delivery, State, Verb
-from heliograph.outbox.performing import STATES
-from heliograph.outbox.readable import indented, local, told_by
-from heliograph.outbox.reporting import Report, report
+from heliograph.outbox.send import registry
 from heliograph.outbox.states import InStates
 
 # How far a list goes, and how far its rows are counted: to count a million takes longer than anybody looks at them.

@@ -11,11 +11,11 @@ from django.core.checks import CheckMessage, Error, Tags
 from django.core.exceptions import ImproperlyConfigured
 
 from heliograph.dispatch.describe import describe
-from heliograph.outbox import registry
 from heliograph.outbox.backends import backend_of
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.database_checks import check_databases
-from heliograph.outbox.registry import Post
+from heliograph.outbox.send import registry
+from heliograph.outbox.send.registry import DurableReceiver
 
 
 def register_all(register: Callable[..., Any]) -> None:
@@ -132,14 +132,14 @@ def _twins(name: str, receivers: list[Any]) -> CheckMessage:
     )
 
 
-def _posts(wanted: Callable[[Post], bool] = bool) -> Iterator[Post]:
+def _posts(wanted: Callable[[DurableReceiver], bool] = bool) -> Iterator[DurableReceiver]:
     """Yield what is connected, each receiver once."""
     return (post for posts in _by_name(wanted).values() for post in posts)
 
 
-def _by_name(wanted: Callable[[Post], bool] = bool) -> dict[str, list[Post]]:
+def _by_name(wanted: Callable[[DurableReceiver], bool] = bool) -> dict[str, list[DurableReceiver]]:
     """Return the receivers under their names, each once also if it hears several signals or had other names."""
-    found: dict[str, list[Post]] = {}
+    found: dict[str, list[DurableReceiver]] = {}
     for post in filter(wanted, itertools.chain.from_iterable(registry.known().values())):
         same = found.setdefault(post.name, [])
         if all(post.receiver() != other.receiver() for other in same):
@@ -147,5 +147,5 @@ def _by_name(wanted: Callable[[Post], bool] = bool) -> dict[str, list[Post]]:
     return found
 
 
-def _error(post: Post, text: str, number: str, hint: str) -> CheckMessage:
+def _error(post: DurableReceiver, text: str, number: str, hint: str) -> CheckMessage:
     return Error(text, hint=hint, obj=describe(post.receiver()), id=f"heliograph.{number}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models.signals import post_migrate, pre_migrate
 
-from heliograph.outbox.tables import is_there
+from heliograph.outbox.installed_tables import is_there
 
 # The aliases that `migrate` is at work on.
 _migrating: set[str] = set()

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from heliograph.bulk.listening import silence
-from heliograph.outbox.counting import counted
+from heliograph.bulk.listen import silence
 from heliograph.outbox.fields import NameField
 from heliograph.outbox.indexes import StateIndex
-from heliograph.outbox.readable import events_in
+from heliograph.outbox.manage.counting import counted
+from heliograph.outbox.manage.readable import events_in
 
 
 class State(models.TextChoices):

@@ -9,7 +9,7 @@ from typing import Any
 from heliograph.changes.rows import Rows
 from heliograph.conditions import Changed, NetPayload, asks_for_instance
 from heliograph.dispatch import Condition
-from heliograph.dispatch.conditions import Both, Either, Not
+from heliograph.dispatch.condition_base import Both, Either, Not
 
 Places = Sequence[int]  # indexes of rows, in their order
 

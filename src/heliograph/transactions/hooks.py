@@ -13,15 +13,15 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import post_save, pre_save
 
-from heliograph.dispatch.conditions import Place
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.routes import registering
-from heliograph.patches import forwarding_code
-from heliograph.savepoints import of_connections
-from heliograph.steps import Lease, Step, StepOrder, Tenancy
+from heliograph.orm.patching import forwarding_code
+from heliograph.orm.savepoints import of_connections
+from heliograph.orm.steps import Hold, PatchLease, Step, StepOrder
 from heliograph.transactions import rollbacks
-from heliograph.transactions.autocommit import running, turn_for
-from heliograph.transactions.ledger import Stage, is_held, is_outermost, release_held, run_first, taken
-from heliograph.transactions.settling import finish, settle
+from heliograph.transactions.autocommit_save import running, turn_for
+from heliograph.transactions.flush import finish, settle
+from heliograph.transactions.pending import Stage, is_held, is_outermost, release_held, run_first, taken
 
 
 def _steps() -> Iterator[Step]:
@@ -37,19 +37,19 @@ def _steps_of_model(model: Any) -> Iterator[Step]:
 
 
 _AWAITED = "_heliograph_is_awaited"
-_for_all = Lease(_steps)
-_for_models: WeakKeyDictionary[Any, Lease] = WeakKeyDictionary()
+_for_all = PatchLease(_steps)
+_for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
 
 
-def _for_model(model: Any) -> Lease:
+def _for_model(model: Any) -> PatchLease:
     with registering:
         if model not in _for_models:
             here = ref(model)
-            _for_models[model] = Lease(lambda: _steps_of_model(here()))
+            _for_models[model] = PatchLease(lambda: _steps_of_model(here()))
         return _for_models[model]
 
 
-def taken_at(place: Place) -> tuple[Tenancy, ...]:
+def taken_at(place: Target) -> tuple[Hold, ...]:
     """Return what keeps in place the hooks that a receiver at a place needs, for as long as it is referred to."""
     if place.signal is not pre_save and place.signal is not post_save:
         return of_connections.take(), _for_all.take()

@@ -10,9 +10,9 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from heliograph.steps import Lease, Step, StepOrder
-from heliograph.transactions.ledger import ON_ROLLBACK, Pending
-from heliograph.transactions.settling import finish
+from heliograph.orm.steps import PatchLease, Step, StepOrder
+from heliograph.transactions.flush import finish
+from heliograph.transactions.pending import ON_ROLLBACK, Pending
 
 
 def _steps() -> Iterator[Step]:
@@ -21,7 +21,7 @@ def _steps() -> Iterator[Step]:
 
 
 # Each receiver with `OnRollback()` takes this, and also the hooks of the end of a transaction.
-of_savepoints = Lease(_steps)
+of_savepoints = PatchLease(_steps)
 
 
 def _savepoint_rollback(inner: Callable[..., None]) -> Callable[..., None]:

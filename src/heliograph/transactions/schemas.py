@@ -15,8 +15,8 @@ from typing import Any
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from heliograph.moments import identity_of_transaction, is_same_transaction
-from heliograph.steps import Lease, Step, StepOrder, Tenancy
+from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
+from heliograph.orm.steps import Hold, PatchLease, Step, StepOrder
 
 Path = tuple[str, ...]  # the names of schemas, in the order in which they are searched
 
@@ -102,7 +102,7 @@ def _shown(connection: Any) -> Path:
         return _parsed(cursor.fetchone()[0], connection)
 
 
-def watching() -> tuple[Tenancy, ...]:
+def watching() -> tuple[Hold, ...]:
     """Watch statements for a change of the search path, for as long as the result exists; empty without PostgreSQL."""
     return (_watched.take(),) if any(map(may_have_schemas, connections.settings)) else ()
 
@@ -112,7 +112,7 @@ def _steps() -> Iterator[Step]:
     yield Step(CursorWrapper, "_execute", _execute, reason, StepOrder.WRITES)
 
 
-_watched = Lease(_steps)
+_watched = PatchLease(_steps)
 _SHORT = 1000  # characters: a statement that sets a search path is shorter, so longer ones are not searched for it
 
 

@@ -9,8 +9,8 @@ ROLE = "HELIOGRAPH_TEST_ROLE"
 
 def serve():
     """Do what each line of the input says, `send SIGNAL TITLE ...` or `tend`, and write a line when it is done."""
-    from heliograph.outbox.rescuing import rescue
-    from heliograph.outbox.sweeping import sweep
+    from heliograph.outbox.upkeep.rescuing import rescue
+    from heliograph.outbox.upkeep.sweeping import sweep
     from tests.django.fleet.senders import send
 
     for line in sys.stdin:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from heliograph.flow.registry import lines
+from heliograph.flow.listing import lines
 
 
 class Command(BaseCommand):

@@ -15,9 +15,9 @@ try:
 except ModuleNotFoundError as error:
     raise ImproperlyConfigured(f"CeleryBackend needs Celery ({error}): pip install 'heliograph[celery]'.") from error
 
-from heliograph.outbox.backends.fleet import Fleet
-from heliograph.outbox.fleets import run_told
-from heliograph.outbox.tending import Tender
+from heliograph.outbox.backends.external import ExternalBackend
+from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
+from heliograph.outbox.work.external_workers import run_told
 
 RUN = "heliograph.outbox.run"
 
@@ -26,14 +26,14 @@ RUN = "heliograph.outbox.run"
 _PATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
 
 
-class CeleryBackend(Fleet):
+class CeleryBackend(ExternalBackend):
     """Celery's workers run `heliograph.outbox.run` with the id of a delivery, and look after the table.
 
     `APP` names the app, as `celery -A` does; without it, it is the current one. The queue "default" is the one that
     Celery takes by itself, which is also where its `task_routes` are asked.
     """
 
-    options: ClassVar[Mapping[str, Any]] = {**Fleet.options, "APP": None}
+    options: ClassVar[Mapping[str, Any]] = {**ExternalBackend.options, "APP": None}
     usual_queues: ClassVar[Mapping[str, str | None]] = {"default": None}
 
     @property
@@ -89,7 +89,7 @@ def run(number: int, using: str) -> None:
 
 # --- in a worker --------------------------------------------------------------------------------------------------
 
-_tender = Tender()
+_tender = UpkeepThread()
 
 
 # Celery imports this module in its workers, and has no other place where something starts with one.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.db import connections
 
 from heliograph.outbox.backends.base import Backend
-from heliograph.outbox.notices import notify
+from heliograph.outbox.send.notices import notify
 
 
 class DatabaseBackend(Backend):

@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from heliograph.outbox.backends import backend_of
-from heliograph.outbox.backends.fleet import Fleet
+from heliograph.outbox.backends.external import ExternalBackend
 from heliograph.outbox.conf import all_settings
-from heliograph.outbox.fleets import run_told
+from heliograph.outbox.work.external_workers import run_told
 
 if django.VERSION >= (6, 0):  # pragma: django>=6.0
     from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task, task_backends
@@ -31,14 +31,14 @@ else:  # pragma: django<6.0
         ) from error
 
 
-class TasksBackend(Fleet):
+class TasksBackend(ExternalBackend):
     """The workers of Django's tasks run `deliver` with the id of a delivery.
 
     `TASK_BACKEND` is the alias in `settings.TASKS`, whose `QUEUES` must have the queues of the deliveries. Nothing in
     those workers looks after the table: `manage.py outbox run` does.
     """
 
-    options: ClassVar[Mapping[str, Any]] = {**Fleet.options, "TASK_BACKEND": DEFAULT_TASK_BACKEND_ALIAS}
+    options: ClassVar[Mapping[str, Any]] = {**ExternalBackend.options, "TASK_BACKEND": DEFAULT_TASK_BACKEND_ALIAS}
 
     @property
     def task_backend(self) -> Any:

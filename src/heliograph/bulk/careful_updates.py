@@ -1,0 +1,203 @@
+"""Careful updates: of views, of tables where rows share a key, and of tables with triggers that change values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.models.expressions import RawSQL
+from django.db.models.sql import UpdateQuery
+from django.db.models.sql.constants import NO_RESULTS
+from django.db.models.sql.where import AND, ExtraWhere
+
+from heliograph.bulk.read import Reading
+from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, returns_rows, selecting
+from heliograph.bulk.tables import locators
+from heliograph.changes.chunks import in_chunks
+from heliograph.changes.rows import Updated
+
+
+def update_carefully(reading: Reading) -> Updated:
+    """Update rows, and read their values again from the database."""
+    columns = _columns(reading)
+    if not columns:
+        return _update_by_itself(reading)
+    old = _read(reading, columns)
+    size = len(reading.plan.fields)
+    found = {tuple(row[size:]): tuple(row[:size]) for row in old}
+    if reading.connection.vendor == "postgresql":
+        return reading.rows_of(_written_at_places(reading, found))
+    return reading.rows_of(_written(reading, columns, found))
+
+
+def _columns(reading: Reading) -> Sequence[str]:
+    """Return the columns that identify a row of the table; none for a view, or if several tables are written."""
+    if reading.compiler.query.related_updates or not are_sent_as_stored(reading.fields):
+        return ()
+    return locators(reading.connection, reading.model._meta.db_table)
+
+
+def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
+    """Lock and read the rows that the update is about, with the columns that identify them."""
+    table = reading.connection.ops.quote_name(reading.model._meta.db_table)
+    places = [RawSQL(f"{table}.{column}", ()) for column in columns]
+    query = selecting(reading.compiler.query, reading.plan.fields, places, locks=True)
+    query.select_for_no_key_update = reading.connection.features.has_select_for_no_key_update
+    sql, params = query.get_compiler(connection=reading.connection).as_sql()
+    return fetched(reading.compiler, sql, params, reading.plan.fields)
+
+
+# --- rows that are found again ------------------------------------------------------------------------------------
+
+
+Found = dict[tuple[Any, ...], tuple[Any, ...]]  # rows by their places, which are the values of the locator columns
+
+
+def _written_at_places(reading: Reading, old: Found) -> Table:
+    """Update the rows at these places, and return their old and new values (PostgreSQL).
+
+    This is safe because a locked row stays at its place until it is updated.
+    """
+    statement = reading.statement()
+    if statement is None or not old:
+        return []
+    update, params, _ = statement
+    quoted = reading.connection.ops.quote_name(reading.model._meta.db_table)
+    news = returning(reading.connection, reading.fields)
+    sql = (
+        f"{update} FROM unnest(%s::oid[], %s::tid[]) WITH ORDINALITY"
+        " AS heliograph_place (heliograph_oid, heliograph_tid, heliograph_number)"
+        f" WHERE {quoted}.tableoid = heliograph_oid AND {quoted}.ctid = heliograph_tid{news}, heliograph_number"
+    )
+    rows = fetched(reading.compiler, sql, (*params, *map(list, zip(*old, strict=True))), reading.fields)
+    values = [*old.values()]
+    return [(*values[row[-1] - 1], *row[:-1]) for row in rows]
+
+
+def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
+    """Update the rows that were found, and return their old and new values (SQLite, MariaDB)."""
+    written: list[tuple[Any, ...]] = []
+    new: Found = {}
+    is_moved = _is_moved(reading, columns)
+    for some in in_chunks(reading.model, reading.using, [*old]):
+        written += _update_at(reading, columns, some)
+        if not is_moved:
+            new |= _read_at(reading, columns, some)
+    if is_moved:  # the update sets columns by which the rows would be found again
+        return [(*values, *reading.told(values)) for values in old.values()]
+    keys = reading.plan.keys
+    return [(*old[place], *new[place][keys:]) for place in written if place in new and place in old]
+
+
+def _is_moved(reading: Reading, columns: Sequence[str]) -> bool:
+    quote = reading.connection.ops.quote_name
+    return bool(reading.moved) or any(quote(field.column) in columns for field in reading.values)
+
+
+def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
+    """Update the rows at these places, and return the places of the rows that the database has really updated.
+
+    MariaDB does not report them: there, all places are returned.
+    """
+    query: Any = _at(reading, columns, places)
+    query.values, query.order_by = reading.compiler.query.values, reading.compiler.query.order_by
+    sql, params = query.get_compiler(reading.using).as_sql()
+    if returns_rows(reading.connection, of="UPDATE"):
+        written = fetched(reading.compiler, f"{sql} RETURNING {', '.join(columns)}", params, ())
+        return [*map(tuple, written)]
+    with reading.connection.cursor() as cursor:
+        cursor.execute(sql, params)
+    return places
+
+
+def _read_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Found:
+    """Return the present values of the rows at these places."""
+    fields = reading.plan.fields
+    query = selecting(_at(reading, columns, places), fields, [RawSQL(column, ()) for column in columns], locks=False)
+    sql, params = query.get_compiler(connection=reading.connection).as_sql()
+    table = fetched(reading.compiler, sql, params, fields)
+    return {tuple(row[len(fields) :]): tuple(row[: len(fields)]) for row in table}
+
+
+def _at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Any:
+    """Return a query for the rows at these places."""
+    query: Any = UpdateQuery(reading.model)
+    query.get_initial_alias()
+    one = f"({', '.join(['%s'] * len(columns))})"
+    sql = f"({', '.join(columns)}) IN ({', '.join([one] * len(places))})"
+    query.where.add(ExtraWhere([sql], [value for place in places for value in place]), AND)
+    return query
+
+
+# --- rows that are not found again: of views, and of several tables -----------------------------------------------
+
+
+def _update_by_itself(reading: Reading) -> Updated:
+    """Execute Django's own statement, so that exactly its rows are written.
+
+    Only rows whose key no other row shares have both old and new values; the others have UNKNOWN.
+    """
+    old = _read(reading)
+    sql, params = reading.compiler.as_sql()
+    fields, is_of_parents = reading.plan.fields, bool(reading.compiler.query.related_updates)
+    if reading.connection.vendor == "postgresql" and not is_of_parents and are_sent_as_stored(fields):
+        new = fetched(reading.compiler, sql + returning(reading.connection, fields), params, fields)
+        return reading.rows_of(_with_old_values(reading, _single(reading, old), new))
+    if is_of_parents:
+        update_these(reading, [*by_key(reading, old)])
+    else:
+        with reading.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+    return reading.rows_of(_with_new_values(reading, old))
+
+
+def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table) -> Table:
+    keys, unknown = reading.plan.keys, reading.plan.unknown
+    return [(*(old.get(reading.plan.key_of(row)) or (*row[:keys], *unknown[keys:])), *row[keys:]) for row in new]
+
+
+def _with_new_values(reading: Reading, old: Table) -> Table:
+    keys, known = reading.plan.keys, _single(reading, old)
+    if reading.moved:  # the rows have new keys, and are not found again
+        return [(*row, *reading.told(row)) for row in old]
+    new = _single(reading, read_these(reading, [*known]))
+    unknown = reading.plan.unknown
+    return [(*row, *new.get(reading.plan.key_of(row), unknown)[keys:]) for row in old]
+
+
+def _single(reading: Reading, table: Table) -> dict[Any, Sequence[Any]]:
+    """Return the rows whose key no other row of the table shares, by their keys."""
+    times = Counter(map(reading.plan.key_of, table))
+    return {key: row for key, row in by_key(reading, table).items() if times[key] == 1}
+
+
+# --- rows by their keys -------------------------------------------------------------------------------------------
+
+
+def by_key(reading: Reading, table: Table) -> dict[Any, Sequence[Any]]:
+    """Return rows by their primary keys."""
+    return {reading.plan.key_of(row): row for row in table}
+
+
+def update_these(reading: Reading, keys: Sequence[Any]) -> None:
+    """Update the rows with these primary keys."""
+    query = reading.compiler.query
+    for some in _chunks(reading, keys) if query.values else ():
+        update: Any = UpdateQuery(reading.model)
+        update.values, update.order_by = query.values, query.order_by
+        update.add_filter("pk__in", some)
+        update.get_compiler(reading.using).execute_sql(NO_RESULTS)
+    for one in query.get_related_updates():
+        one.get_compiler(reading.using).execute_sql(NO_RESULTS)
+
+
+def read_these(reading: Reading, keys: Sequence[Any]) -> Table:
+    """Read the present values of the rows with these primary keys."""
+    names = [one.attname for one in reading.plan.fields]
+    rows = reading.model._base_manager.using(reading.using)
+    return [row for some in _chunks(reading, keys) for row in rows.filter(pk__in=some).values_list(*names)]
+
+
+def _chunks(reading: Reading, keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return in_chunks(reading.model, reading.using, keys)

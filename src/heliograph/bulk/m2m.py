@@ -1,0 +1,204 @@
+"""Relations: which pairs of a many-to-many relation an operation has really added and removed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, NamedTuple
+
+from django.db import connections, router
+from django.db.models.base import Model
+from django.db.models.fields.related_descriptors import ManyToManyDescriptor
+
+from heliograph.bulk.listen import Audience, audience_of
+from heliograph.bulk.m2m_sides import Pair, Side, sides_of
+from heliograph.bulk.sql import locking
+from heliograph.bulk.write import in_transaction
+from heliograph.changes.plans import is_among
+from heliograph.changes.rows import Rows
+from heliograph.orm.savepoint_times import SavepointTime, now
+from heliograph.orm.steps import Step, StepOrder
+
+# --- operations ---------------------------------------------------------------------------------------------------
+
+
+class Pairs(NamedTuple):
+    """The pairs of a relation that one write has added or removed."""
+
+    moment: SavepointTime | None  # the savepoint time of the write
+    relation: tuple[Any, str]  # the model of its rows, and the alias of the database
+    pairs: Collection[tuple[Side, Pair]]
+    sign: int  # 1 for pairs that were added, -1 for pairs that were removed
+
+
+class Operation:
+    """A change of relations that is told as one, when it is over."""
+
+    def __init__(self, raw: bool) -> None:
+        self.raw = raw
+        self.writes: list[Pairs] = []
+
+    def note(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], sign: int) -> None:
+        """Keep pairs that were added (1) or removed (-1)."""
+        self.writes.append(Pairs(now(connections[using]), (through, using), pairs, sign))
+
+    def counts(self) -> dict[tuple[Any, str], Counter[tuple[Side, Pair]]]:
+        """Return how often each pair was added minus how often it was removed, without writes that were rolled back."""
+        counts: dict[tuple[Any, str], Counter[tuple[Side, Pair]]] = {}
+        for moment, relation, pairs, sign in self.writes:
+            if moment is None or not moment.is_undone:
+                of_relation = counts.setdefault(relation, Counter())
+                for side, pair in pairs:
+                    if None not in pair:  # a row with only one of the two keys is no pair
+                        of_relation[side, pair] += sign
+        return counts
+
+    def tell(self) -> None:
+        """Send what has really changed."""
+        for (through, using), counts in self.counts().items():
+            audience = audience_of(through)
+            for side in dict.fromkeys(side for side, _ in counts):
+                added = frozenset(pair for (its, pair), count in counts.items() if its == side and count > 0)
+                removed = frozenset(pair for (its, pair), count in counts.items() if its == side and count < 0)
+                if audience is not None and (added or removed):
+                    told = {"field": side.field, "added": added, "removed": removed, "using": using, "raw": self.raw}
+                    audience.send("m2m_changes", through, **told)
+
+
+_operation: ContextVar[Operation | None] = ContextVar("heliograph_operation", default=None)
+
+
+@contextmanager
+def operation(using: str, *, raw: bool = False, reads: Any = None) -> Iterator[Operation]:
+    """Let what is noted in the block be told as one, in its transaction, unless it is a part of something larger.
+
+    `reads` is the model of which rows are read before they are written.
+    """
+    outer = _operation.get()
+    if outer is not None:
+        yield outer
+        return
+    with in_transaction(using, reads):
+        one = Operation(raw)
+        token = _operation.set(one)
+        try:
+            yield one
+        finally:
+            _operation.reset(token)
+        one.tell()
+
+
+def note(audience: Audience, rows: Rows) -> None:
+    """Note rows of a relation that were written, if somebody listens to it."""
+    if "m2m_changes" not in audience or not len(rows):
+        return
+    sides = sides_of(rows.model)
+    with operation(rows.using) as one:
+        if rows.kind == "updated":
+            before, after = _moved(sides, rows)
+            one.note(rows.model, rows.using, before, -1)
+            one.note(rows.model, rows.using, after, 1)
+        else:
+            pairs = [(side, side.pair(instance.__dict__)) for side in sides for instance in rows.instances]
+            one.note(rows.model, rows.using, pairs, 1 if rows.kind == "created" else -1)
+
+
+def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]], list[tuple[Side, Pair]]]:
+    """Return the pairs of rows before and after an update; none for a relation of which it has set no key."""
+    before, after = [], []
+    first = rows.comparison(0)
+    for side in sides:
+        if first is None or first.plan.places.keys().isdisjoint((side.source, side.target)):
+            continue
+        for at, instance in enumerate(rows.instances):
+            compared = rows.comparison(at)
+            if compared is not None:
+                names = compared.plan.names
+                before.append((side, side.pair(instance.__dict__ | dict(zip(names, compared.old, strict=True)))))
+                after.append((side, side.pair(instance.__dict__ | dict(zip(names, compared.new, strict=True)))))
+    return before, after
+
+
+# --- steps --------------------------------------------------------------------------------------------------------
+
+
+def steps() -> Iterator[Step]:
+    """Yield what tells which changes of relations are one operation, and the rows of relations that are saved."""
+    reason = "gives the managers, whose set() is a removal and an addition"
+    yield Step(ManyToManyDescriptor, "__get__", _get, reason, StepOrder.WRITES)
+    yield Step(Model, "_save_table", _save_table, "sends nothing for rows of a relation", StepOrder.WRITES)
+
+
+_OPERATIONS = ("add", "remove", "clear", "set", "set_base")
+
+
+def _get(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def __get__(self: Any, instance: Any, cls: Any = None) -> Any:  # noqa: N807 - that is its name
+        manager = inner(self, instance, cls)
+        if instance is not None and audience_of(manager.through, "m2m_changes") is not None:
+            for name in _OPERATIONS:
+                method = getattr(manager, name, None)  # Django 5.2 and 6.0 have no set_base()
+                if method is not None:
+                    setattr(manager, name, _as_one(manager, method))
+        return manager
+
+    return __get__
+
+
+def _as_one(manager: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        using = router.db_for_write(manager.through, instance=manager.instance)
+        with operation(using, raw=kwargs.get("raw", False)):
+            return method(*args, **kwargs)
+
+    return changed
+
+
+def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def _save_table(
+        self: Any,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Collection[str] | None = None,
+    ) -> Any:
+        if using is None or audience_of(type(self), "m2m_changes") is None:
+            return inner(self, raw, cls, force_insert, force_update, using, update_fields)
+        sides, model = sides_of(type(self)), type(self)
+        with operation(using, raw=raw, reads=model if self._is_pk_set() else None) as one:
+            before = _stored(self, using, sides)
+            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
+            one.note(model, using, before, -1)
+            one.note(model, using, _saved(self, sides, dict(before), update_fields), 1)
+        return updated
+
+    return _save_table
+
+
+def _stored(instance: Any, using: str, sides: Collection[Side]) -> list[tuple[Side, Pair]]:
+    """Return the pairs that a row has before it is saved; none if it is new."""
+    if not instance._is_pk_set():
+        return []
+    rows = locking(type(instance)._base_manager.using(using)).filter(pk=instance.pk).values()
+    return [(side, side.pair(row)) for row in rows for side in sides]
+
+
+def _saved(
+    instance: Any, sides: Collection[Side], before: dict[Side, Pair], names: Collection[str] | None
+) -> list[tuple[Side, Pair]]:
+    """Return the pairs that a row has after it was saved, of which not all fields may have been."""
+    written = {one.attname for one in instance._meta.concrete_fields if is_among(one, names)}
+    pairs = []
+    for side in sides:
+        old = dict(zip((side.source, side.target), before.get(side, (None, None)), strict=True))
+        now = {name: instance.__dict__.get(name) for name in old if name in written}
+        pairs.append((side, side.pair(old | now)))
+    return pairs

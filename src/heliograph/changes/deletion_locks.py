@@ -1,0 +1,122 @@
+"""Deletions: rows are read and locked before Django's collector deletes them, for receivers with `fetch="lock"`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+from django.db import connections
+from django.db.models.deletion import Collector
+from django.db.models.sql import DeleteQuery
+
+from heliograph.changes.plans import PLANS, Plan
+from heliograph.changes.row_locks import immediate, is_in_transaction, lock_database, locked_rows
+from heliograph.changes.rows import normal_key
+from heliograph.changes.saving import Deleting
+from heliograph.orm.steps import PatchLease, Step, StepOrder
+
+Method = Callable[..., Any]
+
+
+def _steps() -> Iterator[Step]:
+    """Yield the steps that read and lock rows, so that receivers of post_delete get their last values."""
+    for owner, name, make, reason in (
+        (Collector, "delete", _delete, "is the transaction of a deletion"),
+        (Collector, "instances_with_model", _instances_with_model, "ends after pre_delete, before anything is written"),
+        (DeleteQuery, "delete_batch", _delete_batch, "deletes the rows that were locked, and no others"),
+    ):
+        yield Step(owner, name, make, reason, StepOrder.MEMORY)
+
+
+# Taken by each receiver of post_delete with fetch="lock".
+of_locked_deletions = PatchLease(_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Deletion:
+    """A collector at work, and the instances whose rows it has locked."""
+
+    collector: Collector
+    instances: ExitStack = field(default_factory=ExitStack)
+    missing: set[tuple[Any, Any]] = field(default_factory=set)  # models and keys of rows that were gone
+
+    @contextmanager
+    def under_way(self, model: Any) -> Iterator[None]:
+        """Take SQLite's lock for writing first: a receiver of pre_delete may read, after which SQLite may refuse it."""
+        using = self.collector.using
+        if is_in_transaction(using):
+            lock_database(connections[using], model, is_open=True)
+        with self.instances, immediate(connections[using]):
+            yield
+
+    def lock(self) -> None:
+        """Read and lock the rows, and give each instance the values of its row until the end of the deletion."""
+        for model, instances in self.collector.data.items():
+            plan = _plan_of(model)
+            if plan is not None and instances:
+                self._lock(plan, instances)
+
+    def _lock(self, plan: Plan, instances: Collection[Any]) -> None:
+        keys = [normal_key(one) for one in instances]
+        rows = locked_rows(plan, plan.locked_at_end, self.collector.using, keys, are_kept=False)
+        for key, one in zip(keys, instances, strict=True):
+            self.instances.enter_context(Deleting(one, plan, self.collector.using, rows.get(key)))
+        self.missing.update((plan.model, one.pk) for key, one in zip(keys, instances, strict=True) if key not in rows)
+
+
+_deletion: ContextVar[_Deletion | None] = ContextVar("heliograph_deletion", default=None)
+
+
+def _plan_of(model: Any) -> Plan | None:
+    """Return the plan of a model if its rows are locked before they are deleted, else None.
+
+    Automatic through models are left out, since Django sends no signals for them.
+    """
+    plan = None if model._meta.auto_created else PLANS.get(model)
+    return plan if plan is not None and plan.locked_at_end else None
+
+
+def _delete(inner: Method) -> Method:
+    @wraps(inner)
+    def delete(self: Any) -> Any:
+        model = next(filter(_plan_of, self.data), None)
+        deletion = None if model is None else _Deletion(self)
+        token = _deletion.set(deletion)
+        try:
+            with nullcontext() if deletion is None else deletion.under_way(model):
+                return inner(self)
+        finally:
+            _deletion.reset(token)
+
+    return delete
+
+
+# Rows are read right after pre_delete, so that the values include the writes of its receivers. Later would be too late:
+# on a database without deferred constraints, Django's next step empties foreign keys in the rows that it will delete.
+
+
+def _instances_with_model(inner: Method) -> Method:
+    @wraps(inner)
+    def instances_with_model(self: Any) -> Iterator[Any]:
+        yield from inner(self)
+        deletion = _deletion.get()
+        if deletion is not None and deletion.collector is self and is_in_transaction(self.using):
+            deletion.lock()
+
+    return instances_with_model
+
+
+def _delete_batch(inner: Method) -> Method:
+    @wraps(inner)
+    def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
+        deletion = _deletion.get()
+        if deletion is not None and deletion.missing:
+            # Another transaction may have inserted a missing row again while this one waited for its lock.
+            pk_list = [key for key in pk_list if (self.model, key) not in deletion.missing]
+        return inner(self, pk_list, using)
+
+    return delete_batch

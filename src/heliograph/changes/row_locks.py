@@ -1,0 +1,103 @@
+"""Locks: rows are read and locked before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import QuerySet
+
+from heliograph.changes.chunks import in_chunks
+from heliograph.changes.plans import Plan
+from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+# On PostgreSQL an UPDATE locks with FOR NO KEY UPDATE, so that rows that refer to this one can be added meanwhile. A
+# DELETE locks with FOR UPDATE; with the weaker lock first, two transactions could wait for each other.
+
+
+def locked_rows(
+    plan: Plan, names: Collection[str], using: str, keys: Sequence[Any], *, are_kept: bool
+) -> dict[Any, Mapping[str, Any]]:
+    """Lock rows, and return the values of these fields by primary key and attribute; missing rows are left out.
+
+    `are_kept` says that the rows will be updated and not deleted. The rows are locked in the order of their keys, in
+    each table that has one of the fields. Like Django, an update finds the rows that the base manager shows, and a
+    deletion finds all.
+    """
+    no_key = are_kept and connections[using].features.has_select_for_no_key_update
+    asked = [*plan.names[: plan.keys], *(name for name in plan.names[plan.keys :] if name in names)]
+    all_rows = plan.model._base_manager if are_kept else QuerySet(plan.model)
+    rows = all_rows.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
+    found = (row for some in in_chunks(plan.model, using, keys) for row in rows.filter(pk__in=some))
+    return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in found}
+
+
+# --- transactions ------------------------------------------------------------------------------------------------
+
+
+def is_in_transaction(using: str) -> bool:
+    """Return whether a transaction is open on a database, also one that is committed by hand."""
+    connection = connections[using]
+    return connection.in_atomic_block or not connection.get_autocommit()
+
+
+@contextmanager
+def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
+    """Open a transaction for reading and writing a row of a model, unless a transaction is open already."""
+    connection = connections[using]
+    is_open = is_in_transaction(using)
+    with ExitStack() as stack:
+        if not is_open:
+            with immediate(connection):
+                stack.enter_context(transaction.atomic(using))
+        lock_database(connection, model, is_open=is_open)
+        yield
+
+
+# SQLite has no row locks. If a transaction reads, another one writes, and then the first wants to write, SQLite raises
+# an error and does not let it wait. So a transaction that begins here takes the lock for writing at once, by BEGIN
+# IMMEDIATE. An open transaction takes it by a statement that writes nothing, unless `transaction_mode` in the settings
+# has made it begin so.
+
+
+@contextmanager
+def immediate(connection: Any) -> Iterator[None]:
+    """On SQLite, let a transaction that begins in the block take the lock for writing at once."""
+    if connection.vendor != "sqlite" or connection.transaction_mode is not None:
+        yield
+        return
+    is_open = is_in_transaction(connection.alias)
+    connection.transaction_mode = "IMMEDIATE"
+    try:
+        yield
+    finally:
+        connection.transaction_mode = None
+    if not is_open:
+        setattr(connection, _LOCKED, identity_of_transaction(connection))
+
+
+def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
+    """Take SQLite's lock for writing, unless the transaction has it.
+
+    `is_open` says that Heliograph did not begin the transaction.
+    """
+    if connection.vendor != "sqlite":
+        return
+    identity = identity_of_transaction(connection)
+    if is_same_transaction(identity, vars(connection).get(_LOCKED, ())):
+        return
+    mode = connection.transaction_mode
+    if mode == "DEFERRED" or (mode is None and is_open):
+        table, key = model._meta.db_table, model._meta.pk_fields[0].column
+        table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET {key} = {key} WHERE 0 = 1")
+    setattr(connection, _LOCKED, identity)
+
+
+# The attribute of a connection with the identity of the transaction that has taken the lock.
+_LOCKED = "_heliograph_locked"

@@ -1,0 +1,162 @@
+"""Conditions: frozen values that decide from its payload whether a call is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.verification import verify_asked, verify_function
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a receiver is connected: to which signal, and to which sender (None is anybody)."""
+
+    signal: Any
+    sender: Any
+    subclasses: bool = False
+
+
+class Condition:
+    """A question about one send; combine questions with `&`, `|` and `~`."""
+
+    def holds(self, payload: Payload) -> bool:
+        """Answer for a send with this payload, which includes `sender` and `signal`."""
+        raise NotImplementedError(f"{type(self).__name__} must define holds(payload).")
+
+    def connected(self, place: Target) -> Condition:
+        """Return the condition that is asked at this place; it lives as long as the receiver is connected there.
+
+        Raises TypeError or ValueError where the question makes no sense.
+        """
+        if type(self).holds is Condition.holds:
+            self.holds({})  # it raises an error that says what to do
+        return self
+
+    def leaves(self) -> Iterator[Condition]:
+        """Yield the conditions of which this one is made."""
+        yield self
+
+    def __bool__(self) -> bool:
+        """Raise TypeError, because `and`, `or` and `not` would silently drop one of the conditions."""
+        raise TypeError(
+            f"{self!r} has no truth value: it is asked at each send."
+            " Combine conditions with &, | and ~, not with 'and', 'or' and 'not'."
+        )
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *args, **options):
+            """Raise TypeError, because a condition is passed without a call, as in `when=created`."""
+            raise TypeError(f"{self!r} is a condition already: write when={self!r}, without the brackets behind it.")
+
+    def __and__(self, other: Condition | Callable[..., object]) -> Condition:
+        """Hold where both hold; the right side is asked only if the left one holds."""
+        return Both(self, condition(other))
+
+    def __or__(self, other: Condition | Callable[..., object]) -> Condition:
+        """Hold where at least one holds; the right side is asked only if the left one does not."""
+        return Either(self, condition(other))
+
+    def __rand__(self, other: Callable[..., object]) -> Condition:
+        return Both(condition(other), self)
+
+    def __ror__(self, other: Callable[..., object]) -> Condition:
+        return Either(condition(other), self)
+
+    def __invert__(self) -> Condition:
+        """Hold where this one does not."""
+        return Not(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Predicate(Condition):
+    """A condition that is a function of the user's, called with the payload as keywords."""
+
+    function: Callable[..., object]
+
+    def holds(self, payload: Payload) -> bool:
+        return bool(self.function(**payload))
+
+    def connected(self, place: Target) -> Condition:
+        verify_asked(self.function, place.signal)
+        return self
+
+    def __repr__(self) -> str:
+        return qualified_name(self.function).rpartition(".")[2]
+
+
+@dataclass(frozen=True, repr=False)
+class Pair(Condition):
+    """What two conditions become together."""
+
+    left: Condition
+    right: Condition
+
+    def connected(self, place: Target) -> Condition:
+        return replace(self, left=self.left.connected(place), right=self.right.connected(place))
+
+    def leaves(self) -> Iterator[Condition]:
+        yield from self.left.leaves()
+        yield from self.right.leaves()
+
+
+class Both(Pair):
+    """Two conditions of which both must hold."""
+
+    def holds(self, payload: Payload) -> bool:
+        return self.left.holds(payload) and self.right.holds(payload)
+
+    def __repr__(self) -> str:
+        return " & ".join(f"({side!r})" if isinstance(side, Either) else repr(side) for side in (self.left, self.right))
+
+
+class Either(Pair):
+    """Two conditions of which one must hold."""
+
+    def holds(self, payload: Payload) -> bool:
+        return self.left.holds(payload) or self.right.holds(payload)
+
+    def __repr__(self) -> str:
+        return f"{self.left!r} | {self.right!r}"
+
+
+@dataclass(frozen=True, repr=False)
+class Not(Condition):
+    """A condition turned round."""
+
+    inner: Condition
+
+    def holds(self, payload: Payload) -> bool:
+        return not self.inner.holds(payload)
+
+    def connected(self, place: Target) -> Condition:
+        return Not(self.inner.connected(place))
+
+    def leaves(self) -> Iterator[Condition]:
+        return self.inner.leaves()
+
+    def __repr__(self) -> str:
+        return f"~({self.inner!r})" if isinstance(self.inner, Both | Either) else f"~{self.inner!r}"
+
+
+def condition(value: Any) -> Condition:
+    """Return `value` if it is a condition, or else a condition that calls it.
+
+    Raises TypeError or ValueError for a value that is neither a condition nor a function that can be one.
+    """
+    if isinstance(value, Condition):
+        return value
+    if isinstance(value, type) and issubclass(value, Condition):
+        raise TypeError(f"when= takes a condition, not a class of them: write when={value.__qualname__}(...).")
+    if callable(value):
+        verify_function("when=", value)
+        return Predicate(value)
+    several = " Combine conditions with & or |." if isinstance(value, list | tuple | set) else ""
+    raise TypeError(
+        f"when= takes a condition or a function of the payload, not {value!r}. Pass e.g. when=is_paid.{several}"
+    )

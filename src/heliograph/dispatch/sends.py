@@ -1,0 +1,156 @@
+"""The making of a send: one plan, and a sync and an async driver for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from inspect import unwrap
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from heliograph.dispatch.concurrency import concurrency_of
+from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
+from heliograph.dispatch.observers import announce, inside_kept, inside_send, observed
+from heliograph.dispatch.scopes import audible, current
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.connections import Receiver
+    from heliograph.dispatch.signal import Signal
+
+Pair = tuple[Any, Any]  # a receiver and its response
+Receivers = tuple[Sequence["Receiver"], Sequence["Receiver"]]  # the sync and the async ones
+
+# The name under which Django logs, so that the logging settings that projects have go on working.
+logger = logging.getLogger("django.dispatch")
+
+
+class Send:
+    """One send: the plan, who is to be called with what, that both drivers carry out."""
+
+    __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
+
+    def __init__(
+        self, signal: Signal[...], sender: Any, payload: dict[str, Any], robust: bool, to: Receivers | None = None
+    ) -> None:
+        self.signal = signal
+        self.sender = sender
+        self.payload = payload
+        self.robust = robust  # whether an exception is a response
+        self.scopes = current()
+        self.number = announce(self.scopes, signal, sender, payload) if self.scopes else 0
+        self.sync, self.concurrent = to or signal._live_receivers(sender)
+
+    def run(self) -> list[Pair]:
+        """Call the sync receivers, one after the other."""
+        return [pair for called in self.sync if (pair := self._call(called))[1] is not SKIPPED]
+
+    async def run_concurrent(self) -> list[Pair]:
+        """Call the async receivers."""
+        with self.watched():
+            return _due(await concurrency_of(self.signal).together(self.coroutines()))
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Return what goes around receivers that run beside each other."""
+        return inside_kept() if self.scopes else nullcontext()
+
+    def coroutines(self) -> list[Any]:
+        """Return the calls of the async receivers, not begun."""
+        return [self._call_async(called) for called in self.concurrent]
+
+    def _call(self, called: Receiver) -> Pair:
+        receiver = called.receiver if type(called) is Guarded else called  # receiver_of(), without the call of it
+        try:
+            if not self.scopes:
+                return receiver, called(signal=self.signal, sender=self.sender, **self.payload)
+            return receiver, self._respond(called, receiver)
+        except Exception as error:
+            if not self.robust:
+                raise
+            return receiver, _logged(receiver, error)
+
+    async def _call_async(self, called: Receiver) -> Pair:
+        receiver = receiver_of(called)
+        try:
+            if not self.scopes:
+                return receiver, await called(signal=self.signal, sender=self.sender, **self.payload)
+            return receiver, await self._respond_async(called, receiver)
+        except Exception as error:
+            if not self.robust:
+                raise
+            return receiver, _logged(receiver, error)
+
+    def _respond(self, called: Receiver, receiver: Receiver) -> Any:
+        if type(called) is Guarded and called.options.defers:  # whoever makes the call tells of it
+            with inside_send(self.number):
+                return called(signal=self.signal, sender=self.sender, **self.payload)
+        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
+            outcome.append(called(signal=self.signal, sender=self.sender, **self.payload))
+        return outcome[0]
+
+    async def _respond_async(self, called: Receiver, receiver: Receiver) -> Any:
+        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
+            outcome.append(await called(signal=self.signal, sender=self.sender, **self.payload))
+        return outcome[0]
+
+
+def deliver(send: Send) -> list[Pair]:
+    """Carry out a send from sync code: the async receivers run after the sync ones, in an event loop."""
+    responses = send.run()
+    if send.concurrent:
+        responses += async_to_sync(send.run_concurrent)()
+    return responses
+
+
+async def deliver_async(send: Send) -> list[Pair]:
+    """Carry out a send from async code: the sync receivers run in a thread, unless none of them blocks."""
+    if not send.sync:
+        return await send.run_concurrent() if send.concurrent else []
+    run = _run_here if all(_never_blocks(called) for called in send.sync) else _run_in_thread
+    with send.watched():
+        return _due(await send.signal._concurrency.both(lambda: run(send), send.coroutines()))
+
+
+async def _run_here(send: Send) -> list[Pair]:
+    return send.run()
+
+
+_run_in_thread = sync_to_async(Send.run)
+
+
+def _never_blocks(called: Receiver) -> bool:
+    return type(called) is Guarded and not called.options.blocking
+
+
+def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
+    """Return those of the receivers of a send that have options, past any wrapper that a monitoring tool adds."""
+    if hasattr(type(signal), "_table"):
+        route = signal._table.route(sender)
+        found = [receiver for resolve in (*route.sync, *route.concurrent) if (receiver := resolve()) is not None]
+        called = audible(signal, sender, found, current())
+    else:
+        called = [unwrap(one, stop=_is_guarded) for group in signal._live_receivers(sender) for one in group]
+    return [one for one in called if _is_guarded(one)]
+
+
+def send_to(guarded: Sequence[Guarded], signal: Any, sender: Any, payload: dict[str, Any]) -> list[Pair]:
+    """Send, from sync code, to some of the receivers, and to nobody else."""
+    sync = [one for one in guarded if not one.connection.is_async]
+    concurrent = [one for one in guarded if one.connection.is_async]
+    return deliver(Send(signal, sender, payload, robust=False, to=(sync, concurrent)))
+
+
+def _is_guarded(called: object) -> TypeGuard[Guarded]:
+    return type(called) is Guarded
+
+
+def _due(responses: list[Pair]) -> list[Pair]:
+    return [pair for pair in responses if pair[1] is not SKIPPED]
+
+
+def _logged(receiver: Receiver, error: Exception) -> Exception:
+    name = qualified_name(receiver)
+    logger.error("Error calling %s in Signal.send_robust() (%s)", name, error, exc_info=error)
+    return error

@@ -1,0 +1,64 @@
+"""What the backends have in common whose workers are those of another system."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+from heliograph.outbox.backends.base import Backend
+
+_NO_QUEUES: Mapping[str, str | None] = {}
+
+
+class ExternalBackend(Backend):
+    """Workers of another system, which are told of each delivery by itself, and have queues of their own.
+
+    `QUEUES` says which of its queues stands for one of ours, and None leaves it to the system; a queue that is not
+    mentioned has the same name there.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {**Backend.options, "QUEUES": _NO_QUEUES}
+    usual_queues: ClassVar[Mapping[str, str | None]] = _NO_QUEUES  # what QUEUES has unless it says otherwise
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        super().__init__(alias, options)
+        _verify_seconds(alias, self.settings["TELL_AGAIN_AFTER"])
+        _verify_queues(alias, self.settings["QUEUES"])
+        self.queues: dict[str, str | None] = {**self.usual_queues, **self.settings["QUEUES"]}
+
+    def queue_of(self, queue: str) -> str | None:
+        """Return the fleet's queue for one of ours; None for the one that it takes by itself."""
+        return self.queues.get(queue, queue)
+
+    def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
+        self.tell_in(0.0, using, ids, queue)
+
+    @abstractmethod
+    def can_wait(self, seconds: float) -> bool:
+        """Return whether the fleet itself is to wait so long; else it is told when the time has come."""
+
+    @abstractmethod
+    def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
+        """Let workers know of deliveries that they are to make in so many seconds."""
+
+
+def _verify_seconds(alias: str, seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ImproperlyConfigured(
+            f"HELIOGRAPH_OUTBOX[{alias!r}]['OPTIONS']['TELL_AGAIN_AFTER'] takes seconds, more than none, not"
+            f" {seconds!r}."
+        )
+
+
+def _verify_queues(alias: str, queues: object) -> None:
+    is_mapping = isinstance(queues, Mapping) and all(
+        isinstance(ours, str) and (theirs is None or isinstance(theirs, str)) for ours, theirs in queues.items()
+    )
+    if not is_mapping:
+        raise ImproperlyConfigured(
+            f"HELIOGRAPH_OUTBOX[{alias!r}]['OPTIONS']['QUEUES'] takes a dict from names of queues to those of the"
+            f" fleet, or to None, not {queues!r}."
+        )

@@ -1,0 +1,221 @@
+"""The policy whose calls are made by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from datetime import timedelta
+from math import inf
+from typing import Any, ClassVar, NamedTuple
+
+from heliograph.catalogue import carried, entry_of, sent_names, title
+from heliograph.dispatch import Call
+from heliograph.dispatch.condition_base import Target
+from heliograph.dispatch.connections import Options, Receiver, is_async
+from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.option_errors import named_options
+from heliograph.dispatch.verification import parameters_of, verify_function
+from heliograph.outbox.payload.secrecy import is_sensitive
+from heliograph.outbox.send.registry import DurableReceiver, is_of_app, label_of
+from heliograph.outbox.send.retrying import MOST, Retry, is_number
+from heliograph.outbox.work.limits import Limit, seconds_of
+from heliograph.transactions.collect import Deferral
+from heliograph.transactions.end_policies import AtTheEnd
+from heliograph.transactions.pending import Pending, Stage
+
+_MISSING = ("discard", "retry", "fail", "call")
+
+# What signals of the catalogue carry that lives in one process.
+OF_THE_PROCESS = frozenset(
+    ("request", "environ", "connection", "template", "context", "apps", "plan", "app_config", "stdout", "queryset")
+)
+
+
+class ThisDelivery(NamedTuple):
+    """What a receiver is told of its own delivery, if it has a parameter named delivery."""
+
+    id: int
+    attempt: int  # 1 for the first
+    idempotency_key: str  # the same in all attempts, for services that take one
+
+
+@named_options
+@dataclass(frozen=True, repr=False)
+class Durable(AtTheEnd):
+    """Store the call in the transaction of the send, and let a worker make it after the commit.
+
+    Workers of `backend`, an alias of `settings.HELIOGRAPH_OUTBOX`, take calls from their `queue`. `retry` says how
+    often a call is attempted. Calls of one receiver with the same `key` are made one at a time, in the order of their
+    commits; the key is a path into the payload ("order.customer_id"), or a function of the payload. With `atomic`, the
+    writes of the receiver and the record of its success are one transaction; use False for effects outside the
+    database. `missing` says what happens if an instance that the receiver asks for is gone: "discard", "retry" or
+    "fail" without a call, or "call" with an instance that has only its primary key. `aliases` are old names of the
+    receiver, whose stored calls it takes over. An attempt that takes longer than `warn_after`, in seconds or as a
+    timedelta, is logged; an async receiver that takes longer than `give_up_after` is cancelled. With `batch=True` there
+    is one call for all sends of a transaction.
+
+    Raises TypeError or ValueError for an option with a wrong value.
+    """
+
+    stage: ClassVar[Stage] = Stage.LAST
+    extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
+
+    _: KW_ONLY
+    queue: str = "default"
+    retry: Retry = Retry()  # noqa: RUF009 - it is frozen
+    key: str | Callable[..., Any] | None = None
+    atomic: bool = True
+    backend: str = "default"
+    missing: str = "discard"
+    aliases: tuple[str, ...] = field(default=())
+    warn_after: Limit = None
+    give_up_after: Limit = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "aliases", _aliases(self.aliases))
+        _verify_options(self)
+        _verify_limits(self)
+
+    def __repr__(self) -> str:
+        given = [(one.name, getattr(self, one.name)) for one in fields(self) if getattr(self, one.name) != one.default]
+        return f"Durable({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+        """Return options with which calls are stored."""
+        _verify_receiver(self, receiver, place)
+        post = DurableReceiver(full_name(receiver), receiver, place, self, options)
+        options = super().connected(options, receiver, place)
+        call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
+        return replace(options, call=replace(call, hooks=(*call.hooks, post)))
+
+    def deliver(self, call: Call) -> None:
+        """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""
+        if is_of_app(call.sender) or entry_of(call.signal) is None:
+            super().deliver(call)
+
+    def kept(self, call: Call, using: str) -> Call:
+        """Return the call with its payload as text: what cannot be stored fails here, where it is sent."""
+        from heliograph.outbox.send.storing import letter
+
+        kept: Call = letter(call, using)
+        return kept
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Write these calls into the table, in the transaction."""
+        from heliograph.outbox.send.storing import write
+
+        write(due)
+
+
+_ABOUT_SECRETS = (
+    "HELIOGRAPH['SENSITIVE_FIELDS'] says so: leave it out and read what you need in the receiver, or change the"
+    " setting."
+)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def _aliases(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or "." not in name:
+            raise TypeError(f"Durable(aliases=...) takes names such as 'shop.receivers.old_name', not {name!r}.")
+    return names
+
+
+def _verify_options(policy: Durable) -> None:
+    for name in ("queue", "backend"):
+        value = getattr(policy, name)
+        if not isinstance(value, str) or not 0 < len(value) <= 64:
+            raise ValueError(f"Durable({name}=...) takes a name of up to 64 characters, not {value!r}.")
+    if not isinstance(policy.retry, Retry):
+        raise TypeError(f"Durable(retry=...) takes Retry(...), not {policy.retry!r}.")
+    if not isinstance(policy.atomic, bool):
+        raise TypeError(f"Durable(atomic=...) takes True or False, not {policy.atomic!r}.")
+    if policy.missing not in _MISSING:
+        raise ValueError(f"Durable(missing=...) takes 'discard', 'retry', 'fail' or 'call', not {policy.missing!r}.")
+    if policy.key is not None and not (isinstance(policy.key, str) and policy.key) and not callable(policy.key):
+        raise TypeError(
+            f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {policy.key!r}."
+        )
+
+
+def _verify_limits(policy: Durable) -> None:
+    for name in ("warn_after", "give_up_after"):
+        limit: Any = getattr(policy, name)
+        if limit is not None and not isinstance(limit, timedelta) and not is_number(limit, -inf, inf):
+            raise TypeError(f"Durable({name}=...) takes seconds, or a timedelta, not {limit!r}.")
+        if limit is not None and not 0 < (seconds_of(limit) or 0) <= MOST:
+            raise ValueError(f"Durable({name}=...) takes a time of more than nothing, up to ten years, not {limit!r}.")
+    warning, end = seconds_of(policy.warn_after), seconds_of(policy.give_up_after)
+    if warning is not None and end is not None and warning >= end:
+        raise ValueError(
+            f"Durable(warn_after={policy.warn_after!r}) never warns with give_up_after={policy.give_up_after!r}, which"
+            " comes first: warn earlier, or leave it out."
+        )
+
+
+def _verify_key(policy: Durable, receiver: Receiver, place: Target) -> None:
+    """Raise TypeError or ValueError for a `key` that is not in the calls of the receiver."""
+    if policy.key is not None and not isinstance(policy.key, str):
+        verify_function("Durable(key=...)", policy.key)
+        return
+    if is_sensitive((policy.key or "").rpartition(".")[2]):
+        raise ValueError(f"{describe(receiver)}: delivery={policy!r} would store a secret. {_ABOUT_SECRETS}")
+    sent = ("using", "batch") if policy.batch else sent_names(place.signal)
+    name = (policy.key or "").partition(".")[0]
+    if sent is None or name in ("", "sender", "signal", *sent):
+        return
+    if policy.batch:
+        advice = "A batch is one call for everything in a transaction: leave batch=True out, or the key."
+    else:
+        advice = f"It sends {', '.join(sent)}."
+    raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")
+
+
+def _verify_secrets(policy: Durable, receiver: Receiver, place: Target) -> None:
+    """Raise TypeError for a receiver that asks for what its signal may send and what is never stored."""
+    sent = sent_names(place.signal)
+    for parameter in parameters_of(receiver) or ():
+        if is_sensitive(parameter.name) and (sent is None or parameter.name in sent):
+            raise TypeError(
+                f"{describe(receiver)} asks for {parameter.name!r}, which is never stored for delivery={policy!r}."
+                f" {_ABOUT_SECRETS}"
+            )
+
+
+def _verify_end(policy: Durable, receiver: Receiver) -> None:
+    """Raise TypeError for a receiver that is to be stopped, and that nothing can stop."""
+    if policy.give_up_after is not None and not is_async(receiver):
+        raise TypeError(
+            f"{describe(receiver)} is not async, so that delivery={policy!r} cannot stop it: give_up_after= is for"
+            " async receivers. Give the calls that it waits for a timeout, and use warn_after=."
+        )
+
+
+def _verify_receiver(policy: Durable, receiver: Receiver, place: Target) -> None:
+    """Raise TypeError for a receiver that asks for what cannot be stored."""
+    _verify_key(policy, receiver, place)
+    _verify_secrets(policy, receiver, place)
+    _verify_end(policy, receiver)
+    if not is_of_app(place.sender):
+        raise TypeError(
+            f"{describe(receiver)}: {label_of(place.sender)} is a model of no app, which no worker can find for"
+            f" delivery={policy!r}. Leave delivery= out, or connect it to a model of an app."
+        )
+    entry = entry_of(place.signal)
+    names = [parameter.name for parameter in parameters_of(receiver) or ()]
+    for name in names:
+        if entry is not None and name in OF_THE_PROCESS and name in entry.carries:
+            raise TypeError(
+                f"{describe(receiver)} asks for {name!r}, which cannot leave the process that sends {entry.name}:"
+                f" delivery={policy!r} calls it in another one. Leave the parameter out."
+            )
+    if "delivery" in names and "delivery" in (carried(place.signal) or ()):
+        raise TypeError(
+            f"{describe(receiver)} asks for 'delivery', which {title(place.signal)} sends, and {policy!r} gives too:"
+            " rename it in the signal."
+        )

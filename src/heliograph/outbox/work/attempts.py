@@ -1,0 +1,248 @@
+"""Attempts: a receiver is called for a delivery, and what became of it is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC
+from functools import partial
+from inspect import isawaitable
+from time import perf_counter
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import connections
+
+from heliograph.dispatch import Call
+from heliograph.dispatch.observers import tell
+from heliograph.dispatch.reentrancy import Handling, HandlingAll
+from heliograph.dispatch.scopes import open_scopes
+from heliograph.outbox.charset import one_line
+from heliograph.outbox.events import DeliveryEvent, Name
+from heliograph.outbox.outcomes import (
+    Again,
+    Dead,
+    Discarded,
+    HandedBack,
+    LostWorkerError,
+    Outcome,
+    Succeeded,
+    of_error,
+    of_response,
+)
+from heliograph.outbox.payload.call_decoding import MissingError, handled, restored
+from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.send import registry
+from heliograph.outbox.send.durable import Durable, ThisDelivery
+from heliograph.outbox.send.registry import DurableReceiver
+from heliograph.outbox.send.retrying import RetryAfter
+from heliograph.outbox.work.claiming import Claim
+from heliograph.outbox.work.forks import forks_end
+from heliograph.outbox.work.handing_back import handed_back, warn_once
+from heliograph.outbox.work.isolation import isolated
+from heliograph.outbox.work.leftovers import none_left_open
+from heliograph.outbox.work.limits import place_of, reported, within
+from heliograph.outbox.work.recording import LostError, described, is_recorded, kept_for_later, record
+from heliograph.outbox.writing import writing
+from heliograph.transactions.batches import Batch
+from heliograph.transactions.late_calls import make_late
+
+logger = logging.getLogger("heliograph.outbox")
+
+
+def attempt(claim: Claim, posts: Sequence[DurableReceiver]) -> Outcome | None:
+    """Call the receiver of a delivery, and record the outcome; None if the worker has lost the delivery meanwhile."""
+    post = registry.chosen(posts, claim.signal, claim.sender)
+    began = perf_counter()
+    _tell(claim, "delivery_started")
+    try:
+        with reported(post.policy.warn_after, partial(_report_slow, claim, began, threading.get_ident())):
+            outcome = isolated(partial(_made, claim, post))
+    except LostError as error:
+        logger.warning("%s%s", error, " What it has written is undone." if post.policy.atomic else "")
+        return None
+    announce(claim, outcome, perf_counter() - began)
+    return outcome
+
+
+def _made(claim: Claim, post: DurableReceiver) -> Outcome:
+    policy, recorded = post.policy, None
+    outcome: Outcome
+    try:
+        _verify_attempts(claim, policy)
+        with none_left_open(claim.receiver), forks_end(), writing(claim.using) if policy.atomic else nullcontext():
+            recorded = of_response(_response(claim, post))
+            record(claim, recorded)
+        return recorded
+    except LostError:
+        raise
+    except UnreadableError as error:
+        outcome = handed_back(claim, error)
+    except MissingError as error:
+        outcome = _of_missing(error, post, claim.attempt)
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
+        close_broken_connections()
+        outcome = _outcome_of(error, claim, policy, recorded)
+        if recorded is not None and _is_recorded(claim, outcome):  # a callback that waited for the commit has raised it
+            logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
+            return recorded
+    with kept_for_later(outcome):
+        record(claim, outcome)
+    return outcome
+
+
+def _verify_attempts(claim: Claim, policy: Durable) -> None:
+    """Raise LostWorkerError if no attempt is left: whoever rescued the delivery did not know how many there are."""
+    if claim.attempt > policy.retry.attempts:
+        raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
+
+
+def _outcome_of(error: BaseException, claim: Claim, policy: Durable, recorded: Outcome | None) -> Outcome:
+    """Return the outcome of an attempt that an error has ended, perhaps after the receiver has returned.
+
+    The success of a receiver without a transaction stays one if it could not be recorded: nothing undoes the call.
+    """
+    if isinstance(recorded, Succeeded) and not policy.atomic:
+        return recorded
+    return of_error(error, policy.retry, claim.attempt)
+
+
+def _is_recorded(claim: Claim, outcome: Outcome) -> bool:
+    with kept_for_later(outcome):
+        return is_recorded(claim)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Return whether somebody has pressed Ctrl-C, which ends a `drain()`: the receiver has not failed then.
+
+    Python raises KeyboardInterrupt for it in the main thread, unless the process hears SIGINT itself, as a worker does.
+    """
+    is_possible = isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return is_possible and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def close_broken_connections() -> None:
+    """Close connections on which there was an error and that are of no use any more, as Django does after a request."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred and not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
+def _response(claim: Claim, post: DurableReceiver) -> Any:
+    """Call the receiver as the send would have, in its guard against being called for what it is handling."""
+    receiver = post.receiver()
+    payload = restored(claim.payload, claim.using, post)
+    if post.asks_for_delivery and "delivery" not in payload:
+        payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
+    handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
+    with none_left_open(claim.receiver), forks_end():
+        response = make_late(Call(receiver, payload), handling, None)
+        if isawaitable(response):
+            response = _waited_for(within(post.policy.give_up_after, response))
+    if isinstance(response, RetryAfter):
+        raise response  # what it has written goes, since the next attempt writes it again
+    return response
+
+
+def _handling(receiver: Any, payload: dict[str, Any], using: str) -> Handling | None:
+    batch = payload.get("batch")
+    if isinstance(batch, Batch):
+        return HandlingAll(receiver, [{**event.kwargs, "using": payload.get("using")} for event in batch.events])
+    if payload.get("instance") is None:
+        return None
+    return Handling(receiver, {**payload, "instance": handled(payload, using)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """The error of an async receiver."""
+
+    error: BaseException
+
+
+def _waited_for(response: Awaitable[Any]) -> Any:
+    result = async_to_sync(_awaited)(response)
+    if isinstance(result, _Raised):
+        raise result.error
+    return result
+
+
+async def _awaited(response: Awaitable[Any]) -> Any:
+    """Return what an async receiver returns or raises: asyncio lets a KeyboardInterrupt end the whole event loop."""
+    try:
+        with forks_end():
+            return await response
+    except BaseException as error:
+        return _Raised(error)
+
+
+def _idempotency_key(claim: Claim) -> str:
+    """Return what is the same in all attempts of a delivery, and never that of another one, also in a new database.
+
+    The receiver has no part in it: it may be given another name between two attempts.
+    """
+    at = claim.created_at
+    if getattr(at, "tzinfo", None) is not None:  # that of the session, which may be another one next time
+        at = at.astimezone(UTC)
+    made = f"{claim.id} {at} {claim.payload}"
+    return hashlib.sha256(made.encode()).hexdigest()[:32]
+
+
+def _of_missing(error: MissingError, post: DurableReceiver, attempt: int) -> Outcome:
+    match post.policy.missing:
+        case "discard":
+            return Discarded(str(error))
+        case "retry" if attempt < post.policy.retry.attempts:
+            return Again(post.policy.retry.seconds(attempt), error)
+        case _:
+            return Dead(error)
+
+
+# --- who wants to know ------------------------------------------------------------------------------------------
+
+
+def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
+    """Log what became of a delivery, and tell observers."""
+    about = (claim.id, claim.receiver, claim.attempt)
+    match outcome:
+        case Succeeded():
+            logger.info("Delivery %d of %s succeeded (attempt %d)", *about)
+            _tell(claim, "delivery_finished", seconds)
+        case Discarded(reason):
+            logger.info("Delivery %d of %s is discarded (attempt %d): %s", *about, one_line(reason))
+            _tell(claim, "delivery_finished", seconds)
+        case Again(delay, error):
+            logger.warning(
+                "Delivery %d of %s failed (attempt %d), the next one is due in %.1f s: %s",
+                *(*about, delay, described(error)),
+            )
+            _tell(claim, "delivery_failed", seconds, error)
+        case HandedBack(_, error):
+            warn_once(claim.receiver, described(error))
+            _tell(claim, "delivery_handed_back", seconds, error)
+        case Dead(error):
+            logger.error("Delivery %d of %s is dead (attempt %d): %s", *about, described(error), exc_info=error)
+            _tell(claim, "delivery_dead", seconds, error)
+
+
+def _report_slow(claim: Claim, began: float, thread: int) -> None:
+    seconds = perf_counter() - began
+    logger.warning(
+        "Delivery %d of %s is slow (attempt %d): it has been running for %.1f s, and is here:\n%s",
+        *(claim.id, claim.receiver, claim.attempt, seconds, place_of(thread)),
+    )
+    _tell(claim, "delivery_slow", seconds)
+
+
+def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:
+    scopes = open_scopes()
+    if scopes:
+        event = DeliveryEvent(name, claim.id, claim.receiver, claim.queue, claim.attempt, seconds, error)
+        tell(scopes, event)

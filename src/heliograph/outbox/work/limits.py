@@ -1,0 +1,67 @@
+"""Limits: how long a delivery may run before it is reported, and an async receiver before it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from datetime import timedelta
+from threading import Timer
+from typing import Any
+
+from heliograph.outbox.work.thread_connections import close_connections
+
+Limit = timedelta | float | None
+
+
+class GaveUpError(Exception):
+    """An async receiver took longer than its `give_up_after`, and was cancelled."""
+
+
+def seconds_of(limit: Limit) -> float | None:
+    """Return a limit in seconds."""
+    return limit.total_seconds() if isinstance(limit, timedelta) else limit
+
+
+@contextmanager
+def reported(limit: Limit, report: Callable[[], object]) -> Iterator[None]:
+    """Call a function in another thread if the block takes longer than the limit, for who observes the block."""
+    seconds = seconds_of(limit)
+    if seconds is None:
+        yield
+        return
+    timer = Timer(seconds, copy_context().run, [_reporting, report])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _reporting(report: Callable[[], object]) -> None:
+    try:
+        report()
+    finally:
+        close_connections()  # those of an observer, in a thread that ends here
+
+
+async def within(limit: Limit, response: Awaitable[Any]) -> Any:
+    """Return what an async receiver returns; raise GaveUpError where it takes longer than the limit."""
+    timeout = asyncio.timeout(seconds_of(limit))
+    try:
+        async with timeout:
+            return await response
+    except TimeoutError as error:
+        if timeout.expired():
+            raise GaveUpError(f"It took longer than give_up_after={limit!r}, and was cancelled") from error
+        raise
+
+
+def place_of(thread: int) -> str:
+    """Return where a thread is, as a traceback shows it."""
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)).rstrip() if frame else "nowhere any more"

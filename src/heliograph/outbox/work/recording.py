@@ -1,0 +1,146 @@
+"""Recording: what an outcome does to the row of its delivery, for the worker that has it still."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from django.db import Error, connections, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
+
+from heliograph.outbox import sql
+from heliograph.outbox.charset import is_about_letters, one_line, storable, with_fewer_letters
+from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.models import FINISHED, Delivery, State
+from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
+from heliograph.outbox.send.retrying import errors_in
+from heliograph.outbox.work.claiming import Claim
+
+# What is kept of a traceback: its end, which says what happened.
+_LONGEST = 50_000
+
+# How many errors of a group are named in one line.
+_MOST_ERRORS = 10
+
+
+class LostError(Exception):
+    """The worker has lost its delivery: its lease has run out, or somebody took it away."""
+
+
+class UnrecordedError(Exception):
+    """The database did not answer when an outcome was to be recorded, which is to be done later."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"The outcome could not be recorded: {outcome!r}")
+        self.outcome = outcome
+
+
+@contextmanager
+def kept_for_later(outcome: Outcome) -> Iterator[None]:
+    """Raise UnrecordedError, which has the outcome, if the database fails in the block."""
+    try:
+        yield
+    except Error as error:
+        raise UnrecordedError(outcome) from error
+
+
+def record(claim: Claim, outcome: Outcome) -> None:
+    """Write what became of a delivery.
+
+    Raises LostError if the worker does not have it any more, and then nothing is written: in the transaction of the
+    receiver, what that has written goes with it.
+    """
+    match outcome:
+        case Succeeded():
+            written = _record_success(claim)
+        case Discarded(reason):
+            written = _record(claim, state=State.DISCARDED, finished_at=DatabaseNow(), error=one_line(reason))
+        case Again(seconds, error):
+            due_at = DatabaseLater(seconds)
+            written = _record(claim, state=State.READY, due_at=due_at, worker="", **_failure(claim, error))
+        case HandedBack(seconds, error):
+            waiting = {"state": State.READY, "due_at": DatabaseLater(seconds), "worker": ""}
+            written = _record(claim, **waiting, attempts=F("attempts") - 1, error=described(error))
+        case Dead(error):
+            written = _record(claim, state=State.DEAD, finished_at=DatabaseNow(), **_failure(claim, error))
+    if not written:
+        raise LostError(
+            f"Delivery {claim.id} of {claim.receiver} is not in the hands of {claim.worker} any more, which has made"
+            f" attempt {claim.attempt}: its lease has run out, or somebody has taken it away."
+        )
+
+
+def is_recorded(claim: Claim) -> bool:
+    """Return whether an attempt has ended, as far as the table knows."""
+    finished = Delivery.objects.using(claim.using).filter(state__in=FINISHED)
+    return finished.filter(pk=claim.id, worker=claim.worker, attempts=claim.attempt).exists()
+
+
+def _record_success(claim: Claim) -> int:
+    connection = connections[claim.using]
+    with connection.cursor() as cursor:
+        cursor.execute(sql.success(connection.vendor), claim.fence)
+        count: int = cursor.rowcount
+    return count
+
+
+def _record(claim: Claim, **values: Any) -> int:
+    number, worker, attempt = claim.fence
+    held = Delivery.objects.using(claim.using).filter(pk=number, state=State.RUNNING, worker=worker, attempts=attempt)
+    return _updated(held, {**values, "leased_until": None})
+
+
+def _updated(rows: Any, values: dict[str, Any]) -> int:
+    """Update rows, with letters escaped that the database lacks: an outcome is not lost for the text of an error."""
+    fewer = with_fewer_letters(values)
+    while True:
+        try:
+            with transaction.atomic(rows.db):
+                count: int = rows.update(**values)
+            return count
+        except (Error, UnicodeError) as error:
+            narrowed = next(fewer, None) if is_about_letters(error) else None
+            if narrowed is None:
+                raise
+            values = narrowed
+
+
+def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
+    """Return what is written of an error, also into the history of attempts."""
+    text = described(error)
+    entry = {
+        "attempt": claim.attempt,
+        "at": timezone.now().isoformat(timespec="seconds"),
+        "worker": claim.worker,
+        "error": text,
+    }
+    return {
+        "error": text,
+        "traceback": storable(_traceback_of(error)[-_LONGEST:]),
+        "history": Concat(F("history"), Value(json.dumps(entry) + "\n")),
+    }
+
+
+def described(error: BaseException) -> str:
+    """Return the class and the text of an error in one line, whatever that class does when it is asked for a text."""
+    try:
+        text = str(error)
+    except BaseException as raised:
+        text = f"its text cannot be shown: {type(raised).__name__}"
+    within = "; ".join(map(described, islice(errors_in(error), _MOST_ERRORS)))
+    text += f" [{within}]" if within else ""
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error; of one that Python cannot format, the places and the class."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # a SyntaxError, for one, is formatted by attributes that anything can be assigned to
+        return "".join(["Traceback:\n", *traceback.format_tb(error.__traceback__), described(error)])

@@ -1,0 +1,238 @@
+"""Runners: each claims deliveries and makes them one after the other, in one thread and on one connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from time import monotonic, sleep
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+
+from heliograph.outbox.conf import settings_of
+from heliograph.outbox.outcomes import Outcome, of_error
+from heliograph.outbox.send import registry
+from heliograph.outbox.work.attempts import announce, attempt
+from heliograph.outbox.work.claiming import Claim, claim, claim_one, hand_back, rename
+from heliograph.outbox.work.elapsed import elapsed
+from heliograph.outbox.work.lease_renewal import keeper
+from heliograph.outbox.work.recording import LostError, UnrecordedError, record
+from heliograph.outbox.work.thread_connections import close_connections
+
+# As much as a runner claims at once, in deliveries; and in the seconds that these will take, so that nothing waits for
+# long in the hands of one while others have nothing to do.
+MOST_CLAIMED = 100
+SECONDS_CLAIMED = 0.25
+
+
+# How long, in seconds, it is at most from one try to record an outcome to the next, while the database is away.
+_LONGEST_PAUSE = 5.0
+
+# How often, in seconds, a runner looks for deliveries of receivers that were renamed.
+_SECONDS_NAMED = 1.0
+
+
+def new_name() -> str:
+    """Return a name for a worker that no other one has."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+class Runner:
+    """What one thread does: it claims as much as it makes in a moment, and makes it."""
+
+    def __init__(self, using: str, queues: Collection[str] | None = None) -> None:
+        if isinstance(queues, str):
+            raise TypeError(f"queues= takes a list of names, not {queues!r}: write [{queues!r}].")
+        self.using = using
+        self.queues = queues  # those to look at, None for all
+        self.name = new_name()
+        self.size = 1
+        self._claimed: deque[Claim] = deque()
+        self._since = elapsed()  # when it began to claim
+        self._lease = 0.0  # for how many seconds it has what it has claimed, if nobody renews that
+        self._renamed = -_SECONDS_NAMED
+        self._lock = threading.Lock()
+        self._broken: tuple[Claim, Outcome] | None = None  # an attempt whose outcome could not be recorded
+        self._is_unsure = False  # whether the table may have more in its name than it knows of
+        self._connection: Any = None  # that of the thread that makes deliveries
+
+    def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
+        """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
+        if self._is_unsure:
+            self.mend()
+        posts = registry.known()
+        self._claim(posts, self.size if limit is None else min(self.size, limit))
+        began, count = monotonic(), 0
+        while one := self._next():
+            outcome = self._attempt(one, posts)
+            if outcome is None:  # others may have the rest too
+                self.hand_back_waiting()
+            yield outcome
+            count += 1
+        if count:
+            self.size = _size_for((monotonic() - began) / count, self.size)
+
+    def _claim(self, posts: Mapping[str, list[registry.DurableReceiver]], size: int) -> None:
+        former = registry.former_names(posts)
+        if former and monotonic() >= self._renamed + _SECONDS_NAMED:
+            rename(self.using, former)
+            self._renamed = monotonic()
+        self._since, self._lease = elapsed(), settings_of("default").lease.total_seconds()
+        with self._surely():
+            self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
+
+    def _next(self) -> Claim | None:
+        """Return what to make next; nothing if the process has stood still and others may have it."""
+        if elapsed() - self._since >= self._lease:
+            self.hand_back_waiting()
+        with self._lock:
+            return self._claimed.popleft() if self._claimed else None
+
+    def _attempt(self, one: Claim, posts: Mapping[str, Sequence[registry.DurableReceiver]]) -> Outcome | None:
+        with self._surely():
+            try:
+                return attempt(one, posts[one.receiver])
+            except UnrecordedError as error:
+                self._broken = (one, error.outcome)
+                raise
+            except Exception as error:
+                retry = registry.chosen(posts[one.receiver], one.signal, one.sender).policy.retry
+                self._broken = (one, of_error(error, retry, one.attempt))
+                raise
+
+    @contextmanager
+    def _surely(self) -> Iterator[None]:
+        """Note an error: the database may have done it nevertheless, and what is in this name is kept from others."""
+        try:
+            yield
+        except BaseException:
+            self._is_unsure = True
+            raise
+
+    def finish(self) -> None:
+        """Give back what has not begun, and record what is not recorded yet."""
+        if self._is_unsure:
+            self.mend()
+        self.hand_back_waiting()
+
+    def mend(self) -> None:
+        """Record the attempt that an error of the database has cut off, and give back all else in this name."""
+        if self._broken is not None:
+            _record_late(*self._broken)
+            self._broken = None
+        self.give_up()
+        self._is_unsure = False
+
+    def hand_back_waiting(self, seconds: float = 0.0) -> None:
+        """Give back what was claimed so many seconds ago and has not begun: others may have nothing to do."""
+        if elapsed() - self._since < seconds:
+            return
+        with self._lock:
+            waiting = [one.id for one in self._claimed]
+            self._claimed.clear()
+        if waiting:
+            with self._surely():
+                hand_back(self.using, self.name, waiting)
+
+    def give_up(self) -> None:
+        """Give back everything, also what runs: it cannot be recorded any more."""
+        with self._lock:
+            self._claimed.clear()
+        hand_back(self.using, self.name)
+
+    def abandon(self) -> None:
+        """Give back everything for a thread that does not return.
+
+        On SQLite it may have the database to itself until its connection is closed; what it does afterwards fails.
+        """
+        raw = None if self._connection is None else self._connection.connection
+        if raw is not None and self._connection.vendor == "sqlite":
+            raw.close()
+        self.give_up()
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Return what renews the leases, for the thread that makes deliveries.
+
+        In a transaction, which a test may be in, nobody else sees what is claimed.
+        """
+        self._connection = connections[self.using]
+        return nullcontext() if connections[self.using].in_atomic_block else keeper.keeping(self.using, self.name)
+
+
+def _record_late(claim: Claim, outcome: Outcome) -> None:
+    try:
+        record(claim, outcome)
+    except LostError:  # or it is recorded after all, when nobody heard of the commit
+        return
+    announce(claim, outcome, None)
+
+
+def _size_for(seconds: float, size: int) -> int:
+    """Return how many deliveries to claim next, if one takes so many seconds; it grows step by step."""
+    return max(1, min(int(SECONDS_CLAIMED / max(seconds, 1e-6)), size * 4, MOST_CLAIMED))
+
+
+def drain(
+    using: str = DEFAULT_DB_ALIAS, queues: Collection[str] | None = None, limit: int | None = None
+) -> list[Outcome]:
+    """Make every delivery that is due, in this thread, until none is; return the outcomes.
+
+    `queues` are those to look at, None for all; `limit` is how many attempts there are at most.
+    """
+    runner, made = Runner(using, queues), list[Outcome | None]()
+    with runner.kept(), giving_up(runner):
+        while limit is None or len(made) < limit:
+            more = [*runner.outcomes(None if limit is None else limit - len(made))]
+            if not more:
+                break
+            made += more
+    return [outcome for outcome in made if outcome is not None]
+
+
+@contextmanager
+def giving_up(runner: Runner) -> Iterator[None]:
+    """Give back everything that a runner has claimed, if the block ends with an error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Error):  # of a database that has gone; the first error is the one to hear of
+            runner.mend()
+        raise
+
+
+def run_one(number: int, using: str = DEFAULT_DB_ALIAS) -> Outcome | None:
+    """Make the delivery with this id, and return the outcome; None if it is not due, or in the hands of others.
+
+    It is for the workers of other systems, which are told of it.
+    """
+    posts, name = registry.known(), new_name()
+    rename(using, registry.former_names(posts))
+    with keeper.keeping(using, name):
+        claimed = claim_one(using, name, posts.keys(), number)
+        if claimed is None:
+            return None
+        try:
+            return attempt(claimed, posts[claimed.receiver])
+        except UnrecordedError as error:
+            return _insisted(claimed, error.outcome)
+
+
+def _insisted(claim: Claim, outcome: Outcome) -> Outcome:
+    """Record an outcome when the database is back, if that is within a lease."""
+    until, pause = elapsed() + settings_of("default").lease.total_seconds(), 0.1
+    while True:
+        close_connections()
+        try:
+            _record_late(claim, outcome)
+        except Error:
+            if elapsed() >= until:
+                raise
+        else:
+            return outcome
+        sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)

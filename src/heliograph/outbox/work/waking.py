@@ -1,0 +1,147 @@
+"""Waking: how a worker that has nothing to do learns that there may be something."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+from abc import ABC, abstractmethod
+from typing import Any
+
+from django.db import connections
+
+from heliograph.outbox.sql import CHANNEL
+from heliograph.outbox.work.thread_connections import close_connections, leave_pool
+
+logger = logging.getLogger("heliograph.outbox")
+
+# How long a worker waits at most, in seconds: then retries may be due, and notices may be lost.
+LONGEST = 1.0
+
+
+class Waker(ABC):
+    """Lets the runners of a process wait; `stop` ends all waiting."""
+
+    def __init__(self, using: str, stop: threading.Event) -> None:
+        self.using = using
+        self.stop = stop
+
+    def start(self) -> None:  # noqa: B027 - only one of them has something to listen to
+        """Begin to listen, where there is something to listen to."""
+
+    def wake(self) -> None:  # noqa: B027 - the others wait for `stop` itself
+        """Let those who wait look again."""
+
+    @abstractmethod
+    def mark(self) -> Any:
+        """Return what tells, later, whether something has happened since; to be asked before a look at the table."""
+
+    @abstractmethod
+    def wait(self, mark: Any, idle: int) -> bool:
+        """Wait until something has happened since a mark, or for a time; return whether something has.
+
+        `idle` is how often in a row the table was looked at for nothing.
+        """
+
+
+class Polling(Waker):
+    """Looks at the table again, after a time that grows while nothing is there."""
+
+    def mark(self) -> None:
+        return None
+
+    def wait(self, mark: None, idle: int) -> bool:
+        self.stop.wait(_growing(0.02, idle))
+        return False
+
+
+def _growing(first: float, idle: int) -> float:
+    """Return a number of seconds that grows with each look for nothing, up to LONGEST."""
+    return min(first * 1.5 ** min(idle, 20), LONGEST)
+
+
+class WatchingFile(Waker):
+    """Asks SQLite whether another connection has written, which takes it microseconds."""
+
+    def mark(self) -> int:
+        with connections[self.using].cursor() as cursor:
+            cursor.execute("PRAGMA data_version")
+            version: int = cursor.fetchone()[0]
+            return version
+
+    def wait(self, mark: int, idle: int) -> bool:
+        return any(self.stop.wait(_GLANCE) or self.mark() != mark for _ in range(int(LONGEST / _GLANCE)))
+
+
+_GLANCE = 0.025  # seconds
+
+
+class Listening(Waker):
+    """Listens to the notices that processes send by PostgreSQL after they have written deliveries.
+
+    A process that has just sent a notice sends none, so a worker that was woken looks again, after a time that grows.
+    """
+
+    def __init__(self, using: str, stop: threading.Event) -> None:
+        super().__init__(using, stop)
+        self._heard = 0
+        self._is_listening = False
+        self._changed = threading.Condition()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="heliograph-listener", daemon=True).start()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._heard += 1
+            self._changed.notify_all()
+
+    def mark(self) -> int:
+        return self._heard
+
+    def wait(self, mark: int, idle: int) -> bool:
+        # Who does not listen yet, or not any more, looks again soon.
+        seconds = min(_growing(0.005, idle), LONGEST if self._is_listening else LONGEST / 5)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._heard != mark, seconds)
+
+    def _run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                self._listen()
+            except Exception as error:
+                logger.warning("No notices of %r: %s; looking at the table instead", self.using, error)
+                close_connections()
+            self._is_listening = False
+            self.stop.wait(LONGEST)
+        close_connections()
+
+    def _listen(self) -> None:
+        leave_pool(self.using)
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        raw = connections[self.using].connection
+        self._is_listening = True
+        self.wake()  # of what was written before anybody listened
+        while not self.stop.is_set():
+            if select.select([raw.fileno()], [], [], LONGEST)[0] and _has_notices(raw):
+                self.wake()
+
+
+def _has_notices(raw: Any) -> bool:
+    """Return whether a connection of psycopg, or of psycopg2, has been sent notices, and take them."""
+    if hasattr(raw, "pgconn"):
+        raw.pgconn.consume_input()
+        return any([*iter(raw.pgconn.notifies, None)])
+    raw.poll()
+    found = bool(raw.notifies)
+    raw.notifies.clear()
+    return found
+
+
+_WAKERS: dict[str, type[Waker]] = {"postgresql": Listening, "sqlite": WatchingFile}
+
+
+def waker_for(using: str, stop: threading.Event) -> Waker:
+    """Return what lets the runners of a database wait."""
+    return _WAKERS.get(connections[using].vendor, Polling)(using, stop)

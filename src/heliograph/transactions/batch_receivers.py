@@ -1,0 +1,37 @@
+"""Receivers of batches: the names with which they are called, and the errors for receivers that do not take them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from heliograph.catalogue import carried
+from heliograph.dispatch import DeliveryPolicy
+from heliograph.dispatch.connections import Receiver
+from heliograph.dispatch.describe import describe
+from heliograph.dispatch.verification import needed, parameters_of
+
+# The names with which a receiver of a batch is called.
+OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
+
+
+def asks_for_batch(receiver: Receiver, signal: Any) -> bool:
+    """Return whether a receiver needs a parameter `batch` which its signal does not send."""
+    names = carried(signal)
+    return names is not None and "batch" not in names and "batch" in needed(receiver)
+
+
+def verify_batch(policy: DeliveryPolicy, receiver: Receiver, given: Collection[str]) -> None:
+    """Raise TypeError for a receiver that cannot be called with a batch and the other names that its policy gives."""
+    names = [parameter.name for parameter in parameters_of(receiver) or ()]
+    if names and "batch" not in names:
+        raise TypeError(
+            f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
+            " add the parameter, or leave batch=True out."
+        )
+    for name in needed(receiver):
+        if name not in given:
+            raise TypeError(
+                f"{describe(receiver)} asks for {name!r}, which a batch has once for each event:"
+                f" take it from batch.events. Its call has {', '.join(sorted(given))}."
+            )

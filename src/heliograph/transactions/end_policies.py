@@ -1,0 +1,212 @@
+"""The policies that make their calls at the end of a transaction."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from inspect import isawaitable
+from typing import Any, ClassVar
+
+from asgiref.sync import async_to_sync
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.signals import post_save
+
+from heliograph.catalogue import carried, title
+from heliograph.dispatch import Call
+from heliograph.dispatch.condition_base import Target
+from heliograph.dispatch.connections import Options, Receiver
+from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.option_errors import named_options
+from heliograph.orm.steps import Hold
+from heliograph.transactions import hooks, rollbacks, schemas
+from heliograph.transactions.autocommit_save import turn_of
+from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
+from heliograph.transactions.collect import BatchDeferral, Deferral, Once
+from heliograph.transactions.database_of_send import database_of, has_database, signals_with_database
+from heliograph.transactions.flush import make_alone
+from heliograph.transactions.late_calls import awaited
+from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, note, pending, verify_commit
+
+logger = logging.getLogger("heliograph.transactions")
+
+
+@dataclass(frozen=True, repr=False)
+class AtTheEnd(Ending):
+    """A policy that makes its calls at the end of the transaction of their send."""
+
+    batch: bool = False
+
+    extra: ClassVar[frozenset[str]] = frozenset()  # the names that it gives a receiver beyond the signal's
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.batch, bool):
+            raise TypeError(f"{type(self).__name__}(batch=...) takes True or False, not {self.batch!r}.")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
+
+    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+        """Return the options of a receiver whose calls are kept until the end of the transaction."""
+        _verify(self, receiver, place)
+        kept = (options.call, options.reentrant != "allow", self._hooks(place))
+        when = options.when
+        if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
+            when = Once(when, is_asked=not self.batch)
+        if self.batch:
+            options = replace(options, call=BatchDeferral(*kept, options.when), gives=OF_A_BATCH | self.extra)
+        else:
+            options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
+        return replace(options, when=when, blocking=True, defers=True)
+
+    def _hooks(self, place: Target) -> tuple[Hold, ...]:
+        return hooks.taken_at(place) + (schemas.watching() if self.batch else ())
+
+    def deliver(self, call: Call) -> None:
+        """Keep the call until the end of the transaction; without a transaction, make it now."""
+        using = self._database_of(call)
+        connection = connections[using]
+        verify_commit(connection, call.receiver)
+        one = pending(self, self.kept(call, using), using)
+        if is_in_transaction(connection):
+            note(connection, one)
+        elif (turn := turn_of(call.payload)) is not None:
+            turn.note(one)
+        else:
+            make_alone(one)
+
+    def kept(self, call: Call, using: str) -> Call:
+        """Return the part of a call that is kept until the end of the transaction."""
+        return call
+
+    def _database_of(self, call: Call) -> str:
+        return database_of(call.payload) or DEFAULT_DB_ALIAS
+
+
+@named_options
+@dataclass(frozen=True, repr=False)
+class BeforeCommit(AtTheEnd):
+    """Make the call as the last step of the transaction, inside it: an error in it rolls the transaction back.
+
+    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
+    `batch`.
+    """
+
+    stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Make these calls, and let what they raise through."""
+        for one in due:
+            response = one.call.make()
+            if isawaitable(response):
+                async_to_sync(awaited)(response)
+
+    def _database_of(self, call: Call) -> str:
+        using = database_of(call.payload)
+        if using is None:
+            raise TypeError(
+                f"{describe(call.receiver)} is to run before a commit, and {title(call.payload['signal'])} was sent"
+                " without anything that says of which database: send using=..., the instance of a model, or from a"
+                " model."
+            )
+        return using
+
+
+@named_options
+@dataclass(frozen=True, repr=False)
+class OnCommit(AtTheEnd):
+    """Make the call after the outermost commit; an error in it is logged, and the other receivers are still called.
+
+    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
+    `batch`. Async receivers run concurrently, after the sync ones.
+    """
+
+    stage: ClassVar[Stage] = Stage.AFTER_COMMIT
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Make these calls, and log their errors."""
+        _make_robustly(due, "the commit")
+
+
+@named_options
+@dataclass(frozen=True, repr=False)
+class OnRollback(AtTheEnd):
+    """Make the call if the transaction of the send, or a savepoint around the send, is rolled back.
+
+    The call is made after the rollback, in autocommit or in the transaction that is still open; an error in it is
+    logged, and the other receivers are still called. With `batch=True` there is one call for all sends that one
+    rollback undoes, and the receiver has a parameter named `batch`. Async receivers run concurrently, after the sync
+    ones.
+    """
+
+    stage: ClassVar[Stage] = Stage.AFTER_ROLLBACK
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Make these calls, each in a savepoint if a transaction is still open, and log their errors."""
+        _make_robustly(due, "the rollback", rollbacks.apart)
+
+    def _hooks(self, place: Target) -> tuple[Hold, ...]:
+        return *super()._hooks(place), rollbacks.of_savepoints.take()
+
+
+Around = Callable[[str], AbstractContextManager[Any]]
+
+
+def _make_robustly(due: Sequence[Pending], after: str, around: Around = nullcontext) -> None:
+    """Make calls, each in a block of its database, and log their errors."""
+    begun = []
+    for one in due:
+        try:
+            with around(one.using):
+                response = one.call.make()
+        except Exception as error:
+            _log(one.call, error, after)
+        else:
+            if response is not None and isawaitable(response):
+                begun.append((one.call, response))
+    if begun:
+        with around(due[0].using):
+            async_to_sync(_beside)(begun, after)
+
+
+async def _beside(begun: Sequence[tuple[Call, Awaitable[Any]]], after: str) -> None:
+    await gather(*(_awaited_robustly(call, response, after) for call, response in begun))
+
+
+async def _awaited_robustly(call: Call, response: Awaitable[Any], after: str) -> None:
+    try:
+        await response
+    except Exception as error:
+        _log(call, error, after)
+
+
+def _log(call: Call, error: Exception, after: str) -> None:
+    logger.error("Error calling %s after %s (%s)", full_name(call.receiver), after, error, exc_info=error)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def _verify(policy: AtTheEnd, receiver: Receiver, place: Target) -> None:
+    """Raise TypeError for a receiver that cannot be called with this policy."""
+    if policy.stage is not Stage.AFTER_COMMIT and not has_database(place.signal):
+        raise TypeError(
+            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(place.signal)} is not about a"
+            f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
+        )
+    if policy.batch and "batch" in (carried(place.signal) or ()):
+        raise TypeError(
+            f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out;"
+            " or connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
+        )
+    if policy.batch:
+        verify_batch(policy, receiver, OF_A_BATCH | policy.extra)
+    elif asks_for_batch(receiver, place.signal):
+        raise TypeError(
+            f"{describe(receiver)} asks for a batch, which delivery={policy!r} does not give: pass batch=True to it."
+        )

@@ -1,0 +1,108 @@
+"""Inline batches: one call of a receiver for each write, before the method that writes returns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from inspect import isawaitable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db.models.signals import post_delete
+
+from heliograph.catalogue import carried, entry_of, title
+from heliograph.dispatch import Call, Inline
+from heliograph.dispatch.condition_base import Target
+from heliograph.dispatch.connections import Options, Receiver
+from heliograph.dispatch.describe import describe
+from heliograph.transactions import schemas
+from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
+from heliograph.transactions.collect import BatchDeferral, Once
+from heliograph.transactions.late_calls import awaited
+from heliograph.transactions.net import Heard, ReceivedRows, together
+
+# The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
+_SIGNALS = ("post_save", "post_delete", "m2m_changes")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class InlineBatch(Inline):
+    """`Inline(batch=True)` on a signal of a model."""
+
+    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+        """Return options with which the receiver is called once for each write."""
+        _verify(self, receiver, place)
+        call = BatchDeferral(options.call, options.reentrant != "allow", schemas.watching(), options.when)
+        when = Once(options.when, is_asked=False)  # the condition is asked of the batch
+        return replace(options, call=call, gives=OF_A_BATCH, when=when, blocking=True, defers=True)
+
+    def deliver(self, call: Call) -> Any:
+        """Make the call now; or at the end of the write, if it is about a part of a write that is not done."""
+        write = _write.get()
+        if write is None or not isinstance(call, Heard) or not write.contains(call):
+            return _made(call)
+        write.calls.setdefault(call.group, []).append(call)
+        return None
+
+
+def with_batches(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a receiver of a model signal, with `InlineBatch` in place of `Inline(batch=True)`."""
+    delivery = options.get("delivery")
+    is_batch = isinstance(delivery, Inline) and delivery.batch
+    return {**options, "delivery": InlineBatch(batch=True)} if is_batch else {**options}
+
+
+# --- writes -----------------------------------------------------------------------------------------------------
+
+
+class Write:
+    """A write of many rows that is not done: the calls of inline batches wait for its end."""
+
+    def __init__(self, *, is_deletion: bool) -> None:
+        self.is_deletion = is_deletion
+        self.calls: dict[Hashable, list[Heard]] = {}
+
+    def contains(self, call: Heard) -> bool:
+        """Return whether a send is about rows of this write, and not about a row that a receiver saves meanwhile."""
+        return isinstance(call, ReceivedRows) or (self.is_deletion and call.signal is post_delete)
+
+
+_write: ContextVar[Write | None] = ContextVar("heliograph_write", default=None)
+
+
+@contextmanager
+def as_one_write(*, is_deletion: bool = False) -> Iterator[None]:
+    """Call each receiver of inline batches once, at the end of the block, for all rows that the block writes."""
+    write = Write(is_deletion=is_deletion)
+    token = _write.set(write)
+    try:
+        yield
+    finally:
+        _write.reset(token)
+    for calls in write.calls.values():
+        _made(together(calls))
+
+
+def _made(call: Call) -> Any:
+    response = call.make()
+    return async_to_sync(awaited)(response) if isawaitable(response) else response
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def _verify(policy: Inline, receiver: Receiver, place: Target) -> None:
+    """Raise TypeError for a signal that is not sent after a write, or a receiver that does not take a batch."""
+    if "batch" in (carried(place.signal) or ()):
+        raise TypeError(
+            f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out."
+        )
+    entry = entry_of(place.signal)
+    if entry is None or entry.name not in _SIGNALS:
+        raise TypeError(
+            f"{describe(receiver)}: delivery={policy!r} is one call for each write, and {title(place.signal)} is not"
+            f" sent after one. It works on {', '.join(_SIGNALS)}. Leave batch=True out, or take OnCommit(batch=True)."
+        )
+    verify_batch(policy, receiver, OF_A_BATCH)

@@ -9,7 +9,7 @@ READY := .venv/ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox format pins clean
+.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox format pins release-check clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -70,6 +70,10 @@ pins: $(READY)  ## Renew requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --group dev --group bench-bulk \
 		--group bench-outbox --no-emit-package django --no-annotate --custom-compile-command "make pins" \
 		--output-file requirements/dev.txt
+
+release-check: $(READY)  ## Say what keeps this commit from being released
+	@$(RUN) tools.deprecations
+	@$(RUN) tools.release
 
 clean:  ## Remove all environments and everything that was built
 	rm -rf .venv .demo .matrix .build .hypothesis .ruff_cache .import_linter_cache dist

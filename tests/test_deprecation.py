@@ -1,17 +1,15 @@
 """Whoever uses an old public name gets the object, and one warning with the new name."""
 
-import importlib
-import pkgutil
 import sys
 import warnings
 from types import ModuleType
 
 import pytest
-from packaging.version import Version
 
 import heliograph
-from heliograph.deprecation import HeliographDeprecationWarning, MovedNames, moved
+from heliograph.deprecation import HeliographDeprecationWarning, moved
 from heliograph.dispatch import Signal
+from tools.deprecations import due, modules, moved_names
 
 pytestmark = pytest.mark.usefixtures("old")
 
@@ -25,20 +23,6 @@ def old(monkeypatch):
     module.__getattr__ = moved(module.__name__, {"Beacon": "heliograph.dispatch.Signal"}, removed_in="1.0")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
-
-
-def modules():
-    """The modules of Heliograph that Python can import here: a backend needs its optional package."""
-    for found in pkgutil.walk_packages(heliograph.__path__, "heliograph."):
-        try:
-            yield importlib.import_module(found.name)
-        except ImportError:
-            assert found.name.startswith("heliograph.outbox.backends.")
-
-
-def moved_names():
-    handlers = (vars(module).get("__getattr__") for module in modules())
-    return [handler for handler in handlers if isinstance(handler, MovedNames)]
 
 
 def test_an_old_name_is_the_object_that_moved(old):
@@ -97,12 +81,19 @@ def test_an_old_name_whose_new_one_is_missing_fails_with_the_new_one(old):
 
 
 def test_every_old_name_of_heliograph_still_works():
-    for handler in moved_names():
+    for handler in moved_names(modules()):
         for name in handler.names:
             with pytest.warns(HeliographDeprecationWarning):
                 assert handler(name) is not None
 
 
-def test_no_old_name_stays_longer_than_it_was_promised():
-    release = Version(Version(heliograph.__version__).base_version)
-    assert [handler.module for handler in moved_names() if Version(handler.removed_in) <= release] == []
+def test_an_old_name_is_due_in_the_release_that_removes_it_and_while_that_is_developed(old):
+    found = moved_names([old])
+
+    assert [handler.module for handler in found] == ["heliograph_old"]
+    assert [due(found, version) for version in ("0.9", "0.9.3.dev0")] == [[], []]
+    assert [due(found, version) for version in ("1.0.dev0", "1.0", "2.0")] == [found] * 3
+
+
+def test_no_old_name_of_heliograph_stays_longer_than_was_promised():
+    assert due(moved_names(modules()), heliograph.__version__) == []

@@ -50,8 +50,6 @@ def moved(module: str, names: Mapping[str, str], *, removed_in: str) -> Callable
         if TYPE_CHECKING:  # for type checkers, which cannot follow what is below
             from heliograph.outbox.work.runner import drain as drain
 
-        __getattr__ = moved(
-            "heliograph.outbox.runner", {"drain": "heliograph.outbox.work.runner.drain"}, removed_in="1.0"
-        )
+        __getattr__ = moved(__name__, {"drain": "heliograph.outbox.drain"}, removed_in="1.0")
     """
     return MovedNames(module, dict(names), removed_in)

@@ -21,9 +21,9 @@ from heliograph.dispatch.reentrancy import refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, Told, payload_of
 from heliograph.transactions.choosing import those_of
-from heliograph.transactions.collect import BatchDeferral
+from heliograph.transactions.collect import BatchDeferral, received_rows
 from heliograph.transactions.inline_batches import as_one_write
-from heliograph.transactions.net import heard_rows, not_at_work
+from heliograph.transactions.rows_at_work import not_at_work
 
 
 def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
@@ -85,7 +85,7 @@ def _note(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: dict[str, 
     if len(free) < len(rows) and one.reentrant == "raise":
         refuse(one.receiver, {**payload, "instance": rows.instances[0]})
     if len(free):
-        one.options.delivery.deliver(heard_rows(one.receiver, payload, deferral, free))
+        one.options.delivery.deliver(received_rows(one.receiver, payload, deferral, free))
 
 
 def _tell_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:

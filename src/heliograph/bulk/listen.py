@@ -23,7 +23,7 @@ from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.savepoints import of_connections
 from heliograph.orm.steps import PatchLease, Step
 from heliograph.transactions.batches import RowBatch
-from heliograph.transactions.net import HandlingRows, not_at_work
+from heliograph.transactions.rows_at_work import HandlingRows, not_at_work
 
 
 class Listening:

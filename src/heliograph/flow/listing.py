@@ -16,7 +16,7 @@ from heliograph.dispatch import Condition, Signal, live_signals
 from heliograph.dispatch.condition_base import Both
 from heliograph.dispatch.connections import PLAIN, Connection, is_async
 from heliograph.dispatch.describe import full_name, source
-from heliograph.transactions.collect import Once
+from heliograph.transactions.autocommit_save import Once
 
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:

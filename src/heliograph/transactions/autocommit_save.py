@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.db import connections, transaction
 from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.saving import running as running_save
-from heliograph.dispatch import Call
+from heliograph.conditions import Locked
+from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.sends import guarded_for
 from heliograph.transactions.flush import finish, make_alone
@@ -204,3 +206,32 @@ def receivers(signal: Any, sender: Any) -> Iterator[tuple[Ending, Guarded]]:
     for one in guarded_for(signal, sender):
         if isinstance(one.options.delivery, Ending):
             yield one.options.delivery, one
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Once(Condition):
+    """The condition of a receiver that may have been called when the row was written, before Django sends post_save."""
+
+    inner: Condition | None
+    is_asked: bool  # at each send; otherwise it is asked of a whole batch
+
+    def holds(self, payload: Mapping[str, Any]) -> bool:
+        turn = turn_of(payload)
+        called = [] if turn is None else turn.called
+        for at, condition in enumerate(called):
+            if condition is self:
+                del called[at]  # another send is another event
+                return False
+        if self.inner is None:
+            return True
+        return self.inner.holds(payload) if self.is_asked else not self._is_too_late(payload)
+
+    def _is_too_late(self, payload: Mapping[str, Any]) -> bool:
+        """Return whether the row of a deletion was gone before it was locked; only known at the time of the send."""
+        return any(isinstance(leaf, Locked) and not leaf.holds(payload) for leaf in self.leaves())
+
+    def leaves(self) -> Iterator[Condition]:
+        return iter(()) if self.inner is None else self.inner.leaves()
+
+    def __repr__(self) -> str:
+        return "" if self.inner is None else repr(self.inner)

@@ -1,61 +1,41 @@
-"""Deferral: what is kept of a send for a call that is made later."""
+"""Collecting: what is kept of each send for the batch of a receiver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
-from heliograph.conditions import Locked, watched
+from django.db.models.base import ModelBase
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+
+from heliograph.changes.comparing import Comparison
+from heliograph.changes.current import comparison, deleted, without_wrapper
+from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
+from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
+from heliograph.changes.saving import running
+from heliograph.changes.values import SCALARS, UNKNOWN, kept
+from heliograph.conditions import watched
 from heliograph.dispatch import Call, Condition
-from heliograph.dispatch.connections import Receiver
+from heliograph.dispatch.connections import Receiver, object_identity
 from heliograph.dispatch.observers import noted_in
-from heliograph.dispatch.reentrancy import Handling, key_of
-from heliograph.orm.steps import Hold
-from heliograph.transactions.autocommit_save import turn_of
-from heliograph.transactions.late_calls import make_late, with_key
-from heliograph.transactions.net import heard
-
-
-@dataclass(frozen=True, repr=False)
-class Deferral:
-    """How a call is made from a send for a policy that makes it later."""
-
-    inner: Callable[[Receiver, dict[str, Any]], Call]
-    is_guarded: bool  # against being called again for what it is handling
-    hooks: tuple[Hold, ...]  # what keeps in place what tells the end of a transaction, also while a call waits
-
-    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        call = self.inner(receiver, payload)
-        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), noted_in())
-
-    def __repr__(self) -> str:
-        return "" if self.inner is Call else repr(self.inner)
-
-
-@dataclass(frozen=True, slots=True)
-class DeferredCall(Call):
-    """A call that waits."""
-
-    inner: Call
-    deferral: Deferral
-    primary_key: Any  # of the instance
-    send: int | None  # the number under which observers know it
-
-    def make(self) -> Any:
-        """Make the call, as the send would have."""
-        payload = with_key(self.payload, self.primary_key)
-        call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
-        is_guarded = self.deferral.is_guarded and payload.get("instance") is not None
-        return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send)
+from heliograph.dispatch.reentrancy import key_of
+from heliograph.dispatch.routes import value_key
+from heliograph.transactions.batches import Row
+from heliograph.transactions.choosing import those_of
+from heliograph.transactions.deleted_values import Record, record_of, with_values
+from heliograph.transactions.late_calls import Deferral
+from heliograph.transactions.row_identity import Table, table_of
 
 
 @dataclass(frozen=True, repr=False)
 class BatchDeferral(Deferral):
-    """The same for a receiver that is called with a batch, of which its condition is asked."""
+    """How sends are kept for a receiver that is called with a batch, of which its condition is asked."""
 
     when: Condition | None
+    together: Callable[[Sequence[Received]], Call]  # makes one call of several sends
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -63,33 +43,149 @@ class BatchDeferral(Deferral):
         return () if self.when is None else watched(self.when)
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        return heard(self.inner(receiver, payload), self)
+        return received(self.inner(receiver, payload), self)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Once(Condition):
-    """The condition of a receiver that may have been called when the row was written, before Django sends post_save."""
+@dataclass(frozen=True)
+class Received(Call, ABC):
+    """A send, or the rows of a bulk write, kept for a batch."""
 
-    inner: Condition | None
-    is_asked: bool  # at each send; otherwise it is asked of a whole batch
+    deferral: BatchDeferral
+    send: int | None  # the number under which observers know the send
+    table: Table | None  # the table of its row, in the schema at that time; None without a model or a database
 
-    def holds(self, payload: Mapping[str, Any]) -> bool:
-        turn = turn_of(payload)
-        called = [] if turn is None else turn.called
-        for at, condition in enumerate(called):
-            if condition is self:
-                del called[at]  # another send is another event
-                return False
-        if self.inner is None:
-            return True
-        return self.inner.holds(payload) if self.is_asked else not self._is_too_late(payload)
+    def make(self) -> Any:
+        """Call the receiver with a batch of nothing else."""
+        return self.deferral.together([self]).make()
 
-    def _is_too_late(self, payload: Mapping[str, Any]) -> bool:
-        """Return whether the row of a deletion was gone before it was locked; only known at the time of the send."""
-        return any(isinstance(leaf, Locked) and not leaf.holds(payload) for leaf in self.leaves())
+    @property
+    def group(self) -> Hashable:
+        """The receiver and the table (or sender) of a batch; a proxy shares the table of its concrete model."""
+        return object_identity(self.receiver), value_key(self.sender) if self.table is None else self.table
 
-    def leaves(self) -> Iterator[Condition]:
-        return iter(()) if self.inner is None else self.inner.leaves()
+    @abstractmethod
+    def sends(self) -> Iterator[ReceivedSend]:
+        """Yield the sends, one for each row."""
 
-    def __repr__(self) -> str:
-        return "" if self.inner is None else repr(self.inner)
+
+# The kind of write that a send reports. "absent" is the deletion of a row that was not there any more.
+Fate = Kind | Literal["absent"]
+
+
+@dataclass(frozen=True)
+class ReceivedSend(Received):
+    """A send, with the facts about its row that are known only at the time of the send."""
+
+    kind: Fate | None
+    primary_key: Any
+    comparison: Comparison | None
+    row: Row | None = None  # of a bulk write, whose instance is not in the payload
+    record: Record | None = None  # of a deletion that Django makes by the instance
+
+    def sends(self) -> Iterator[ReceivedSend]:
+        yield self if self.record is None else self._as_recorded(self.record)
+
+    def _as_recorded(self, record: Record) -> ReceivedSend:
+        """Return the send of a deletion with the values from the database, since its instance may be stale."""
+        values = record.values_of(self.sender, self.primary_key)
+        if values is None:
+            return replace(self, kind="absent", record=None)
+        payload = {**self.payload, "instance": with_values(self.payload["instance"], values)}
+        return replace(self, payload=payload, comparison=self._compared_with(values), record=None)
+
+    def _compared_with(self, values: Mapping[str, Any]) -> Comparison | None:
+        """Compare the values of a deleted row with `NO_ROW`, also if the receiver asks for no changes."""
+        plan = PLANS.get(self.sender)
+        compared = self.comparison
+        if compared is None and plan is not None:
+            compared = Comparison(plan, plan.unknown, plan.nothing)
+        if compared is None:
+            return None
+        names, locked = compared.plan.names, compared.plan.locked_at_end if self.comparison else ()
+        olds = zip(names, compared.old, strict=True)
+        # Values that were locked are kept: on MariaDB, Django empties foreign keys between the lock and the DELETE.
+        return compared._replace(old=[old if name in locked else values.get(name, UNKNOWN) for name, old in olds])
+
+
+@dataclass(frozen=True)
+class ReceivedRows(Received):
+    """The rows of a bulk write, each of which counts as a send; the payload has the values that they share."""
+
+    rows: Rows
+    new: tuple[Plan, Sequence[Any]] | None  # the values of new rows, kept since their instances may be changed later
+
+    def sends(self) -> Iterator[ReceivedSend]:
+        rows = self.rows
+        common = (self.receiver, self.payload, self.deferral, self.send, self.table, rows.kind)
+        for at, key in enumerate(rows.pks):
+            yield ReceivedSend(*common, key, self._comparison(at), Row(rows, at))
+
+    def _comparison(self, at: int) -> Comparison | None:
+        """Compare a row before and after the write, also a row that is new or deleted."""
+        rows = self.rows
+        if isinstance(rows, Created) and self.new is not None:
+            plan, values = self.new
+            return Comparison(plan, plan.unknown, values[at])
+        if isinstance(rows, Deleted) and (watched := PLANS.get(rows.model)) is not None:
+            return Comparison(watched, watched.values_of(rows.values[at]), watched.nothing)
+        return rows.comparison(at)
+
+    def due(self) -> Rows:
+        """Return the rows for which the condition of the receiver holds."""
+        when = self.deferral.when
+        return self.rows if when is None else those_of(self.rows, when, self.payload)
+
+
+def received(call: Call, deferral: BatchDeferral) -> Received:
+    """Return a send, kept for a batch."""
+    kind, instance, key = _kind(call.payload), call.payload.get("instance"), key_of(call.payload.get("instance"))
+    is_asked = kind is not None and bool(deferral.fields)
+    compared = _compared(instance, kind, call.payload.get("update_fields")) if is_asked else None
+    if kind is not None and key is not None:
+        key = normalised(instance, key)
+    record = record_of(call.sender, key) if kind == "deleted" else None
+    common = (call.receiver, call.payload, deferral, noted_in(), _table(call.payload))
+    return ReceivedSend(*common, kind, key, compared, record=record)
+
+
+def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Received:
+    """Return the rows of a bulk write, kept for a batch."""
+    plan, new = PLANS.get(rows.model) if deferral.fields else None, None
+    if plan is not None and isinstance(rows, Created):
+        new = plan, [_of_instance(plan, one) for one in rows.made]
+    return ReceivedRows(receiver, payload, deferral, noted_in(), _table(payload), rows, new)
+
+
+def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:
+    values = plan.of_instance(without_wrapper(instance))
+    return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
+
+
+def _table(payload: Mapping[str, Any]) -> Table | None:
+    sender, using = payload["sender"], payload.get("using")
+    return table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
+
+
+def _kind(payload: Mapping[str, Any]) -> Kind | None:
+    signal = payload["signal"]
+    if signal is post_save or signal is pre_save:
+        is_new = payload["instance"]._state.adding if signal is pre_save else payload.get("created")
+        return "created" if is_new else "updated"
+    return "deleted" if signal is post_delete or signal is pre_delete else None
+
+
+def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
+    """Compare a row before and after a send, also a row that was created or deleted."""
+    instance = without_wrapper(instance)
+    if type(instance) not in PLANS:
+        return None
+    if kind == "deleted":
+        return deleted(instance)
+    saving = running(instance)
+    if saving is not None and saving.new is not None:
+        return Comparison(saving.plan, saving.old, saving.new, None, saving.using)
+    compared = comparison(instance)
+    if compared is None or written is None:
+        return compared
+    values = zip(compared.plan.fields, compared.new, strict=True)
+    return compared._replace(new=[value if is_among(field, written) else ABSENT for field, value in values])

@@ -22,12 +22,13 @@ from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.option_errors import named_options
 from heliograph.orm.steps import Hold
 from heliograph.transactions import hooks, rollbacks, schemas
-from heliograph.transactions.autocommit_save import turn_of
+from heliograph.transactions.autocommit_save import Once, turn_of
 from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
-from heliograph.transactions.collect import BatchDeferral, Deferral, Once
+from heliograph.transactions.collect import BatchDeferral
 from heliograph.transactions.database_of_send import database_of, has_database, signals_with_database
 from heliograph.transactions.flush import make_alone
-from heliograph.transactions.late_calls import awaited
+from heliograph.transactions.late_calls import Deferral, awaited
+from heliograph.transactions.net import together
 from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, note, pending, verify_commit
 
 logger = logging.getLogger("heliograph.transactions")
@@ -56,7 +57,7 @@ class AtTheEnd(Ending):
         if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
         if self.batch:
-            options = replace(options, call=BatchDeferral(*kept, options.when), gives=OF_A_BATCH | self.extra)
+            options = replace(options, call=BatchDeferral(*kept, options.when, together), gives=OF_A_BATCH | self.extra)
         else:
             options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
         return replace(options, when=when, blocking=True, defers=True)

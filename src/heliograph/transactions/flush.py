@@ -13,7 +13,8 @@ from django.db.transaction import TransactionManagementError
 
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
-from heliograph.transactions.net import Heard, together
+from heliograph.transactions.collect import Received
+from heliograph.transactions.net import together
 from heliograph.transactions.pending import Ending, Pending, Stage, made_now, note, taken
 
 # How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
@@ -63,7 +64,7 @@ class Agenda:
     def _queue_of(self, one: Pending) -> Any:
         if one.policy.stage is Stage.LAST:
             return self._last
-        return self._batches.setdefault(_group(one), []) if isinstance(one.call, Heard) else self._single
+        return self._batches.setdefault(_group(one), []) if isinstance(one.call, Received) else self._single
 
 
 def finish(due: Iterable[Pending]) -> None:
@@ -86,11 +87,11 @@ def make_alone(one: Pending) -> None:
 
 def _group(one: Pending) -> Hashable:
     """Return what those have in common that become one call: a batch has its receiver and sender."""
-    return (type(one.policy), one.call.group) if isinstance(one.call, Heard) else id(one)
+    return (type(one.policy), one.call.group) if isinstance(one.call, Received) else id(one)
 
 
 def _as_one(group: list[Pending]) -> Pending:
-    sends = [one.call for one in group if isinstance(one.call, Heard)]
+    sends = [one.call for one in group if isinstance(one.call, Received)]
     return replace(group[0], call=together(sends)) if sends else group[0]
 
 

@@ -18,10 +18,11 @@ from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connections import Options, Receiver
 from heliograph.dispatch.describe import describe
 from heliograph.transactions import schemas
+from heliograph.transactions.autocommit_save import Once
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
-from heliograph.transactions.collect import BatchDeferral, Once
+from heliograph.transactions.collect import BatchDeferral, Received, ReceivedRows
 from heliograph.transactions.late_calls import awaited
-from heliograph.transactions.net import Heard, ReceivedRows, together
+from heliograph.transactions.net import together
 
 # The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
 _SIGNALS = ("post_save", "post_delete", "m2m_changes")
@@ -34,14 +35,14 @@ class InlineBatch(Inline):
     def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
         """Return options with which the receiver is called once for each write."""
         _verify(self, receiver, place)
-        call = BatchDeferral(options.call, options.reentrant != "allow", schemas.watching(), options.when)
+        call = BatchDeferral(options.call, options.reentrant != "allow", schemas.watching(), options.when, together)
         when = Once(options.when, is_asked=False)  # the condition is asked of the batch
         return replace(options, call=call, gives=OF_A_BATCH, when=when, blocking=True, defers=True)
 
     def deliver(self, call: Call) -> Any:
         """Make the call now; or at the end of the write, if it is about a part of a write that is not done."""
         write = _write.get()
-        if write is None or not isinstance(call, Heard) or not write.contains(call):
+        if write is None or not isinstance(call, Received) or not write.contains(call):
             return _made(call)
         write.calls.setdefault(call.group, []).append(call)
         return None
@@ -62,9 +63,9 @@ class Write:
 
     def __init__(self, *, is_deletion: bool) -> None:
         self.is_deletion = is_deletion
-        self.calls: dict[Hashable, list[Heard]] = {}
+        self.calls: dict[Hashable, list[Received]] = {}
 
-    def contains(self, call: Heard) -> bool:
+    def contains(self, call: Received) -> bool:
         """Return whether a send is about rows of this write, and not about a row that a receiver saves meanwhile."""
         return isinstance(call, ReceivedRows) or (self.is_deletion and call.signal is post_delete)
 

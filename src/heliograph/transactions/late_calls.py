@@ -1,18 +1,20 @@
-"""Calls that are made later than their send, with what the send would have put around them."""
+"""Calls that are made later than their send, in the same guard and scopes as the send would have made them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any
 
 from heliograph.changes import rows
 from heliograph.dispatch import Call
-from heliograph.dispatch.connections import is_async
-from heliograph.dispatch.observers import observed
-from heliograph.dispatch.reentrancy import Handling
+from heliograph.dispatch.connections import Receiver, is_async
+from heliograph.dispatch.observers import noted_in, observed
+from heliograph.dispatch.reentrancy import Handling, key_of
 from heliograph.dispatch.scopes import current
+from heliograph.orm.steps import Hold
 
 
 def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
@@ -51,3 +53,36 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
     instance = payload["instance"] if primary_key is not None else None
     kept = instance if instance is None else rows.with_key(instance, primary_key)
     return payload if kept is instance else {**payload, "instance": kept}
+
+
+@dataclass(frozen=True, repr=False)
+class Deferral:
+    """How a call is made from a send for a policy that makes it later."""
+
+    inner: Callable[[Receiver, dict[str, Any]], Call]
+    is_guarded: bool  # against being called again for what it is handling
+    hooks: tuple[Hold, ...]  # what keeps in place what tells the end of a transaction, also while a call waits
+
+    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
+        call = self.inner(receiver, payload)
+        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), noted_in())
+
+    def __repr__(self) -> str:
+        return "" if self.inner is Call else repr(self.inner)
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredCall(Call):
+    """A call that waits."""
+
+    inner: Call
+    deferral: Deferral
+    primary_key: Any  # of the instance
+    send: int | None  # the number under which observers know it
+
+    def make(self) -> Any:
+        """Make the call, as the send would have."""
+        payload = with_key(self.payload, self.primary_key)
+        call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
+        is_guarded = self.deferral.is_guarded and payload.get("instance") is not None
+        return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send)

@@ -2,195 +2,36 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models.base import ModelBase
-from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+from django.db.models.signals import pre_save
 
 from heliograph.changes.comparing import Comparison
-from heliograph.changes.current import comparison, deleted, without_wrapper
-from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
-from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
-from heliograph.changes.saving import running
-from heliograph.changes.values import SCALARS, UNKNOWN, kept
+from heliograph.changes.plans import ABSENT, is_among
+from heliograph.changes.rows import Kind
+from heliograph.changes.values import UNKNOWN
 from heliograph.conditions import NetPayload, asks_for_instance
 from heliograph.dispatch import Call, Condition
-from heliograph.dispatch.connections import Receiver, object_identity
-from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.guarded import SKIPPED
-from heliograph.dispatch.observers import noted_in
-from heliograph.dispatch.reentrancy import Handling, HandlingAll, RowId, at_work, key_of
-from heliograph.dispatch.routes import value_key
+from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, Told
-from heliograph.transactions.choosing import those_of
+from heliograph.transactions.collect import Fate, Received, ReceivedRows, ReceivedSend
 from heliograph.transactions.database_of_send import database_of
-from heliograph.transactions.deleted_values import Record, record_of, with_values
 from heliograph.transactions.late_calls import make_late, with_key
 from heliograph.transactions.relation_pairs import is_of_pairs, net_of_pairs
-from heliograph.transactions.row_identity import Table, parts_of, rows_in, table_of
-
-if TYPE_CHECKING:
-    from heliograph.transactions.collect import BatchDeferral
-
-
-@dataclass(frozen=True)
-class Heard(Call, ABC):
-    """A send, or the rows of a bulk write, kept for a batch."""
-
-    deferral: BatchDeferral
-    send: int | None  # the number under which observers know the send
-    table: Table | None  # the table of its row, in the schema at that time; None without a model or a database
-
-    def make(self) -> Any:
-        """Call the receiver with a batch of nothing else."""
-        return together([self]).make()
-
-    @property
-    def group(self) -> Hashable:
-        """The receiver and the table (or sender) of a batch; a proxy shares the table of its concrete model."""
-        return object_identity(self.receiver), value_key(self.sender) if self.table is None else self.table
-
-    @abstractmethod
-    def sends(self) -> Iterator[ReceivedSend]:
-        """Yield the sends, one for each row."""
-
-
-# The kind of write that a send reports. "absent" is the deletion of a row that was not there any more.
-Fate = Kind | Literal["absent"]
-
-
-@dataclass(frozen=True)
-class ReceivedSend(Heard):
-    """A send, with the facts about its row that are known only at the time of the send."""
-
-    kind: Fate | None
-    primary_key: Any
-    comparison: Comparison | None
-    row: Row | None = None  # of a bulk write, whose instance is not in the payload
-    record: Record | None = None  # of a deletion that Django makes by the instance
-
-    def sends(self) -> Iterator[ReceivedSend]:
-        yield self if self.record is None else self._as_recorded(self.record)
-
-    def _as_recorded(self, record: Record) -> ReceivedSend:
-        """Return the send of a deletion with the values from the database, since its instance may be stale."""
-        values = record.values_of(self.sender, self.primary_key)
-        if values is None:
-            return replace(self, kind="absent", record=None)
-        payload = {**self.payload, "instance": with_values(self.payload["instance"], values)}
-        return replace(self, payload=payload, comparison=self._compared_with(values), record=None)
-
-    def _compared_with(self, values: Mapping[str, Any]) -> Comparison | None:
-        """Compare the values of a deleted row with `NO_ROW`, also if the receiver asks for no changes."""
-        plan = PLANS.get(self.sender)
-        compared = self.comparison
-        if compared is None and plan is not None:
-            compared = Comparison(plan, plan.unknown, plan.nothing)
-        if compared is None:
-            return None
-        names, locked = compared.plan.names, compared.plan.locked_at_end if self.comparison else ()
-        olds = zip(names, compared.old, strict=True)
-        # Values that were locked are kept: on MariaDB, Django empties foreign keys between the lock and the DELETE.
-        return compared._replace(old=[old if name in locked else values.get(name, UNKNOWN) for name, old in olds])
-
-
-@dataclass(frozen=True)
-class ReceivedRows(Heard):
-    """The rows of a bulk write, each of which counts as a send; the payload has the values that they share."""
-
-    rows: Rows
-    new: tuple[Plan, Sequence[Any]] | None  # the values of new rows, kept since their instances may be changed later
-
-    def sends(self) -> Iterator[ReceivedSend]:
-        rows = self.rows
-        common = (self.receiver, self.payload, self.deferral, self.send, self.table, rows.kind)
-        for at, key in enumerate(rows.pks):
-            yield ReceivedSend(*common, key, self._comparison(at), Row(rows, at))
-
-    def _comparison(self, at: int) -> Comparison | None:
-        """Compare a row before and after the write, also a row that is new or deleted."""
-        rows = self.rows
-        if isinstance(rows, Created) and self.new is not None:
-            plan, values = self.new
-            return Comparison(plan, plan.unknown, values[at])
-        if isinstance(rows, Deleted) and (watched := PLANS.get(rows.model)) is not None:
-            return Comparison(watched, watched.values_of(rows.values[at]), watched.nothing)
-        return rows.comparison(at)
-
-    def due(self) -> Rows:
-        """Return the rows for which the condition of the receiver holds."""
-        when = self.deferral.when
-        return self.rows if when is None else those_of(self.rows, when, self.payload)
-
-
-def heard(call: Call, deferral: BatchDeferral) -> Heard:
-    """Return a send, kept for a batch."""
-    kind, instance, key = _kind(call.payload), call.payload.get("instance"), key_of(call.payload.get("instance"))
-    is_asked = kind is not None and bool(deferral.fields)
-    compared = _compared(instance, kind, call.payload.get("update_fields")) if is_asked else None
-    if kind is not None and key is not None:
-        key = normalised(instance, key)
-    record = record_of(call.sender, key) if kind == "deleted" else None
-    common = (call.receiver, call.payload, deferral, noted_in(), _table(call.payload))
-    return ReceivedSend(*common, kind, key, compared, record=record)
-
-
-def heard_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Heard:
-    """Return the rows of a bulk write, kept for a batch."""
-    plan, new = PLANS.get(rows.model) if deferral.fields else None, None
-    if plan is not None and isinstance(rows, Created):
-        new = plan, [_of_instance(plan, one) for one in rows.made]
-    return ReceivedRows(receiver, payload, deferral, noted_in(), _table(payload), rows, new)
-
-
-def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:
-    values = plan.of_instance(without_wrapper(instance))
-    return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
-
-
-def _table(payload: Mapping[str, Any]) -> Table | None:
-    sender, using = payload["sender"], payload.get("using")
-    return table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
-
-
-def _kind(payload: Mapping[str, Any]) -> Kind | None:
-    signal = payload["signal"]
-    if signal is post_save or signal is pre_save:
-        is_new = payload["instance"]._state.adding if signal is pre_save else payload.get("created")
-        return "created" if is_new else "updated"
-    return "deleted" if signal is post_delete or signal is pre_delete else None
-
-
-def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
-    """Compare a row before and after a send, also a row that was created or deleted."""
-    instance = without_wrapper(instance)
-    if type(instance) not in PLANS:
-        return None
-    if kind == "deleted":
-        return deleted(instance)
-    saving = running(instance)
-    if saving is not None and saving.new is not None:
-        return Comparison(saving.plan, saving.old, saving.new, None, saving.using)
-    compared = comparison(instance)
-    if compared is None or written is None:
-        return compared
-    values = zip(compared.plan.fields, compared.new, strict=True)
-    return compared._replace(new=[value if is_among(field, written) else ABSENT for field, value in values])
-
-
-# --- all of them ------------------------------------------------------------------------------------------------
+from heliograph.transactions.row_identity import rows_in
+from heliograph.transactions.rows_at_work import HandlingRows
 
 
 @dataclass(frozen=True)
 class BatchCall(Call):
     """The call of a receiver with a batch; it is skipped if the batch has no events."""
 
-    sends: Sequence[Heard]
+    sends: Sequence[Received]
 
     def make(self) -> Any:
         """Call the receiver; it is at work on all instances of the batch."""
@@ -207,57 +48,27 @@ class BatchCall(Call):
 
     def _of_rows(self) -> tuple[Batch, Handling]:
         """Return a batch of bulk writes that share no row, without a look at each row."""
-        heard = [(one, rows) for one in self.sends if isinstance(one, ReceivedRows) and len(rows := one.due())]
-        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in heard]
-        tables = [one.table for one, _ in heard if one.table is not None]
+        received = [(one, rows) for one in self.sends if isinstance(one, ReceivedRows) and len(rows := one.due())]
+        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in received]
+        tables = [one.table for one, _ in received if one.table is not None]
         return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [told.rows for told in due], tables)
 
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
         nets = {event: of_row for of_row in _rows(sends) if (event := _net(of_row)) is not None}
-        heard = [one for of_row in nets.values() for one in of_row]
-        written = ((one.sender, one.table, one.primary_key) for one in heard if one.row is not None)
+        netted = [one for of_row in nets.values() for one in of_row]
+        written = ((one.sender, one.table, one.primary_key) for one in netted if one.row is not None)
         rows = {row for model, table, key in written if table is not None for row in rows_in(model, table, [key])}
-        payloads = [one.payload for one in heard if one.row is None]
+        payloads = [one.payload for one in netted if one.row is None]
         return Batch(tuple(nets)), HandlingAll(self.receiver, payloads, rows)
 
 
-def _are_apart(sends: Sequence[Heard]) -> bool:
+def _are_apart(sends: Sequence[Received]) -> bool:
     """Return whether all these are bulk writes, and no two of them wrote the same row."""
     writes = [one.rows for one in sends if isinstance(one, ReceivedRows)]
     if len(writes) < len(sends):
         return False
     return len(sends) == 1 or len({key for rows in writes for key in rows.pks}) == sum(map(len, writes))
-
-
-class HandlingRows(Handling):
-    """A receiver at work on the rows of bulk writes."""
-
-    __slots__ = ("_rows", "tables", "writes")
-
-    def __init__(self, receiver: Receiver, writes: Sequence[Rows], tables: Sequence[Table] | None = None) -> None:
-        super().__init__(receiver, {})
-        self.writes = writes
-        self.tables = [table_of(rows.model, rows.using) for rows in writes] if tables is None else tables
-        self._rows: set[RowId] | None = None
-
-    def rows(self) -> Collection[RowId]:
-        if self._rows is None:  # made when it is needed, which is seldom
-            written = zip(self.writes, self.tables, strict=True)
-            self._rows = {row for rows, table in written for row in rows_in(rows.model, table, rows.pks)}
-        return self._rows
-
-    def __str__(self) -> str:
-        model = self.writes[0].model.__name__ if self.writes else "no model"
-        return f"{full_name(self.receiver)} ({sum(map(len, self.writes))} rows of {model})"
-
-
-def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
-    """Return the rows that a receiver is not at work on already."""
-    handled = [row for handling in at_work() if handling.receiver == receiver for row in handling.rows()]
-    tables = {part.table for part in parts_of(rows.model, rows.using) if part.has_same_key} if handled else ()
-    busy = {key for table, key in handled if table in tables}
-    return rows.only([at for at, key in enumerate(rows.pks) if key not in busy]) if busy else rows
 
 
 def _rows(sends: Sequence[ReceivedSend]) -> list[list[ReceivedSend]]:
@@ -287,7 +98,7 @@ def _key_and_new(one: ReceivedSend) -> tuple[Hashable, Hashable]:
     return (new, new) if one.primary_key is None else (("key", one.primary_key), new)
 
 
-def together(sends: Sequence[Heard]) -> BatchCall:
+def together(sends: Sequence[Received]) -> BatchCall:
     """Return one call with the batch of these sends."""
     first = sends[0]
     is_one_signal = all(one.signal is first.signal for one in sends)

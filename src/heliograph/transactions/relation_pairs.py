@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heliograph.catalogue import entry_of
-
-if TYPE_CHECKING:
-    from heliograph.transactions.net import ReceivedSend
+from heliograph.transactions.collect import ReceivedSend
 
 
 def is_of_pairs(signal: Any) -> bool:

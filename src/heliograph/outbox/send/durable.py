@@ -19,8 +19,8 @@ from heliograph.outbox.payload.secrecy import is_sensitive
 from heliograph.outbox.send.registry import DurableReceiver, is_of_app, label_of
 from heliograph.outbox.send.retrying import MOST, Retry, is_number
 from heliograph.outbox.work.limits import Limit, seconds_of
-from heliograph.transactions.collect import Deferral
 from heliograph.transactions.end_policies import AtTheEnd
+from heliograph.transactions.late_calls import Deferral
 from heliograph.transactions.pending import Pending, Stage
 
 _MISSING = ("discard", "retry", "fail", "call")

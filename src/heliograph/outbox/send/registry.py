@@ -22,7 +22,7 @@ from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.names import found_name
 from heliograph.dispatch.verification import parameters_of
 from heliograph.orm.steps import Hold
-from heliograph.transactions.collect import Deferral
+from heliograph.transactions.late_calls import Deferral
 
 if TYPE_CHECKING:
     from heliograph.outbox.send.durable import Durable

@@ -18,7 +18,8 @@ from heliograph.outbox.payload.call_encoding import is_lasting, text_of
 from heliograph.outbox.payload.value_encoding import UnsavedError, UnstorableError
 from heliograph.outbox.send import enqueueing
 from heliograph.outbox.send.registry import DurableReceiver, label_of
-from heliograph.transactions.net import BatchCall, Heard, together
+from heliograph.transactions.collect import Received
+from heliograph.transactions.net import BatchCall, together
 from heliograph.transactions.pending import Pending
 
 logger = logging.getLogger("heliograph.outbox")
@@ -42,7 +43,7 @@ def letter(call: Any, using: str) -> Any:
 
     Raises TypeError for what cannot be stored, and ValueError for what is too much.
     """
-    if isinstance(call, Heard):
+    if isinstance(call, Received):
         return call
     try:
         return _letter(call, using)
@@ -68,7 +69,7 @@ def _stored(call: Any, using: str) -> StoredCall | None:
     """Return a call as it is stored at last; None for a batch of which nothing is left."""
     if isinstance(call, StoredCall):
         return call
-    if isinstance(call, Heard):  # where somebody makes what waits for a commit one by one, as tests do
+    if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
         call = together([call])
     if isinstance(call, BatchCall):
         return _letter_of_batch(call, using)

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
-from heliograph.bulk.listen import hears_bulk
+from heliograph.bulk.audience import receives_bulk
 from heliograph.catalogue import entry_of, title
 from heliograph.changes.tracking import models_below
 from heliograph.conditions import OnFields, Problem, columns_of
@@ -158,7 +158,7 @@ def _hears(signal: Any, connection: Connection, verb: str) -> bool:
     if verb == "deletes":
         return entry.name in ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete")
     when = connection.guarded.when if connection.guarded else None
-    return entry.name == "post_update" or (entry.name == "post_save" and when is not None and hears_bulk(when))
+    return entry.name == "post_update" or (entry.name == "post_save" and when is not None and receives_bulk(when))
 
 
 def _gives_batch(connection: Connection) -> bool:

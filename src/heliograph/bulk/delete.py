@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.models import CASCADE, Model, Q, QuerySet, signals
 from django.db.models.sql import DeleteQuery, Query
 
-from heliograph.bulk.listen import Audience, audience_of, listeners
+from heliograph.bulk.audience import Audience, audience_of, bulk_receivers
 from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning, returns_rows
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import plan_for
@@ -46,7 +46,7 @@ def tells_rows(model: Any, using: str) -> bool:
 
 def _hears_more(signal: Any, model: Any) -> bool:
     """Return whether anybody hears a signal who is not content with being told of rows afterwards."""
-    told = 0 if signal is signals.pre_delete else len(listeners(signal, model))
+    told = 0 if signal is signals.pre_delete else len(bulk_receivers(signal, model))
     heard = sum(map(len, signal._live_receivers(model)))
     return heard > told or any(scope.hears(signal, model) for scope in current())
 

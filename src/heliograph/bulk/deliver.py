@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from heliograph.bulk import m2m
+from heliograph.bulk.audience import Audience, bulk_receivers
 from heliograph.bulk.delete import Deletion
-from heliograph.bulk.listen import Audience, listeners
 from heliograph.bulk.moved_keys import apart
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows
@@ -28,7 +28,7 @@ from heliograph.transactions.rows_at_work import not_at_work
 
 def tell_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
     """Call the receivers of pre_save that hear bulk writes for each instance that is to be written."""
-    told = listeners(pre_save, model)
+    told = bulk_receivers(pre_save, model)
     for instance in instances if told else ():
         send_to(told, pre_save, model, {"instance": instance, "raw": False, **payload})
 
@@ -60,14 +60,14 @@ def tell_of_deleted(audience: Audience, deletion: Deletion, model: Any, origin: 
 
 def tell(rows: Rows, origin: Any = None) -> None:
     """Deliver the rows of a bulk write to the receivers of post_save and post_delete with `bulk=True`."""
-    if any(listeners(signal, rows.model) for signal in (post_save, post_delete)):
+    if any(bulk_receivers(signal, rows.model) for signal in (post_save, post_delete)):
         for some in apart(rows):
             _tell(some, origin)
 
 
 def _tell(rows: Rows, origin: Any) -> None:
     signal = post_delete if rows.kind == "deleted" else post_save
-    told = listeners(signal, rows.model) if len(rows) else []
+    told = bulk_receivers(signal, rows.model) if len(rows) else []
     payload = payload_of(rows, signal, origin)
     each = []
     for one in told:

@@ -12,12 +12,12 @@ from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 from heliograph.bulk import m2m
+from heliograph.bulk.audience import Audience, audience_of
 from heliograph.bulk.bulk_update import rewritten
 from heliograph.bulk.create import insertion_of
 from heliograph.bulk.delete import SIGNALS as DELETE_SIGNALS
 from heliograph.bulk.delete import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
 from heliograph.bulk.deliver import tell_before, tell_of, tell_of_deleted
-from heliograph.bulk.listen import Audience, audience_of
 from heliograph.bulk.update import SIGNALS as UPDATE_SIGNALS
 from heliograph.bulk.update import Update
 from heliograph.bulk.write import (

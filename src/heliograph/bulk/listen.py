@@ -1,162 +1,46 @@
-"""Listening: how a receiver says that it hears writes which are no saves, and who does."""
+"""Listening: how a receiver says that it receives writes which are no saves."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db.models.signals import ModelSignal
-
-from heliograph.bulk.m2m_sides import sides_of
+from heliograph.bulk import hooks
+from heliograph.bulk.audience import Listening, ReceivesBulk, add
 from heliograph.catalogue import entry_of, title
-from heliograph.changes.tracking import is_historical
-from heliograph.conditions import Carried
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connections import Receiver, is_async
-from heliograph.dispatch.guarded import SKIPPED, Guarded
+from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.reentrancy import refuse
-from heliograph.dispatch.routes import registering
-from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.steps import PatchLease, Step
+from heliograph.orm.steps import Hold, PatchLease
 from heliograph.transactions.batches import RowBatch
 from heliograph.transactions.rows_at_work import HandlingRows, not_at_work
 
-
-class Listening:
-    """A place at which somebody listens, for as long as this is referred to."""
-
-    __slots__ = ("__weakref__", "hooks", "place")
-
-    def __init__(self, place: Target) -> None:
-        self.place = place
-        # The steps that find out about the writes stay in place, and about rollbacks in an operation of a relation.
-        is_of_pairs = getattr(entry_of(place.signal), "name", None) == "m2m_changes"
-        self.hooks = (_hooks.take(), of_connections.take()) if is_of_pairs else (_hooks.take(),)
-
-    def hears(self, model: Any) -> bool:
-        """Return whether writes of this model are heard there; those of a migration or a silent one never are."""
-        sender = self.place.sender
-        if is_historical(model) or model in _silent:
-            return False
-        return sender is None or sender is model or (self.place.subclasses and issubclass(model, sender))
+_hooks = PatchLease(hooks.steps)
 
 
-def _steps() -> Iterator[Step]:
-    from heliograph.bulk.hooks import steps  # which import this module
-
-    return steps()
-
-
-_hooks = PatchLease(_steps)
-_silent: weakref.WeakSet[Any] = weakref.WeakSet()
-_places: set[weakref.ref[Listening]] = set()
-# What is known of each model, until somebody comes or goes.
-_audiences: weakref.WeakKeyDictionary[Any, Audience | None] = weakref.WeakKeyDictionary()
-
-
-@dataclass(frozen=True)
-class Audience:
-    """The signals through which the writes of a model are heard."""
-
-    signals: dict[str, Any]  # by their names
-
-    def now(self, model: Any) -> Audience | None:
-        """Return those of the signals that somebody hears at this moment: receivers may be muted, or have left."""
-        heard = {name: signal for name, signal in self.signals.items() if _is_heard(signal, model)}
-        if len(heard) == len(self.signals):
-            return self
-        return Audience(heard) if heard else None
-
-    def has(self, names: Collection[str]) -> bool:
-        """Return whether one of these signals is among them; or whether any is, where none is named."""
-        return not names or not self.signals.keys().isdisjoint(names)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.signals
-
-    def reads_all(self, name: str) -> bool:
-        """Return whether all values that are written are to be known, since a signal with this name tells them."""
-        return name in self or "m2m_changes" in self
-
-    def send(self, name: str, sender: Any, **payload: Any) -> None:
-        """Send one of these signals, if anybody hears it."""
-        if name in self.signals:
-            self.signals[name].send(sender=sender, **payload)
-
-
-def silence(model: Any) -> None:
-    """Let nobody hear of bulk writes of a model: of a table of our own, which hearing of them would write again."""
-    _silent.add(model)
-
-
-def listen(place: Target) -> Listening:
-    """Listen at a place, for as long as what is returned is referred to."""
-    listening = Listening(place)
-    with registering:
-        _places.add(weakref.ref(listening, _left))
-        _audiences.clear()
+def listen(target: Target) -> Listening:
+    """Receive bulk writes at a target, for as long as the result exists."""
+    listening = Listening(target, _holds(target))
+    add(listening)
     return listening
 
 
-def _left(reference: weakref.ref[Listening]) -> None:
-    # Garbage collection calls this: it waits for nobody.
-    _places.discard(reference)
-    _audiences.clear()
+def _holds(target: Target) -> tuple[Hold, ...]:
+    """Return holds on the patches by which bulk writes are known; pairs of a relation also need rollbacks."""
+    is_of_pairs = getattr(entry_of(target.signal), "name", None) == "m2m_changes"
+    return (_hooks.take(), of_connections.take()) if is_of_pairs else (_hooks.take(),)
 
-
-def audience_of(model: Any, *names: str) -> Audience | None:
-    """Return who hears of the writes of a model, or None if nobody does, or not through a signal of these names."""
-    try:
-        audience = _audiences[model]
-    except KeyError:
-        audience = _found(model)
-    # Not all at once: most of what is written is heard by nobody, and is to take no time for that.
-    if audience is None or not audience.has(names):
-        return None
-    audience = audience.now(model)
-    return audience if audience is not None and audience.has(names) else None
-
-
-def _is_heard(signal: Any, model: Any) -> bool:
-    if isinstance(signal, ModelSignal):  # of whose receivers not all hear bulk writes
-        return bool(listeners(signal, model))
-    return bool(signal.has_listeners(model))
-
-
-def listeners(signal: Any, model: Any) -> list[Guarded]:
-    """Return the receivers of one of Django's signals that hear bulk writes."""
-    return [one for one in guarded_for(signal, model) if one.when is not None and hears_bulk(one.when)]
-
-
-def _found(model: Any) -> Audience | None:
-    """Return who listens to a model, and remember it."""
-    places = _places.copy()
-    heard = {one.place.signal for one in _alive(places) if one.hears(model)}
-    signals = {entry_of(signal).name: signal for signal in heard}  # type: ignore[union-attr]  # all are in it
-    if "m2m_changes" in signals and not sides_of(model):
-        del signals["m2m_changes"]
-    audience = Audience(signals) if signals else None
-    if places == _places:  # otherwise somebody has come or gone meanwhile
-        _audiences[model] = audience
-    return audience
-
-
-def _alive(places: set[weakref.ref[Listening]]) -> Iterator[Listening]:
-    return (listening for place in places if (listening := place()) is not None)
-
-
-# --- how receivers ask for it -------------------------------------------------------------------------------------
 
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete")
 
 
 @dataclass(frozen=True, repr=False)
-class Bulk(Carried):
-    """The condition of receivers that hear bulk writes too: it always holds, and is how they are found."""
+class Bulk(ReceivesBulk):
+    """The condition of receivers with `bulk=True`: it always holds, and says that they receive bulk writes."""
 
     listening: Listening | None = field(default=None, compare=False)
 
@@ -164,7 +48,7 @@ class Bulk(Carried):
         return True
 
     def connected(self, place: Target) -> Condition:
-        """Return the condition there, which keeps bulk writes heard for as long as the receiver is connected."""
+        """Return the condition at this target: bulk writes are received there while the receiver is connected."""
         entry = entry_of(place.signal)
         if entry is None or entry.name not in SIGNALS:
             raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {title(place.signal)}. Leave it out.")
@@ -175,11 +59,6 @@ class Bulk(Carried):
 
     def __repr__(self) -> str:
         return "bulk=True"
-
-
-def hears_bulk(when: Condition) -> bool:
-    """Return whether a condition is that of a receiver which hears bulk writes."""
-    return any(isinstance(leaf, Bulk) for leaf in when.leaves())
 
 
 @dataclass(frozen=True, repr=False)

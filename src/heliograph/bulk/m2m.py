@@ -13,7 +13,7 @@ from django.db import connections, router
 from django.db.models.base import Model
 from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 
-from heliograph.bulk.listen import Audience, audience_of
+from heliograph.bulk.audience import Audience, audience_of
 from heliograph.bulk.m2m_sides import Pair, Side, sides_of
 from heliograph.bulk.sql import locking
 from heliograph.bulk.write import in_transaction

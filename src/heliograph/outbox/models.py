@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from heliograph.bulk.listen import silence
+from heliograph.bulk.audience import silence
 from heliograph.outbox.fields import NameField
 from heliograph.outbox.indexes import StateIndex
 from heliograph.outbox.manage.counting import counted

@@ -1,0 +1,145 @@
+"""The audience of a model: the signals through which somebody receives its bulk writes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.signals import ModelSignal
+
+from heliograph.bulk.m2m_sides import sides_of
+from heliograph.catalogue import entry_of
+from heliograph.changes.tracking import is_historical
+from heliograph.conditions import Carried
+from heliograph.dispatch import Condition
+from heliograph.dispatch.condition_base import Target
+from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.routes import registering
+from heliograph.dispatch.sends import guarded_for
+from heliograph.orm.steps import Hold
+
+
+class Listening:
+    """The fact that somebody receives bulk writes at a target, for as long as this object exists."""
+
+    __slots__ = ("__weakref__", "holds", "target")
+
+    def __init__(self, target: Target, holds: tuple[Hold, ...]) -> None:
+        self.target = target
+        self.holds = holds  # on the patches by which bulk writes are known
+
+    def receives(self, model: Any) -> bool:
+        """Return whether writes of this model are received here; nobody receives those of a migration."""
+        sender = self.target.sender
+        if is_historical(model) or model in _silent:
+            return False
+        return sender is None or sender is model or (self.target.subclasses and issubclass(model, sender))
+
+
+_silent: weakref.WeakSet[Any] = weakref.WeakSet()
+_listenings: set[weakref.ref[Listening]] = set()
+# The audience of each model, until somebody comes or goes.
+_audiences: weakref.WeakKeyDictionary[Any, Audience | None] = weakref.WeakKeyDictionary()
+
+
+def add(listening: Listening) -> None:
+    """Let a listening count from now on, until it is garbage collected."""
+    with registering:
+        _listenings.add(weakref.ref(listening, _left))
+        _audiences.clear()
+
+
+def _left(reference: weakref.ref[Listening]) -> None:
+    # Garbage collection calls this function, so it waits for no lock.
+    _listenings.discard(reference)
+    _audiences.clear()
+
+
+def silence(model: Any) -> None:
+    """Let nobody receive the bulk writes of a model: a receiver of all models would write its table again."""
+    _silent.add(model)
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The signals through which somebody receives the writes of a model."""
+
+    signals: dict[str, Any]  # by their names
+
+    def now(self, model: Any) -> Audience | None:
+        """Return the signals that somebody receives at this moment: receivers may be muted, or have left."""
+        received = {name: signal for name, signal in self.signals.items() if _is_received(signal, model)}
+        if len(received) == len(self.signals):
+            return self
+        return Audience(received) if received else None
+
+    def has(self, names: Collection[str]) -> bool:
+        """Return whether one of these signals is among them; with no names, whether there is any."""
+        return not names or not self.signals.keys().isdisjoint(names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.signals
+
+    def reads_all(self, name: str) -> bool:
+        """Return whether all written values must be known, because a receiver gets them by the signal of this name."""
+        return name in self or "m2m_changes" in self
+
+    def send(self, name: str, sender: Any, **payload: Any) -> None:
+        """Send the signal of this name, if anybody receives it."""
+        if name in self.signals:
+            self.signals[name].send(sender=sender, **payload)
+
+
+def audience_of(model: Any, *names: str) -> Audience | None:
+    """Return the audience of a model; None if nobody receives its writes, or nobody by a signal of these names."""
+    try:
+        audience = _audiences[model]
+    except KeyError:
+        audience = _found(model)
+    # Not all at once: most writes have no audience, and are to lose no time by the question.
+    if audience is None or not audience.has(names):
+        return None
+    audience = audience.now(model)
+    return audience if audience is not None and audience.has(names) else None
+
+
+def _found(model: Any) -> Audience | None:
+    """Find the audience of a model, and remember it."""
+    references = _listenings.copy()
+    received = {one.target.signal for one in _alive(references) if one.receives(model)}
+    signals = {entry_of(signal).name: signal for signal in received}  # type: ignore[union-attr]  # all are in it
+    if "m2m_changes" in signals and not sides_of(model):
+        del signals["m2m_changes"]
+    audience = Audience(signals) if signals else None
+    if references == _listenings:  # otherwise somebody has come or gone meanwhile
+        _audiences[model] = audience
+    return audience
+
+
+def _alive(references: set[weakref.ref[Listening]]) -> Iterator[Listening]:
+    return (listening for reference in references if (listening := reference()) is not None)
+
+
+def _is_received(signal: Any, model: Any) -> bool:
+    if isinstance(signal, ModelSignal):  # not all of its receivers receive bulk writes
+        return bool(bulk_receivers(signal, model))
+    return bool(signal.has_listeners(model))
+
+
+# --- receivers with bulk=True -------------------------------------------------------------------------------------
+
+
+class ReceivesBulk(Carried):
+    """The condition of a receiver that receives bulk writes."""
+
+
+def bulk_receivers(signal: Any, model: Any) -> list[Guarded]:
+    """Return the receivers of one of Django's signals that receive bulk writes."""
+    return [one for one in guarded_for(signal, model) if one.when is not None and receives_bulk(one.when)]
+
+
+def receives_bulk(when: Condition) -> bool:
+    """Return whether a condition is that of a receiver which receives bulk writes."""
+    return any(isinstance(leaf, ReceivesBulk) for leaf in when.leaves())

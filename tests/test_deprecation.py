@@ -81,16 +81,16 @@ def test_an_old_name_whose_new_one_is_missing_fails_with_the_new_one(old):
 
 
 def test_every_old_name_of_heliograph_still_works():
-    for handler in moved_names(modules()):
-        for name in handler.names:
+    for moved_away in moved_names(modules()):
+        for name in moved_away.names:
             with pytest.warns(HeliographDeprecationWarning):
-                assert handler(name) is not None
+                assert moved_away(name) is not None
 
 
 def test_an_old_name_is_due_in_the_release_that_removes_it_and_while_that_is_developed(old):
     found = moved_names([old])
 
-    assert [handler.module for handler in found] == ["heliograph_old"]
+    assert [names.module for names in found] == ["heliograph_old"]
     assert [due(found, version) for version in ("0.9", "0.9.3.dev0")] == [[], []]
     assert [due(found, version) for version in ("1.0.dev0", "1.0", "2.0")] == [found] * 3
 

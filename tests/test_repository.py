@@ -26,6 +26,20 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if "://" not in link and not leads_somewhere(reader, link)] == []
 
 
+def rooms(text):
+    """The packages that have a row in a table."""
+    return {*re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)}
+
+
+def test_the_house_of_the_design_is_the_one_that_stands():
+    standing, planned = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").split("\n*Planned:*\n")
+    packages = {path.parent.name for path in (ROOT / "src" / "heliograph").glob("*/__init__.py")}
+
+    assert rooms(standing) == packages
+    assert rooms(planned)
+    assert rooms(planned) & packages == set()
+
+
 def test_the_policies_name_the_versions_that_are_tested():
     rows = re.findall(r"^\| (\d\.\d) \| (3[\d., ]+) \|$", (ROOT / "docs" / "policies.md").read_text(), re.MULTILINE)
     assert {django: tuple(pythons.split(", ")) for django, pythons in rows} == SUPPORTED

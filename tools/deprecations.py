@@ -29,8 +29,8 @@ def modules() -> Iterator[ModuleType]:
 
 def moved_names(where: Iterable[ModuleType]) -> list[MovedNames]:
     """What these modules say of the names that they had."""
-    handlers = [vars(module).get("__getattr__") for module in where]
-    return [handler for handler in handlers if isinstance(handler, MovedNames)]
+    found = [vars(module).get("__getattr__") for module in where]
+    return [names for names in found if isinstance(names, MovedNames)]
 
 
 def due(moved: Iterable[MovedNames], version: str) -> list[MovedNames]:

@@ -9,7 +9,7 @@ READY := .venv/ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox format pins release-check clean
+.PHONY: help demo demo-check test test-all lint types imports tests docs matrix test-django test-django-all test-crash bench bench-outbox journeys format pins release-check clean
 
 help:  ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
@@ -61,6 +61,9 @@ bench: $(READY)  ## Run the benchmarks
 
 bench-outbox: $(READY)  ## Run the benchmarks of the outbox, beside Celery, procrastinate and django-tasks
 	$(RUN) tools.bench_outbox $(ARGS)
+
+journeys: $(READY)  ## Count the calls of five journeys through Heliograph: ARGS="--trace save" prints those of one
+	$(RUN) tools.journeys $(ARGS)
 
 format: $(READY)  ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .

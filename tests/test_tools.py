@@ -6,9 +6,13 @@ import pytest
 
 from tests.databases import databases
 from tools import absences, crash, everything, interpreters, tally
+from tools.calls import Length, length, recorded
 from tools.coverage_gates import markers_that_fail
 from tools.django_suite import classes, installable
 from tools.environments import ROOT
+from tools.journey_runs import JOURNEYS
+from tools.journeys import table as table_of_journeys
+from tools.journeys import too_long, trace, walk
 from tools.matrix import Cell, Pair, Result, arguments_of, cells, is_left_out, is_run_by_tests, pairs, table
 from tools.processes import Finished
 from tools.services import Service, how_to_start, of_url, silent
@@ -293,3 +297,67 @@ def test_both_aliases_are_databases_of_their_own_on_one_server(kind):
 
     assert default["NAME"] != other["NAME"]
     assert default.get("PORT") == other.get("PORT")
+
+
+# --- journeys ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write modules, by their names, and return their functions, which use each other: `written(a="def f(): ...")`."""
+
+    def write(**sources):
+        functions = {}
+        for name, source in sources.items():
+            exec(compile(source, str(tmp_path / f"{name}.py"), "exec"), functions)
+        return functions
+
+    return write
+
+
+def test_a_tree_of_calls_has_each_once_below_its_caller_and_marks_where_the_reader_changes_file(written, tmp_path):
+    functions = written(
+        a="def begin(outside):\n [helper(n) for n in numbers()]\n return outside(finish)\ndef finish(): pass",
+        b="def numbers():\n yield 1\n yield 2\ndef helper(n): pass",
+    )
+
+    tree = recorded(lambda: functions["begin"](lambda function: function()), tmp_path)
+
+    assert [*trace(tree)] == [
+        "  a.py:1 begin",
+        ">   b.py:1 numbers",
+        ">   b.py:4 helper  x 2",
+        "    a.py:4 finish",
+    ]
+    assert length(tree) == Length(calls=4, changes=2, repeated=5)
+
+
+def test_a_function_that_others_call_is_a_change_of_file_after_one_of_another_file(written, tmp_path):
+    functions = written(a="def first(): pass\ndef second(): pass", b="def third(): pass")
+
+    tree = recorded(lambda: [functions[name]() for name in ("first", "second", "third")], tmp_path)
+
+    assert [*trace(tree)] == ["  a.py:1 first", "  a.py:2 second", "> b.py:1 third"]
+
+
+def test_a_plain_send_is_one_call_and_every_other_journey_is_made():
+    found = {name: length(start) for name, start in walk([*JOURNEYS]).items()}
+
+    assert found.pop("send") == Length(calls=1, changes=0, repeated=1)
+    assert {name for name, one in found.items() if one.repeated >= one.calls > one.changes > 0} == {
+        *("connect", "save", "update", "durable"),
+    }
+
+
+def test_a_journey_is_too_long_by_its_calls_or_by_its_changes_of_file():
+    assert too_long({"save": Length(120, 60, 999), "update": Length(121, 60, 121), "durable": Length(1, 51, 1)}) == [
+        *("update", "durable"),
+    ]
+
+
+def test_the_table_of_journeys_says_which_is_too_long():
+    _, good, bad = table_of_journeys({"send": Length(1, 0, 1), "save": Length(130, 40, 150)})
+
+    assert good.split()[:6] == ["send", "1", "1", "0", "0", "1"]
+    assert bad.split()[:6] == ["save", "130", "120", "40", "60", "150"]
+    assert [line.endswith(", TOO LONG") for line in (good, bad)] == [False, True]

@@ -78,7 +78,7 @@ def costs_of_claims(system: System) -> dict[str, list[Cost]]:
 
 def _claim(system: System, alias: str) -> Cost:
     """Return what a claim costs of deliveries that are due, and put them where the others of their table are."""
-    from heliograph.outbox.send import registry
+    from heliograph.outbox.durable import registry
     from heliograph.outbox.work.claiming import claim
 
     _make_due(system, alias)

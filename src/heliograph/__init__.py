@@ -18,8 +18,8 @@ from heliograph.dispatch import (
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, has, raw, update_fields
-    from heliograph.outbox.send.durable import Durable
-    from heliograph.outbox.send.retrying import Discard, Retry, RetryAfter, exponential, fixed
+    from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, exponential, fixed
+    from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
     from heliograph.transactions import Batch, BeforeCommit, OnCommit, OnRollback, UnsettledError
 
@@ -63,8 +63,8 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "has", "raw", "update_fields"), "conditions"),
-    "Durable": "outbox.send.durable",
-    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.send.retrying"),
+    "Durable": "outbox.send.policy",
+    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.durable.retrying"),
     "receiver": "receivers.decorator",
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }

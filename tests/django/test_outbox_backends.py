@@ -20,16 +20,16 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from heliograph import Durable, Signal
-from heliograph.outbox.backends import backend_of
-from heliograph.outbox.backends.base import Backend
 from heliograph.outbox.backends.celery import CeleryBackend
 from heliograph.outbox.backends.tasks import TasksBackend, deliver, task_to_find
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.notify.backend import Backend
+from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.upkeep.sweeping import databases, sweep
 from heliograph.outbox.work.external_workers import run_told
 from heliograph.outbox.work.runner import drain
-from heliograph.outbox.work.worker import Worker
+from heliograph.outbox.worker import Worker
 from tests.app.models import Article
 from tests.django.fleet import celeries, receivers, senders
 from tests.django.fleet.brokers import MAIL, QUEUE
@@ -379,7 +379,7 @@ sys.modules["celery"] = sys.modules["django_tasks"] = None
 django.setup()
 import heliograph.outbox.tasks  # which others look for, too
 from django.conf import settings
-from heliograph.outbox.backends import backend_of
+from heliograph.outbox.notify.lookup import backend_of
 settings.HELIOGRAPH_OUTBOX = {
     "celery": {"BACKEND": "heliograph.outbox.backends.celery.CeleryBackend"},
     "tasks": {"BACKEND": "heliograph.outbox.backends.tasks.TasksBackend"},

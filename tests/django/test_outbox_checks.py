@@ -15,9 +15,9 @@ from django.db.utils import ConnectionHandler
 
 from heliograph import Durable, Inline, Signal
 from heliograph.outbox import database_checks
-from heliograph.outbox.backends.base import Backend
 from heliograph.outbox.checks import check_backends, check_installed, check_names, check_queues, check_settings
 from heliograph.outbox.database_checks import check_databases
+from heliograph.outbox.notify.backend import Backend
 
 sent = Signal(name="shop.sent")
 returned = Signal(name="shop.returned")

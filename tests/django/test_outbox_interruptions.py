@@ -12,11 +12,11 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from heliograph import Durable, Retry, Signal, fixed
+from heliograph.outbox.durable.retrying import Discard
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, LostWorkerError, Succeeded
-from heliograph.outbox.send.retrying import Discard
 from heliograph.outbox.work.runner import drain, run_one
-from heliograph.outbox.work.worker import DeadThreadError, Worker
+from heliograph.outbox.worker import DeadThreadError, Worker
 from tests.app.models import Genre
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from heliograph import Durable, OnCommit, Retry, Signal, fixed, mute
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Dead, Succeeded
 from heliograph.outbox.work.runner import drain
-from heliograph.outbox.work.worker import Worker
+from heliograph.outbox.worker import Worker
 from heliograph.signals import post_save
 from tests.app.models import Genre, Writer
 

@@ -13,8 +13,8 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, fixed
+from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.send import registry
 from heliograph.outbox.upkeep.rescuing import rescue
 from heliograph.outbox.work.claiming import claim, keep, lost_workers
 from heliograph.outbox.work.lease_renewal import Keeper

@@ -7,8 +7,8 @@ from django.db import connection
 
 from heliograph import Discard, Durable, Signal
 from heliograph.outbox.charset import one_line
+from heliograph.outbox.durable.retrying import Retry
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.send.retrying import Retry
 from heliograph.outbox.work.runner import drain
 from tests.django.bare import run
 from tests.django.fresh import KIND

@@ -14,7 +14,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Succeeded
 from heliograph.outbox.work.limits import GaveUpError
 from heliograph.outbox.work.runner import drain, run_one
-from heliograph.outbox.work.worker import Worker
+from heliograph.outbox.worker import Worker
 from tests.app.models import Genre
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,10 +8,11 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from heliograph import Durable, OnCommit, Signal
+from heliograph.outbox import worker
 from heliograph.outbox.manage.operations import redeliver
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.send import notices
-from heliograph.outbox.work import waking, worker
+from heliograph.outbox.notify import notices
+from heliograph.outbox.work import waking
 from tests.django.deliveries import deliver
 
 pytestmark = [

@@ -26,9 +26,9 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 from heliograph import UNKNOWN, BeforeCommit, Change, Durable, Signal, changed, created
+from heliograph.outbox.durable.retrying import Retry, fixed
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Succeeded
-from heliograph.outbox.send.retrying import Retry, fixed
 from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_bulk_delete, post_update, pre_update
 from tests.app.models import (

@@ -14,7 +14,7 @@ from heliograph.outbox.manage.operations import prune, select
 from heliograph.outbox.manage.performing import perform, perform_waiting, request, stop
 from heliograph.outbox.manage.selecting import as_json, look_at, of_json
 from heliograph.outbox.models import Delivery, Operation, State, Verb
-from heliograph.outbox.work.worker import Worker
+from heliograph.outbox.worker import Worker
 from tests.django.deliveries import ago, deliver, deliver_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from heliograph import UNKNOWN, Change, Durable, Signal, changed
 from heliograph.changes.values import NO_ROW
+from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
 from heliograph.outbox.payload import value_decoding
 from heliograph.outbox.payload.call_decoding import MissingError, restored
 from heliograph.outbox.payload.classes import may_travel
 from heliograph.outbox.payload.value_decoding import UnreadableError
-from heliograph.outbox.send import registry
 from heliograph.outbox.work.runner import drain
 from heliograph.transactions.batches import Batch
 from tests.app.models import Article, Genre, Novel

@@ -15,9 +15,9 @@ from django.test import RequestFactory, TestCase
 from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, Durable, OnCommit, Signal, changed, changes_of, created, mute
+from heliograph.outbox.durable.retrying import Retry
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Dead, Succeeded
-from heliograph.outbox.send.retrying import Retry
 from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_update
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Ticket, Ware

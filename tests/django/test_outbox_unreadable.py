@@ -15,12 +15,12 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 
 from heliograph import Durable, Signal, changed, created, observe
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.durable.retrying import Retry
 from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.manage import operations
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Dead, Discarded, HandedBack, Succeeded
 from heliograph.outbox.payload.value_decoding import UnreadableError
-from heliograph.outbox.send.retrying import Retry
 from heliograph.outbox.work.handing_back import warn_once
 from heliograph.outbox.work.runner import drain, run_one
 from heliograph.signals import post_bulk_create

@@ -15,12 +15,13 @@ from django.db import connection, connections, models, transaction
 from django.utils import timezone
 
 from heliograph import Durable, Retry, Signal, add_observer, fixed, observe
+from heliograph.outbox import worker
 from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.installed_tables import is_migrated
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.work import runner, waking, worker
+from heliograph.outbox.work import runner, waking
 from heliograph.outbox.work.lease_renewal import Keeper
-from heliograph.outbox.work.worker import Worker
+from heliograph.outbox.worker import Worker
 from tests.django.deliveries import deliver
 from tests.django.sessions import end_others, has_sessions
 from tests.django.waiting import LONG, until

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from heliograph.outbox.events import DeliveryEvent
     from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Succeeded
-    from heliograph.outbox.send.durable import ThisDelivery
+    from heliograph.outbox.send.policy import ThisDelivery
     from heliograph.outbox.work.runner import drain
 
 __all__ = ["Again", "Dead", "DeliveryEvent", "Discarded", "HandedBack", "Succeeded", "ThisDelivery", "drain"]
@@ -16,7 +16,7 @@ __all__ = ["Again", "Dead", "DeliveryEvent", "Discarded", "HandedBack", "Succeed
 _MODULES = {
     "DeliveryEvent": "events",
     **dict.fromkeys(("Again", "Dead", "Discarded", "HandedBack", "Succeeded"), "outcomes"),
-    "ThisDelivery": "send.durable",
+    "ThisDelivery": "send.policy",
     "drain": "work.runner",
 }
 

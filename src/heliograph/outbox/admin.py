@@ -18,12 +18,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 
 from heliograph.outbox.conf import all_settings
+from heliograph.outbox.durable import registry
 from heliograph.outbox.manage.admin_operations import Operating, may, with_breaks
 from heliograph.outbox.manage.performing import STATES
-from heliograph.outbox.manage.readable import indented, local, told_by
 from heliograph.outbox.manage.reporting import Report, report
 from heliograph.outbox.models import Delivery, State, Verb
-from heliograph.outbox.send import registry
+from heliograph.outbox.readable import indented, local, told_by
 from heliograph.outbox.states import InStates
 
 # How far a list goes, and how far its rows are counted: to count a million takes longer than anybody looks at them.
@@ -104,7 +104,7 @@ class QueueFilter(NameFilter):
     title = parameter_name = "queue"
 
     def names(self, request: HttpRequest) -> Iterable[str]:
-        connected = {post.policy.queue for posts in registry.known().values() for post in posts}
+        connected = {durable.policy.queue for receivers in registry.known().values() for durable in receivers}
         return connected | {line.queue for line in _report(request).lines}
 
 

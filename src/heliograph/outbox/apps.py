@@ -5,6 +5,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import register
 
+from heliograph.installed import check_entry
+from heliograph.outbox import checks
+from heliograph.outbox.migrating import follow_migrations
+
 
 class OutboxConfig(AppConfig):
     """The outbox as a Django app."""
@@ -17,13 +21,8 @@ class OutboxConfig(AppConfig):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         # Not in ready(): a receiver of pre_migrate may be connected before that.
-        from heliograph.outbox.migrating import follow_migrations
-
         follow_migrations(self)
 
     def ready(self) -> None:
-        from heliograph.installed import check_entry
-        from heliograph.outbox import checks
-
         register(check_entry)
         checks.register_all(register)

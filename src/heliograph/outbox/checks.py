@@ -11,11 +11,11 @@ from django.core.checks import CheckMessage, Error, Tags
 from django.core.exceptions import ImproperlyConfigured
 
 from heliograph.dispatch.describe import describe
-from heliograph.outbox.backends import backend_of
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.database_checks import check_databases
-from heliograph.outbox.send import registry
-from heliograph.outbox.send.registry import DurableReceiver
+from heliograph.outbox.durable import registry
+from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.notify.lookup import backend_of
 
 
 def register_all(register: Callable[..., Any]) -> None:
@@ -56,8 +56,8 @@ def check_installed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if apps.is_installed("heliograph.outbox"):
         return []
     return [
-        _error(post, "There is no table for the deliveries of this receiver.", "E106", _HOW_TO_INSTALL)
-        for post in _posts()
+        _error(durable, "There is no table for the deliveries of this receiver.", "E106", _HOW_TO_INSTALL)
+        for durable in _receivers()
     ]
 
 
@@ -72,17 +72,17 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []  # which another check says
     hint = f"HELIOGRAPH_OUTBOX has {', '.join(map(repr, aliases))}."
     return [
-        _error(post, f"Durable(backend={post.policy.backend!r}) names no backend of the settings.", "E103", hint)
-        for post in _posts(lambda post: post.policy.backend not in aliases)
+        _error(durable, f"Durable(backend={durable.policy.backend!r}) names no backend of the settings.", "E103", hint)
+        for durable in _receivers(lambda durable: durable.policy.backend not in aliases)
     ]
 
 
 def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Return an error for each receiver whose backend cannot be told of what is in its queue."""
     return [
-        _error(post, problem, "E110", "Until it can be told, what is sent waits in the table.")
-        for post in _posts()
-        if (problem := _problem_of_queue(post.policy.backend, post.policy.queue))
+        _error(durable, problem, "E110", "Until it can be told, what is sent waits in the table.")
+        for durable in _receivers()
+        if (problem := _problem_of_queue(durable.policy.backend, durable.policy.queue))
     ]
 
 
@@ -100,7 +100,7 @@ def _problem_of_queue(backend: str, queue: str) -> str | None:
 
 def check_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Return an error for each receiver that a worker cannot find by its name, or cannot tell from another one."""
-    lost = (_error(post, *_WITHOUT_NAME) for post in _posts() if not _can_be_found(post.name))
+    lost = (_error(durable, *_WITHOUT_NAME) for durable in _receivers() if not _can_be_found(durable.name))
     same = (_twins(name, of_name) for name, of_name in _several() if _can_be_found(name))
     return [*lost, *same]
 
@@ -118,9 +118,9 @@ def _can_be_found(name: str) -> bool:
 
 def _several() -> Iterator[tuple[str, list[Any]]]:
     """Yield the names that several receivers have, with these."""
-    for name, posts in _by_name().items():
-        if len(posts) > 1:
-            yield name, [post.receiver() for post in posts]
+    for name, receivers in _by_name().items():
+        if len(receivers) > 1:
+            yield name, [durable.receiver() for durable in receivers]
 
 
 def _twins(name: str, receivers: list[Any]) -> CheckMessage:
@@ -132,20 +132,20 @@ def _twins(name: str, receivers: list[Any]) -> CheckMessage:
     )
 
 
-def _posts(wanted: Callable[[DurableReceiver], bool] = bool) -> Iterator[DurableReceiver]:
+def _receivers(wanted: Callable[[DurableReceiver], bool] = bool) -> Iterator[DurableReceiver]:
     """Yield what is connected, each receiver once."""
-    return (post for posts in _by_name(wanted).values() for post in posts)
+    return (durable for receivers in _by_name(wanted).values() for durable in receivers)
 
 
 def _by_name(wanted: Callable[[DurableReceiver], bool] = bool) -> dict[str, list[DurableReceiver]]:
     """Return the receivers under their names, each once also if it hears several signals or had other names."""
     found: dict[str, list[DurableReceiver]] = {}
-    for post in filter(wanted, itertools.chain.from_iterable(registry.known().values())):
-        same = found.setdefault(post.name, [])
-        if all(post.receiver() != other.receiver() for other in same):
-            same.append(post)
+    for durable in filter(wanted, itertools.chain.from_iterable(registry.known().values())):
+        same = found.setdefault(durable.name, [])
+        if all(durable.receiver() != other.receiver() for other in same):
+            same.append(durable)
     return found
 
 
-def _error(post: DurableReceiver, text: str, number: str, hint: str) -> CheckMessage:
-    return Error(text, hint=hint, obj=describe(post.receiver()), id=f"heliograph.{number}")
+def _error(durable: DurableReceiver, text: str, number: str, hint: str) -> CheckMessage:
+    return Error(text, hint=hint, obj=describe(durable.receiver()), id=f"heliograph.{number}")

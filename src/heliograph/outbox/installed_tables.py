@@ -10,6 +10,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 APP = "heliograph_outbox"
 
 
+def delivery_model() -> Any:
+    """Return the model of deliveries, for modules that are imported before Django has loaded models."""
+    return apps.get_model(APP, "Delivery")
+
+
 def is_migrated(using: str) -> bool:
     """Return whether a database has every table of the outbox, with the columns that this release uses."""
     return all(is_there(using, model) for model in apps.get_app_config(APP).get_models())

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models.signals import post_migrate, pre_migrate
 
-from heliograph.outbox.installed_tables import is_there
+from heliograph.outbox.installed_tables import delivery_model, is_there
 
 # The aliases that `migrate` is at work on.
 _migrating: set[str] = set()
@@ -33,6 +33,4 @@ def _end(using: str, **kwargs: Any) -> None:
 
 
 def _is_there(using: str) -> bool:
-    from heliograph.outbox.models import Delivery
-
-    return is_there(using, Delivery)
+    return is_there(using, delivery_model())

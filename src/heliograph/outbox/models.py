@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from django.db import models
 
 from heliograph.bulk.audience import silence
+from heliograph.outbox.counting import counted
 from heliograph.outbox.fields import NameField
 from heliograph.outbox.indexes import StateIndex
-from heliograph.outbox.manage.counting import counted
-from heliograph.outbox.manage.readable import events_in
+from heliograph.outbox.readable import events_in
 
 
 class State(models.TextChoices):

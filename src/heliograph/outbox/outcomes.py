@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.outbox.send.retrying import Discard, Retry, RetryAfter
+from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter
 
 
 class LostWorkerError(Exception):

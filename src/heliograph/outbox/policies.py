@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from heliograph.deprecation import moved
 
 if TYPE_CHECKING:
-    from heliograph.outbox.send.durable import Durable as Durable
-    from heliograph.outbox.send.durable import ThisDelivery as ThisDelivery
+    from heliograph.outbox.send.policy import Durable as Durable
+    from heliograph.outbox.send.policy import ThisDelivery as ThisDelivery
 
 __getattr__ = moved(
     __name__,

@@ -13,24 +13,11 @@ from typing import Any
 
 from django.db import NotSupportedError
 
-COLUMNS = ("backend", "queue", "receiver", "signal", "sender", "key", "payload")
+from heliograph.outbox.installed_tables import delivery_model
+from heliograph.outbox.rows import CLAIMED, INITIAL, SENT
+
 CHANNEL = "heliograph_outbox"
 OUR_LOCKS = int.from_bytes(b"heli")  # the first of the two numbers of an advisory lock: projects have locks too
-
-# What a new delivery has beyond its own values.
-_REST = {
-    "state": "'READY'",
-    "attempts": "0",
-    "due_at": "{now}",
-    "created_at": "{now}",
-    "worker": "''",
-    "error": "''",
-    "traceback": "''",
-    "history": "''",
-}
-
-# What a worker is told of a delivery that it has claimed.
-CLAIMED = ("id", "queue", "receiver", "signal", "sender", "payload", "attempts", "created_at", "key")
 
 
 @dataclass(frozen=True)
@@ -75,10 +62,8 @@ def duration(vendor: str, seconds: float) -> Any:
 @cache
 def table(vendor: str) -> str:
     """Return the name of the table, in quotes."""
-    from heliograph.outbox.models import Delivery
-
     quote = dialect_of(vendor).quote
-    return f"{quote}{Delivery._meta.db_table}{quote}"
+    return f"{quote}{delivery_model()._meta.db_table}{quote}"
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -99,16 +84,16 @@ class Insertion:
 
 @cache
 def insertion_from_json(vendor: str) -> str:
-    """Return the statement whose one parameter is JSON, a list of the values of COLUMNS for each delivery."""
-    values = ", ".join(f"json_extract(value, '$[{at}]')" for at in range(len(COLUMNS)))
-    return f"{_into(vendor, COLUMNS)} SELECT {values}, {_rest(vendor)} FROM json_each(%s) WHERE true RETURNING id"
+    """Return the statement whose one parameter is JSON, a list of the values of SENT for each delivery."""
+    values = ", ".join(f"json_extract(value, '$[{at}]')" for at in range(len(SENT)))
+    return f"{_into(vendor, SENT)} SELECT {values}, {_initial(vendor)} FROM json_each(%s) WHERE true RETURNING id"
 
 
 @cache
 def insertion(vendor: str, *, returns: bool) -> Insertion:
     """Return the statement with a parameter for each value."""
-    row = f"({_places(len(COLUMNS))}, {_rest(vendor)})"
-    return Insertion(f"{_into(vendor, COLUMNS)} VALUES ", row, " RETURNING id" if returns else "")
+    row = f"({_places(len(SENT))}, {_initial(vendor)})"
+    return Insertion(f"{_into(vendor, SENT)} VALUES ", row, " RETURNING id" if returns else "")
 
 
 @cache
@@ -120,7 +105,7 @@ def insertion_of_columns(same: Sequence[str], others: Sequence[str], *, is_keyed
     committed.
     """
     locks, held = (_LOCKS, ", held") if is_keyed else ("", "")
-    values = ", ".join([*["%s"] * len(same), *_quoted("postgresql", others), _rest("postgresql")])
+    values = ", ".join([*["%s"] * len(same), *_quoted("postgresql", others), _initial("postgresql")])
     return Insertion(
         f"{locks}{_into('postgresql', (*same, *others))} SELECT {values} FROM (VALUES ",
         f"({_places(len(others))})",
@@ -136,11 +121,11 @@ _LOCKS = (
 
 
 def _into(vendor: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table(vendor)} ({', '.join(_quoted(vendor, (*columns, *_REST)))})"
+    return f"INSERT INTO {table(vendor)} ({', '.join(_quoted(vendor, (*columns, *INITIAL)))})"
 
 
-def _rest(vendor: str) -> str:
-    return ", ".join(_REST.values()).format(now=dialect_of(vendor).now)
+def _initial(vendor: str) -> str:
+    return ", ".join(INITIAL.values()).format(now=dialect_of(vendor).now)
 
 
 @cache

@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImproperlyConfigured(f"CeleryBackend needs Celery ({error}): pip install 'heliograph[celery]'.") from error
 
-from heliograph.outbox.backends.external import ExternalBackend
+from heliograph.outbox.notify.external import ExternalBackend
 from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
 from heliograph.outbox.work.external_workers import run_told
 

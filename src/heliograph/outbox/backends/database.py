@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from heliograph.outbox.backends.base import Backend
-from heliograph.outbox.send.notices import notify
+from heliograph.outbox.notify.backend import Backend
+from heliograph.outbox.notify.notices import notify
 
 
 class DatabaseBackend(Backend):

@@ -12,9 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from heliograph.outbox.backends import backend_of
-from heliograph.outbox.backends.external import ExternalBackend
 from heliograph.outbox.conf import all_settings
+from heliograph.outbox.notify.external import ExternalBackend
+from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.work.external_workers import run_told
 
 if django.VERSION >= (6, 0):  # pragma: django>=6.0

@@ -18,7 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from heliograph.outbox.manage.counting import counted
+from heliograph.outbox.counting import counted
 from heliograph.outbox.manage.operations import BY_DEFAULT, for_writing
 from heliograph.outbox.manage.performing import STATES, perform, stop
 from heliograph.outbox.manage.performing import request as request_operation

@@ -20,7 +20,7 @@ from django.utils import timezone
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import FINISHED, Delivery, Operation, State
-from heliograph.outbox.send.notifying import tell
+from heliograph.outbox.notify.notifying import tell
 from heliograph.outbox.states import InStates
 
 # From which states a delivery can go where.

@@ -14,8 +14,8 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.counting import counted
 from heliograph.outbox.manage import operations, ranges
-from heliograph.outbox.manage.counting import counted
 from heliograph.outbox.manage.selecting import Selection
 from heliograph.outbox.models import Delivery, Operation, Verb
 from heliograph.outbox.states import InStates

@@ -14,9 +14,9 @@ from typing import Any
 from django.db.models import Count, Max, Min, Q
 
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.payload.value_decoding import UnreadableError
-from heliograph.outbox.send import registry
 from heliograph.outbox.states import InStates
 
 
@@ -97,8 +97,8 @@ def report(using: str) -> Report:
 
 def unknown_receivers(using: str, queues: Collection[str] | None = None) -> dict[str, int]:
     """Return how many deliveries wait, in these queues or in all, under each name that no receiver here has or had."""
-    posts = registry.known()
-    names = {*posts, *registry.former_names(posts)}
+    receivers = registry.known()
+    names = {*receivers, *registry.former_names(receivers)}
     waiting = _grouped(using, State.READY).annotate(ready=Count("pk"))
     counts: Counter[str] = Counter()
     for row in waiting if queues is None else waiting.filter(queue__in=queues):

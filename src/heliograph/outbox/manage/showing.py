@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from heliograph.outbox.manage.counting import counted
+from heliograph.outbox.counting import counted
 from heliograph.outbox.manage.reporting import Line, Report
 from heliograph.outbox.manage.selecting import Selection
 from heliograph.outbox.models import Delivery, State

@@ -18,6 +18,8 @@ from heliograph.catalogue import CATALOGUE
 from heliograph.changes.rows import loaded
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.connections import is_async
+from heliograph.outbox.durable.names import name_of
+from heliograph.outbox.durable.registry import DurableReceiver, known
 from heliograph.outbox.payload.call_encoding import VERSION
 from heliograph.outbox.payload.converting import converted
 from heliograph.outbox.payload.stored_events import StoredEvent
@@ -31,7 +33,6 @@ from heliograph.outbox.payload.value_decoding import (
     read,
     verified,
 )
-from heliograph.outbox.send.registry import DurableReceiver, known, name_of
 from heliograph.transactions.batches import Batch, Event
 
 # The instance of a row that a batch refers to, or None if the row is gone.
@@ -47,7 +48,7 @@ class MissingError(LookupError):
         return cls(f"{reference.model._meta.label} {reference.key!r} is gone from the database {reference.using!r}")
 
 
-def restored(text: str, using: str, post: DurableReceiver) -> dict[str, Any]:
+def restored(text: str, using: str, durable: DurableReceiver) -> dict[str, Any]:
     """Return the arguments of a stored call: signal, sender and the payload.
 
     Raises MissingError if an instance is gone, unless `missing="call"`; if the receiver has no parameter for it, the
@@ -55,7 +56,7 @@ def restored(text: str, using: str, post: DurableReceiver) -> dict[str, Any]:
     Raises UnreadableError for what this release cannot read.
     """
     try:
-        return _restored(_parsed(text), using, post)
+        return _restored(_parsed(text), using, durable)
     except RecursionError:
         raise UnreadableError("The payload has too much within one another.") from None
 
@@ -70,22 +71,22 @@ def _parsed(text: str) -> dict[str, Any]:
     return stored  # type: ignore[no-any-return]  # as verified
 
 
-def _restored(stored: Mapping[str, Any], using: str, post: DurableReceiver) -> dict[str, Any]:
-    load = partial(_load, using, post.policy.missing == "call")
-    decode = Decoder(load, lambda batch: _batch(batch, decode, using, post), partial(_is_about, post))
-    unasked = replace(decode, load=partial(_load_at_once if is_async(post.receiver()) else _load_when_used, load))
-    signal = None if stored.get("signal") is None else _signal(stored["signal"], post)
+def _restored(stored: Mapping[str, Any], using: str, durable: DurableReceiver) -> dict[str, Any]:
+    load = partial(_load, using, durable.policy.missing == "call")
+    decode = Decoder(load, lambda batch: _batch(batch, decode, using, durable), partial(_is_about, durable))
+    unasked = replace(decode, load=partial(_load_at_once if is_async(durable.receiver()) else _load_when_used, load))
+    signal = None if stored.get("signal") is None else _signal(stored["signal"], durable)
     sent = {
-        name: decode(value) if post.policy.batch or post.asks_for(name) or not is_row(value) else unasked(value)
+        name: decode(value) if durable.policy.batch or durable.asks_for(name) or not is_row(value) else unasked(value)
         for name, value in stored["kwargs"].items()
     }
     payload = {"signal": signal, "sender": decode(stored.get("sender")), **_with_defaults(signal, sent)}
-    return converted(payload, post, using)
+    return converted(payload, durable, using)
 
 
-def _is_about(post: DurableReceiver, model: Any) -> bool:
+def _is_about(durable: DurableReceiver, model: Any) -> bool:
     """Return whether a signal of the receiver, which may be connected several times, is about a model."""
-    return post.is_about(model) or any(one.is_about(model) for one in known().get(post.name, ()))
+    return durable.is_about(model) or any(one.is_about(model) for one in known().get(durable.name, ()))
 
 
 def _load(using: str, is_called: bool, reference: Reference) -> Any:
@@ -132,20 +133,20 @@ def handled(payload: Mapping[str, Any], using: str) -> Any:
 _found: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
-def _signal(name: str, post: DurableReceiver) -> Any:
+def _signal(name: str, durable: DurableReceiver) -> Any:
     """Return the signal with this name; of several, the one that the receiver hears."""
-    found = post.heard() if post.signal == name else _found.get(name)
+    found = durable.live_signal() if durable.signal == name else _found.get(name)
     if found is None:
-        found = _found[name] = _looked_for(name, post)
+        found = _found[name] = _looked_for(name, durable)
     return found
 
 
-def _looked_for(name: str, post: DurableReceiver) -> Any:
+def _looked_for(name: str, durable: DurableReceiver) -> Any:
     """Return a signal that is there already: a name in the table imports nothing."""
     found = next((entry.loaded() for entry in CATALOGUE.values() if entry.path == name), None)
-    heard = (one.heard() for one in known().get(post.name, ()) if one.signal == name)
+    own = (one.live_signal() for one in known().get(durable.name, ()) if one.signal == name)
     named = (signal for signal in live_signals() if name_of(signal) == name)
-    found = found or next(chain(heard, named), None)
+    found = found or next(chain(own, named), None)
     if found is None:
         raise UnreadableError(f"There is no signal {name!r}: put it back, or discard the delivery.")
     return found
@@ -162,11 +163,11 @@ def _with_defaults(signal: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 # --- batches ----------------------------------------------------------------------------------------------------
 
 
-def _batch(stored: Any, decode: Decoder, using: str, post: DurableReceiver) -> Batch:
+def _batch(stored: Any, decode: Decoder, using: str, durable: DurableReceiver) -> Batch:
     _verify_batch(stored)
-    commons = [_common(common, decode, post) for common in stored["commons"]]
+    commons = [_common(common, decode, durable) for common in stored["commons"]]
     find = _finder(stored, commons, using)
-    events = tuple(_events(stored["events"], commons, decode, find, using, missing=post.policy.missing))
+    events = tuple(_events(stored["events"], commons, decode, find, using, missing=durable.policy.missing))
     if not events:
         raise MissingError("All instances of the batch are gone")
     return Batch(events)
@@ -184,7 +185,7 @@ def _verify_batch(stored: Any) -> None:
         verified(of_row[1:], *[dict] * len(of_row[1:]))
 
 
-def _common(common: Any, decode: Decoder, post: DurableReceiver) -> dict[str, Any]:
+def _common(common: Any, decode: Decoder, durable: DurableReceiver) -> dict[str, Any]:
     """Return what events of a batch have in common, with its signal and its sender."""
     verified([common], dict)
     kind, fields, name = common.get("kind"), common.get("fields"), common.get("signal")
@@ -196,7 +197,7 @@ def _common(common: Any, decode: Decoder, post: DurableReceiver) -> dict[str, An
         raise UnreadableError(f"{kind!r} is nothing that happens to a row.")
     if is_of_row and not (isinstance(sender, ModelBase) and decode.is_about(sender)):
         raise UnreadableError(f"The receiver's signal is not about {sender!r}.")
-    return {**common, "signal": _signal(name, post), "sender": sender}
+    return {**common, "signal": _signal(name, durable), "sender": sender}
 
 
 def _finder(stored: Mapping[str, Any], commons: Sequence[Any], using: str) -> Find:

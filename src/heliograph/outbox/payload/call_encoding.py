@@ -17,10 +17,10 @@ from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN, is_expression
 from heliograph.dispatch import Call
 from heliograph.dispatch.verification import parameters_of
-from heliograph.outbox.payload.secrecy import is_secret, is_sensitive
+from heliograph.outbox.durable.names import name_of
+from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_secret, is_sensitive
 from heliograph.outbox.payload.value_encoding import UnstorableError, encoded, label_of, row, tagged
-from heliograph.outbox.send.durable import OF_THE_PROCESS
-from heliograph.outbox.send.registry import DurableReceiver, name_of
 from heliograph.transactions.batches import Batch, Event
 
 # What a payload looks like; whoever reads one of a later version says so.
@@ -32,7 +32,7 @@ _LEFT_OUT = OF_THE_PROCESS | {"origin"}
 _as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-def text_of(call: Call, post: DurableReceiver, using: str, key: Any = None) -> str:
+def text_of(call: Call, durable: DurableReceiver, using: str, key: Any = None) -> str:
     """Return the text of what was sent; UnstorableError names what cannot be stored.
 
     `key` is the primary key that the instance had when it was sent.
@@ -40,7 +40,7 @@ def text_of(call: Call, post: DurableReceiver, using: str, key: Any = None) -> s
     return _as_json(
         {
             "v": VERSION,
-            "signal": None if call.signal is None else post.signal,
+            "signal": None if call.signal is None else durable.signal,
             "sender": _encoded_as("sender", call.sender),
             "kwargs": _kwargs(call.payload, call.signal, call.receiver, using, key),
         }

@@ -8,6 +8,11 @@ from typing import Any
 
 from heliograph.conf import setting
 
+# What signals of the catalogue carry that lives in one process.
+OF_THE_PROCESS = frozenset(
+    ("request", "environ", "connection", "template", "context", "apps", "plan", "app_config", "stdout", "queryset")
+)
+
 
 def is_sensitive(name: str) -> bool:
     """Return whether the settings say that what has this name is never stored, whatever its value."""

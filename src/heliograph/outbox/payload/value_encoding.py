@@ -23,8 +23,8 @@ from heliograph.changes.comparing import Change
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.values import NO_ROW, UNKNOWN, is_expression
 from heliograph.dispatch.reentrancy import key_of
+from heliograph.outbox.durable.names import is_of_app
 from heliograph.outbox.payload.classes import may_travel, path_of
-from heliograph.outbox.send.registry import is_of_app
 
 # What is not JSON is an object with its kind under this name, and with its value.
 KIND, VALUE = "$", "value"

@@ -12,21 +12,19 @@ import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import Error, OperationalError
 
 from heliograph.outbox import sql
+from heliograph.outbox.rows import DeliveryRow
 from heliograph.transactions.pending import hold_until_end
-
-if TYPE_CHECKING:
-    from heliograph.outbox.send.enqueueing import Row
 
 # How many locks all keys share: a server has memory for some thousands, and one import can have a million keys.
 LOCKS = 1024
 
 
-def locks_of(rows: Iterable[Row]) -> list[int]:
+def locks_of(rows: Iterable[DeliveryRow]) -> list[int]:
     """Return the numbers of the locks for the keys of these rows, in the order in which every transaction takes them.
 
     Two keys may have the same one: then their transactions wait for each other, and nothing else happens.

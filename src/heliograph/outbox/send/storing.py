@@ -13,11 +13,13 @@ from django.db.models import Model
 
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
+from heliograph.outbox.durable.names import label_of
+from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.migrating import has_table
 from heliograph.outbox.payload.call_encoding import is_lasting, text_of
 from heliograph.outbox.payload.value_encoding import UnsavedError, UnstorableError
+from heliograph.outbox.rows import DeliveryRow
 from heliograph.outbox.send import enqueueing
-from heliograph.outbox.send.registry import DurableReceiver, label_of
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import BatchCall, together
 from heliograph.transactions.pending import Pending
@@ -32,13 +34,13 @@ LIMIT = 256 * 1024
 class StoredCall(Call):
     """A call whose payload is a text already."""
 
-    post: DurableReceiver
+    durable: DurableReceiver
     text: str
     key: str
     primary_key: Any  # of the instance when it was sent
 
 
-def letter(call: Any, using: str) -> Any:
+def stored(call: Any, using: str) -> Any:
     """Return a call as it is stored; one of a batch, or whose instance has no key yet, as it is.
 
     Raises TypeError for what cannot be stored, and ValueError for what is too much.
@@ -46,18 +48,18 @@ def letter(call: Any, using: str) -> Any:
     if isinstance(call, Received):
         return call
     try:
-        return _letter(call, using)
+        return _stored_call(call, using)
     except UnsavedError:
         return call  # pre_save sends it before the database has given it a key
 
 
 def write(due: Sequence[Pending]) -> None:
     """Write what these calls store into the table, in one statement for each database."""
-    rows: dict[str, list[enqueueing.Row]] = {}
+    rows: dict[str, list[DeliveryRow]] = {}
     for one in due:
-        stored = _stored(one.call, one.using)
-        if stored is not None:
-            rows.setdefault(one.using, []).append(_row(stored))
+        found = _stored_finally(one.call, one.using)
+        if found is not None:
+            rows.setdefault(one.using, []).append(_row(found))
     for using, of_database in rows.items():
         if has_table(using):
             enqueueing.enqueue(using, of_database)
@@ -65,95 +67,95 @@ def write(due: Sequence[Pending]) -> None:
             logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
 
 
-def _stored(call: Any, using: str) -> StoredCall | None:
+def _stored_finally(call: Any, using: str) -> StoredCall | None:
     """Return a call as it is stored at last; None for a batch of which nothing is left."""
     if isinstance(call, StoredCall):
         return call
     if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
         call = together([call])
     if isinstance(call, BatchCall):
-        return _letter_of_batch(call, using)
+        return _stored_batch(call, using)
     try:
-        return _letter(call, using)
+        return _stored_call(call, using)
     except UnsavedError as error:
-        raise _refusal(post_of(call), call, error) from None
+        raise _refusal(durable_of(call), call, error) from None
 
 
-def _letter(call: Any, using: str) -> StoredCall:
-    return _made(post_of(call), call, using, call.primary_key)
+def _stored_call(call: Any, using: str) -> StoredCall:
+    return _made(durable_of(call), call, using, call.primary_key)
 
 
-def _letter_of_batch(call: BatchCall, using: str) -> StoredCall | None:
+def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
     batch, _ = call.batch_and_handling()
     if not batch.events:
         return None
-    return _made(post_of(call.sends[0]), Call(call.receiver, {**call.payload, "batch": batch}), using)
+    return _made(durable_of(call.sends[0]), Call(call.receiver, {**call.payload, "batch": batch}), using)
 
 
-def post_of(call: Any) -> DurableReceiver:
-    """Return the post of the receiver of a call: `Durable` has put it last."""
-    post: DurableReceiver = call.deferral.hooks[-1]
-    return post
+def durable_of(call: Any) -> DurableReceiver:
+    """Return the durable receiver of a call: `Durable` has put it last among the hooks."""
+    durable: DurableReceiver = call.deferral.hooks[-1]
+    return durable
 
 
-def _made(post: DurableReceiver, call: Call, using: str, key: Any = None) -> StoredCall:
+def _made(durable: DurableReceiver, call: Call, using: str, key: Any = None) -> StoredCall:
     try:
-        text = _text_before(call, post, using, key) or text_of(call, post, using, key)
+        text = _text_before(call, durable, using, key) or text_of(call, durable, using, key)
     except UnsavedError:
         raise
     except UnstorableError as error:
-        raise _refusal(post, call, error) from None
+        raise _refusal(durable, call, error) from None
     if len(text) > LIMIT:  # it is ASCII
         raise ValueError(
-            f"{describe(call.receiver)} was sent too much by {post.signal}: {len(text):,} bytes as JSON, and a"
+            f"{describe(call.receiver)} was sent too much by {durable.signal}: {len(text):,} bytes as JSON, and a"
             f" delivery has {LIMIT:,} at most. Send the keys of rows, and read them in the receiver."
         )
-    return StoredCall(call.receiver, call.payload, post, text, _key(post, call.payload), key)
+    return StoredCall(call.receiver, call.payload, durable, text, _key(durable, call.payload), key)
 
 
-def _text_before(call: Call, post: DurableReceiver, using: str, key: Any) -> str | None:
+def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> str | None:
     """Return the text that was stored for the receiver before, if that was called with the same.
 
     Ten receivers of one save have ten deliveries, whose texts are made once.
     """
     entries = connections[using].run_on_commit
     before: Any = entries and getattr(entries[-1][1], "call", None)
-    if type(before) is not StoredCall or (before.post.signal, before.primary_key) != (post.signal, key):
+    if type(before) is not StoredCall or (before.durable.signal, before.primary_key) != (durable.signal, key):
         return None
     names = call.payload.keys()
     is_same = names == before.payload.keys() and all(call.payload[name] is before.payload[name] for name in names)
     return before.text if is_same and is_lasting(call.payload) else None
 
 
-def _refusal(post: DurableReceiver, call: Call, error: UnstorableError) -> TypeError:
+def _refusal(durable: DurableReceiver, call: Call, error: UnstorableError) -> TypeError:
     return TypeError(
-        f"{post.signal} has sent {describe(call.receiver)}, which is called by a worker, what cannot be stored:"
+        f"{durable.signal} has sent {describe(call.receiver)}, which is called by a worker, what cannot be stored:"
         f" {error}. Send values that JSON has, dates, decimals, UUIDs or instances of models."
     )
 
 
-def _row(stored: StoredCall) -> enqueueing.Row:
-    post, policy = stored.post, stored.post.policy
-    return enqueueing.Row(
+def _row(call: StoredCall) -> DeliveryRow:
+    durable, policy = call.durable, call.durable.policy
+    return DeliveryRow(
         policy.backend,
         policy.queue,
-        post.name,
-        post.signal[:255],
-        label_of(stored.sender),
-        stored.key,
-        stored.text,
+        durable.name,
+        durable.signal[:255],
+        label_of(call.sender),
+        call.key,
+        call.text,
     )
 
 
 # --- keys -------------------------------------------------------------------------------------------------------
 
 
-def _key(post: DurableReceiver, payload: dict[str, Any]) -> str:
+def _key(durable: DurableReceiver, payload: dict[str, Any]) -> str:
     """Return the key of a delivery, "" for none."""
-    wanted = post.policy.key
+    wanted = durable.policy.key
     if wanted is None:
         return ""
-    value = _at(wanted.split("."), payload, post) if isinstance(wanted, str) else wanted(**payload)
+    value = _at(wanted.split("."), payload, durable) if isinstance(wanted, str) else wanted(**payload)
     if value is None:
         return ""
     text = str(value.pk if isinstance(value, Model) else value)
@@ -162,14 +164,15 @@ def _key(post: DurableReceiver, payload: dict[str, Any]) -> str:
     return f"sha256 {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
 
 
-def _at(path: Iterable[str], payload: dict[str, Any], post: DurableReceiver) -> Any:
+def _at(path: Iterable[str], payload: dict[str, Any], durable: DurableReceiver) -> Any:
     value: Any = payload
     for name in path:
         try:
             value = value[name] if isinstance(value, dict) else getattr(value, name)
         except (KeyError, AttributeError):
             raise LookupError(
-                f"Durable(key={post.policy.key!r}) of {post.name}: there is no {name!r} in what {post.signal} has sent."
+                f"Durable(key={durable.policy.key!r}) of {durable.name}: there is no {name!r} in what {durable.signal}"
+                " has sent."
             ) from None
         if value is None:
             return None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.db import connections
 
 from heliograph.outbox.charset import one_line
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.durable import registry
+from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, LostWorkerError, Outcome, of_loss
-from heliograph.outbox.send import registry
-from heliograph.outbox.send.registry import DurableReceiver
+from heliograph.outbox.rows import CLAIMED, Claim
 from heliograph.outbox.work.attempts import announce
-from heliograph.outbox.work.claiming import Claim, hand_back, lost_workers
+from heliograph.outbox.work.claiming import hand_back, lost_workers
 from heliograph.outbox.work.recording import LostError, record
 from heliograph.outbox.writing import writing
 
@@ -28,17 +30,17 @@ def rescue(using: str) -> int:
     A worker makes what it has claimed one after the other, in the order of the ids. So it has begun nothing but the
     first, for which that was an attempt; the others are as if nobody had claimed them.
     """
-    posts = registry.known()
-    return sum(_rescue_from(worker, using, posts) for worker in lost_workers(using))
+    receivers = registry.known()
+    return sum(_rescue_from(worker, using, receivers) for worker in lost_workers(using))
 
 
-def _rescue_from(worker: str, using: str, posts: Mapping[str, Sequence[DurableReceiver]]) -> int:
+def _rescue_from(worker: str, using: str, receivers: Mapping[str, Sequence[DurableReceiver]]) -> int:
     with writing(using):
         rows = [*_held(worker, using)]
         if not rows:  # somebody else was faster, or the worker lives
             return 0
         claim = _claim_of(rows[0], using)
-        outcome = _outcome(claim, posts)
+        outcome = _outcome(claim, receivers)
         try:
             record(claim, outcome)
         except LostError:
@@ -59,15 +61,15 @@ def _held(worker: str, using: str) -> Any:
 
 
 def _claim_of(row: Delivery, using: str) -> Claim:
-    return Claim(
-        *(row.worker, using, row.pk, row.queue, row.receiver, row.signal, row.sender),
-        *(row.payload, row.attempts, row.created_at, row.key),
-    )
+    return Claim(*_columns(row), worker=row.worker, using=using)
 
 
-def _outcome(claim: Claim, posts: Mapping[str, Sequence[DurableReceiver]]) -> Outcome:
+_columns: Any = attrgetter(*CLAIMED)
+
+
+def _outcome(claim: Claim, receivers: Mapping[str, Sequence[DurableReceiver]]) -> Outcome:
     error = LostWorkerError(f"The worker {claim.worker} was lost in attempt {claim.attempt}")
-    of_name = posts.get(claim.receiver)
+    of_name = receivers.get(claim.receiver)
     if of_name is None:  # how often it is attempted, only a worker knows that knows its receiver
         return Again(0.0, error)
     return of_loss(error, registry.chosen(of_name, claim.signal, claim.sender).policy.retry, claim.attempt)

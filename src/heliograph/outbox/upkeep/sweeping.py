@@ -9,11 +9,11 @@ from typing import Any
 from django.db import connections, router
 from django.db.models import Exists, OuterRef, Q
 
-from heliograph.outbox.backends import backend_of
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.send.notifying import tell
+from heliograph.outbox.notify.lookup import backend_of
+from heliograph.outbox.notify.notifying import tell
 from heliograph.outbox.states import InStates
 from heliograph.outbox.writing import writing
 

@@ -23,6 +23,10 @@ from heliograph.dispatch.observers import tell
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox.charset import one_line
+from heliograph.outbox.durable import registry
+from heliograph.outbox.durable.options import DurableOptions
+from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.durable.retrying import RetryAfter
 from heliograph.outbox.events import DeliveryEvent, Name
 from heliograph.outbox.outcomes import (
     Again,
@@ -37,11 +41,8 @@ from heliograph.outbox.outcomes import (
 )
 from heliograph.outbox.payload.call_decoding import MissingError, handled, restored
 from heliograph.outbox.payload.value_decoding import UnreadableError
-from heliograph.outbox.send import registry
-from heliograph.outbox.send.durable import Durable, ThisDelivery
-from heliograph.outbox.send.registry import DurableReceiver
-from heliograph.outbox.send.retrying import RetryAfter
-from heliograph.outbox.work.claiming import Claim
+from heliograph.outbox.rows import Claim
+from heliograph.outbox.send.policy import ThisDelivery
 from heliograph.outbox.work.forks import forks_end
 from heliograph.outbox.work.handing_back import handed_back, warn_once
 from heliograph.outbox.work.isolation import isolated
@@ -55,28 +56,28 @@ from heliograph.transactions.late_calls import make_late
 logger = logging.getLogger("heliograph.outbox")
 
 
-def attempt(claim: Claim, posts: Sequence[DurableReceiver]) -> Outcome | None:
+def attempt(claim: Claim, receivers: Sequence[DurableReceiver]) -> Outcome | None:
     """Call the receiver of a delivery, and record the outcome; None if the worker has lost the delivery meanwhile."""
-    post = registry.chosen(posts, claim.signal, claim.sender)
+    durable = registry.chosen(receivers, claim.signal, claim.sender)
     began = perf_counter()
     _tell(claim, "delivery_started")
     try:
-        with reported(post.policy.warn_after, partial(_report_slow, claim, began, threading.get_ident())):
-            outcome = isolated(partial(_made, claim, post))
+        with reported(durable.policy.warn_after, partial(_report_slow, claim, began, threading.get_ident())):
+            outcome = isolated(partial(_made, claim, durable))
     except LostError as error:
-        logger.warning("%s%s", error, " What it has written is undone." if post.policy.atomic else "")
+        logger.warning("%s%s", error, " What it has written is undone." if durable.policy.atomic else "")
         return None
     announce(claim, outcome, perf_counter() - began)
     return outcome
 
 
-def _made(claim: Claim, post: DurableReceiver) -> Outcome:
-    policy, recorded = post.policy, None
+def _made(claim: Claim, durable: DurableReceiver) -> Outcome:
+    policy, recorded = durable.policy, None
     outcome: Outcome
     try:
         _verify_attempts(claim, policy)
         with none_left_open(claim.receiver), forks_end(), writing(claim.using) if policy.atomic else nullcontext():
-            recorded = of_response(_response(claim, post))
+            recorded = of_response(_response(claim, durable))
             record(claim, recorded)
         return recorded
     except LostError:
@@ -84,7 +85,7 @@ def _made(claim: Claim, post: DurableReceiver) -> Outcome:
     except UnreadableError as error:
         outcome = handed_back(claim, error)
     except MissingError as error:
-        outcome = _of_missing(error, post, claim.attempt)
+        outcome = _of_missing(error, durable, claim.attempt)
     except BaseException as error:
         if _is_ctrl_c(error):
             raise
@@ -98,13 +99,13 @@ def _made(claim: Claim, post: DurableReceiver) -> Outcome:
     return outcome
 
 
-def _verify_attempts(claim: Claim, policy: Durable) -> None:
+def _verify_attempts(claim: Claim, policy: DurableOptions) -> None:
     """Raise LostWorkerError if no attempt is left: whoever rescued the delivery did not know how many there are."""
     if claim.attempt > policy.retry.attempts:
         raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
 
 
-def _outcome_of(error: BaseException, claim: Claim, policy: Durable, recorded: Outcome | None) -> Outcome:
+def _outcome_of(error: BaseException, claim: Claim, policy: DurableOptions, recorded: Outcome | None) -> Outcome:
     """Return the outcome of an attempt that an error has ended, perhaps after the receiver has returned.
 
     The success of a receiver without a transaction stays one if it could not be recorded: nothing undoes the call.
@@ -135,17 +136,17 @@ def close_broken_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _response(claim: Claim, post: DurableReceiver) -> Any:
+def _response(claim: Claim, durable: DurableReceiver) -> Any:
     """Call the receiver as the send would have, in its guard against being called for what it is handling."""
-    receiver = post.receiver()
-    payload = restored(claim.payload, claim.using, post)
-    if post.asks_for_delivery and "delivery" not in payload:
+    receiver = durable.receiver()
+    payload = restored(claim.payload, claim.using, durable)
+    if durable.asks_for_delivery and "delivery" not in payload:
         payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
-    handling = _handling(receiver, payload, claim.using) if post.is_guarded else None
+    handling = _handling(receiver, payload, claim.using) if durable.is_guarded else None
     with none_left_open(claim.receiver), forks_end():
         response = make_late(Call(receiver, payload), handling, None)
         if isawaitable(response):
-            response = _waited_for(within(post.policy.give_up_after, response))
+            response = _waited_for(within(durable.policy.give_up_after, response))
     if isinstance(response, RetryAfter):
         raise response  # what it has written goes, since the next attempt writes it again
     return response
@@ -195,12 +196,12 @@ def _idempotency_key(claim: Claim) -> str:
     return hashlib.sha256(made.encode()).hexdigest()[:32]
 
 
-def _of_missing(error: MissingError, post: DurableReceiver, attempt: int) -> Outcome:
-    match post.policy.missing:
+def _of_missing(error: MissingError, durable: DurableReceiver, attempt: int) -> Outcome:
+    match durable.policy.missing:
         case "discard":
             return Discarded(str(error))
-        case "retry" if attempt < post.policy.retry.attempts:
-            return Again(post.policy.retry.seconds(attempt), error)
+        case "retry" if attempt < durable.policy.retry.attempts:
+            return Again(durable.policy.retry.seconds(attempt), error)
         case _:
             return Dead(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -11,33 +10,12 @@ from django.db import connections, transaction
 from django.db.models import F
 
 from heliograph.outbox import sql
-from heliograph.outbox.backends import backend_of
 from heliograph.outbox.clock import DatabaseLaterAtLast, DatabaseNow
 from heliograph.outbox.conf import all_settings, settings_of
 from heliograph.outbox.models import UNFINISHED, Delivery, State
+from heliograph.outbox.notify.lookup import backend_of
+from heliograph.outbox.rows import Claim
 from heliograph.outbox.writing import writing
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery that a worker has claimed for an attempt."""
-
-    worker: str
-    using: str  # the alias of the database
-    id: int
-    queue: str
-    receiver: str  # its module and name
-    signal: str
-    sender: str
-    payload: str
-    attempt: int  # 1 for the first
-    created_at: Any  # as the driver of the database gives it
-    key: str  # "" for none
-
-    @property
-    def fence(self) -> tuple[int, str, int]:
-        """The parameters of `sql.FENCE`."""
-        return self.id, self.worker, self.attempt
 
 
 def claim(
@@ -76,7 +54,7 @@ def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) ->
         with connection.cursor() as cursor:
             cursor.execute(sql.claim_at_once(connection.vendor, chosen), [*parameters, *taking])
             rows = cursor.fetchall()
-    claims = sorted((Claim(worker, using, *row) for row in rows), key=attrgetter("id"))
+    claims = sorted((Claim(*row, worker=worker, using=using) for row in rows), key=attrgetter("id"))
     crossed = _handed_back_crossed(using, worker, [one.id for one in claims if one.key])
     return [one for one in claims if one.id not in crossed]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from contextvars import ContextVar
 
-from heliograph.outbox.backends import backend_of
-from heliograph.outbox.backends.external import ExternalBackend
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import UNFINISHED, Delivery, State
+from heliograph.outbox.notify.external import ExternalBackend
+from heliograph.outbox.notify.lookup import backend_of
+from heliograph.outbox.notify.notifying import could_tell, tell
 from heliograph.outbox.outcomes import Again, HandedBack, Outcome
-from heliograph.outbox.send.notifying import could_tell, tell
 from heliograph.outbox.work.runner import run_one
 
 # What this worker has been told of and has not begun: more than one, where a fleet works at once, in who tells it.

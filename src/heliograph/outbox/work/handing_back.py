@@ -13,7 +13,7 @@ from heliograph.outbox.clock import DatabaseNow
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
 from heliograph.outbox.payload.value_decoding import UnreadableError
-from heliograph.outbox.work.claiming import Claim
+from heliograph.outbox.rows import Claim
 
 logger = logging.getLogger("heliograph.outbox")
 

@@ -8,22 +8,15 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from datetime import timedelta
 from threading import Timer
 from typing import Any
 
+from heliograph.outbox.durable.durations import Limit, seconds_of
 from heliograph.outbox.work.thread_connections import close_connections
-
-Limit = timedelta | float | None
 
 
 class GaveUpError(Exception):
     """An async receiver took longer than its `give_up_after`, and was cancelled."""
-
-
-def seconds_of(limit: Limit) -> float | None:
-    """Return a limit in seconds."""
-    return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from django.utils import timezone
 from heliograph.outbox import sql
 from heliograph.outbox.charset import is_about_letters, one_line, storable, with_fewer_letters
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.durable.retrying import errors_in
 from heliograph.outbox.models import FINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
-from heliograph.outbox.send.retrying import errors_in
-from heliograph.outbox.work.claiming import Claim
+from heliograph.outbox.rows import Claim
 
 # What is kept of a traceback: its end, which says what happened.
 _LONGEST = 50_000

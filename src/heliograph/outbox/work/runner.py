@@ -15,10 +15,11 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from heliograph.outbox.conf import settings_of
+from heliograph.outbox.durable import registry
 from heliograph.outbox.outcomes import Outcome, of_error
-from heliograph.outbox.send import registry
+from heliograph.outbox.rows import Claim
 from heliograph.outbox.work.attempts import announce, attempt
-from heliograph.outbox.work.claiming import Claim, claim, claim_one, hand_back, rename
+from heliograph.outbox.work.claiming import claim, claim_one, hand_back, rename
 from heliograph.outbox.work.elapsed import elapsed
 from heliograph.outbox.work.lease_renewal import keeper
 from heliograph.outbox.work.recording import LostError, UnrecordedError, record
@@ -65,11 +66,11 @@ class Runner:
         """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
         if self._is_unsure:
             self.mend()
-        posts = registry.known()
-        self._claim(posts, self.size if limit is None else min(self.size, limit))
+        receivers = registry.known()
+        self._claim(receivers, self.size if limit is None else min(self.size, limit))
         began, count = monotonic(), 0
         while one := self._next():
-            outcome = self._attempt(one, posts)
+            outcome = self._attempt(one, receivers)
             if outcome is None:  # others may have the rest too
                 self.hand_back_waiting()
             yield outcome
@@ -77,14 +78,14 @@ class Runner:
         if count:
             self.size = _size_for((monotonic() - began) / count, self.size)
 
-    def _claim(self, posts: Mapping[str, list[registry.DurableReceiver]], size: int) -> None:
-        former = registry.former_names(posts)
+    def _claim(self, receivers: Mapping[str, list[registry.DurableReceiver]], size: int) -> None:
+        former = registry.former_names(receivers)
         if former and monotonic() >= self._renamed + _SECONDS_NAMED:
             rename(self.using, former)
             self._renamed = monotonic()
         self._since, self._lease = elapsed(), settings_of("default").lease.total_seconds()
         with self._surely():
-            self._claimed.extend(claim(self.using, self.name, posts.keys(), self.queues, size))
+            self._claimed.extend(claim(self.using, self.name, receivers.keys(), self.queues, size))
 
     def _next(self) -> Claim | None:
         """Return what to make next; nothing if the process has stood still and others may have it."""
@@ -93,15 +94,15 @@ class Runner:
         with self._lock:
             return self._claimed.popleft() if self._claimed else None
 
-    def _attempt(self, one: Claim, posts: Mapping[str, Sequence[registry.DurableReceiver]]) -> Outcome | None:
+    def _attempt(self, one: Claim, receivers: Mapping[str, Sequence[registry.DurableReceiver]]) -> Outcome | None:
         with self._surely():
             try:
-                return attempt(one, posts[one.receiver])
+                return attempt(one, receivers[one.receiver])
             except UnrecordedError as error:
                 self._broken = (one, error.outcome)
                 raise
             except Exception as error:
-                retry = registry.chosen(posts[one.receiver], one.signal, one.sender).policy.retry
+                retry = registry.chosen(receivers[one.receiver], one.signal, one.sender).policy.retry
                 self._broken = (one, of_error(error, retry, one.attempt))
                 raise
 
@@ -210,14 +211,14 @@ def run_one(number: int, using: str = DEFAULT_DB_ALIAS) -> Outcome | None:
 
     It is for the workers of other systems, which are told of it.
     """
-    posts, name = registry.known(), new_name()
-    rename(using, registry.former_names(posts))
+    receivers, name = registry.known(), new_name()
+    rename(using, registry.former_names(receivers))
     with keeper.keeping(using, name):
-        claimed = claim_one(using, name, posts.keys(), number)
+        claimed = claim_one(using, name, receivers.keys(), number)
         if claimed is None:
             return None
         try:
-            return attempt(claimed, posts[claimed.receiver])
+            return attempt(claimed, receivers[claimed.receiver])
         except UnrecordedError as error:
             return _insisted(claimed, error.outcome)
 

@@ -13,15 +13,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.db.models import QuerySet
 
+from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
 from heliograph.outbox.manage import operations, showing
 from heliograph.outbox.manage.commandline import add_verbs
-from heliograph.outbox.manage.counting import counted
 from heliograph.outbox.manage.performing import STATES, perform, request, stop
 from heliograph.outbox.manage.reporting import report
 from heliograph.outbox.manage.selecting import look_at
 from heliograph.outbox.models import Delivery, Operation, State, Verb
+from heliograph.outbox.worker import DeadThreadError, NotMigratedError, Worker
 
 # After how many deliveries it says how far it is.
 STEP = 10_000
@@ -44,8 +45,6 @@ class Command(BaseCommand):
             raise CommandError(not_migrated(options["database"])) from error
 
     def _run(self, options: dict[str, Any]) -> None:
-        from heliograph.outbox.work.worker import DeadThreadError, NotMigratedError, Worker
-
         for message in check_databases(None, databases=[options["database"]]):
             self.stderr.write(str(message))
         worker = Worker(options["database"], options["queue"] or None, options["concurrency"], options["grace"])

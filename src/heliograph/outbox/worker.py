@@ -17,11 +17,11 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from heliograph.dispatch.observers import observing
 from heliograph.outbox.charset import one_line
 from heliograph.outbox.conf import settings_of
+from heliograph.outbox.durable import registry
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
 from heliograph.outbox.manage.operations import prune
 from heliograph.outbox.manage.performing import perform_waiting
 from heliograph.outbox.manage.reporting import unknown_receivers
-from heliograph.outbox.send import registry
 from heliograph.outbox.upkeep.rescuing import rescue
 from heliograph.outbox.upkeep.sweeping import sweep
 from heliograph.outbox.work.recording import described

@@ -7,16 +7,14 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, TypeGuard
+from typing import Any
 
 from heliograph.dispatch.option_errors import named_options
+from heliograph.outbox.durable.durations import MOST, is_number
 
 logger = logging.getLogger("heliograph.outbox")
 
 Backoff = Callable[[int], float]
-
-# What an attempt may be put off by, in seconds: further than that, databases have no dates.
-MOST = 10.0 * 365 * 24 * 3600
 
 
 class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value that a receiver returns
@@ -161,8 +159,3 @@ def _duration(name: str, seconds: object) -> float:
     if not is_number(seconds, 0, MOST):
         raise ValueError(f"{name}() takes seconds, from 0 to ten years of them, not {seconds!r}.")
     return float(seconds)
-
-
-def is_number(value: object, least: float, most: float) -> TypeGuard[float]:
-    """Return whether a value is a number in this range."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most

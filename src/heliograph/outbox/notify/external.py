@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 
-from heliograph.outbox.backends.base import Backend
+from heliograph.outbox.notify.backend import Backend
 
 _NO_QUEUES: Mapping[str, str | None] = {}
 

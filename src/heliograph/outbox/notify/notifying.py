@@ -6,17 +6,15 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.db import connections
 
 from heliograph.dispatch import Call
-from heliograph.outbox.backends import backend_of
-from heliograph.outbox.manage.counting import counted
+from heliograph.outbox.counting import counted
+from heliograph.outbox.notify.lookup import backend_of
+from heliograph.outbox.rows import DeliveryRow
 from heliograph.transactions.pending import Ending, Pending, Stage, note_first
-
-if TYPE_CHECKING:
-    from heliograph.outbox.send.enqueueing import Row
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -33,7 +31,7 @@ class _Afterwards(Ending):
             one.call.make()
 
 
-def tell_after_commit(using: str, rows: Sequence[Row], ids: Iterable[int]) -> None:
+def tell_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int]) -> None:
     """Let the backends of these rows be told of them, before what else waits for the commit, which may be slow."""
     to_tell = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(using)}
     if not to_tell:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from datetime import timedelta
-from math import inf
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 from heliograph.catalogue import carried, entry_of, sent_names, title
 from heliograph.dispatch import Call
@@ -15,20 +13,13 @@ from heliograph.dispatch.connections import Options, Receiver, is_async
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.verification import parameters_of, verify_function
-from heliograph.outbox.payload.secrecy import is_sensitive
-from heliograph.outbox.send.registry import DurableReceiver, is_of_app, label_of
-from heliograph.outbox.send.retrying import MOST, Retry, is_number
-from heliograph.outbox.work.limits import Limit, seconds_of
-from heliograph.transactions.end_policies import AtTheEnd
+from heliograph.outbox.durable.names import is_of_app, label_of
+from heliograph.outbox.durable.options import DurableOptions
+from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
+from heliograph.outbox.send.storing import stored, write
 from heliograph.transactions.late_calls import Deferral
 from heliograph.transactions.pending import Pending, Stage
-
-_MISSING = ("discard", "retry", "fail", "call")
-
-# What signals of the catalogue carry that lives in one process.
-OF_THE_PROCESS = frozenset(
-    ("request", "environ", "connection", "template", "context", "apps", "plan", "app_config", "stdout", "queryset")
-)
 
 
 class ThisDelivery(NamedTuple):
@@ -41,7 +32,7 @@ class ThisDelivery(NamedTuple):
 
 @named_options
 @dataclass(frozen=True, repr=False)
-class Durable(AtTheEnd):
+class Durable(DurableOptions):
     """Store the call in the transaction of the send, and let a worker make it after the commit.
 
     Workers of `backend`, an alias of `settings.HELIOGRAPH_OUTBOX`, take calls from their `queue`. `retry` says how
@@ -60,34 +51,13 @@ class Durable(AtTheEnd):
     stage: ClassVar[Stage] = Stage.LAST
     extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
 
-    _: KW_ONLY
-    queue: str = "default"
-    retry: Retry = Retry()  # noqa: RUF009 - it is frozen
-    key: str | Callable[..., Any] | None = None
-    atomic: bool = True
-    backend: str = "default"
-    missing: str = "discard"
-    aliases: tuple[str, ...] = field(default=())
-    warn_after: Limit = None
-    give_up_after: Limit = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "aliases", _aliases(self.aliases))
-        _verify_options(self)
-        _verify_limits(self)
-
-    def __repr__(self) -> str:
-        given = [(one.name, getattr(self, one.name)) for one in fields(self) if getattr(self, one.name) != one.default]
-        return f"Durable({', '.join(f'{name}={value!r}' for name, value in given)})"
-
     def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
         """Return options with which calls are stored."""
         _verify_receiver(self, receiver, place)
-        post = DurableReceiver(full_name(receiver), receiver, place, self, options)
+        durable = DurableReceiver(full_name(receiver), receiver, place, self, options)
         options = super().connected(options, receiver, place)
         call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
-        return replace(options, call=replace(call, hooks=(*call.hooks, post)))
+        return replace(options, call=replace(call, hooks=(*call.hooks, durable)))
 
     def deliver(self, call: Call) -> None:
         """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""
@@ -96,16 +66,12 @@ class Durable(AtTheEnd):
 
     def kept(self, call: Call, using: str) -> Call:
         """Return the call with its payload as text: what cannot be stored fails here, where it is sent."""
-        from heliograph.outbox.send.storing import letter
-
-        kept: Call = letter(call, using)
+        kept: Call = stored(call, using)
         return kept
 
     @staticmethod
     def make(due: Sequence[Pending]) -> None:
         """Write these calls into the table, in the transaction."""
-        from heliograph.outbox.send.storing import write
-
         write(due)
 
 
@@ -116,46 +82,6 @@ _ABOUT_SECRETS = (
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
-
-
-def _aliases(given: Any) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
-    for name in names:
-        if not isinstance(name, str) or "." not in name:
-            raise TypeError(f"Durable(aliases=...) takes names such as 'shop.receivers.old_name', not {name!r}.")
-    return names
-
-
-def _verify_options(policy: Durable) -> None:
-    for name in ("queue", "backend"):
-        value = getattr(policy, name)
-        if not isinstance(value, str) or not 0 < len(value) <= 64:
-            raise ValueError(f"Durable({name}=...) takes a name of up to 64 characters, not {value!r}.")
-    if not isinstance(policy.retry, Retry):
-        raise TypeError(f"Durable(retry=...) takes Retry(...), not {policy.retry!r}.")
-    if not isinstance(policy.atomic, bool):
-        raise TypeError(f"Durable(atomic=...) takes True or False, not {policy.atomic!r}.")
-    if policy.missing not in _MISSING:
-        raise ValueError(f"Durable(missing=...) takes 'discard', 'retry', 'fail' or 'call', not {policy.missing!r}.")
-    if policy.key is not None and not (isinstance(policy.key, str) and policy.key) and not callable(policy.key):
-        raise TypeError(
-            f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {policy.key!r}."
-        )
-
-
-def _verify_limits(policy: Durable) -> None:
-    for name in ("warn_after", "give_up_after"):
-        limit: Any = getattr(policy, name)
-        if limit is not None and not isinstance(limit, timedelta) and not is_number(limit, -inf, inf):
-            raise TypeError(f"Durable({name}=...) takes seconds, or a timedelta, not {limit!r}.")
-        if limit is not None and not 0 < (seconds_of(limit) or 0) <= MOST:
-            raise ValueError(f"Durable({name}=...) takes a time of more than nothing, up to ten years, not {limit!r}.")
-    warning, end = seconds_of(policy.warn_after), seconds_of(policy.give_up_after)
-    if warning is not None and end is not None and warning >= end:
-        raise ValueError(
-            f"Durable(warn_after={policy.warn_after!r}) never warns with give_up_after={policy.give_up_after!r}, which"
-            " comes first: warn earlier, or leave it out."
-        )
 
 
 def _verify_key(policy: Durable, receiver: Receiver, place: Target) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-from tests.databases import PREFIX, SERVERS
+from tests.helpers.databases import PREFIX, SERVERS
 from tools.services import DATABASES, Service
 
 FILE, POSTGRESQL = "file", "postgresql"

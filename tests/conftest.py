@@ -5,6 +5,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.helpers.fixtures"]
+
 # Cells of the matrix share the processors, so a slow example says nothing about the code.
 settings.register_profile("heliograph", deadline=None)
 settings.load_profile("heliograph")
@@ -12,7 +14,7 @@ settings.load_profile("heliograph")
 # Files and folders whose tests do not touch the database of the test settings.
 DATABASE_INDEPENDENT = {
     "dispatch",
-    *("test_adoption.py", "test_command.py", "test_debug_toolbar.py", "test_deprecation.py"),
+    *("test_adoption.py", "test_signals_command.py", "test_debug_toolbar.py", "test_deprecation.py"),
     *("test_foreign_signals.py", "test_lifetimes.py"),
     *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
     *("test_demo.py", "test_docs.py", "test_fragments.py", "test_package.py", "test_promises.py", "test_release.py"),
@@ -20,9 +22,9 @@ DATABASE_INDEPENDENT = {
 }
 # Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
 PYTHON_INDEPENDENT = {
-    *("test_bulk_attacked.py", "test_bulk_deletes.py", "test_bulk_relations.py", "test_bulk_writes.py"),
+    *("test_attacked.py", "test_deletes.py", "test_relations.py", "test_writes.py"),
     "test_demo.py",
-    "test_outbox_backends.py",
+    "test_backends.py",
 }
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from tests.databases import databases
+from tests.helpers.databases import databases
 
 _DATABASE = os.environ.get("HELIOGRAPH_TEST_DATABASE", "sqlite")
 

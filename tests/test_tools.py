@@ -4,7 +4,7 @@ from itertools import chain
 
 import pytest
 
-from tests.databases import databases
+from tests.helpers.databases import databases
 from tools import absences, crash, everything, interpreters, tally
 from tools.calls import Length, length, recorded
 from tools.coverage_gates import markers_that_fail

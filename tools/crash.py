@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from tests.brokers import URLS
 from tests.crash.programs import OF_SERVERS, missing
-from tests.databases import KINDS
+from tests.helpers.brokers import URLS
+from tests.helpers.databases import KINDS
 from tools import tally
 from tools.absences import leave_out
 from tools.processes import Finished, run
@@ -17,7 +17,7 @@ from tools.services import DATABASES, how_to_start, of_url, silent
 from tools.tally import DURATIONS
 
 # It needs the models of the other tests, and so their settings.
-KILLED_SAVES = "tests/django/test_killed.py"
+KILLED_SAVES = "tests/transactions/test_killed.py"
 NOTHING_SELECTED = 5  # pytest's code where options such as -k leave nothing of one part
 # Those that the tests share with others; Redis, and databases that are to stop, they start themselves.
 SHARED = (*DATABASES, of_url("rabbitmq", URLS["rabbitmq"]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from tests.databases import KINDS
+from tests.helpers.databases import KINDS
 from tools import interpreters, tally
 from tools.absences import leave_out
 from tools.environments import Environment

@@ -4,8 +4,8 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests.brokers import URLS
-from tests.databases import SERVERS
+from tests.helpers.brokers import URLS
+from tests.helpers.databases import SERVERS
 
 START = {
     "postgresql": "service postgresql start",

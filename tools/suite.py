@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from tests.databases import KINDS
+from tests.helpers.databases import KINDS
 from tools import tally
 from tools.absences import leave_out
 from tools.environments import BUILD
@@ -20,12 +20,16 @@ SMOKE = (
     "tests/dispatch",
     "tests/test_package.py",
     *(
-        f"tests/django/test_{name}.py"
-        for name in (
-            *("adoption", "bulk_listening", "catalogue", "changes", "claims", "conditions", "foreign_signals"),
-            *("internals", "lazy_senders", "model_signals", "outbox_transactions", "outbox_worker", "processes"),
-            *("save_options", "shapes", "subclasses_of_signal", "transactions"),
-        )
+        f"tests/{folder}/test_{name}.py"
+        for folder, names in {
+            "adoption": ("adoption", "catalogue", "claims", "internals", "processes", "subclasses_of_signal"),
+            "bulk": ("audience",),
+            "changes": ("changes", "shapes"),
+            "outbox": ("durable_transactions", "worker"),
+            "receivers": ("conditions", "foreign_signals", "lazy_senders", "model_signals", "save_options"),
+            "transactions": ("transactions",),
+        }.items()
+        for name in names
     ),
 )
 

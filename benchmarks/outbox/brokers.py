@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.brokers import URLS
-from tests.databases import PREFIX
+from tests.helpers.brokers import URLS
+from tests.helpers.databases import PREFIX
 from tools.services import Service, of_url
 
 

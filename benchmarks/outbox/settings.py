@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from benchmarks.outbox import systems
-from tests.databases import PREFIX, SERVERS
+from tests.helpers.databases import PREFIX, SERVERS
 
 SYSTEM = systems.named(os.environ[systems.VARIABLE])
 

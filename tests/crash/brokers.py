@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from kombu import Connection
 
-from tests.brokers import URLS
 from tests.crash.servers import Redis, free_port
-from tests.databases import PREFIX
+from tests.helpers.brokers import URLS
+from tests.helpers.databases import PREFIX
 
 REFUSED = (OSError, *Connection("amqp://").connection_errors)
 

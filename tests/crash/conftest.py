@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import SQLITE_FOLDER
+from tests.helpers.databases import SQLITE_FOLDER
 
 IS_OURS = os.environ.get("DJANGO_SETTINGS_MODULE") == "tests.crash.settings"
 # The usual run has another project, without these models: `make test-crash` runs these.

@@ -17,8 +17,8 @@ from heliograph.outbox.manage.selecting import look_at
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.work import runner
 from tests.crash import clocks, models, places
-from tests.django.deliveries import deliver_many
-from tests.django.killing import kill_at_each_stop
+from tests.helpers.deliveries import deliver_many
+from tests.helpers.killing import kill_at_each_stop
 
 
 def send(model, *names):

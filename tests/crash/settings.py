@@ -3,7 +3,7 @@
 import os
 from datetime import timedelta
 
-from tests.databases import PREFIX, SQLITE_FOLDER
+from tests.helpers.databases import PREFIX, SQLITE_FOLDER
 from tests.settings import DATABASES as _USUAL  # has Django take PyMySQL for its driver, too
 
 _SQLITE = SQLITE_FOLDER / "crash.sqlite3"

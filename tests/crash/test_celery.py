@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 
 from heliograph.outbox.models import State
-from tests.brokers import URLS
 from tests.crash import brokers
 from tests.crash.counting import (
     UNFINISHED,
@@ -21,6 +20,7 @@ from tests.crash.counting import (
 from tests.crash.models import Bill, Effect
 from tests.crash.processes import until
 from tests.crash.programs import OF_SERVERS, missing
+from tests.helpers.brokers import URLS
 from tools.services import of_url
 
 BILLS = ["Bill", *["some"] * 5]

@@ -11,7 +11,7 @@ from tests.crash.models import Effect, Order
 from tests.crash.processes import until
 from tests.crash.programs import OF_SERVERS, missing
 from tests.crash.servers import of_a_database
-from tests.databases import PREFIX
+from tests.helpers.databases import PREFIX
 
 KIND = {"mysql": "mariadb"}.get(connection.vendor, connection.vendor)
 

@@ -10,7 +10,7 @@ import pytest
 
 from heliograph.dispatch import Inline, Signal, capture, condition, mute
 from heliograph.dispatch.connecting import all_or_nothing
-from tests.pythons import borrows_references, counts_all_references
+from tests.helpers.pythons import borrows_references, counts_all_references
 
 FILE = re.escape(__file__)
 

@@ -1,0 +1,882 @@
+"""Changes of models of every shape and in every database: proxies, children, bases, keys, routers, migrations."""
+
+from textwrap import dedent
+
+import django
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, connections, models
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import Model
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext, isolate_apps
+
+from heliograph import UNKNOWN, action, changed, changes_of, created, raw
+from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
+from tests.app.models import Article, Audiobook, Chapter, Essay, Genre, Named, Novel, Remark, Reprint, Seat, Writer
+from tests.helpers.bare import run
+from tests.helpers.loading import load
+
+database = pytest.mark.django_db
+databases = pytest.mark.django_db(databases=["default", "other"])
+committing = pytest.mark.django_db(transaction=True)
+on_each_save = pytest.mark.parametrize("signal", [pre_save, post_save], ids=["pre_save", "post_save"])
+
+
+@pytest.fixture
+def told(receive):
+    """Connect a receiver that asks for changes: `got = told(post_save, sender=Novel)` has (sender, changes) of each."""
+
+    def connect(signal, **options):
+        got = []
+
+        @receive(signal, **options)
+        def note(sender, changes, **kwargs):
+            got.append((sender, changes))
+
+        return got
+
+    return connect
+
+
+def rename(model, name="Moons", **fields):
+    """Create a row, and save it with another name."""
+    instance = model.objects.create(name="Tides", **fields)
+    instance.name = name
+    instance.save()
+    return instance
+
+
+def statements(operation, alias="default"):
+    """Return the first words of the statements that an operation sends to a database."""
+    with CaptureQueriesContext(connections[alias]) as captured:
+        operation()
+    return [query["sql"].partition(" ")[0] for query in captured]
+
+
+# --- S1: proxies --------------------------------------------------------------------------------------------------
+
+
+@database
+@on_each_save
+def test_s1_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
+    got = told(signal, sender=Reprint, when=changed("name"))
+    rename(Reprint)
+    assert got == [(Reprint, {"name": ("Tides", "Moons")})]
+
+
+@database
+@on_each_save
+def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_hears_the_change_of_a_proxy_once(told, signal):
+    got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+    rename(Reprint)
+    assert got == [(Reprint, {"name": ("Tides", "Moons")})]
+
+
+@database
+@on_each_save
+def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_hear_the_change_once_each(told, signal):
+    one = told(signal, sender=Reprint, when=changed("name"))
+    other = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+    rename(Reprint)
+    assert one == other == [(Reprint, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_a_receiver_of_a_proxy_does_not_hear_the_concrete_model(told):
+    got = told(post_save, sender=Reprint, when=changed("name"))
+    rename(Novel)
+    assert got == []
+
+
+@database
+def test_a_receiver_of_the_concrete_model_alone_does_not_hear_a_proxy(told):
+    got = told(post_save, sender=Novel, when=changed("name"))
+    rename(Reprint)
+    assert got == []
+
+
+@database
+def test_a_row_that_is_loaded_as_a_proxy_is_known_where_only_the_proxy_is_watched(told):
+    got = told(post_save, sender=Reprint, when=changed("name"))
+    Novel.objects.create(name="Tides")
+    reprint = Reprint.objects.get()
+    reprint.name = "Moons"
+    reprint.save()
+    assert got == [(Reprint, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(told):
+    got = told(post_save, sender=Reprint, when=changed("name"))
+    got_of_novels = told(post_save, sender=Novel, when=changed("writer"))
+    ada = Writer.objects.create()
+    for model in (Reprint, Novel):
+        rename(model, writer=ada)
+        instance = model.objects.latest("pk")
+        instance.writer = None
+        instance.save()
+    assert (got, got_of_novels) == (
+        [(Reprint, {"name": ("Tides", "Moons")})],
+        [(Novel, {"writer": (ada.pk, None)})],
+    )
+
+
+# --- S2: children -------------------------------------------------------------------------------------------------
+
+
+@database
+@on_each_save
+def test_s2_a_receiver_of_the_parent_and_its_subclasses_hears_once_that_a_child_has_changed_a_field_of_the_parent(
+    told, signal
+):
+    got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+    rename(Audiobook)
+    assert got == [(Audiobook, {"name": ("Tides", "Moons")})]
+
+
+@database
+@on_each_save
+def test_a_receiver_of_a_child_hears_once_that_it_has_changed_a_field_of_the_parent(told, signal):
+    got = told(signal, sender=Audiobook, when=changed("name", "minutes"))
+    audiobook = Audiobook.objects.create(name="Tides", minutes=60)
+    audiobook.name, audiobook.minutes = "Moons", 90
+    audiobook.save()
+    assert got == [(Audiobook, {"name": ("Tides", "Moons"), "minutes": (60, 90)})]
+
+
+@database
+def test_a_field_of_the_child_is_no_change_for_a_receiver_that_watches_one_of_the_parent(told):
+    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+    audiobook = Audiobook.objects.create(name="Tides", minutes=60)
+    audiobook.minutes = 90
+    audiobook.save()
+    assert got == []
+
+
+@database
+def test_a_receiver_of_the_parent_has_all_fields_of_the_child_where_it_names_none(told):
+    got = told(post_save, sender=Novel, subclasses=True)
+    audiobook = Audiobook.objects.create(name="Tides", minutes=60)
+    audiobook.minutes = 90
+    audiobook.save()
+    assert got[1:] == [(Audiobook, {"minutes": (60, 90)})]
+
+
+@database
+def test_a_receiver_of_the_parent_alone_does_not_hear_a_child_as_in_django(told):
+    got = told(post_save, sender=Novel)
+    rename(Audiobook)
+    assert got == []
+
+
+@database
+def test_a_child_that_is_loaded_is_known_with_the_fields_of_its_parent(told):
+    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+    Audiobook.objects.create(name="Tides")
+    audiobook = Audiobook.objects.get()
+    audiobook.name = "Moons"
+    audiobook.save()
+    assert got == [(Audiobook, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_tell_its_change(told):
+    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+    audiobook = Audiobook.objects.create(name="Tides")
+    audiobook.name = "Moons"
+    audiobook.save(update_fields=["minutes"])
+    assert got == []
+    audiobook.save(update_fields=["name"])
+    assert got == [(Audiobook, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_the_parent_of_a_child_is_known_where_it_is_loaded_by_itself(told):
+    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+    audiobook = Audiobook.objects.create(name="Tides")
+    novel = Novel.objects.get(pk=audiobook.pk)
+    novel.name = "Moons"
+    novel.save()
+    assert got == [(Novel, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_a_child_that_a_row_of_the_parent_gets_is_created(told, hear):
+    heard = hear(post_save, sender=Novel, subclasses=True, when=created)
+    novel = Novel.objects.create(name="Tides")
+    Audiobook(novel_ptr=novel, name="Tides", minutes=60).save()
+    assert [sender for sender, _ in heard] == [Novel, Audiobook]
+
+
+@database
+def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_known(told):
+    got = told(post_save, sender=Novel, when=changed("name"))
+    Audiobook.objects.create(name="Tides")
+    novel = Audiobook.objects.get().novel_ptr
+    novel.name = "Moons"
+    novel.save()
+    assert got == [(Novel, {"name": (UNKNOWN, "Moons")})]
+
+
+# --- S3: abstract bases -------------------------------------------------------------------------------------------
+
+
+@database
+@on_each_save
+@pytest.mark.parametrize("model", [Writer, Genre, Essay, Novel, Reprint, Audiobook])
+def test_s3_a_receiver_of_an_abstract_base_and_its_subclasses_hears_the_change_of_each_model_once(told, signal, model):
+    got = told(signal, sender=Named, subclasses=True, when=changed("name"))
+    rename(model)
+    assert got == [(model, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_a_receiver_of_an_abstract_base_does_not_hear_other_models(hear):
+    heard = hear(post_save, sender=Named, subclasses=True, when=~created)
+    Article.objects.create().save()
+    assert heard == []
+
+
+@pytest.fixture
+def late():
+    """Define a model with a table, in the middle of a test."""
+    made = []
+
+    def define(base):
+        class Late(base):
+            class Meta:
+                app_label = "app"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Late)
+        made.append(Late)
+        return Late
+
+    with isolate_apps("tests.app"):
+        yield define
+    for model in made:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+
+
+@committing
+def test_s3_a_receiver_of_an_abstract_base_hears_the_change_of_a_model_that_is_defined_later(told, late):
+    got = told(post_save, sender=Named, subclasses=True, when=changed("name"))
+    model = late(Named)
+    rename(model)
+    assert got == [(model, {"name": ("Tides", "Moons")})]
+
+
+@committing
+def test_a_receiver_of_a_parent_hears_the_change_of_a_child_that_is_defined_later(told, late):
+    got = told(post_save, sender=Genre, subclasses=True, when=changed("name"))
+    model = late(Genre)
+    rename(model)
+    assert got == [(model, {"name": ("Tides", "Moons")})]
+
+
+@committing
+def test_a_receiver_of_all_models_hears_the_change_of_a_model_that_is_defined_later(told, late):
+    got = told(post_save, when=changed("name"))
+    model = late(Named)
+    rename(model)
+    assert got == [(model, {"name": ("Tides", "Moons")})]
+
+
+@isolate_apps("tests.app")
+def test_an_abstract_base_is_not_watched_itself(told):
+    class Base(Model):
+        name = models.CharField(max_length=50)
+
+        class Meta:
+            abstract = True
+            app_label = "app"
+
+    told(post_save, sender=Base, subclasses=True, when=changed("name"))
+    assert "from_db" not in vars(Base)
+
+
+@database
+def test_a_receiver_of_model_and_its_subclasses_hears_the_change_of_each_model(told):
+    got = told(post_save, sender=Model, subclasses=True, when=changed("name"))
+    rename(Writer)
+    assert got == [(Writer, {"name": ("Tides", "Moons")})]
+
+
+# --- S4: names of models ------------------------------------------------------------------------------------------
+
+
+@database
+@on_each_save
+def test_a_receiver_of_a_model_that_is_named_hears_its_change(told, signal):
+    got = told(signal, sender="app.Writer", when=changed("name"))
+    rename(Writer)
+    assert got == [(Writer, {"name": ("Tides", "Moons")})]
+
+
+@database
+def test_a_receiver_of_several_models_that_are_named_hears_the_change_of_each(told):
+    got = told(post_save, sender=["app.Writer", Genre], when=changed("name"))
+    rename(Writer)
+    rename(Genre)
+    assert [sender for sender, _ in got] == [Writer, Genre]
+
+
+@database
+def test_a_receiver_of_the_user_model_that_the_settings_name_hears_its_change(told, settings):
+    got = told(post_save, sender=settings.AUTH_USER_MODEL, when=changed("email"))
+    user = get_user_model().objects.create_user("ada")
+    user.email = "ada@example.com"
+    user.save()
+    assert got == [(get_user_model(), {"email": ("", "ada@example.com")})]
+
+
+@isolate_apps("tests.app")
+def test_s4_a_model_that_is_named_is_watched_as_soon_as_it_is_loaded(told):
+    told(post_save, sender="app.Late", when=changed("name"))
+
+    class Late(Named):
+        class Meta:
+            app_label = "app"
+
+    assert "from_db" in vars(Late)
+
+
+SWAPPED = {
+    "INSTALLED_APPS": [
+        "django.contrib.contenttypes",
+        "django.contrib.auth",
+        "tests.helpers.members",
+        "heliograph",
+    ],
+    "AUTH_USER_MODEL": "members.Member",
+}
+
+
+@pytest.mark.parametrize("sender", ["settings.AUTH_USER_MODEL", "'members.Member'", "get_user_model()"])
+def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_hears_its_change(sender):
+    script = f"""
+        from django.conf import settings
+        from django.contrib.auth import get_user_model
+        from django.core.management import call_command
+        from heliograph import changed, receiver
+        from heliograph.signals import post_save
+
+        call_command("migrate", run_syncdb=True, verbosity=0)
+
+        @receiver(post_save, sender={sender}, when=changed("email"))
+        def note(sender, changes, **kwargs):
+            tell((sender.__name__, {{name: tuple(change) for name, change in changes.items()}}))
+
+        member = get_user_model().objects.create_user("ada")
+        member.email = "ada@example.com"
+        member.save()
+    """
+    assert run(dedent(script), **SWAPPED) == [("Member", {"email": ("", "ada@example.com")})]
+
+
+@pytest.mark.parametrize("sender", ["'auth.User'", "User"])
+def test_a_receiver_of_the_user_model_whose_place_was_taken_is_refused(sender):
+    script = f"""
+        from django.contrib.auth.models import User
+        from heliograph import changed, receiver
+        from heliograph.signals import post_save
+
+        try:
+            @receiver(post_save, sender={sender}, when=changed("email"))
+            def note(**kwargs):
+                pass
+        except TypeError as error:
+            tell(str(error).rpartition(". ")[2])
+    """
+    hint = "It is swapped for members.Member: pass sender=settings.AUTH_USER_MODEL."
+    assert run(dedent(script), **SWAPPED) == [hint]
+
+
+# --- S5: generic foreign keys -------------------------------------------------------------------------------------
+
+
+@database
+def test_s5_the_remarks_that_are_deleted_with_their_essay_are_heard_once_each(hear):
+    heard = hear(post_delete, sender=Remark)
+    essay, other = Essay.objects.create(name="short"), Essay.objects.create(name="long")
+    for target in (essay, essay, other):
+        Remark.objects.create(target=target, text=target.name)
+    essay.delete()
+    assert [payload["instance"].text for _, payload in heard] == ["short", "short"]
+
+
+@database
+def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(hear):
+    heard = hear(post_delete, sender=Remark)
+    essay = Essay.objects.create()
+    Remark.objects.create(target=essay)
+    essay.delete()
+    assert [payload["origin"] for _, payload in heard] == [essay]
+
+
+@database
+def test_s5_content_type_and_object_id_that_are_changed_together_are_one_event(told):
+    got = told(post_save, sender=Remark, when=changed("content_type", "object_id"))
+    essay, writer = Essay.objects.create(pk=7), Writer.objects.create(pk=8)
+    remark = Remark.objects.create(target=essay)
+    remark.target = writer
+    remark.save()
+    types = [ContentType.objects.get_for_model(model).pk for model in (Essay, Writer)]
+    assert got == [(Remark, {"content_type": (types[0], types[1]), "object_id": (7, 8)})]
+
+
+@database
+def test_another_object_of_the_same_model_changes_the_object_id_alone(told):
+    got = told(post_save, sender=Remark, when=changed("content_type", "object_id"))
+    remark = Remark.objects.create(target=Essay.objects.create(pk=7))
+    remark.target = Essay.objects.create(pk=8)
+    remark.save()
+    assert got == [(Remark, {"object_id": (7, 8)})]
+
+
+@database
+def test_an_object_id_that_is_given_as_text_is_no_change(told):
+    got = told(post_save, sender=Remark, when=changed("object_id"))
+    remark = Remark.objects.create(target=Essay.objects.create(pk=7))
+    remark.object_id = "7"
+    remark.save()
+    assert got == []
+
+
+@database
+def test_a_remark_that_is_loaded_with_its_target_is_not_changed(told):
+    Remark.objects.create(target=Essay.objects.create())
+    got = told(post_save, sender=Remark, when=changed())
+    remark = Remark.objects.prefetch_related("target").get()
+    assert remark.target is not None
+    remark.save()
+    assert got == []
+
+
+@database
+def test_a_remark_that_is_added_through_its_relation_is_created(hear):
+    heard = hear(post_save, sender=Remark, when=created)
+    Essay.objects.create().remarks.create(text="Good")
+    assert [payload["instance"].text for _, payload in heard] == ["Good"]
+
+
+# --- S6: order and keys -------------------------------------------------------------------------------------------
+
+
+@database
+def test_a_chapter_that_is_created_gets_its_place_without_a_change(told):
+    got = told(post_save, sender=Chapter, when=changed("_order"))
+    novel = Novel.objects.create()
+    for _ in range(2):
+        Chapter.objects.create(novel=novel).save()
+    assert got == []
+
+
+@database
+@on_each_save
+def test_s6_a_chapter_that_moves_has_changed_its_place(told, signal):
+    got = told(signal, sender=Chapter, when=changed("_order"))
+    novel = Novel.objects.create()
+    chapters = [Chapter.objects.create(novel=novel) for _ in range(2)]
+    chapters[1]._order = 0
+    chapters[1].save()
+    assert got == [(Chapter, {"_order": (1, 0)})]
+
+
+@database
+def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(told):
+    got = told(post_save, sender=Chapter, when=changed("_order"))
+    novel = Novel.objects.create()
+    first, second = (Chapter.objects.create(novel=novel) for _ in range(2))
+    novel.set_chapter_order([second.pk, first.pk])
+    first.refresh_from_db()
+    first.save()
+    assert got == []
+
+
+@database
+@on_each_save
+def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(told, signal):
+    got = told(signal, sender=Seat, when=changed("guest"))
+    Seat.objects.create(row=1, number=2, guest="Ada")
+    seat = Seat.objects.get(pk=(1, 2))
+    seat.guest = "Grace"
+    seat.save()
+    assert got == [(Seat, {"guest": ("Ada", "Grace")})]
+
+
+@database
+def test_a_row_with_a_key_of_two_columns_is_created_without_a_change(told):
+    got = told(post_save, sender=Seat)
+    Seat.objects.create(row=1, number=2, guest="Ada")
+    Seat(row=1, number=3, guest="Grace").save()
+    assert got == [(Seat, {})] * 2
+
+
+@database
+def test_another_key_of_two_columns_is_another_row(told, hear):
+    got, heard = told(post_save, sender=Seat), hear(post_save, sender=Seat, when=created)
+    seat = Seat.objects.create(row=1, number=2, guest="Ada")
+    seat.number = 3
+    seat.save()
+    assert ([changes for _, changes in got], len(heard), Seat.objects.count()) == ([{}, {}], 2, 2)
+
+
+@database
+def test_a_column_of_a_key_of_two_can_be_watched(hear):
+    heard = hear(post_save, sender=Seat, when=changed("number"))
+    Seat.objects.create(row=1, number=2)
+    Seat.objects.get().save()
+    assert heard == []
+
+
+@database
+def test_what_is_not_saved_of_a_row_with_a_key_of_two_columns_is_known(told):
+    told(post_save, sender=Seat)
+    Seat.objects.create(row=1, number=2, guest="Ada")
+    seat = Seat.objects.get()
+    seat.guest = "Grace"
+    assert changes_of(seat) == {"guest": ("Ada", "Grace")}
+
+
+# --- S7, S8: routers ----------------------------------------------------------------------------------------------
+
+
+class WritesToOther:
+    """A router that keeps everything in `other`."""
+
+    def db_for_read(self, model, **hints):
+        return "other"
+
+    def db_for_write(self, model, **hints):
+        return "other"
+
+
+class ReadsFromOther:
+    """A router that reads from a replica, and writes to the primary database."""
+
+    def db_for_read(self, model, **hints):
+        return "other"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+    def allow_relation(self, one, two, **hints):
+        return True
+
+
+@pytest.fixture
+def everything_in_other():
+    with override_settings(DATABASE_ROUTERS=[WritesToOther()]):
+        yield
+
+
+@pytest.fixture
+def replica():
+    """The router of a replica, and what brings that up to date with a row."""
+
+    def replicate(instance):
+        row = type(instance).objects.using("default").get(pk=instance.pk)
+        row.save(using="other", force_insert=True)
+
+    with override_settings(DATABASE_ROUTERS=[ReadsFromOther()]):
+        yield replicate
+
+
+@databases
+@on_each_save
+def test_a_change_that_a_router_sends_to_another_database_is_known(told, everything_in_other, signal):
+    got = told(signal, sender=Writer, when=changed("name"))
+    assert rename(Writer)._state.db == "other"
+    assert got == [(Writer, {"name": ("Tides", "Moons")})]
+
+
+@databases
+@pytest.mark.parametrize("fetch", [True, "always"])
+def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, everything_in_other, fetch):
+    got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+    writer = Writer.objects.create(name="Ada")
+    assert statements(Writer(pk=writer.pk, name="Grace").save, "other") == ["SELECT", "UPDATE"]
+    assert got == [(Writer, {"name": ("Ada", "Grace")})]
+
+
+@databases
+@pytest.mark.parametrize("fetch", [True, "always"])
+def test_nothing_is_asked_of_a_database_that_a_router_does_not_write_to(told, everything_in_other, fetch):
+    told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+    writer = Writer.objects.create(name="Ada")
+    assert statements(Writer(pk=writer.pk, name="Grace").save) == []
+
+
+@databases
+def test_s7_a_field_that_a_receiver_writes_goes_to_the_database_of_the_row(receive, everything_in_other):
+    @receive(pre_save, sender=Article, writes=["slug"])
+    def slugify(instance, **kwargs):
+        instance.slug = instance.title.lower()
+
+    article = Article.objects.create(title="Tides")
+    article.title = "Moons"
+    article.save(update_fields=["title"])
+    assert Article.objects.using("other").get().slug == "moons"
+
+
+@databases
+def test_a_receiver_of_one_database_hears_what_a_router_sends_there(hear, everything_in_other):
+    heard = [hear(post_save, sender=Writer, using=alias) for alias in ("default", "other")]
+    Writer.objects.create()
+    assert [len(calls) for calls in heard] == [0, 1]
+
+
+@databases
+@pytest.mark.parametrize("fetch", [True, "always"])
+def test_s8_a_replica_is_never_asked_for_old_values(told, replica, fetch):
+    got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+    writer = Writer.objects.create(name="Ada")
+    replica(writer)
+    got.clear()
+    built = Writer(pk=writer.pk, name="Grace")
+    assert statements(built.save, "other") == []
+    assert got == [(Writer, {"name": ("Ada", "Grace")})]
+
+
+@databases
+def test_the_primary_database_is_asked_for_what_it_holds_of_what_a_replica_has_loaded(told, replica):
+    got = told(post_save, sender=Writer, when=changed("name"), fetch="always")
+    writer = Writer.objects.create(name="Ada")
+    replica(writer)
+    got.clear()
+    Writer.objects.using("default").update(name="new")
+    loaded = Writer.objects.get()
+    loaded.name = "Grace"
+    assert (statements(loaded.save, "default"), got) == (
+        ["SELECT", "UPDATE"],
+        [(Writer, {"name": ("new", "Grace")})],
+    )
+
+
+@databases
+def test_what_a_replica_has_loaded_is_measured_from_that_although_it_is_saved_elsewhere(told, replica):
+    got = told(post_save, sender=Writer, when=changed("name"))
+    writer = Writer.objects.create(name="Ada")
+    replica(writer)
+    got.clear()
+    loaded = Writer.objects.get()
+    loaded.name = "Grace"
+    loaded.save()
+    assert got == [(Writer, {"name": ("Ada", "Grace")})]
+
+
+@databases
+def test_one_row_in_two_databases_is_known_in_each(told):
+    got = told(post_save, sender=Writer, when=changed("name"))
+    for alias in ("default", "other"):
+        Writer(pk=1, name=f"old in {alias}").save(using=alias, force_insert=True)
+    for alias in ("default", "other"):
+        writer = Writer.objects.using(alias).get()
+        writer.name = "new"
+        writer.save()
+    assert [changes["name"].old for _, changes in got] == ["old in default", "old in other"]
+
+
+@databases
+def test_a_row_that_is_copied_to_another_database_is_known_there_afterwards(told):
+    got = told(post_save, sender=Writer, when=changed("name"))
+    writer = Writer.objects.create(name="Ada")
+    writer.save(using="other", force_insert=True)
+    writer.name = "Grace"
+    writer.save(using="other")
+    assert got == [(Writer, {"name": ("Ada", "Grace")})]
+
+
+@databases
+def test_what_one_database_has_is_not_the_old_value_in_another(told):
+    writer = Writer.objects.create(name="Ada")
+    Writer(pk=writer.pk, name="Grace").save(using="other", force_insert=True)
+    got = told(post_save, sender=Writer, when=changed("name"))
+    Writer.objects.get().save(using="other")
+    assert got == [(Writer, {"name": (UNKNOWN, "Ada")})]
+
+
+# --- S9: fixtures -------------------------------------------------------------------------------------------------
+
+
+@database
+@on_each_save
+def test_s9_a_row_that_a_fixture_adds_is_raw(hear, tmp_path, signal):
+    heard = [hear(signal, sender=Writer, when=one) for one in (raw, ~raw)]
+    load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Ada"}})
+    assert [len(calls) for calls in heard] == [1, 0]
+
+
+@database
+@on_each_save
+def test_a_row_that_a_fixture_adds_is_no_change(hear, tmp_path, signal):
+    heard = hear(signal, sender=Writer, when=changed("name"))
+    load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Ada"}})
+    assert heard == []
+
+
+@database
+def test_a_row_that_a_fixture_replaces_is_a_change(told, tmp_path):
+    Writer.objects.create(pk=7, name="Ada")
+    got = told(post_save, sender=Writer, when=changed("name") & raw, fetch=True)
+    load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Grace"}})
+    assert got == [(Writer, {"name": ("Ada", "Grace")})]
+
+
+@database
+def test_a_child_of_a_fixture_is_loaded_as_without_receivers(told, tmp_path):
+    got = told(post_save, sender=Novel, subclasses=True)
+    load(
+        tmp_path,
+        {"model": "app.novel", "pk": 7, "fields": {"name": "Tides"}},
+        {"model": "app.audiobook", "pk": 7, "fields": {"minutes": 60}},
+    )
+    assert ([sender for sender, _ in got], Audiobook.objects.get().name) == ([Novel, Audiobook], "Tides")
+
+
+@database
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="m2m_changed has raw since Django 6.1")
+def test_s9_a_relation_that_a_fixture_adds_is_raw(hear, tmp_path):
+    genre = Genre.objects.create()
+    heard = [hear(m2m_changed, sender=Novel.genres.through, when=one & action("post_add")) for one in (raw, ~raw)]
+    load(tmp_path, {"model": "app.novel", "pk": 7, "fields": {"name": "Tides", "genres": [genre.pk]}})
+    assert [len(calls) for calls in heard] == [1, 0]
+
+
+# --- S10: migrations ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def historical():
+    """The model of a writer as a migration knows it."""
+    state = ProjectState()
+    state.add_model(ModelState.from_model(Writer))
+    return state.apps.get_model("app", "Writer")
+
+
+@database
+@on_each_save
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"sender": Model, "subclasses": True}, {"sender": Writer}, {"sender": Named, "subclasses": True}],
+    ids=["anybody", "all models", "the model", "its base"],
+)
+def test_s10_a_model_of_a_migration_calls_no_receiver(receive, historical, signal, options):
+    called = []
+
+    @receive(signal, **options)
+    def note(sender, **kwargs):
+        called.append(sender)
+
+    rename(historical)
+    assert called == []
+
+
+@database
+@on_each_save
+@pytest.mark.parametrize("options", [{}, {"sender": Model, "subclasses": True}], ids=["anybody", "all models"])
+@pytest.mark.parametrize("when", [changed("name"), changed(), created | changed("name"), ~changed("name")], ids=repr)
+def test_s10_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(told, historical, signal, options, when):
+    got = told(signal, when=when, **options)
+    rename(historical)
+    assert got == []
+
+
+@database
+def test_a_receiver_of_all_models_hears_those_of_today_beside_a_migration(receive, historical):
+    called = []
+
+    @receive(post_save, when=created)
+    def note(sender, **kwargs):
+        called.append(sender)
+
+    historical.objects.create(name="Ada")
+    Writer.objects.create(name="Ada")
+    assert called == [Writer]
+
+
+@database
+@on_each_save
+def test_a_plain_receiver_of_anybody_hears_a_model_of_a_migration_as_in_django(hear, historical, signal):
+    heard = hear(signal)
+    rename(historical)
+    assert [sender for sender, _ in heard] == [historical] * 2
+
+
+@database
+def test_a_plain_receiver_of_a_model_of_a_migration_hears_it_as_in_django(hear, historical):
+    heard = hear(post_save, sender=historical)
+    rename(historical)
+    assert [payload["created"] for _, payload in heard] == [True, False]
+
+
+@database
+def test_a_plain_receiver_of_anybody_that_asks_for_changes_does_not_stop_a_migration(hear, historical):
+    heard = hear(post_save, when=changed("name"))
+    rename(historical)
+    assert heard == []
+
+
+@database
+def test_a_plain_receiver_of_anybody_that_has_a_parameter_named_changes_does_not_stop_a_migration(connect, historical):
+    got = []
+
+    def note(sender, changes, **kwargs):
+        got.append(sender)
+
+    connect(post_save, note)
+    rename(historical)
+    Writer.objects.create()
+    assert got[-1] is Writer
+
+
+@database
+def test_a_model_of_a_migration_is_not_watched(told, historical):
+    told(post_save, sender=Model, subclasses=True, when=changed("name"))
+    assert "from_db" not in vars(historical)
+
+
+@pytest.mark.parametrize("when", ["None", "changed('name')"], ids=["no condition", "changed"])
+def test_a_model_of_a_migration_calls_no_receiver_of_djangos_own_dispatcher(when):
+    script = f"""
+        from django.db import connection, models
+        from django.db.migrations.state import ModelState, ProjectState
+        from heliograph import changed, receiver
+        from heliograph.signals import post_save
+
+        class Shop(models.Model):
+            name = models.CharField(max_length=50)
+
+            class Meta:
+                app_label = "shop"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Shop)
+        state = ProjectState()
+        state.add_model(ModelState.from_model(Shop))
+
+        @receiver(post_save, when={when})
+        def note(sender, **kwargs):
+            tell(sender is Shop)
+
+        state.apps.get_model("shop", "Shop").objects.create(name="Tea")
+        tell("migrated")
+    """
+    assert run(dedent(script), HELIOGRAPH={"ADOPT_DJANGO_SIGNALS": False}) == ["migrated"]
+
+
+# --- part of a child --------------------------------------------------------------------------------------------------
+
+
+@database
+def test_the_key_of_a_parent_that_was_not_loaded_is_no_change(told):
+    got = told(post_save, sender=Audiobook, when=changed())
+    Audiobook.objects.create(name="Tides", minutes=1)
+    audiobook = Audiobook.objects.only("minutes").get()
+    assert audiobook.id == audiobook.pk
+    audiobook.save()
+    assert got == []

@@ -1,1 +1,0 @@
-"""Tests of Django's signals as this dispatcher runs them."""

@@ -1,0 +1,151 @@
+"""Fixtures of all tests: receivers that are connected during a test, and databases that are emptied after it."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import compress
+from typing import Any, NamedTuple
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.contenttypes.models import ContentType
+from django.core.management.color import no_style
+from django.db import connection, connections
+from django.test import TransactionTestCase
+
+from heliograph import receiver
+from tests.helpers.bare import stop_server
+from tests.helpers.fresh import fresh
+
+
+class Heard(NamedTuple):
+    """One call of a receiver."""
+
+    sender: Any
+    payload: dict[str, Any]
+
+
+@pytest.fixture
+def hear() -> Iterator[Any]:
+    """Connect a receiver for the time of a test: `heard = hear(post_save, sender=Novel)` is the list of its calls."""
+    with ExitStack() as stack:
+
+        def connect(signal, sender=None, **options):
+            heard = []
+
+            def note(signal, sender, **payload):
+                heard.append(Heard(sender, payload))
+
+            connect_for_now(stack, signal, note, sender=sender, **options)
+            return heard
+
+        yield connect
+
+
+@pytest.fixture
+def connect() -> Iterator[Any]:
+    """Connect the given receiver for the time of a test."""
+    with ExitStack() as stack:
+
+        def connect(signal, receiver, **options):
+            connect_for_now(stack, signal, receiver, **options)
+            return receiver
+
+        yield connect
+
+
+@pytest.fixture
+def receive() -> Iterator[Any]:
+    """Be `heliograph.receiver` for the time of a test."""
+    with ExitStack() as stack:
+
+        def receive(signal, **options):
+            def connect(function):
+                for one in signal if isinstance(signal, list) else [signal]:
+                    stack.callback(one.disconnect, function, **place_of(options))
+                return receiver(signal, **options)(function)
+
+            return connect
+
+        yield receive
+
+
+def connect_for_now(stack, signal, receiver, **options):
+    """Connect a receiver, which the stack keeps alive until it disconnects it."""
+    signal.connect(receiver, **options)
+    stack.callback(signal.disconnect, receiver, **place_of(options))
+
+
+def place_of(options):
+    return {name: options[name] for name in ("sender", "dispatch_uid", "subclasses") if name in options}
+
+
+@pytest.fixture
+def fresh_database(django_db_blocker) -> Iterator[Any]:
+    """Make databases that nobody has migrated: `fresh_database("name")` is an entry of DATABASES."""
+    with django_db_blocker.unblock(), ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(fresh(*arguments))
+
+
+@pytest.fixture
+async def async_database(transactional_db):
+    """A database for async tests: the connection of their worker thread is closed where it was opened."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def no_kept_error():
+    """Let go of the last error that rolled a block back: Django keeps it, with the receivers in its traceback."""
+    for one in connections.all():
+        one.rollback_exc = None
+    gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_end():
+    yield
+    stop_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_where_they_have_rows():
+    """After a test with transactions, empty the few tables that have rows, where Django empties all of them.
+
+    Django would also fill in content types and permissions then, which are not missed.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _empty)
+        yield
+
+
+def _empty(self):
+    for alias in self._databases_names(include_mirrors=False):
+        connection = connections[alias]
+        if filled := _filled(connection):
+            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), filled))
+    ContentType.objects.clear_cache()
+
+
+def _filled(connection):
+    """Return the tables of models that have rows, by one statement."""
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    has_rows = [f"EXISTS (SELECT 1 FROM {connection.ops.quote_name(table)})" for table in tables]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(has_rows)}")
+        return list(compress(tables, cursor.fetchone()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_row_by_row():
+    """Let PostgreSQL delete the few rows of a test: TRUNCATE makes a file for each table, and waits for the disk."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(connection.ops), "sql_flush", _deletions)
+        yield
+
+
+def _deletions(ops, style, tables, **options):
+    return [f"DELETE FROM {ops.quote_name(table)}" for table in tables]  # in any order: constraints are deferred

@@ -1,0 +1,822 @@
+"""Durable receivers whose deliveries are made by the workers of Celery and of Django's tasks."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from time import monotonic
+from typing import ClassVar
+
+import django
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, transaction
+from django.utils.module_loading import import_string
+from kombu.exceptions import OperationalError
+
+from heliograph import Durable, Signal
+from heliograph.outbox.backends.celery import CeleryBackend
+from heliograph.outbox.backends.tasks import TasksBackend, deliver, task_to_find
+from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.notify.backend import Backend
+from heliograph.outbox.notify.lookup import backend_of
+from heliograph.outbox.upkeep.sweeping import databases, sweep
+from heliograph.outbox.work.external_workers import run_told
+from heliograph.outbox.work.runner import drain
+from heliograph.outbox.worker import Worker
+from tests.app.models import Article
+from tests.helpers.external_workers import celeries, receivers, senders
+from tests.helpers.external_workers.brokers import MAIL, QUEUE
+from tests.helpers.external_workers.settings import LEASE_IN_SECONDS, outbox
+from tests.helpers.external_workers.workers import PATIENCE, ROOT, OfCelery, OfTasks, until
+from tests.helpers.sessions import has_sessions, wait_until_it_waits
+
+if django.VERSION >= (6, 0):
+    from django.tasks import task_backends
+    from django.tasks.exceptions import InvalidTask as InvalidTaskError
+
+    OF_TASKS = "django.tasks.backends"
+else:
+    from django_tasks import task_backends
+    from django_tasks.exceptions import InvalidTaskError
+
+    OF_TASKS = "django_tasks.backends"
+
+committed = pytest.mark.django_db(transaction=True)
+in_test = pytest.mark.django_db
+
+CELERIES = ("rabbitmq", "redis")
+
+
+# --- what the tests share -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fleet")
+
+
+@pytest.fixture(scope="module")
+def database(django_db_setup, django_db_blocker):
+    """The database, where readers and writers of several processes do not wait for each other."""
+    with django_db_blocker.unblock():
+        set_journal("WAL")
+        yield
+        set_journal("DELETE")
+
+
+def set_journal(mode):
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA journal_mode={mode}")
+    connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _receivers(connect):
+    for signal, function, policy in receivers.IN_SENDERS:
+        connect(signal, function, delivery=policy)
+
+
+@pytest.fixture(scope="module", params=[*CELERIES, "tasks"])
+def fleet(request, folder, database):
+    """A fleet with a worker, for all tests of the module."""
+    if request.param == "tasks":
+        fleet = OfTasks(folder)
+        yield fleet
+        fleet.stop()
+        return
+    with queues_of(request.param, QUEUE, MAIL):
+        fleet = OfCelery(folder, request.param)
+        yield fleet
+        fleet.stop()
+
+
+@contextmanager
+def queues_of(broker, *queues):
+    """Delete the queues of a broker afterwards."""
+    yield
+    app = getattr(celeries, broker)
+    with app.connection_for_write() as connection:
+        for queue in queues:
+            bound = app.amqp.queues[queue](connection.default_channel)
+            bound.declare()  # so that a client of Redis knows what there is to delete
+            bound.delete()
+
+
+@pytest.fixture
+def send(fleet, settings):
+    """Send to a durable receiver, in one transaction, so that the fleet is told."""
+    if fleet.name == "tasks":  # its table is in the project of its workers only
+        return fleet.server.send
+    settings.HELIOGRAPH_OUTBOX = outbox(fleet.name)
+    return senders.send
+
+
+def all_are(state, meanwhile=lambda: None):
+    """Wait until all deliveries are in this state."""
+
+    def are():
+        meanwhile()
+        states = {*Delivery.objects.values_list("state", flat=True)}
+        return states == {state.value}
+
+    until(are, lambda: [*Delivery.objects.values()])
+
+
+def runs():
+    """Wait until a delivery runs, and return it."""
+    return until(Delivery.objects.filter(state=State.RUNNING).first, lambda: [*Delivery.objects.values()])
+
+
+def effects():
+    return [*Article.objects.order_by("pk").values_list("title", "words")]
+
+
+# --- a fleet ------------------------------------------------------------------------------------------------------
+
+
+@committed
+def test_a_fleet_makes_what_it_is_told_of(send):
+    send("noted", "a", "b", "c")
+    all_are(State.SUCCESSFUL)
+    assert sorted(effects()) == [("a", 1), ("b", 1), ("c", 1)]
+    assert str(os.getpid()) not in Article.objects.values_list("slug", flat=True)
+
+
+@committed
+def test_an_observer_of_the_project_is_told_of_deliveries_in_the_processes_of_the_fleet(send, fleet):
+    send("noted", "a")
+    all_are(State.SUCCESSFUL)
+    number, process = Delivery.objects.get().pk, Article.objects.get().slug
+    for name in ("delivery_started", "delivery_finished"):
+        told = f"observed {name} of {number} in process {process}"
+        until(lambda told=told: fleet.worker.says(told), lambda: str(fleet.worker))
+
+
+@committed
+@pytest.mark.parametrize(("signal", "attempts"), [("flaky", 3), ("postponed", 2)])
+def test_a_failed_attempt_is_followed_by_another_one_in_the_fleet(send, signal, attempts):
+    send(signal, "a")
+    all_are(State.SUCCESSFUL)
+    assert effects() == [("a", attempts)]
+
+
+@committed
+def test_deliveries_with_one_key_are_made_in_their_order(send):
+    titles = [f"{number:02}" for number in range(10)]
+    send("ordered", *titles)
+    all_are(State.SUCCESSFUL)
+    assert [title for title, _ in effects()] == titles
+
+
+@committed
+def test_what_runs_longer_than_a_lease_is_not_taken_away(send, fleet):
+    send("held", "a")
+    row = runs()
+    lasts = Delivery.objects.filter(claimed_at__lt=DatabaseLater(-1.2 * LEASE_IN_SECONDS))
+    until(lasts.exists, "it has run for longer than a lease")
+    fleet.tend()
+    assert Delivery.objects.filter(leased_until__gt=DatabaseNow()).get().worker == row.worker
+    Article.objects.create(title="go")
+    all_are(State.SUCCESSFUL)
+    assert effects() == [("go", 0), ("a", 1)]
+
+
+@committed
+def test_what_a_killed_process_was_making_is_made_by_another(send, fleet):
+    send("held", "a")
+    fleet.kill_maker_of(runs())
+    all_are(State.SUCCESSFUL, fleet.tend)
+    assert effects() == [("a", 2)]
+    assert "was lost in attempt 1" in Delivery.objects.get().error
+
+
+@committed
+def test_a_receiver_that_the_fleet_does_not_know_waits(send):
+    send("unknown", "a")
+    send("noted", "b")
+    until(Delivery.objects.filter(state=State.SUCCESSFUL).exists)
+    waiting = Delivery.objects.exclude(state=State.SUCCESSFUL).get()
+    assert (waiting.state, waiting.attempts) == (State.READY, 0)
+
+
+# --- what was not told --------------------------------------------------------------------------------------------
+
+
+@committed
+def test_what_no_broker_could_be_told_of_is_made_all_the_same(fleet, settings, caplog):
+    settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
+    senders.send("noted", "a")
+    assert "The backend 'fleet' could not be told of 1 delivery of the queue" in caplog.text
+    all_are(State.SUCCESSFUL, fleet.tend)
+    assert effects() == [("a", 1)]
+
+
+@committed
+def test_an_attempt_that_is_far_off_is_told_when_its_time_has_come(send, fleet):
+    send("late", "a")
+    all_are(State.SUCCESSFUL, fleet.tend)
+    assert effects() == [("a", 2)]
+
+
+# --- Celery -------------------------------------------------------------------------------------------------------
+
+
+def said(script, **variables):
+    """Return what a process with the settings of the tests says that runs this script."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **variables}
+    command = [sys.executable, "-W", "ignore", "-c", f"import django\n{script}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return f"{done.stdout}{done.stderr}".strip()
+
+
+def test_no_process_is_forked_while_the_tables_are_looked_after():
+    script = """
+import os
+from threading import Event, Timer
+django.setup()
+from django.conf import settings
+from django.db.backends.signals import connection_created
+from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
+settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": "tests.outbox.test_backends.Ledger"}}
+settings.HELIOGRAPH_OUTBOX["fleet"]["OPTIONS"] = {"TELL_AGAIN_AFTER": 0.1}
+is_at_work, may_go_on = Event(), Event()
+
+def hold(**kwargs):
+    is_at_work.set()
+    may_go_on.wait(60)
+
+connection_created.connect(hold)
+UpkeepThread().start()
+is_at_work.wait(60)
+Timer(0.2, may_go_on.set).start()
+child = os.fork()
+if not child:
+    os._exit(0 if may_go_on.is_set() else 1)
+print("forked", os.waitpid(child, 0)[1])
+"""
+    assert said(script, HELIOGRAPH_TEST_DATABASE="sqlite").startswith("forked 0")
+
+
+@committed
+@pytest.mark.parametrize("fleet", CELERIES, indirect=True)
+def test_a_database_that_cannot_be_looked_after_is_logged_once(fleet):
+    for chore in ("rescue", "sweep", "prune"):
+        failed = f"The deliveries cannot be looked after: {chore} 'bare' failed"
+        until(lambda failed=failed: fleet.worker.says(failed), lambda: str(fleet.worker))
+        assert fleet.worker.log.read_text().count(failed) == 1
+
+
+@contextmanager
+def deserted(broker):
+    """Have a queue where nobody listens; a new one, since who has declared one does not see that it was deleted."""
+    queue = f"{QUEUE}_{uuid.uuid4().hex[:8]}"
+    with queues_of(broker, queue):
+        yield queue
+
+
+def take(broker, queue):
+    """Take a message from a queue, and return what the task is given."""
+    app = getattr(celeries, broker)
+    with app.connection_for_read() as connection, connection.SimpleQueue(app.amqp.queues[queue]) as messages:
+        message = messages.get(timeout=PATIENCE)
+        message.ack()
+        return message.payload[0]
+
+
+@committed
+@pytest.mark.parametrize("broker", CELERIES)
+def test_a_queue_of_ours_is_the_queue_of_celery_that_the_settings_name(broker, settings):
+    with deserted(broker) as queue:
+        settings.HELIOGRAPH_OUTBOX = outbox(broker, QUEUES={"mail": queue})
+        senders.send("mailed", "a")
+        assert take(broker, queue) == [Delivery.objects.get().pk, "default"]
+
+
+@committed
+def test_a_message_that_is_lost_is_sent_again(fleet, settings):
+    sent_by = "rabbitmq" if fleet.name == "tasks" else fleet.name
+    with deserted(sent_by) as queue:
+        settings.HELIOGRAPH_OUTBOX = outbox(sent_by, QUEUES={"default": queue})
+        senders.send("noted", "a")
+        take(sent_by, queue)
+    all_are(State.SUCCESSFUL, fleet.tend)
+    assert effects() == [("a", 1)]
+
+
+@in_test
+@pytest.mark.parametrize(
+    ("queue", "options", "expected"),
+    [
+        ("default", {}, None),
+        ("mail", {}, "mail"),
+        ("mail", {"QUEUES": {"mail": "slow"}}, "slow"),
+        ("mail", {"QUEUES": {"mail": None}}, None),
+        ("default", {"QUEUES": {"default": "fast"}}, "fast"),
+        ("default", {"QUEUES": {"mail": "slow"}}, None),
+    ],
+)
+def test_queues_have_the_names_of_celerys_but_for_the_default_one(queue, options, expected):
+    assert CeleryBackend("fleet", options).queue_of(queue) == expected
+
+
+@in_test
+def test_an_eager_celery_makes_deliveries_after_the_commit(settings):
+    settings.HELIOGRAPH_OUTBOX = outbox("eager")
+    with transaction.atomic():
+        senders.send("noted", "a")
+        assert effects() == []
+    assert effects() == [("a", 1)]
+
+
+@in_test
+def test_an_eager_celery_leaves_the_next_attempt_to_a_sweep(settings):
+    settings.HELIOGRAPH_OUTBOX = outbox("eager")
+    senders.send("flaky", "a")
+    assert Delivery.objects.get().attempts == 1
+    for _ in range(2):
+        Delivery.objects.update(due_at=DatabaseNow())
+        assert sweep("default") == 1
+    assert effects() == [("a", 3)]
+
+
+def test_without_an_app_of_celery_the_error_says_what_to_do():
+    script = """
+django.setup()
+from heliograph.outbox.backends.celery import CeleryBackend
+CeleryBackend("fleet", {}).tell("default", [1], "default")
+"""
+    assert said(script).endswith(
+        "There is no app of Celery in this process: import yours where Django starts, in the __init__.py of the"
+        " project, or name it in HELIOGRAPH_OUTBOX['fleet']['OPTIONS']['APP']."
+    )
+
+
+def test_the_app_of_celery_of_a_project_is_told_from_every_thread():
+    script = """
+from celery import Celery
+from concurrent.futures import ThreadPoolExecutor
+app = Celery("shop")
+django.setup()
+from heliograph.outbox.backends.celery import CeleryBackend
+with ThreadPoolExecutor(1) as pool:
+    print(pool.submit(lambda: CeleryBackend("fleet", {}).app.main).result())
+"""
+    assert said(script) == "shop"
+
+
+def test_a_package_that_is_not_installed_is_missed_where_its_backend_is_used():
+    script = """
+import sys
+sys.modules["celery"] = sys.modules["django_tasks"] = None
+django.setup()
+import heliograph.outbox.tasks  # which others look for, too
+from django.conf import settings
+from heliograph.outbox.notify.lookup import backend_of
+settings.HELIOGRAPH_OUTBOX = {
+    "celery": {"BACKEND": "heliograph.outbox.backends.celery.CeleryBackend"},
+    "tasks": {"BACKEND": "heliograph.outbox.backends.tasks.TasksBackend"},
+}
+for alias in ("default", "celery", "tasks"):
+    try:
+        print(type(backend_of(alias)).__name__)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    default, celery, tasks = said(script).splitlines()
+    assert default == "DatabaseBackend"
+    assert re.fullmatch(
+        r"ImproperlyConfigured CeleryBackend needs Celery \(.*\): pip install 'heliograph\[celery\]'\.", celery
+    )
+    if django.VERSION >= (6, 0):
+        assert tasks == "TasksBackend"
+    else:
+        missed = r"ImproperlyConfigured TasksBackend needs django-tasks before Django 6.0 \(.*\): pip install"
+        assert re.fullmatch(rf"{missed} 'heliograph\[tasks\]'\.", tasks)
+
+
+@in_test
+def test_an_app_of_celery_that_there_is_not_fails_when_it_is_verified(settings):
+    settings.HELIOGRAPH_OUTBOX = outbox("nosuch")
+    message = r"\['OPTIONS'\]\['APP'\]: 'tests.helpers.external_workers.celeries:nosuch' is no app of Celery \("
+    with pytest.raises(ImproperlyConfigured, match=message):
+        backend_of("fleet").verify("default")
+
+
+def test_the_current_app_of_celery_is_told_where_none_is_named():
+    with celeries.set_current(celeries.redis):
+        assert CeleryBackend("fleet", {}).app is celeries.redis
+
+
+def test_telling_celery_does_not_wait_for_a_broker_that_is_away(settings):
+    settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
+    began = monotonic()
+    with pytest.raises(OperationalError):
+        backend_of("fleet").tell("default", [1], "default")
+    assert monotonic() - began < 30  # Celery itself tries a hundred times, in pauses of up to 30 seconds
+
+
+# --- Django's tasks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tasks(settings):
+    """Have the deliveries made by a backend of Django's tasks: `tasks("immediate.ImmediateBackend")`."""
+
+    def use(backend, options=None, **more):
+        settings.TASKS = {"default": {"BACKEND": f"{OF_TASKS}.{backend}", **more}}
+        settings.HELIOGRAPH_OUTBOX = outbox("tasks", **(options or {}))
+        return task_backends["default"]
+
+    return use
+
+
+@in_test
+def test_the_immediate_backend_makes_deliveries_after_the_commit(tasks):
+    tasks("immediate.ImmediateBackend")
+    with transaction.atomic():
+        senders.send("noted", "a")
+        assert effects() == []
+    assert effects() == [("a", 1)]
+
+
+@in_test
+def test_the_immediate_backend_makes_many_deliveries_of_one_key_in_their_order(tasks):
+    tasks("immediate.ImmediateBackend")
+    titles = [f"{number:03}" for number in range(100)]
+    senders.send("ordered", *titles)
+    assert [title for title, _ in effects()] == titles
+
+
+@in_test
+def test_what_a_delivery_sends_is_made_after_it_by_the_immediate_backend(tasks, receive):
+    tasks("immediate.ImmediateBackend")
+    first, second, heard = Signal(), Signal(), []
+
+    @receive(first, delivery=Durable(backend="fleet", atomic=False))
+    def send_second(sender, **kwargs):
+        second.send(sender=None)
+        heard.append("first")
+
+    @receive(second, delivery=Durable(backend="fleet"))
+    def note_second(sender, **kwargs):
+        heard.append("second")
+
+    first.send(sender=None)
+    assert heard == ["first", "second"]
+
+
+@in_test
+def test_the_dummy_backend_has_the_ids_of_the_deliveries(tasks):
+    dummy = tasks("dummy.DummyBackend", QUEUES=["default", "mail"])
+    senders.send("noted", "a", "b")
+    senders.send("mailed", "c")
+    told = [(result.task.queue_name, result.args) for result in dummy.results]
+    first, second, third = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+    expected = [("default", [first, "default"]), ("default", [second, "default"]), ("mail", [third, "default"])]
+    assert told == expected
+
+
+@in_test
+def test_a_task_of_the_table_is_found_by_its_name(tasks):
+    dummy = tasks("dummy.DummyBackend")
+    senders.send("noted", "a")
+    task = import_string(dummy.results[0].task.module_path)
+    assert isinstance(task, dummy.task_class)
+    task.call(*dummy.results[0].args)
+    assert effects() == [("a", 1)]
+
+
+@in_test
+def test_a_task_that_comes_too_early_is_told_again_with_its_time(tasks):
+    dummy = tasks("dummy.DummyBackend")
+    senders.send("noted", "a")
+    Delivery.objects.update(due_at=DatabaseLater(100))
+    task = dummy.results.pop().task
+    task.call(Delivery.objects.get().pk, "default")
+    assert [result.task.run_after for result in dummy.results] == [approximately(Delivery.objects.get().due_at)]
+
+
+def approximately(moment):
+    """Be equal to moments close by: clocks differ."""
+
+    class Near:
+        def __eq__(self, other):
+            return abs((other - moment).total_seconds()) < 20
+
+        __hash__ = None
+
+    return Near()
+
+
+@in_test
+def test_a_task_that_comes_twice_is_made_once(tasks):
+    dummy = tasks("dummy.DummyBackend")
+    senders.send("noted", "a")
+    (result,) = dummy.results
+    for _ in range(2):
+        result.task.call(*result.args)
+    assert effects() == [("a", 1)]
+
+
+@in_test
+def test_a_queue_that_tasks_do_not_have_fails_when_it_is_verified(tasks):
+    tasks("dummy.DummyBackend", QUEUES=["default"])
+    backend_of("fleet").verify("default")
+    message = (
+        r"The queue 'mail' is none of TASKS\['default'\]\['QUEUES'\]: add it there, or name another one in"
+        r" HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['QUEUES'\]\['mail'\]\.$"
+    )
+    with pytest.raises(ImproperlyConfigured, match=message):
+        backend_of("fleet").verify("mail")
+    with pytest.raises(InvalidTaskError):
+        backend_of("fleet").tell("default", [1], "mail")
+
+
+@in_test
+def test_an_alias_that_tasks_do_not_have_fails_when_it_is_verified(tasks):
+    tasks("dummy.DummyBackend", {"TASK_BACKEND": "nosuch"})
+    with pytest.raises(ImproperlyConfigured, match=r"^HELIOGRAPH_OUTBOX\['fleet'\]: TASKS has no 'nosuch' \("):
+        backend_of("fleet").verify("default")
+
+
+@in_test
+def test_a_queue_that_tasks_do_not_have_may_stand_for_another(tasks):
+    dummy = tasks("dummy.DummyBackend", {"QUEUES": {"mail": "slow", "default": None}}, QUEUES=["default", "slow"])
+    backend_of("fleet").verify("mail")
+    senders.send("mailed", "a")
+    senders.send("noted", "a")
+    assert [result.task.queue_name for result in dummy.results] == ["slow", "default"]
+
+
+@in_test
+def test_tasks_without_a_default_queue_are_told(tasks):
+    tasks("dummy.DummyBackend", QUEUES=["mail"])
+    assert task_to_find(deliver.func).queue_name == "mail"
+
+
+# --- sweeps -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(settings):
+    """The ids that the fleet was told of."""
+    ledger = {"BACKEND": f"{__name__}.Ledger", "OPTIONS": {"TELL_AGAIN_AFTER": 60}}
+    settings.HELIOGRAPH_OUTBOX = {"fleet": ledger, "ledger": ledger}
+    Ledger.told = []
+    return Ledger.told
+
+
+class Ledger(Backend):
+    """A backend that notes what it is told, and has no workers."""
+
+    told: ClassVar[list[int]] = []
+
+    def tell(self, using, ids, queue):
+        if queue == "broken":
+            raise OSError("The broker is away.")
+        self.told.extend(ids)
+
+
+def given(**values):
+    """Send, and have this in the row of the delivery; return its id.
+
+    Its backend is one that workers of other tests, which may still run, know nothing of.
+    """
+    senders.send("noted", "a")
+    Ledger.told.clear()
+    row = Delivery.objects.order_by("pk").last()
+    Delivery.objects.filter(pk=row.pk).update(**{"backend": "ledger", **values})
+    return row.pk
+
+
+@in_test
+def test_a_new_delivery_is_not_told_again_at_once(told):
+    given()
+    assert sweep("default") == 0
+    assert told == []
+
+
+@in_test
+def test_a_delivery_that_nobody_makes_is_told_again(told):
+    number = given(due_at=DatabaseLater(-61))
+    assert sweep("default") == 1
+    assert told == [number]
+
+
+@in_test
+def test_what_was_told_again_is_left_alone_for_as_long(told):
+    given(due_at=DatabaseLater(-61))
+    assert [sweep("default"), sweep("default")] == [1, 0]
+    Delivery.objects.update(leased_until=DatabaseLater(-1))
+    assert sweep("default") == 1
+
+
+def until_told_again():
+    """Return for how many seconds what there is counts as told."""
+    row = Delivery.objects.annotate(now=DatabaseNow()).get()
+    return pytest.approx((row.leased_until - row.now).total_seconds(), abs=20)  # who else is busy here
+
+
+@in_test
+@pytest.mark.parametrize(("waited", "pause"), [(61, 61), (300, 300), (7200, 600)])
+def test_the_longer_something_has_waited_the_later_it_is_told_again(told, waited, pause):
+    given(due_at=DatabaseLater(-waited))
+    sweep("default")
+    assert pause == until_told_again()
+
+
+@in_test
+def test_what_could_not_be_told_is_told_again_soon(told):
+    given(due_at=DatabaseLater(-7200), queue="broken")
+    sweep("default")
+    assert until_told_again() == 60
+
+
+@in_test
+def test_an_attempt_that_nobody_was_told_of_is_told_when_it_is_due(told):
+    later, now = given(attempts=1, due_at=DatabaseLater(5)), given(attempts=1)
+    assert sweep("default") == 1
+    assert told == [now]
+    Delivery.objects.filter(pk=later).update(due_at=DatabaseNow())
+    sweep("default")
+    assert told == [now, later]
+
+
+@in_test
+@pytest.mark.parametrize("state", [state for state in State if state != State.READY])
+def test_only_what_is_ready_is_told_again(told, state):
+    given(due_at=DatabaseLater(-61), state=state)
+    assert sweep("default") == 0
+
+
+@in_test
+def test_only_the_first_of_a_key_is_told_again(told):
+    first, _ = (given(due_at=DatabaseLater(-61), key="a") for _ in range(2))
+    other = given(due_at=DatabaseLater(-61), key="b")
+    assert sweep("default") == 2
+    assert told == [first, other]
+
+
+@in_test
+def test_none_of_a_key_is_told_again_while_one_runs(told):
+    given(state=State.RUNNING, key="a")
+    given(due_at=DatabaseLater(-61), key="a")
+    assert sweep("default") == 0
+
+
+@in_test
+def test_deliveries_of_the_own_workers_are_not_told(told):
+    given(due_at=DatabaseLater(-61), backend="default")
+    assert sweep("default") == 0
+
+
+@in_test
+def test_a_backend_that_cannot_be_told_does_not_keep_others_from_it(told, caplog):
+    given(due_at=DatabaseLater(-61), queue="broken")
+    number = given(due_at=DatabaseLater(-61))
+    assert sweep("default") == 1
+    assert told == [number]
+    assert "(The broker is away.); it is told again later" in caplog.text
+
+
+@in_test
+def test_a_sweep_tells_more_than_it_marks_at_once(told):
+    given(due_at=DatabaseLater(-61))
+    values = Delivery.objects.values().get()
+    del values["id"]
+    Delivery.objects.bulk_create([Delivery(**values) for _ in range(1100)])
+    assert sweep("default") == 1101
+    assert sorted(told) == [*Delivery.objects.order_by("pk").values_list("pk", flat=True)]
+
+
+def at_once(function):
+    """Call a function in four threads at the same time, and return what it has returned."""
+    begin = threading.Barrier(4)
+
+    def call(_):
+        begin.wait()
+        try:
+            return function()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        return [*pool.map(call, range(4))]
+
+
+@committed
+def test_sweeps_at_the_same_time_divide_what_there_is(told, database):
+    ids = [given(due_at=DatabaseLater(-61)) for _ in range(50)]
+    assert sum(at_once(partial(sweep, "default"))) == 50
+    assert sorted(told) == sorted(ids)
+
+
+@committed
+def test_what_comes_to_several_workers_at_once_is_made_by_one(told, database):
+    number = given()
+    at_once(partial(run_told, number, "default"))
+    assert effects() == [("a", 1)]
+    assert Delivery.objects.get().state == State.SUCCESSFUL
+
+
+@has_sessions
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_delivery_whose_row_a_sweep_has_locked_is_made_when_the_lock_is_gone(told, database):
+    number = given()
+    thread = threading.Thread(target=run_and_close, args=[number])
+    with transaction.atomic():
+        Delivery.objects.filter(pk=number).update(leased_until=DatabaseLater(60))  # as a sweep does
+        thread.start()
+        wait_until_it_waits(thread)
+    thread.join(PATIENCE)
+    assert Delivery.objects.get().state == State.SUCCESSFUL
+
+
+def run_and_close(number):
+    try:
+        run_told(number, "default")
+    finally:
+        connection.close()
+
+
+@committed
+def test_a_worker_of_ours_tells_others_again(told, database):
+    number = given(due_at=DatabaseLater(-61))
+    worker = Worker("default")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until(lambda: told == [number], lambda: told)
+    worker.stop()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@in_test
+def test_drain_leaves_what_others_make_to_them(told):
+    given()
+    assert drain() == []
+
+
+@in_test
+def test_the_next_one_of_a_key_is_told_after_each(told):
+    first, second, third = (given(key="a") for _ in range(3))
+    run_told(second, "default")  # it is not its turn
+    assert told == []
+    run_told(first, "default")
+    assert told == [second]
+    run_told(second, "default")
+    assert told == [second, third]
+
+
+@in_test
+def test_every_database_that_has_the_table_is_looked_after(settings):
+    assert databases() == ["default", "other"]
+    settings.DATABASE_ROUTERS = [f"{__name__}.OnlyDefault"]
+    assert databases() == ["default"]
+
+
+class OnlyDefault:
+    def allow_migrate(self, db, app_label, **hints):
+        return db == "default"
+
+
+# --- mistakes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", [CeleryBackend, TasksBackend])
+@pytest.mark.parametrize("seconds", [0, -1, True, "60", None])
+def test_a_time_that_is_none_fails(backend, seconds):
+    message = (
+        rf"^HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['TELL_AGAIN_AFTER'\] takes seconds, more than none, not"
+        rf" {seconds!r}\.$"
+    )
+    with pytest.raises(ImproperlyConfigured, match=message):
+        backend("fleet", {"TELL_AGAIN_AFTER": seconds})
+
+
+@pytest.mark.parametrize("backend", [CeleryBackend, TasksBackend])
+@pytest.mark.parametrize("queues", ["mail", ["mail"], {"mail": 1}, {1: "mail"}, None])
+def test_queues_that_are_none_fail(backend, queues):
+    message = (
+        r"^HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['QUEUES'\] takes a dict from names of queues to those of the"
+        r" fleet, or to None, not "
+    )
+    with pytest.raises(ImproperlyConfigured, match=message):
+        backend("fleet", {"QUEUES": queues})
+
+
+@pytest.mark.parametrize(
+    ("backend", "known"),
+    [(CeleryBackend, "TELL_AGAIN_AFTER, QUEUES, APP"), (TasksBackend, "TELL_AGAIN_AFTER, QUEUES, TASK_BACKEND")],
+)
+def test_an_option_that_there_is_not_fails(backend, known):
+    with pytest.raises(ImproperlyConfigured, match=f"has no 'APPS': {backend.__name__} takes {known}"):
+        backend("fleet", {"APPS": "shop"})

@@ -25,6 +25,7 @@ PYTHON_INDEPENDENT = {
     *("test_attacked.py", "test_deletes.py", "test_relations.py", "test_writes.py"),
     "test_demo.py",
     "test_backends.py",
+    "test_conformance.py",
 }
 
 

@@ -12,10 +12,11 @@ from django.db.models.sql.constants import NO_RESULTS
 from django.db.models.sql.where import AND, ExtraWhere
 
 from heliograph.bulk.read import Reading
-from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, returns_rows, selecting
-from heliograph.bulk.tables import locators
+from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, selecting
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.rows import Updated
+from heliograph.databases import database_of
+from heliograph.databases.pieces import PLACE_NUMBER
 
 
 def update_carefully(reading: Reading) -> Updated:
@@ -26,7 +27,7 @@ def update_carefully(reading: Reading) -> Updated:
     old = _read(reading, columns)
     size = len(reading.plan.fields)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
-    if reading.connection.vendor == "postgresql":
+    if database_of(reading.connection).keeps_places:
         return reading.rows_of(_written_at_places(reading, found))
     return reading.rows_of(_written(reading, columns, found))
 
@@ -35,7 +36,7 @@ def _columns(reading: Reading) -> Sequence[str]:
     """Return the columns that identify a row of the table; none for a view, or if several tables are written."""
     if reading.compiler.query.related_updates or not are_sent_as_stored(reading.fields):
         return ()
-    return locators(reading.connection, reading.model._meta.db_table)
+    return database_of(reading.connection).locators(reading.connection, reading.model._meta.db_table)
 
 
 def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
@@ -55,9 +56,9 @@ Found = dict[tuple[Any, ...], tuple[Any, ...]]  # rows by their places, which ar
 
 
 def _written_at_places(reading: Reading, old: Found) -> Table:
-    """Update the rows at these places, and return their old and new values (PostgreSQL).
+    """Update the rows at these places, and return their old and new values.
 
-    This is safe because a locked row stays at its place until it is updated.
+    This is safe where a locked row stays at its place until it is updated (PostgreSQL).
     """
     statement = reading.statement()
     if statement is None or not old:
@@ -65,11 +66,7 @@ def _written_at_places(reading: Reading, old: Found) -> Table:
     update, params, _ = statement
     quoted = reading.connection.ops.quote_name(reading.model._meta.db_table)
     news = returning(reading.connection, reading.fields)
-    sql = (
-        f"{update} FROM unnest(%s::oid[], %s::tid[]) WITH ORDINALITY"
-        " AS heliograph_place (heliograph_oid, heliograph_tid, heliograph_number)"
-        f" WHERE {quoted}.tableoid = heliograph_oid AND {quoted}.ctid = heliograph_tid{news}, heliograph_number"
-    )
+    sql = f"{update}{database_of(reading.connection).at_places(quoted)}{news}, {PLACE_NUMBER}"
     rows = fetched(reading.compiler, sql, (*params, *map(list, zip(*old, strict=True))), reading.fields)
     values = [*old.values()]
     return [(*values[row[-1] - 1], *row[:-1]) for row in rows]
@@ -103,7 +100,7 @@ def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) 
     query: Any = _at(reading, columns, places)
     query.values, query.order_by = reading.compiler.query.values, reading.compiler.query.order_by
     sql, params = query.get_compiler(reading.using).as_sql()
-    if returns_rows(reading.connection, of="UPDATE"):
+    if database_of(reading.connection).returns_rows(reading.connection, of="UPDATE"):
         written = fetched(reading.compiler, f"{sql} RETURNING {', '.join(columns)}", params, ())
         return [*map(tuple, written)]
     with reading.connection.cursor() as cursor:
@@ -141,7 +138,8 @@ def _update_by_itself(reading: Reading) -> Updated:
     old = _read(reading)
     sql, params = reading.compiler.as_sql()
     fields, is_of_parents = reading.plan.fields, bool(reading.compiler.query.related_updates)
-    if reading.connection.vendor == "postgresql" and not is_of_parents and are_sent_as_stored(fields):
+    is_returned = database_of(reading.connection).returns_rows_of_views and not is_of_parents
+    if is_returned and are_sent_as_stored(fields):
         new = fetched(reading.compiler, sql + returning(reading.connection, fields), params, fields)
         return reading.rows_of(_with_old_values(reading, _single(reading, old), new))
     if is_of_parents:

@@ -13,11 +13,11 @@ from django.db.models import Q
 from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery
 
-from heliograph.bulk.marks import insertion_marks
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
 from heliograph.changes.plans import Plan, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
 from heliograph.changes.values import is_expression
+from heliograph.databases import database_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class InsertOrUpdate(Insert):
         asked = [*(args[0] or ())]  # the fields that Django wants to be returned
         fields = [*asked, *self.identity, *self.plan.fields]
         # Another transaction may have inserted a row after the rows in conflict were locked; PostgreSQL reports that.
-        marks = insertion_marks(compiler.connection, self.model._meta.db_table)
+        marks = database_of(compiler.connection).insertion_marks(compiler.connection, self.model._meta.db_table)
         rows = _inserted(compiler, fields, marks.columns)
         are_new = marks.are_insertions([row[len(fields) :] for row in rows])
         values = [row[len(asked) : len(fields)] for row in rows]

@@ -15,10 +15,11 @@ from django.db.models import CASCADE, Model, Q, QuerySet, signals
 from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.audience import Audience, audience_of, bulk_receivers
-from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning, returns_rows
+from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import plan_for
 from heliograph.changes.rows import Deleted, normal_key
+from heliograph.databases import database_of
 from heliograph.dispatch.scopes import current
 from heliograph.dispatch.sends import guarded_for
 from heliograph.transactions.collect import BatchDeferral
@@ -41,7 +42,8 @@ def tells_rows(model: Any, using: str) -> bool:
     """Return whether a deletion can return whole rows; the columns of a child are in several tables."""
     options = model._meta
     is_whole = not options.parents and are_sent_as_stored(options.concrete_fields)
-    return is_whole and returns_rows(connections[using], of="DELETE")
+    connection = connections[using]
+    return is_whole and database_of(connection).returns_rows(connection, of="DELETE")
 
 
 def _hears_more(signal: Any, model: Any) -> bool:

@@ -90,10 +90,3 @@ def locking(rows: Any) -> Any:
     """Return a query whose rows are locked as an update locks them, where the database has locks of rows."""
     no_key = connections[rows.db].features.has_select_for_no_key_update
     return rows.order_by("pk").select_for_update(no_key=no_key)  # all in one order, so that two do not wait in a circle
-
-
-def returns_rows(connection: Any, *, of: str) -> bool:
-    """Return whether an "INSERT", "UPDATE" or "DELETE" can return the rows that it has written."""
-    if connection.vendor == "mysql":
-        return bool(connection.mysql_is_mariadb) and of != "UPDATE"
-    return connection.vendor in ("postgresql", "sqlite") and connection.features.can_return_columns_from_insert

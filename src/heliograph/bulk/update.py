@@ -20,14 +20,15 @@ from heliograph.bulk.sql import (
     fetched,
     fetched_columns,
     returning,
-    returns_rows,
     selecting,
 )
-from heliograph.bulk.tables import SQL, has_key, holds, is_ordinary
+from heliograph.bulk.tables import has_key, holds, is_ordinary
 from heliograph.bulk.write import in_transaction
 from heliograph.changes.columns import Columns
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import is_expression
+from heliograph.databases import database_of
+from heliograph.databases.pieces import SQL
 
 # Through which the rows of updates are heard.
 SIGNALS = ("post_update", "post_save", "m2m_changes")
@@ -63,13 +64,13 @@ class Update:
         return len(rows)
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
-        query = compiler.query
+        query, database = compiler.query, database_of(compiler.connection)
         if query.related_updates or not are_sent_as_stored(reading.fields):
             return _update_locked
-        if compiler.connection.vendor == "postgresql":
+        if database.updates_from_subquery:
             return _update_at_once
         # The condition is asked twice there, and must have the same answer.
-        is_sure = returns_rows(compiler.connection, of="UPDATE") and _is_plain(query.where)
+        is_sure = database.returns_rows(compiler.connection, of="UPDATE") and _is_plain(query.where)
         return _update_after_reading if is_sure else _update_locked
 
 
@@ -185,8 +186,10 @@ def _locked(reading: Reading) -> tuple[str, Sequence[Any]]:
 def _read(reading: Reading, *, locks: bool = False) -> Columns | None:
     """Read the rows that the update is about, with the new values that can be computed from the old ones.
 
-    None if several rows of the table may share a key, or a trigger may change values.
+    None if several rows of the table may share a key, or a trigger may change values, or nobody knows.
     """
+    if not database_of(reading.connection).describes_tables:
+        return None
     fields = reading.plan.fields
     asked = [*reading.computed, RawSQL(*is_ordinary(reading.connection, reading.model))]
     query = selecting(reading.compiler.query, fields, asked, locks=locks)

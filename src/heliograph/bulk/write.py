@@ -24,14 +24,13 @@ def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
     """
     connection = connections[using]
     blocks = connection.atomic_blocks
-    is_open = bool(blocks) or not connection.get_autocommit()
     # A test goes on after what is raised here, and has nothing else to roll back to.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
     with _sound_unless_written(connection) as note, ExitStack() as stack:
         with immediate(connection):
             stack.enter_context(block)
         if reads is not None:
-            lock_database(connection, reads, is_open=is_open)
+            lock_database(connection, reads)
         stack.enter_context(connection.execute_wrapper(note))
         yield
 

@@ -49,7 +49,7 @@ class _Deletion:
         """Take SQLite's lock for writing first: a receiver of pre_delete may read, after which SQLite may refuse it."""
         using = self.collector.using
         if is_in_transaction(using):
-            lock_database(connections[using], model, is_open=True)
+            lock_database(connections[using], model)
         with self.instances, immediate(connections[using]):
             yield
 

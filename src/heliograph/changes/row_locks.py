@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import Plan
+from heliograph.databases import database_of
 from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -49,49 +50,41 @@ def is_in_transaction(using: str) -> bool:
 def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
     """Open a transaction for reading and writing a row of a model, unless a transaction is open already."""
     connection = connections[using]
-    is_open = is_in_transaction(using)
     with ExitStack() as stack:
-        if not is_open:
+        if not is_in_transaction(using):
             with immediate(connection):
                 stack.enter_context(transaction.atomic(using))
-        lock_database(connection, model, is_open=is_open)
+        lock_database(connection, model)
         yield
 
 
-# SQLite has no row locks. If a transaction reads, another one writes, and then the first wants to write, SQLite raises
-# an error and does not let it wait. So a transaction that begins here takes the lock for writing at once, by BEGIN
-# IMMEDIATE. An open transaction takes it by a statement that writes nothing, unless `transaction_mode` in the settings
-# has made it begin so.
+# Where a database has one writer (SQLite), a transaction that begins here takes the lock for writing at once. An open
+# transaction takes it by a statement that writes nothing, unless the settings have made it begin with the lock.
 
 
 @contextmanager
 def immediate(connection: Any) -> Iterator[None]:
-    """On SQLite, let a transaction that begins in the block take the lock for writing at once."""
-    if connection.vendor != "sqlite" or connection.transaction_mode is not None:
+    """Let a transaction that begins in the block take the lock for writing at once, where a database has one writer."""
+    database = database_of(connection)
+    if not database.has_one_writer:
         yield
         return
     is_open = is_in_transaction(connection.alias)
-    connection.transaction_mode = "IMMEDIATE"
-    try:
+    with database.beginning_as_writer(connection) as is_writer:
         yield
-    finally:
-        connection.transaction_mode = None
-    if not is_open:
+    if is_writer and not is_open:
         setattr(connection, _LOCKED, identity_of_transaction(connection))
 
 
-def lock_database(connection: Any, model: Any, *, is_open: bool) -> None:
-    """Take SQLite's lock for writing, unless the transaction has it.
-
-    `is_open` says that Heliograph did not begin the transaction.
-    """
-    if connection.vendor != "sqlite":
+def lock_database(connection: Any, model: Any) -> None:
+    """Take the lock for writing where a database has one writer, unless the transaction has the lock."""
+    database = database_of(connection)
+    if not database.has_one_writer:
         return
     identity = identity_of_transaction(connection)
     if is_same_transaction(identity, vars(connection).get(_LOCKED, ())):
         return
-    mode = connection.transaction_mode
-    if mode == "DEFERRED" or (mode is None and is_open):
+    if database.begins_as_reader(connection):
         table, key = model._meta.db_table, model._meta.pk_fields[0].column
         table, key = connection.ops.quote_name(table), connection.ops.quote_name(key)
         with connection.cursor() as cursor:

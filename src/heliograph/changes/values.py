@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import json
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
@@ -35,6 +35,8 @@ from django.db.models import (
 )
 from django.utils.functional import Promise
 from django.utils.timezone import get_default_timezone, is_naive, make_aware
+
+from heliograph.databases import GENERAL, database_of
 
 
 class Mark(Enum):
@@ -128,28 +130,11 @@ def _as_decimal(field: Any, value: Any, using: str | None) -> Any:
     value = prepared(field, value)
     if not isinstance(value, Decimal) or not value.is_finite() or field.decimal_places is None:
         return value
-    exponent = int(value.as_tuple().exponent)
-    if exponent == -field.decimal_places:
+    if int(value.as_tuple().exponent) == -field.decimal_places:
         return value
-    return _rounded(field, value, None if using is None else connections[using].vendor, exponent)
-
-
-def _rounded(field: Any, value: Decimal, vendor: str | None, exponent: int) -> Any:
-    """Return a number with the decimal places of its field, as a database rounds it."""
-    is_exact = exponent > -field.decimal_places
-    if vendor == "sqlite" and not is_exact:
-        value = _FLOAT.create_decimal_from_float(float(value))  # SQLite stores a float, and Django rounds what it reads
-    elif vendor not in _ROUND_HALF_UP and not is_exact:
-        return UNKNOWN
-    rounding = ROUND_HALF_EVEN if vendor == "sqlite" else ROUND_HALF_UP
-    try:
-        return value.quantize(Decimal(1).scaleb(-field.decimal_places), rounding, Context(prec=field.max_digits))
-    except InvalidOperation:  # more digits than the field has: the database refuses it
-        return value
-
-
-_FLOAT = Context(prec=15)
-_ROUND_HALF_UP = ("postgresql", "mysql")
+    database = GENERAL if using is None else database_of(connections[using])
+    stored = database.stored_decimal(value, field.decimal_places, field.max_digits)
+    return UNKNOWN if stored is None else stored
 
 
 def is_of_own_type(field: Any, value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.transaction import TransactionManagementError
 
+from heliograph.databases import database_of
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
 from heliograph.transactions.collect import Received
@@ -111,23 +112,12 @@ def _make(due: list[Pending], connection: Any) -> None:
 
 def _verify_sound(connection: Any, made: Pending) -> None:
     """Raise TransactionManagementError where the database would roll back in place of the commit, and tell nobody."""
-    if connection.needs_rollback or _is_aborted(connection):
+    if connection.needs_rollback or database_of(connection).is_aborted(connection):
         raise TransactionManagementError(
             f"The transaction on {connection.alias!r} was rolled back: {full_name(made.call.receiver)}, which runs"
             " before its commit, has caught an error of the database, or asked for a rollback. Let it raise, or put"
             " atomic() around the statement that may fail."
         )
-
-
-def _is_aborted(connection: Any) -> bool:
-    """Return whether PostgreSQL takes no more statements in this transaction, and a COMMIT as a ROLLBACK."""
-    if connection.vendor != "postgresql" or connection.connection is None:
-        return False
-    status: int = connection.connection.info.transaction_status
-    return status == _IN_ERROR
-
-
-_IN_ERROR = 3  # PQTRANS_INERROR of libpq, in psycopg and psycopg2
 
 
 def _explanation(last: Pending, connection: Any) -> str:

@@ -19,6 +19,8 @@ from heliograph.outbox import worker
 from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.installed_tables import is_migrated
 from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.upkeep.chores import Chore
+from heliograph.outbox.upkeep.loop import Upkeep
 from heliograph.outbox.work import runner, waking
 from heliograph.outbox.work.lease_renewal import Keeper
 from heliograph.outbox.worker import Worker
@@ -441,14 +443,32 @@ def test_a_worker_of_some_queues_names_the_receivers_of_these(caplog):
 def test_an_error_of_the_upkeep_is_logged_once_for_as_long_as_it_lasts(caplog):
     answers = iter([ValueError("no"), ValueError("no"), None, ValueError("no")])
 
-    def keep_up():
+    def keep_up(using):
         if (error := next(answers)) is not None:
             raise error
 
-    chore = worker._Chore(0, keep_up)
+    upkeep = Upkeep([Chore("dust", keep_up, lambda: 0.0)])
     for _ in range(4):
-        chore.do_if_due()
-    assert len(lines_of(caplog, "The worker could not do")) == 2
+        upkeep.do_due(["default"])
+    assert len(lines_of(caplog, "The deliveries cannot be looked after: dust 'default' failed (no)")) == 2
+
+
+def test_a_chore_is_done_on_each_database_and_not_again_before_it_is_due():
+    done = []
+    upkeep = Upkeep([Chore("dust", done.append, lambda: 1000.0), Chore("sweep", done.append, lambda: 0.0)])
+    upkeep.do_due(["default", "other"])
+    upkeep.do_due(["default", "other"])
+    assert done == ["default", "other", "default", "other", "default", "other"]
+
+
+def test_a_chore_that_fails_stops_no_other_one():
+    done = []
+
+    def fail(using):
+        raise ValueError("no")
+
+    Upkeep([Chore("fail", fail, lambda: 0.0), Chore("dust", done.append, lambda: 0.0)]).do_due(["default"])
+    assert done == ["default"]
 
 
 @has_sessions

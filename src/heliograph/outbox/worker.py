@@ -16,14 +16,12 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from heliograph.dispatch.observers import observing
 from heliograph.outbox.charset import one_line
-from heliograph.outbox.conf import settings_of
 from heliograph.outbox.durable import registry
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
-from heliograph.outbox.manage.operations import prune
 from heliograph.outbox.manage.performing import perform_waiting
 from heliograph.outbox.manage.reporting import unknown_receivers
-from heliograph.outbox.upkeep.rescuing import rescue
-from heliograph.outbox.upkeep.sweeping import sweep
+from heliograph.outbox.upkeep.chores import CHORES, Chore
+from heliograph.outbox.upkeep.loop import Upkeep
 from heliograph.outbox.work.recording import described
 from heliograph.outbox.work.runner import Runner, giving_up
 from heliograph.outbox.work.thread_connections import close_connections, leave_pool
@@ -41,9 +39,6 @@ _PATIENCE = 1.0
 # How long, in seconds, a worker waits for `migrate`, which may have started at the same time. A supervisor that starts
 # the worker again sees an error then, and not an error each second, after which systemd would give up.
 _MIGRATION = 300.0
-
-# How long, in seconds, the upkeep works on operations before it looks at what else it has to do.
-_SECONDS_PERFORMED = 1.0
 
 
 class NotMigratedError(Exception):
@@ -70,7 +65,7 @@ class Worker:
         self._runners = [Runner(using, queues) for _ in range(concurrency)]
         self._stop = threading.Event()
         self._waker = waker_for(using, self._stop)
-        self._heard: deque[int] = deque()  # signals that nobody has obeyed yet
+        self._received: deque[int] = deque()  # signals that nobody has obeyed yet
         self._died: list[str] = []  # threads, each with its error
 
     def stop(self) -> None:
@@ -87,7 +82,7 @@ class Worker:
         DeadThreadError if one of its threads has died: then the others have finished what they had begun.
         """
         names = ", ".join(runner.name for runner in self._runners)
-        with _hearing(self._heard):
+        with _receiving_signals(self._received):
             self._await_tables(0.0 if drain else _MIGRATION)
             logger.info("Worker started on %r: %s", self.using, names)
             self._introduce()
@@ -96,9 +91,9 @@ class Worker:
             else:
                 self._waker.start()
             threads = [self._started(runner.name, partial(self._make, runner, drain=drain)) for runner in self._runners]
-            tending = self._started("heliograph-tender", self._tend)
+            upkeep = self._started("heliograph-upkeep", self._look_after)
             self._watch(threads)
-            self._end([*threads, tending])
+            self._end([*threads, upkeep])
         logger.info("Worker stopped: %s", names)
         self._report_dead_threads()
 
@@ -140,8 +135,8 @@ class Worker:
         self._stop.set()
 
     def _obey(self) -> None:
-        while self._heard:
-            self._heard.popleft()
+        while self._received:
+            self._received.popleft()
             self.stop()
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
@@ -152,7 +147,7 @@ class Worker:
                 thread.join(_PAUSE)
                 self._obey()
                 until = min(until, monotonic() + self.grace)
-        for runner, thread in zip(self._runners, threads, strict=False):  # the last one is that which tends
+        for runner, thread in zip(self._runners, threads, strict=False):  # the last thread is the upkeep
             if thread.is_alive():
                 logger.warning("%s is still at work after the grace, and gives it back", runner.name)
                 _tried(runner.abandon)
@@ -212,23 +207,14 @@ class Worker:
         close_connections()
         self._stop.wait(seconds)
 
-    def _tend(self) -> None:
-        """Look after the table."""
-        chores = [_Chore(seconds, function) for function, seconds in self._chores()]
+    def _look_after(self) -> None:
+        """Do the chores of the table, and one of this worker's own."""
+        upkeep = Upkeep((Chore("hand back", self._hand_back_waiting, lambda: _PATIENCE), *CHORES))
         while not self._stop.is_set():
-            for chore in chores:
-                chore.do_if_due()
+            upkeep.do_due([self.using])
             self._stop.wait(_PATIENCE / 4)
 
-    def _chores(self) -> Iterator[tuple[Callable[[], object], float]]:
-        """Yield what is to be done again and again, each with the seconds from one time to the next."""
-        yield self._hand_back_waiting, _PATIENCE
-        yield partial(rescue, self.using), settings_of("default").lease.total_seconds() / 3
-        yield partial(sweep, self.using), 10.0
-        yield partial(perform_waiting, self.using, _SECONDS_PERFORMED), 1.0
-        yield partial(prune, self.using), 60.0
-
-    def _hand_back_waiting(self) -> None:
+    def _hand_back_waiting(self, using: str) -> None:
         for runner in self._runners:
             runner.hand_back_waiting(_PATIENCE)
 
@@ -253,46 +239,25 @@ def _say_unknown(using: str, queues: Collection[str] | None) -> None:
         logger.warning("Deliveries wait for receivers that are not connected in this worker: %s", one_line(names))
 
 
-class _Chore:
-    """Something that is done again and again."""
-
-    def __init__(self, seconds: float, function: Callable[[], object]) -> None:
-        self._seconds = seconds
-        self._function = function
-        self._due = monotonic()
-        self._error: str | None = None  # the last one, which is logged once
-
-    def do_if_due(self) -> None:
-        if monotonic() >= self._due:
-            self._error = _tried(self._function, self._error)
-            self._due = monotonic() + self._seconds
-
-
-def _tried(function: Callable[[], object], before: str | None = None) -> str | None:
-    """Call a function, and return its error, or None; a new connection is opened after an error.
-
-    The error is logged, unless it is the one of the call before: a database may be away for long.
-    """
+def _tried(function: Callable[[], object]) -> None:
+    """Call a function; after an error, which is logged, the next use of the database opens a new connection."""
     try:
         function()
-    except Exception as error:
-        if str(error) != before:
-            logger.exception("The worker could not do %r", function)
+    except Exception:
+        logger.exception("The worker could not do %r", function)
         close_connections()
-        return str(error)
-    return None
 
 
 @contextmanager
-def _hearing(heard: deque[int]) -> Iterator[None]:
-    """Note SIGTERM and SIGINT, where signals can be heard: in the main thread.
+def _receiving_signals(received: deque[int]) -> Iterator[None]:
+    """Keep SIGTERM and SIGINT in a queue; Python lets the main thread alone have handlers.
 
-    The handler does nothing else: it may have interrupted that thread where it has a lock.
+    A handler does nothing else: it may have interrupted that thread where it has a lock.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:

@@ -89,17 +89,17 @@ def run(number: int, using: str) -> None:
 
 # --- in a worker --------------------------------------------------------------------------------------------------
 
-_tender = UpkeepThread()
+_upkeep = UpkeepThread()
 
 
 # Celery imports this module in its workers, and has no other place where something starts with one.
 @worker_ready.connect
-def start_tending(**_: Any) -> None:
+def start_upkeep(**_: Any) -> None:
     """Look after the tables for as long as this worker lives."""
-    _tender.start()
+    _upkeep.start()
 
 
 @worker_shutdown.connect
-def stop_tending(**_: Any) -> None:
+def stop_upkeep(**_: Any) -> None:
     """Stop with the worker."""
-    _tender.stop()
+    _upkeep.stop()

@@ -49,6 +49,11 @@ def tell_again_after(alias: str) -> float:
     return float(backend_of(alias).settings.get("TELL_AGAIN_AFTER", 60.0))
 
 
+def shortest_pause(most: float) -> float:
+    """Return the seconds from one sweep to the next: four in the time after which a backend is told again."""
+    return min([most, *(tell_again_after(alias) / 4 for alias in told_backends())])
+
+
 def _swept(using: str, alias: str) -> int:
     count = 0
     for _ in range(_MOST):

@@ -870,6 +870,21 @@ def test_b6_who_asks_for_no_values_gets_keys_and_the_database_is_asked_for_no_ot
     assert not any("title" in sql for sql in asked)
 
 
+def test_b6_an_update_reads_no_value_that_only_a_receiver_of_the_past_has_asked_for(receive, batches):
+    articles(1, 2)
+
+    @receive(post_save, sender=Article, when=changed("title", "words"))
+    def note(sender, **kwargs):
+        pass
+
+    batches(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
+    update = functools.partial(Article.objects.update, words=F("words") + 1)
+    while_watched = statements(update)
+    post_save.disconnect(note, sender=Article)
+    assert any("title" in sql for sql in while_watched)
+    assert not any("title" in sql for sql in statements(update))
+
+
 @pytest.fixture
 def many():
     """Rows enough to be more than one statement may have parameters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,23 +68,13 @@ class Audience:
 
     signals: dict[str, Any]  # by their names
 
-    def now(self, model: Any) -> Audience | None:
-        """Return the signals that somebody receives at this moment: receivers may be muted, or have left."""
-        received = {name: signal for name, signal in self.signals.items() if _is_received(signal, model)}
-        if len(received) == len(self.signals):
-            return self
-        return Audience(received) if received else None
-
-    def has(self, names: Collection[str]) -> bool:
-        """Return whether one of these signals is among them; with no names, whether there is any."""
-        return not names or not self.signals.keys().isdisjoint(names)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.signals
+    def receives(self, *names: str) -> bool:
+        """Return whether somebody receives one of the signals with these names."""
+        return not self.signals.keys().isdisjoint(names)
 
     def reads_all(self, name: str) -> bool:
         """Return whether all written values must be known, because a receiver gets them by the signal of this name."""
-        return name in self or "m2m_changes" in self
+        return name in self.signals or "m2m_changes" in self.signals
 
     def send(self, name: str, sender: Any, **payload: Any) -> None:
         """Send the signal of this name, if anybody receives it."""
@@ -98,11 +88,14 @@ def audience_of(model: Any, *names: str) -> Audience | None:
         audience = _audiences[model]
     except KeyError:
         audience = _found(model)
-    # Not all at once: most writes have no audience, and are to lose no time by the question.
-    if audience is None or not audience.has(names):
+    # Most writes have no audience, and are to lose no time by the question who receives it at this moment.
+    if audience is None or (names and audience.signals.keys().isdisjoint(names)):
         return None
-    audience = audience.now(model)
-    return audience if audience is not None and audience.has(names) else None
+    # Receivers may be muted, or have left.
+    now = {name: signal for name, signal in audience.signals.items() if _is_received(signal, model)}
+    if not now or (names and now.keys().isdisjoint(names)):
+        return None
+    return audience if len(now) == len(audience.signals) else Audience(now)
 
 
 def _found(model: Any) -> Audience | None:

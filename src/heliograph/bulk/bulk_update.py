@@ -41,7 +41,7 @@ def _together(statements: Sequence[Updated]) -> Updated:
 
 def _changed(rows: Updated) -> Updated:
     names = [field.attname for field in rows.plan.fields[rows.plan.keys :]]
-    return rows.only(rows.places_of_changes(names))
+    return rows.only(rows.positions_of_changes(names))
 
 
 def _of_instances(rows: Updated, by_key: dict[Any, Any]) -> Updated:

@@ -82,7 +82,7 @@ def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
         if not is_moved:
             new |= _read_at(reading, columns, some)
     if is_moved:  # the update sets columns by which the rows would be found again
-        return [(*values, *reading.told(values)) for values in old.values()]
+        return [(*values, *reading.new_values(values)) for values in old.values()]
     keys = reading.plan.keys
     return [(*old[place], *new[place][keys:]) for place in written if place in new and place in old]
 
@@ -158,7 +158,7 @@ def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table
 def _with_new_values(reading: Reading, old: Table) -> Table:
     keys, known = reading.plan.keys, _single(reading, old)
     if reading.moved:  # the rows have new keys, and are not found again
-        return [(*row, *reading.told(row)) for row in old]
+        return [(*row, *reading.new_values(row)) for row in old]
     new = _single(reading, read_these(reading, [*known]))
     unknown = reading.plan.unknown
     return [(*row, *new.get(reading.plan.key_of(row), unknown)[keys:]) for row in old]

@@ -40,12 +40,12 @@ class Insert:
         return [Created.of(self.model, self.using, made)]
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
-        """Return the instances of which the database does not tell what became of them."""
+        """Return the instances of which nobody knows whether their rows were written."""
         return ()
 
 
-class Untold(Insert):
-    """The statements that find rows in their way, where nobody tells which: MySQL does not, nor for such fields."""
+class InsertUnknown(Insert):
+    """The statements that find rows in conflict where the database does not return which: MySQL, or special fields."""
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         return []
@@ -95,7 +95,7 @@ class InsertOrUpdate(Insert):
         are_new = marks.are_insertions([row[len(fields) :] for row in rows])
         values = [row[len(asked) : len(fields)] for row in rows]
         for instance, row, is_new in zip(self._instances(compiler.query.objs, values), values, are_new, strict=True):
-            self._note(instance, row, is_new)
+            self._keep(instance, row, is_new)
         return [row[: len(asked)] for row in rows]
 
     def _instances(self, given: Sequence[Any], values: Sequence[Sequence[Any]]) -> Sequence[Any]:
@@ -106,7 +106,7 @@ class InsertOrUpdate(Insert):
         found = loaded(self.model, self.using, keys)
         return [found[key] for key in keys]
 
-    def _note(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
+    def _keep(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
         key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]
         if key in self.instances or (is_new and key not in self.old):
             self.instances[key] = instance
@@ -135,9 +135,9 @@ def insertion_of(
     """Return the statements of a bulk_create that was called so; rows in the way of an update are locked and read."""
     if not ignore_conflicts and not update_conflicts:
         return Insert(model, using)
-    is_told = connections[using].features.can_return_rows_from_bulk_insert
-    if not is_told or not are_sent_as_stored(model._meta.concrete_fields):
-        return Untold(model, using)
+    are_returned = connections[using].features.can_return_rows_from_bulk_insert
+    if not are_returned or not are_sent_as_stored(model._meta.concrete_fields):
+        return InsertUnknown(model, using)
     if ignore_conflicts:
         return InsertOrIgnore(model, using)
     options = model._meta

@@ -24,7 +24,7 @@ from heliograph.dispatch.scopes import current
 from heliograph.dispatch.sends import guarded_for
 from heliograph.transactions.collect import BatchDeferral
 
-# Through which deletions are heard.
+# The signals through which deletions are received.
 SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "m2m_changes")
 
 
@@ -33,12 +33,12 @@ SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "
 
 def needs_instances(model: Any, using: str) -> bool:
     """Return whether rows must be loaded before they are deleted, since it is not enough to know them afterwards."""
-    if not tells_rows(model, using):
+    if not returns_whole_rows(model, using):
         return True
-    return any(_hears_more(signal, model) for signal in (signals.pre_delete, signals.post_delete))
+    return any(_needs_each(signal, model) for signal in (signals.pre_delete, signals.post_delete))
 
 
-def tells_rows(model: Any, using: str) -> bool:
+def returns_whole_rows(model: Any, using: str) -> bool:
     """Return whether a deletion can return whole rows; the columns of a child are in several tables."""
     options = model._meta
     is_whole = not options.parents and are_sent_as_stored(options.concrete_fields)
@@ -46,11 +46,11 @@ def tells_rows(model: Any, using: str) -> bool:
     return is_whole and database_of(connection).returns_rows(connection, of="DELETE")
 
 
-def _hears_more(signal: Any, model: Any) -> bool:
-    """Return whether anybody hears a signal who is not content with being told of rows afterwards."""
-    told = 0 if signal is signals.pre_delete else len(bulk_receivers(signal, model))
-    heard = sum(map(len, signal._live_receivers(model)))
-    return heard > told or any(scope.hears(signal, model) for scope in current())
+def _needs_each(signal: Any, model: Any) -> bool:
+    """Return whether a receiver needs the instance of each row, and is not content with the rows afterwards."""
+    content = 0 if signal is signals.pre_delete else len(bulk_receivers(signal, model))
+    all_receivers = sum(map(len, signal._live_receivers(model)))
+    return all_receivers > content or any(scope.hears(signal, model) for scope in current())
 
 
 # --- what was deleted ---------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class Deletion:
 
     def is_returned(self, model: Any) -> bool:
         """Return whether the database returns its rows."""
-        return tells_rows(model, self.using)
+        return returns_whole_rows(model, self.using)
 
 
 def _columns(model: Any) -> Sequence[Any]:
@@ -137,7 +137,7 @@ def _columns(model: Any) -> Sequence[Any]:
     return columns
 
 
-def is_heard(collector: Any) -> bool:
+def is_received(collector: Any) -> bool:
     """Return whether a receiver of bulk deletions, or of deletions in a batch, is for rows that a collector deletes."""
     if any(map(_is_kept, collector.data)):
         return True
@@ -148,8 +148,8 @@ def is_heard(collector: Any) -> bool:
 
 def _is_kept(model: Any) -> bool:
     """Return whether a receiver gets the deletions of a model in a batch."""
-    told = (one for signal in (signals.pre_delete, signals.post_delete) for one in guarded_for(signal, model))
-    return any(isinstance(one.options.call, BatchDeferral) for one in told)
+    receivers = (one for signal in (signals.pre_delete, signals.post_delete) for one in guarded_for(signal, model))
+    return any(isinstance(one.options.call, BatchDeferral) for one in receivers)
 
 
 def deletion_of(collector: Any) -> Deletion:
@@ -163,15 +163,15 @@ def deletion_of(collector: Any) -> Deletion:
     found = {
         model: _locked(model, collector.using, [*collected.get(model, ())])
         for model in {*audiences, *kept}
-        if not tells_rows(model, collector.using)
+        if not returns_whole_rows(model, collector.using)
     }
     return Deletion(collector.using, audiences, kept, collected, found, alone)
 
 
 def read_before(collector: Any) -> Any:
     """Return a model whose rows must be read before a collector deletes them, since DELETE does not return them."""
-    heard = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
-    return next((model for model in heard if not tells_rows(model, collector.using)), None)
+    received = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
+    return next((model for model in received if not returns_whole_rows(model, collector.using)), None)
 
 
 def empties_keys(collector: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Sized
-from contextlib import nullcontext
 from functools import wraps
 from typing import Any
 
@@ -16,8 +15,8 @@ from heliograph.bulk.audience import Audience, audience_of
 from heliograph.bulk.bulk_update import rewritten
 from heliograph.bulk.create import insertion_of
 from heliograph.bulk.delete import SIGNALS as DELETE_SIGNALS
-from heliograph.bulk.delete import deletion_of, empties_keys, is_heard, is_of_cascade, needs_instances, read_before
-from heliograph.bulk.deliver import tell_before, tell_of, tell_of_deleted
+from heliograph.bulk.delete import deletion_of, empties_keys, is_of_cascade, is_received, needs_instances, read_before
+from heliograph.bulk.deliver import deliver_deletion, deliver_write, send_before
 from heliograph.bulk.update import SIGNALS as UPDATE_SIGNALS
 from heliograph.bulk.update import Update
 from heliograph.bulk.write import (
@@ -74,12 +73,12 @@ def _bulk_create(inner: Method) -> Method:
             return inner(self, objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields)
         names, unique = (None if one is None else list(one) for one in (update_fields, unique_fields))
         options = (batch_size, ignore_conflicts, update_conflicts, names, unique)
-        return _told_bulk_create(self, inner, audience, list(objs), options)
+        return _received_bulk_create(self, inner, audience, list(objs), options)
 
     return bulk_create
 
 
-def _told_bulk_create(
+def _received_bulk_create(
     queryset: Any, inner: Method, audience: Audience, instances: list[Any], options: tuple[Any, ...]
 ) -> Any:
     using, model = _using(queryset), queryset.model
@@ -87,12 +86,12 @@ def _told_bulk_create(
     payload: dict[str, Any] = {"update_fields": None if names is None else frozenset(names), "using": using}
     with as_they_were(instances, using), in_transaction(using, model if updates else None):
         audience.send("pre_bulk_create", model, instances=instances, **payload)
-        tell_before(model, instances, **payload)
+        send_before(model, instances, **payload)
         insertion = insertion_of(model, using, instances, audience.reads_all("post_bulk_create"), *options[1:])
         with in_place(insertion):
             made = inner(queryset, instances, *options)
         writes, unknown = insertion.writes(made), insertion.unknown(made)
-        tell_of(audience, "post_bulk_create", model, writes, unknown, **payload)
+        deliver_write(audience, "post_bulk_create", model, writes, unknown, **payload)
     return made
 
 
@@ -108,28 +107,28 @@ def _bulk_update(inner: Method) -> Method:
         instances, names = list(objs), list(fields)
         if not _is_sound(self.model, instances, names):  # which Django has its own words for
             return inner(self, instances, names, batch_size)
-        return _told_bulk_update(self, inner, audience, instances, names, batch_size)
+        return _received_bulk_update(self, inner, audience, instances, names, batch_size)
 
     return bulk_update
 
 
-def _told_bulk_update(
+def _received_bulk_update(
     queryset: Any, inner: Method, audience: Audience, instances: Sequence[Any], names: list[str], batch_size: Any
 ) -> Any:
     using, model = _using(queryset), queryset.model
     with in_transaction(using, model):
         written = set(names)  # to which receivers may add
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
-        tell_before(model, instances, update_fields=written, using=using)
+        send_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
         done: list[Updated] = []
-        statements = Update(model, using, reads_all=True, tell=done.append, is_ordered=True)
+        statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
         with as_one(lambda written, _: written is model), in_place(statements):
             count = inner(queryset, instances, names, batch_size)
         # The fields are taken from the statements, since a manager may have replaced the names that it was given.
         fields = frozenset[str]().union(*(rows.update_fields for rows in done))
         writes = rewritten(done, instances) if done else []
-        tell_of(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)
+        deliver_write(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)
     return count
 
 
@@ -149,23 +148,26 @@ def _update(inner: Method) -> Method:
         if audience is None:
             return inner(self, **kwargs)
         using = _using(self)
-        with unspoiled(using), in_transaction(using) if "pre_update" in audience else nullcontext():
-            audience.send("pre_update", self.model, queryset=self._chain(), values=kwargs, using=using)
-            with in_place(_told_update(audience, self.model, using)):
-                return inner(self, **kwargs)
+        statement = _update_of(audience, self.model, using) if audience.receives(*UPDATE_SIGNALS) else None
+        with unspoiled(using):
+            if "pre_update" not in audience.signals:
+                with in_place(statement):
+                    return inner(self, **kwargs)
+            with in_transaction(using):
+                audience.send("pre_update", self.model, queryset=self._chain(), values=kwargs, using=using)
+                with in_place(statement):
+                    return inner(self, **kwargs)
 
     return update
 
 
-def _told_update(audience: Audience, model: Any, using: str) -> Update | None:
-    """Return the statement of an update, in whose transaction those who listen are told; None if nobody wants to."""
+def _update_of(audience: Audience, model: Any, using: str) -> Update:
+    """Return the statement of an update, which delivers its rows to the audience in its transaction."""
 
-    def tell(rows: Updated) -> None:
-        tell_of(audience, "post_update", model, [rows], update_fields=rows.update_fields, using=using)
+    def deliver(rows: Updated) -> None:
+        deliver_write(audience, "post_update", model, [rows], update_fields=rows.update_fields, using=using)
 
-    if not audience.has(UPDATE_SIGNALS):
-        return None
-    return Update(model, using, audience.reads_all("post_update"), tell)
+    return Update(model, using, audience.reads_all("post_update"), deliver)
 
 
 def _update_batch(inner: Method) -> Method:
@@ -178,7 +180,7 @@ def _update_batch(inner: Method) -> Method:
         with in_place(Update(self.model, using, audience.reads_all("post_update"), done.append)):
             inner(self, pk_list, values, using)
         names = frozenset(self.get_meta().get_field(name).name for name in values)
-        tell_of(audience, "post_update", self.model, done, update_fields=names, using=using)
+        deliver_write(audience, "post_update", self.model, done, update_fields=names, using=using)
         return None
 
     return update_batch
@@ -191,27 +193,27 @@ def _delete(inner: Method) -> Method:
     @wraps(inner)
     def delete(self: Any) -> Any:
         if not is_in_place() and not empties_keys(self):
-            return _told_delete(self, inner) if is_heard(self) else inner(self)
+            return _received_delete(self, inner) if is_received(self) else inner(self)
         with in_place(None), as_one(is_of_cascade):  # inside of another deletion, this one is for itself
-            return _told_delete(self, inner) if is_heard(self) else inner(self)
+            return _received_delete(self, inner) if is_received(self) else inner(self)
 
     return delete
 
 
-def _told_delete(collector: Any, inner: Method) -> Any:
+def _received_delete(collector: Any, inner: Method) -> Any:
     using, origin = collector.using, collector.origin
     instances = [one for of_model in collector.data.values() for one in of_model]
     # Django takes the keys of instances away before the commit.
     with as_they_were(instances, using), in_transaction(using, read_before(collector)):
         deletion = deletion_of(collector)
         for model, audience in deletion.audiences.items():
-            if "pre_bulk_delete" in audience and (rows := deletion.queryset(collector, model)) is not None:
+            if "pre_bulk_delete" in audience.signals and (rows := deletion.queryset(collector, model)) is not None:
                 audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
         with as_one_write(is_deletion=True):
             with in_place(deletion), recorded(deletion):
                 result = inner(collector)
             for model, audience in deletion.audiences.items():
-                tell_of_deleted(audience, deletion, model, origin)
+                deliver_deletion(audience, deletion, model, origin)
     return result
 
 

@@ -101,7 +101,7 @@ class BatchCall(Call):
 
     def make(self) -> Any:
         """Call the receiver with the rows that it is not at work on."""
-        writes = [not_at_work(self.receiver, told.rows) for told in self.batch.events.writes]
+        writes = [not_at_work(self.receiver, written.rows) for written in self.batch.events.writes]
         batch = self.batch.only(writes)
         if len(batch.events) < len(self.batch.events):
             if self.reentrant == "raise":

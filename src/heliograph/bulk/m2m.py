@@ -13,7 +13,7 @@ from django.db import connections, router
 from django.db.models.base import Model
 from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 
-from heliograph.bulk.audience import Audience, audience_of
+from heliograph.bulk.audience import audience_of
 from heliograph.bulk.m2m_sides import Pair, Side, sides_of
 from heliograph.bulk.sql import locking
 from heliograph.bulk.write import in_transaction
@@ -28,44 +28,44 @@ from heliograph.orm.steps import Step, StepOrder
 class Pairs(NamedTuple):
     """The pairs of a relation that one write has added or removed."""
 
-    moment: SavepointTime | None  # the savepoint time of the write
+    time: SavepointTime | None  # the savepoint time of the write; None in autocommit
     relation: tuple[Any, str]  # the model of its rows, and the alias of the database
     pairs: Collection[tuple[Side, Pair]]
     sign: int  # 1 for pairs that were added, -1 for pairs that were removed
 
 
 class Operation:
-    """A change of relations that is told as one, when it is over."""
+    """A change of relations that is sent as one, when it is over: `set()` is a removal and an addition."""
 
     def __init__(self, raw: bool) -> None:
         self.raw = raw
         self.writes: list[Pairs] = []
 
-    def note(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], sign: int) -> None:
-        """Keep pairs that were added (1) or removed (-1)."""
+    def add(self, through: Any, using: str, pairs: Collection[tuple[Side, Pair]], sign: int) -> None:
+        """Keep pairs that were added (sign 1) or removed (sign -1)."""
         self.writes.append(Pairs(now(connections[using]), (through, using), pairs, sign))
 
     def counts(self) -> dict[tuple[Any, str], Counter[tuple[Side, Pair]]]:
         """Return how often each pair was added minus how often it was removed, without writes that were rolled back."""
         counts: dict[tuple[Any, str], Counter[tuple[Side, Pair]]] = {}
-        for moment, relation, pairs, sign in self.writes:
-            if moment is None or not moment.is_undone:
+        for time, relation, pairs, sign in self.writes:
+            if time is None or not time.is_undone:
                 of_relation = counts.setdefault(relation, Counter())
                 for side, pair in pairs:
                     if None not in pair:  # a row with only one of the two keys is no pair
                         of_relation[side, pair] += sign
         return counts
 
-    def tell(self) -> None:
-        """Send what has really changed."""
+    def send(self) -> None:
+        """Send the pairs that were really added and removed."""
         for (through, using), counts in self.counts().items():
             audience = audience_of(through)
             for side in dict.fromkeys(side for side, _ in counts):
                 added = frozenset(pair for (its, pair), count in counts.items() if its == side and count > 0)
                 removed = frozenset(pair for (its, pair), count in counts.items() if its == side and count < 0)
                 if audience is not None and (added or removed):
-                    told = {"field": side.field, "added": added, "removed": removed, "using": using, "raw": self.raw}
-                    audience.send("m2m_changes", through, **told)
+                    payload = {"field": side.field, "added": added, "removed": removed, "using": using, "raw": self.raw}
+                    audience.send("m2m_changes", through, **payload)
 
 
 _operation: ContextVar[Operation | None] = ContextVar("heliograph_operation", default=None)
@@ -73,9 +73,9 @@ _operation: ContextVar[Operation | None] = ContextVar("heliograph_operation", de
 
 @contextmanager
 def operation(using: str, *, raw: bool = False, reads: Any = None) -> Iterator[Operation]:
-    """Let what is noted in the block be told as one, in its transaction, unless it is a part of something larger.
+    """Send all changes of relations in the block as one, in its transaction; or leave that to an outer block.
 
-    `reads` is the model of which rows are read before they are written.
+    `reads` is the model whose rows are read before they are written.
     """
     outer = _operation.get()
     if outer is not None:
@@ -88,22 +88,20 @@ def operation(using: str, *, raw: bool = False, reads: Any = None) -> Iterator[O
             yield one
         finally:
             _operation.reset(token)
-        one.tell()
+        one.send()
 
 
-def note(audience: Audience, rows: Rows) -> None:
-    """Note rows of a relation that were written, if somebody listens to it."""
-    if "m2m_changes" not in audience or not len(rows):
-        return
+def collect(rows: Rows) -> None:
+    """Add the written rows of a relation, of which there is one at least, to the operation that is under way."""
     sides = sides_of(rows.model)
     with operation(rows.using) as one:
         if rows.kind == "updated":
             before, after = _moved(sides, rows)
-            one.note(rows.model, rows.using, before, -1)
-            one.note(rows.model, rows.using, after, 1)
+            one.add(rows.model, rows.using, before, -1)
+            one.add(rows.model, rows.using, after, 1)
         else:
             pairs = [(side, side.pair(instance.__dict__)) for side in sides for instance in rows.instances]
-            one.note(rows.model, rows.using, pairs, 1 if rows.kind == "created" else -1)
+            one.add(rows.model, rows.using, pairs, 1 if rows.kind == "created" else -1)
 
 
 def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]], list[tuple[Side, Pair]]]:
@@ -126,7 +124,7 @@ def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]]
 
 
 def steps() -> Iterator[Step]:
-    """Yield what tells which changes of relations are one operation, and the rows of relations that are saved."""
+    """Yield the steps for the methods of managers, each of which is one operation, and for rows that are saved."""
     reason = "gives the managers, whose set() is a removal and an addition"
     yield Step(ManyToManyDescriptor, "__get__", _get, reason, StepOrder.WRITES)
     yield Step(Model, "_save_table", _save_table, "sends nothing for rows of a relation", StepOrder.WRITES)
@@ -176,8 +174,8 @@ def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
         with operation(using, raw=raw, reads=model if self._is_pk_set() else None) as one:
             before = _stored(self, using, sides)
             updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-            one.note(model, using, before, -1)
-            one.note(model, using, _saved(self, sides, dict(before), update_fields), 1)
+            one.add(model, using, before, -1)
+            one.add(model, using, _saved(self, sides, dict(before), update_fields), 1)
         return updated
 
     return _save_table

@@ -1,4 +1,4 @@
-"""Sides: the many-to-many fields whose relation a model is, and how its rows tell which pairs they are."""
+"""The many-to-many fields that have a model as their relation, and the two keys that each of its rows has."""
 
 from __future__ import annotations
 

@@ -10,13 +10,18 @@ from heliograph.changes.values import UNKNOWN
 from heliograph.transactions.deleted_values import with_values
 
 
+def sets_keys(rows: Rows) -> bool:
+    """Return whether rows were written by an update that sets primary keys."""
+    return isinstance(rows, Updated) and rows.plan.has_new_keys
+
+
 def apart(rows: Rows) -> list[Rows]:
     """Return the rows of a write in groups: updated, deleted and created rows.
 
     A row is identified by its key. So a row with a new key is deleted under its old key, with its old values, and
     created under the new one. Deletions come before creations, since a key may pass from one row to another.
     """
-    if not isinstance(rows, Updated) or not _sets_keys(rows):
+    if not isinstance(rows, Updated):
         return [rows]
     keys = [_new_key(rows, at) for at in range(len(rows))]
     moved = [at for at, (old, new) in enumerate(zip(rows.pks, keys, strict=True)) if new not in (old, UNKNOWN)]
@@ -25,11 +30,6 @@ def apart(rows: Rows) -> list[Rows]:
     stayed, went = rows.only(sorted({*range(len(rows))}.difference(moved))), rows.only(moved)
     gone = [with_values(one, _old(went, at)) for at, one in enumerate(went.instances)]
     return [stayed, Deleted(rows.model, rows.using, went.pks, gone), Created.of(rows.model, rows.using, went.instances)]
-
-
-def _sets_keys(rows: Updated) -> bool:
-    fields, keys = rows.plan.fields, rows.plan.keys
-    return any(key in fields[keys:] for key in fields[:keys])
 
 
 def _old(rows: Rows, at: int) -> Mapping[str, Any]:

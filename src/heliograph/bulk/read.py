@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import FullResultSet
 from django.db.models import IntegerField, Model
@@ -13,13 +14,75 @@ from django.db.models.expressions import Col, CombinedExpression, Value
 
 from heliograph.bulk.sql import Table, are_sent_as_stored
 from heliograph.changes.columns import Columns, Constant, Source
-from heliograph.changes.plans import PLANS, plan_for, watched_among, with_columns_beside
+from heliograph.changes.plans import PLANS, Plan, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
 
 
+@dataclass(frozen=True, eq=False)
+class FieldsToRead:
+    """The fields that an update reads, which are the same for all updates that set the same fields of a model."""
+
+    names: frozenset[str]  # of the fields that the update sets
+    plan: Plan  # the primary key and the fields that are read
+    moved: Sequence[Any]  # the fields of the primary key that the update sets
+    left_alone: frozenset[Any]  # the fields that keep their value
+    plain: frozenset[Any]  # the fields whose new value is the assigned one, as the field prepares it
+    are_sent_as_stored: bool
+
+
+def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
+    """Return the fields that an update of these fields reads; they are found once for each plan of the model."""
+    options, watched = model._meta, PLANS.get(model)
+    known: _Known | None = vars(options).get(_KNOWN)
+    if known is None or known.is_outdated(options, watched):
+        known = _Known(options.concrete_fields, None if watched is None else weakref.ref(watched), {})
+        setattr(options, _KNOWN, known)
+    found = known.of_updates.get((written, reads_all))
+    if found is None:
+        if len(known.of_updates) >= _MOST:
+            known.of_updates.clear()
+        found = known.of_updates[written, reads_all] = _found(model, written, reads_all)
+    return found
+
+
+class _Known(NamedTuple):
+    """What is known of the updates of a model, as long as it has these fields and this plan."""
+
+    concrete_fields: Any
+    watched: weakref.ref[Plan] | None  # weak, since a plan keeps patches in place
+    of_updates: dict[tuple[tuple[Any, ...], bool], FieldsToRead]
+
+    def is_outdated(self, options: Any, watched: Plan | None) -> bool:
+        """Return whether the model has got another field, or other fields are watched."""
+        is_same_plan = watched is None if self.watched is None else watched is not None and self.watched() is watched
+        return not is_same_plan or self.concrete_fields is not options.concrete_fields
+
+
+_KNOWN = "_heliograph_fields_to_read"  # the attribute of a model's `_meta`, with which it is freed
+_MOST = 100  # entries for each model, since code may set any combination of fields
+
+
+def _found(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
+    # Rows are identified by their old keys. If the update sets keys, only the new ones find the rows again.
+    moved = [key for key in model._meta.pk_fields if key in written]
+    # A row with a new key is reported as a deleted row, with all of its old values, and a created row.
+    fields = [*(written if reads_all or moved else ()), *watched_among(model, written)]
+    # A batch has the values of the other watched fields too: a total needs the order of a line whose price changes.
+    fields += _beside(model, written) if fields else ()
+    fields = with_columns_beside(model, [*dict.fromkeys([*fields, *moved])])
+    return FieldsToRead(
+        names=frozenset(one.name for one in written),
+        plan=plan_for(model, fields),
+        moved=moved,
+        left_alone=frozenset(one for one in fields if one not in written and _is_left_alone(one)),
+        plain=frozenset(one for one in fields if not may_mutate(one) and are_sent_as_stored([one])),
+        are_sent_as_stored=are_sent_as_stored(fields),
+    )
+
+
 class Reading:
-    """The fields that an update reads: the primary key, the old values, and new values that differ from row to row."""
+    """What one update reads: the primary key, the old values, and new values that differ from row to row."""
 
     def __init__(self, model: Any, using: str, reads_all: bool, is_ordered: bool, compiler: Any) -> None:
         self.model = model
@@ -28,53 +91,37 @@ class Reading:
         self.compiler = compiler
         self.connection = compiler.connection
         query = compiler.query
-        self.values = {one: value for one, _, value in [*query.values, *_of_parents(query)]}
+        assigned = query.values if not query.related_updates else [*query.values, *_of_parents(query)]
+        self.values = {one: value for one, _, value in assigned}
+        self.asked = _fields_to_read(model, tuple(self.values), reads_all)
+        self.plan = self.asked.plan
         self.keys = model._meta.pk_fields
-        # Rows are identified by their old keys. If the update sets keys, only the new ones find the rows again.
-        self.moved = [key for key in self.keys if key in self.values]
-        # A row with a new key is reported as a deleted row, with all of its old values, and a created row.
-        written = self.values if reads_all or self.moved else ()
-        watched = [*written, *watched_among(model, self.values)]
-        # A batch has the values of the other watched fields too: a total needs the order of a line whose price changes.
-        watched += _beside(model, self.values) if watched else ()
-        self.fields = with_columns_beside(model, [*dict.fromkeys([*watched, *self.moved])])
-        self.plan = plan_for(model, self.fields)
+        self.moved = self.asked.moved
+        self.fields = self.plan.fields[self.plan.keys :]
+        # The new value of each field: itself, an expression that is the same before the update, or UNKNOWN.
+        self.news = [_new(one, self.values, self.asked) for one in self.fields]
+        is_known = UNKNOWN not in self.news
+        if self.moved and not is_known:
+            self.news = [UNKNOWN if is_expression(new) else new for new in self.news]
+        # Whether the rows are read after the update too; this is impossible if the update sets their keys.
+        self.asks_again = not is_known and not self.moved
+        # The expressions among the new values, which are read after the old values; none if not all can be known.
+        self.computed = [new for new in self.news if is_expression(new)] if is_known else []
 
-    @cached_property
-    def news(self) -> list[Any]:
-        """The new value of each field: itself, an expression that is the same before the update, or UNKNOWN."""
-        news = [_new(one, self.values) for one in self.fields]
-        if self.moved and UNKNOWN in news:
-            return [UNKNOWN if is_expression(new) else new for new in news]
-        return news
-
-    @property
-    def asks_again(self) -> bool:
-        """Whether the rows are read after the update too; this is impossible if the update sets their keys."""
-        return UNKNOWN in self.news and not self.moved
-
-    @property
-    def computed(self) -> list[Any]:
-        """The expressions among the new values, which are read after the old values; none if not all can be known."""
-        return [] if UNKNOWN in self.news else [new for new in self.news if is_expression(new)]
-
-    @property
     def sources(self) -> Sequence[Source]:
-        """Where the new values are if rows are read before the update: old values, followed by computed ones."""
+        """Return where the new values are if rows are read before the update: old values, then computed ones."""
         computed = count(len(self.plan.fields))
-        return [self._source(at, new, computed) for at, new in enumerate(self.news, self.plan.keys)]
-
-    def _source(self, at: int, new: Any, computed: Iterator[int]) -> Source:
-        if new is UNCHANGED:
-            return at
-        return next(computed) if is_expression(new) else Constant(new)
+        return [
+            at if new is UNCHANGED else next(computed) if is_expression(new) else Constant(new)
+            for at, new in enumerate(self.news, self.plan.keys)
+        ]
 
     def returned(self, fields: Sequence[Any]) -> Sequence[Source]:
         """Return where each new value is in rows that have all old values and then the new values of these fields."""
         places = {field: at for at, field in enumerate(fields, len(self.plan.fields))}
         return [places.get(field, at) for at, field in enumerate(self.fields, self.plan.keys)]
 
-    def told(self, old: Sequence[Any]) -> list[Any]:
+    def new_values(self, old: Sequence[Any]) -> list[Any]:
         """Return the new values of a row that cannot be read again."""
         news = enumerate(self.news, self.plan.keys)
         return [old[at] if new is UNCHANGED else UNKNOWN if is_expression(new) else new for at, new in news]
@@ -100,15 +147,11 @@ class Reading:
 
     def rows(self, table: Columns, news: Sequence[Source]) -> Updated:
         """Return the updated rows, with their values in the columns of a table."""
-        return Updated(self.model, self.using, self._names, self.plan, table, news)
+        return Updated(self.model, self.using, self.asked.names, self.plan, table, news)
 
     def rows_of(self, table: Table) -> Updated:
         """Return the updated rows of a table in which the new values of all fields follow the old ones."""
-        return Updated.of(self.model, self.using, self._names, self.plan, table)
-
-    @property
-    def _names(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.values)
+        return Updated.of(self.model, self.using, self.asked.names, self.plan, table)
 
 
 class _Unchanged:
@@ -138,16 +181,15 @@ def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
 # --- what an update sets ------------------------------------------------------------------------------------------
 
 
-def _new(one: Any, values: dict[Any, Any]) -> Any:
+def _new(one: Any, values: dict[Any, Any], asked: FieldsToRead) -> Any:
     """Return the new value of a field: itself, an expression that is the same before the update, or UNKNOWN."""
-    value = values.get(one, UNCHANGED if _is_left_alone(one) else UNKNOWN)
-    if value is UNCHANGED:
-        return value
+    if one not in values:
+        return UNCHANGED if one in asked.left_alone else UNKNOWN
+    value = values[one]
     if isinstance(value, Model):
         value = value.prepare_database_save(one)
     if not is_expression(value):
-        is_told = value is not UNKNOWN and not may_mutate(one) and are_sent_as_stored([one])
-        return as_stored(one, value) if is_told else UNKNOWN
+        return as_stored(one, value) if one in asked.plain else UNKNOWN
     others = {*values} - {one}  # MariaDB sets columns in order, so an expression may read another one's new value
     return value if isinstance(one, IntegerField) and _is_integer(value, others) else UNKNOWN
 

@@ -16,7 +16,6 @@ from heliograph.bulk.careful_updates import by_key, read_these, update_carefully
 from heliograph.bulk.read import UNCHANGED, Reading
 from heliograph.bulk.sql import (
     Table,
-    are_sent_as_stored,
     fetched,
     fetched_columns,
     returning,
@@ -30,7 +29,7 @@ from heliograph.changes.values import is_expression
 from heliograph.databases import database_of
 from heliograph.databases.pieces import SQL
 
-# Through which the rows of updates are heard.
+# The signals through which the rows of updates are received.
 SIGNALS = ("post_update", "post_save", "m2m_changes")
 
 
@@ -41,7 +40,7 @@ class Update:
     model: Any
     using: str
     reads_all: bool  # the values of all fields that are written; otherwise of those that receivers watch
-    tell: Callable[[Updated], None]  # what each statement is told to, in its transaction
+    deliver: Callable[[Updated], None]  # called with the rows of each statement, in its transaction
     is_ordered: bool = False  # rows are locked in the order of their keys, so that two do not wait in a circle
 
     def replaces(self, query: Any) -> bool:
@@ -60,12 +59,12 @@ class Update:
                 rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
                 return inner()
-            self.tell(rows)
+            self.deliver(rows)
         return len(rows)
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
         query, database = compiler.query, database_of(compiler.connection)
-        if query.related_updates or not are_sent_as_stored(reading.fields):
+        if query.related_updates or not reading.asked.are_sent_as_stored:
             return _update_locked
         if database.updates_from_subquery:
             return _update_at_once
@@ -150,7 +149,7 @@ def _update_after_reading(reading: Reading) -> Updated:
     if not reading.asks_again:
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
-        return reading.rows(read, reading.sources)
+        return reading.rows(read, reading.sources())
     new = fetched(compiler, sql + returning(reading.connection, fields), params, fields)
     return reading.rows_of(_joined(reading, by_key(reading, read.rows(len(reading.plan.fields))), by_key(reading, new)))
 
@@ -162,7 +161,7 @@ def _update_locked(reading: Reading) -> Updated:
     if read is None:
         return update_carefully(reading)
     if not reading.asks_again:
-        rows = reading.rows(read, reading.sources)
+        rows = reading.rows(read, reading.sources())
         update_these(reading, rows.pks)
         return rows
     old = by_key(reading, read.rows(len(reading.plan.fields)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.db import DatabaseError, connections, transaction
 
@@ -92,51 +92,58 @@ def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
 
 
 class Statement(Protocol):
-    """What is done in place of a statement of Django's."""
+    """What is executed in place of a statement of Django's."""
 
     def replaces(self, query: Any) -> bool:
-        """Return whether this is the statement of a query."""
+        """Return whether this is executed in place of the statement of a query."""
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
-        """Do it, and return what Django's own `execute_sql`, which is `inner`, does with these arguments."""
+        """Execute it, and return what Django's `execute_sql`, which is `inner`, returns for these arguments."""
 
 
 Values = Mapping[str, Any]  # what an update sets, by the names of the fields
 
-_parts: ContextVar[Callable[[Any, Values], bool]] = ContextVar("heliograph_parts", default=lambda model, values: False)
+
+class _UnderWay(NamedTuple):
+    """The write that is under way."""
+
+    statement: Statement | None = None  # takes the place of Django's
+    is_part: Callable[[Any, Values], bool] | None = None  # whether an update is a part of this write
 
 
-def is_part(model: Any, values: Values) -> bool:
-    """Return whether an update is a part of a write that is told as a whole."""
-    return _parts.get()(model, values)
-
-
-@contextmanager
-def as_one(are_parts: Callable[[Any, Values], bool]) -> Iterator[None]:
-    """Say which updates are parts of a write that is told as a whole."""
-    token = _parts.set(are_parts)
-    try:
-        yield
-    finally:
-        _parts.reset(token)
-
-
-_statement: ContextVar[Statement | None] = ContextVar("heliograph_statement", default=None)
+_NOTHING = _UnderWay()
+_under_way: ContextVar[_UnderWay] = ContextVar("heliograph_write_under_way", default=_NOTHING)
 
 
 def is_in_place() -> bool:
-    """Return whether statements are made in place of Django's."""
-    return _statement.get() is not None
+    """Return whether a statement is executed in place of Django's."""
+    return _under_way.get().statement is not None
+
+
+def is_part(model: Any, values: Values) -> bool:
+    """Return whether an update is a part of a write that is delivered as a whole."""
+    of_write = _under_way.get().is_part
+    return of_write is not None and of_write(model, values)
 
 
 @contextmanager
 def in_place(statement: Statement | None) -> Iterator[None]:
-    """Let a statement be made in place of Django's; None leaves Django's alone."""
-    token = _statement.set(statement)
+    """Execute a statement in place of Django's; None leaves Django's alone."""
+    token = _under_way.set(_under_way.get()._replace(statement=statement))
     try:
         yield
     finally:
-        _statement.reset(token)
+        _under_way.reset(token)
+
+
+@contextmanager
+def as_one(of_write: Callable[[Any, Values], bool]) -> Iterator[None]:
+    """Deliver a write as a whole; `of_write` says which updates are parts of it."""
+    token = _under_way.set(_under_way.get()._replace(is_part=of_write))
+    try:
+        yield
+    finally:
+        _under_way.reset(token)
 
 
 def get_compiler(inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,7 +152,7 @@ def get_compiler(inner: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(inner)
     def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
         compiler = inner(self, *args, **kwargs)
-        statement = _statement.get()
+        statement = _under_way.get().statement
         if statement is not None and statement.replaces(self):
             compiler.execute_sql = partial(_execute, statement, compiler, compiler.execute_sql)
         return compiler
@@ -154,5 +161,9 @@ def get_compiler(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _execute(statement: Statement, compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with in_place(None), as_one(lambda model, values: False):
+    """Execute a statement, whose own queries are Django's."""
+    token = _under_way.set(_NOTHING)
+    try:
         return statement.execute(compiler, partial(inner, *args, **kwargs), *args)
+    finally:
+        _under_way.reset(token)

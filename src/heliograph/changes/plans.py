@@ -115,6 +115,16 @@ class Plan:
         return [field for field in self.fields[: len(self.fields) - self.beside] if may_mutate(field)]
 
     @cached_property
+    def changeable(self) -> frozenset[int]:
+        """The indexes of the fields whose values may be changed in place."""
+        return frozenset(at for at, field in enumerate(self.fields) if may_mutate(field))
+
+    @cached_property
+    def has_new_keys(self) -> bool:
+        """Whether a field is there as a part of the old key, and again with its new value."""
+        return not {*self.fields[: self.keys]}.isdisjoint(self.fields[self.keys :])
+
+    @cached_property
     def automatic(self) -> frozenset[str]:
         """The names of the fields that Django sets at each save."""
         return frozenset(field.name for field in self.fields if getattr(field, "auto_now", False))

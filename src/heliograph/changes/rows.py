@@ -16,7 +16,7 @@ from heliograph.changes.columns import Columns, Constant, RowOf, Source
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.plans import Plan, plan_for
-from heliograph.changes.values import is_same, may_mutate
+from heliograph.changes.values import is_same
 
 Kind = Literal["created", "updated", "deleted"]
 Triple = tuple[Any, Any, Any]  # a primary key, an old value and a new one
@@ -42,7 +42,7 @@ class Rows(ABC):
         """Return the primary key, the old and the new value of a field, where these differ."""
 
     @abstractmethod
-    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+    def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         """Return the indexes of the rows in which one of these fields has changed."""
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Created(Whole):
     def comparison(self, at: int) -> None:
         return None
 
-    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+    def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return ()
 
     def only(self, places: Sequence[int]) -> Rows:
@@ -117,7 +117,7 @@ class Deleted(Whole):
         options = self.model._meta
         return plan_for(self.model, [one for one in options.concrete_fields if one not in options.pk_fields])
 
-    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+    def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return range(len(self))
 
     def only(self, places: Sequence[int]) -> Rows:
@@ -145,6 +145,9 @@ class Updated(Rows):
     def of(cls, model: Any, using: str, update_fields: frozenset[str], plan: Plan, table: Table) -> Updated:
         """Return the rows of a table in which the new values of all fields follow the old ones."""
         return cls(model, using, update_fields, plan, Columns(table), following(plan))
+
+    def __len__(self) -> int:
+        return len(self.table)
 
     @cached_property
     def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
@@ -183,9 +186,9 @@ class Updated(Rows):
 
     def full_table(self) -> Table:
         """Return the rows with the old values of all fields, followed by the new ones."""
-        before = [[*self._old(place)] for place in range(len(self.plan.fields))]
-        after = [[*self._new_of(place)] for place in range(self.plan.keys, len(self.plan.fields))]
-        return [*zip(*before, *after, strict=True)]
+        values = [self._values(place) for place in range(len(self.plan.fields))]
+        after = [new for _, new in values[self.plan.keys :]]
+        return [*zip(*(old for old, _ in values), *after, strict=True)]
 
     def only(self, places: Sequence[int]) -> Updated:
         if len(places) == len(self.table):
@@ -193,7 +196,7 @@ class Updated(Rows):
         given = None if self.given is None else [self.given[at] for at in places]
         return replace(self, table=self.table.only(places), given=given)
 
-    def places_of_changes(self, names: Collection[str]) -> Sequence[int]:
+    def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         if self.plan.presented:
             return [at for at in range(len(self)) if self.comparison(at).differs(names)]
         found = {place for name in names if (place := self._place(name)) is not None}
@@ -210,7 +213,7 @@ class Updated(Rows):
         if place in self.plan.presented:
             changes = (self.comparison(at).change(place) for at in range(len(self)))
             return [(key, *change) for key, change in zip(self.pks, changes, strict=True) if change is not None]
-        rows = zip(self.pks, self._old(place), self._new_of(place), self._differ(place), strict=True)
+        rows = zip(self.pks, *self._values(place), self._differ(place), strict=True)
         return [(key, old, new) for key, old, new, differs in rows if differs]
 
     def _place(self, name: str) -> int | None:
@@ -220,17 +223,16 @@ class Updated(Rows):
 
     def _differ(self, place: int) -> Iterator[bool]:
         """Yield for each row whether the value of the field at a place of the plan is another one."""
-        field, old, new = self.plan.fields[place], self._old(place), self._new_of(place)
-        if may_mutate(field):  # two values of it may be equal in Python and not in the database
+        old, new = self._values(place)
+        if place in self.plan.changeable:  # two values of such a field may be equal in Python and not in the database
+            field = self.plan.fields[place]
             return (not is_same(field, *values) for values in zip(old, new, strict=True))
         return map(ne, old, new)
 
-    def _old(self, place: int) -> Iterable[Any]:
-        return self.table[place]
-
-    def _new_of(self, place: int) -> Iterable[Any]:
-        source = self._sources[place]
-        return repeat(source.value, len(self.table)) if isinstance(source, Constant) else self.table[source]
+    def _values(self, place: int) -> tuple[Iterable[Any], Iterable[Any]]:
+        """Return the old and the new values of the field at a place of the plan."""
+        old, source = self.table[place], self._sources[place]
+        return old, repeat(source.value, len(old)) if isinstance(source, Constant) else self.table[source]
 
 
 def following(plan: Plan) -> Sequence[Source]:

@@ -134,7 +134,7 @@ class SentEvent(Event):
         return self.sent.get("instance") if self.row is None else self.row.instance
 
 
-class Told(NamedTuple):
+class WrittenRows(NamedTuple):
     """Rows of one bulk write, with the payload and the fields that their events have."""
 
     rows: Rows
@@ -146,41 +146,41 @@ class Told(NamedTuple):
 class RowEvent(Event):
     """An event that is one of the rows of a bulk write."""
 
-    told: Told = field(repr=False)
+    written: WrittenRows = field(repr=False)
     at: int
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]  # read-only, where the base has an attribute
-        return self.told.rows.kind
+        return self.written.rows.kind
 
     @property
     def signal(self) -> Any:
-        return self.told.payload["signal"]
+        return self.written.payload["signal"]
 
     @property
     def sender(self) -> Any:
-        return self.told.rows.model
+        return self.written.rows.model
 
     @property
     def pk(self) -> Any:
-        return self.told.rows.pks[self.at]
+        return self.written.rows.pks[self.at]
 
     @property
     def instance(self) -> Any:
-        return self.told.rows.instances[self.at]
+        return self.written.rows.instances[self.at]
 
     @property
     def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # the same
-        carried = {name: value for name, value in self.told.payload.items() if name not in ("signal", "sender")}
+        carried = {name: value for name, value in self.written.payload.items() if name not in ("signal", "sender")}
         return {**carried, "instance": self.instance}
 
     @property
     def comparison(self) -> Comparison | None:  # type: ignore[override]  # the same
-        return self.told.rows.comparison(self.at)
+        return self.written.rows.comparison(self.at)
 
     @property
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]  # the same
-        return self.told.fields
+        return self.written.fields
 
 
 def payload_of(rows: Rows, signal: Any, origin: Any = None) -> dict[str, Any]:
@@ -195,14 +195,14 @@ def payload_of(rows: Rows, signal: Any, origin: Any = None) -> dict[str, Any]:
 class RowEvents(Sequence[Event]):
     """The events of bulk writes, made when somebody looks at one."""
 
-    writes: Sequence[Told]
+    writes: Sequence[WrittenRows]
 
     @cached_property
     def _made(self) -> tuple[Event, ...]:
-        return tuple(RowEvent(told, at) for told in self.writes for at in range(len(told.rows)))
+        return tuple(RowEvent(written, at) for written in self.writes for at in range(len(written.rows)))
 
     def __len__(self) -> int:
-        return sum(len(told.rows) for told in self.writes)
+        return sum(len(written.rows) for written in self.writes)
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._made)
@@ -220,10 +220,10 @@ class RowEvents(Sequence[Event]):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Everything that one receiver has heard of one sender in a transaction, or that a bulk write has done."""
+    """Everything that one receiver has received from one sender in a transaction, or the rows of one bulk write."""
 
     events: Sequence[Event]  # in the order in which each began
-    unknown: Sequence[Any] = ()  # instances of which the database does not tell what became of them
+    unknown: Sequence[Any] = ()  # instances of which nobody knows whether their rows were written
 
     @property
     def instances(self) -> list[Any]:
@@ -277,17 +277,17 @@ class RowBatch(Batch):
 
     def only(self, writes: Sequence[Rows]) -> RowBatch:
         """Return the batch with nothing but these rows of each write."""
-        told = [one._replace(rows=rows) for one, rows in zip(self.events.writes, writes, strict=True) if len(rows)]
-        return replace(self, events=RowEvents(told))
+        written = [one._replace(rows=rows) for one, rows in zip(self.events.writes, writes, strict=True) if len(rows)]
+        return replace(self, events=RowEvents(written))
 
     @property
     def pks(self) -> list[Any]:
-        return [key for told in self.events.writes for key in told.rows.pks]
+        return [key for written in self.events.writes for key in written.rows.pks]
 
     def changes(self, name: str) -> list[Triple]:
         for rows, _, fields in self.events.writes:
             _verify_asked(rows.model, rows.kind, name, fields)
-        return [triple for told in self.events.writes for triple in told.rows.changes(name)]
+        return [triple for written in self.events.writes for triple in written.rows.changes(name)]
 
 
 def _instances(events: Iterable[Event]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Choosing: the rows of a bulk write for which a condition holds."""
+"""The choice of the rows of a bulk write for which a condition holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from heliograph.conditions import Changed, NetPayload, asks_for_instance
 from heliograph.dispatch import Condition
 from heliograph.dispatch.condition_base import Both, Either, Not
 
-Places = Sequence[int]  # indexes of rows, in their order
+Positions = Sequence[int]  # indexes of rows, in their order
 
 
 def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
@@ -37,13 +37,11 @@ def folded(when: Condition | bool, payload: Mapping[str, Any]) -> Condition | bo
             return _either(folded(left, payload), folded(right, payload))
         case Not(inner=inner):
             return _not(folded(inner, payload))
-        case Condition() if not _is_of_row(when):
+        case Changed():
+            return when
+        case Condition() if not asks_for_instance(when):
             return when.holds(payload)
     return when
-
-
-def _is_of_row(leaf: Condition) -> bool:
-    return isinstance(leaf, Changed) or asks_for_instance(leaf)
 
 
 def _both(left: Condition | bool, right: Condition | bool) -> Condition | bool:
@@ -67,40 +65,37 @@ class _Choice:
     """The rows that a condition chooses from: it compares changes in whole columns, all else row by row."""
 
     rows: Rows
-    told: NetPayload
+    payload: NetPayload
     is_sure: bool
 
-    def among(self, places: Places, when: Condition | bool) -> Places:
-        """Return the places at which a condition holds; the right side is tested only where the left is not enough."""
+    def among(self, positions: Positions, when: Condition | bool) -> Positions:
+        """Return where a condition holds; its right side is tested only where the left side is not enough."""
         match when:
             case bool():
-                return places if when else ()
+                return positions if when else ()
             case Both(left=left, right=right):
-                return self.among(self.among(places, left), right)
+                return self.among(self.among(positions, left), right)
             case Either(left=left, right=right):
-                first = self.among(places, left)
-                return sorted((*first, *self.among(_without(places, first), right)))
+                first = self.among(positions, left)
+                return sorted((*first, *self.among(_without(positions, first), right)))
             case Not(inner=inner) if self.is_sure or not _may_ask_for_instance(inner):
-                return _without(places, self.among(places, inner))
-        return self._of_leaf(places, when)
-
-    def _of_leaf(self, places: Places, when: Condition) -> Places:
-        if isinstance(when, Changed) and when.fields:
-            changed = self.rows.places_of_changes(when.fields)
-            places = _within(places, changed)
-            return places if when.is_any else self._one_by_one(places, when)
+                return _without(positions, self.among(positions, inner))
+            case Changed(fields=fields) if fields:
+                changed = self.rows.positions_of_changes(fields)
+                positions = changed if isinstance(positions, range) else _within(positions, changed)
+                return positions if when.is_any else self._one_by_one(positions, when)
         if not self.is_sure and _may_ask_for_instance(when):
-            return places
-        return self._one_by_one(places, when)
+            return positions
+        return self._one_by_one(positions, when)
 
-    def _one_by_one(self, places: Places, when: Condition) -> Places:
-        rows, told, needs_instance = self.rows, self.told, _may_ask_for_instance(when)
+    def _one_by_one(self, positions: Positions, when: Condition) -> Positions:
+        rows, payload, needs_instance = self.rows, self.payload, _may_ask_for_instance(when)
         chosen = []
-        for at in places:
-            told.comparison = rows.comparison(at)
+        for at in positions:
+            payload.comparison = rows.comparison(at)
             if needs_instance:
-                told["instance"] = rows.instances[at]
-            if when.holds(told):
+                payload["instance"] = rows.instances[at]
+            if when.holds(payload):
                 chosen.append(at)
         return chosen
 
@@ -109,15 +104,13 @@ def _may_ask_for_instance(when: Condition) -> bool:
     return any(map(asks_for_instance, when.leaves()))
 
 
-def _within(places: Places, others: Places) -> Places:
-    if isinstance(places, range):  # all of them
-        return others
+def _within(positions: Positions, others: Positions) -> Positions:
     among = {*others}
-    return [at for at in places if at in among]
+    return [at for at in positions if at in among]
 
 
-def _without(places: Places, others: Places) -> Places:
+def _without(positions: Positions, others: Positions) -> Positions:
     if not others:
-        return places
+        return positions
     among = {*others}
-    return [at for at in places if at not in among]
+    return [at for at in positions if at not in among]

@@ -58,10 +58,10 @@ class Received(Call, ABC):
         """Call the receiver with a batch of nothing else."""
         return self.deferral.together([self]).make()
 
-    @property
+    @cached_property
     def group(self) -> Hashable:
         """The receiver and the table (or sender) of a batch; a proxy shares the table of its concrete model."""
-        return object_identity(self.receiver), value_key(self.sender) if self.table is None else self.table
+        return object_identity(self.receiver), self.table or value_key(self.sender)
 
     @abstractmethod
     def sends(self) -> Iterator[ReceivedSend]:

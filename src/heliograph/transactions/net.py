@@ -18,7 +18,7 @@ from heliograph.conditions import NetPayload, asks_for_instance
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
-from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, Told
+from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, WrittenRows
 from heliograph.transactions.collect import Fate, Received, ReceivedRows, ReceivedSend
 from heliograph.transactions.database_of_send import database_of
 from heliograph.transactions.late_calls import make_late, with_key
@@ -49,9 +49,9 @@ class BatchCall(Call):
     def _of_rows(self) -> tuple[Batch, Handling]:
         """Return a batch of bulk writes that share no row, without a look at each row."""
         received = [(one, rows) for one in self.sends if isinstance(one, ReceivedRows) and len(rows := one.due())]
-        due = [Told(rows, one.payload, one.deferral.fields) for one, rows in received]
+        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in received]
         tables = [one.table for one, _ in received if one.table is not None]
-        return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [told.rows for told in due], tables)
+        return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [written.rows for written in due], tables)
 
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
@@ -100,12 +100,13 @@ def _key_and_new(one: ReceivedSend) -> tuple[Hashable, Hashable]:
 
 def together(sends: Sequence[Received]) -> BatchCall:
     """Return one call with the batch of these sends."""
-    first = sends[0]
-    is_one_signal = all(one.signal is first.signal for one in sends)
-    are_proxies = first.table is not None and any(one.sender is not first.sender for one in sends)
+    first, *others = sends
+    signal, sender = first.payload["signal"], first.payload["sender"]
+    is_one_signal = all(one.signal is signal for one in others)
+    are_proxies = first.table is not None and any(one.sender is not sender for one in others)
     payload = {
-        "signal": first.signal if is_one_signal else None,
-        "sender": first.sender._meta.concrete_model if are_proxies else first.sender,
+        "signal": signal if is_one_signal else None,
+        "sender": sender._meta.concrete_model if are_proxies else sender,
         "using": database_of(first.payload) or DEFAULT_DB_ALIAS,
     }
     return BatchCall(first.receiver, payload, sends)
@@ -125,8 +126,8 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
     payload = _net_payload(sends, kind)
     # A receiver may have one condition for saves and another for deletions: the last send decides which is tested.
     whens = [*{id(one.deferral.when): one.deferral.when for one in sends if _is_like(one, last)}.values()]
-    told = payload if last.row is None else _with_instance(payload, last.row, whens)
-    if not any(when is None or when.holds(told) for when in whens):
+    asked = payload if last.row is None else _with_instance(payload, last.row, whens)
+    if not any(when is None or when.holds(asked) for when in whens):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
@@ -145,9 +146,9 @@ def _with_instance(payload: NetPayload, row: Row, whens: Iterable[Condition | No
     """Return a payload with the instance of a row, if a condition may ask for it."""
     if not any(asks_for_instance(leaf) for when in whens if when is not None for leaf in when.leaves()):
         return payload
-    told = NetPayload(payload, instance=row.instance)
-    told.comparison = payload.comparison
-    return told
+    complete = NetPayload(payload, instance=row.instance)
+    complete.comparison = payload.comparison
+    return complete
 
 
 def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:

@@ -93,7 +93,7 @@ def namespace_of(using: str | None) -> Path | None:
 
 def table_of(model: Any, using: str) -> Table:
     """Return the table of a model under the present search path; a proxy has the table of its concrete model."""
-    return parts_of(model, using)[0].table
+    return _parts(model, using, path_of(using))[0].table
 
 
 def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:

@@ -17,7 +17,7 @@ class HandlingRows(Handling):
     __slots__ = ("_rows", "tables", "writes")
 
     def __init__(self, receiver: Receiver, writes: Sequence[Rows], tables: Sequence[Table] | None = None) -> None:
-        super().__init__(receiver, {})
+        self.receiver, self.instance, self.using = receiver, None, None
         self.writes = writes
         self.tables = [table_of(rows.model, rows.using) for rows in writes] if tables is None else tables
         self._rows: set[RowId] | None = None
@@ -38,4 +38,5 @@ def not_at_work(receiver: Receiver, rows: Rows) -> Rows:
     handled = [row for handling in at_work() if handling.receiver == receiver for row in handling.rows()]
     tables = {part.table for part in parts_of(rows.model, rows.using) if part.has_same_key} if handled else ()
     busy = {key for table, key in handled if table in tables}
-    return rows.only([at for at, key in enumerate(rows.pks) if key not in busy]) if busy else rows
+    free = [at for at, key in enumerate(rows.pks) if key not in busy] if busy else ()
+    return rows.only(free) if busy and len(free) < len(rows) else rows

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph import BeforeCommit, OnCommit, changed
-from heliograph.orm.steps import PatchLease, Step, StepOrder, join, leave
+from heliograph.orm import steps as machinery
+from heliograph.orm.steps import Method, PatchLease, join, leave, patched_methods
 from heliograph.signals import post_save
 from tests.app.models import Article
 from tests.helpers.bare import run
@@ -160,17 +161,27 @@ def around(inner, called):
     return wrapper
 
 
-def noting(owner, called, name, order=StepOrder.MEMORY):
+def wrapped(inner, steps):
+    run = machinery.around(inner, steps)
+
+    @wraps(inner)
+    def with_steps(self):
+        return run(self)
+
+    return with_steps
+
+
+METHOD = Method("method", ("outer", "middle", "inner", "innermost"), wrapped)
+
+
+def noting(owner, called, name, place="inner"):
     """Return a step that notes its calls."""
 
-    def make(inner):
-        def step(self):
-            called.append(name)
-            return inner(self)
+    def step(proceed, self):
+        called.append(name)
+        return proceed(self)
 
-        return step
-
-    return Step(owner, "method", make, "is a test", order)
+    return METHOD.step(place, step, owner)
 
 
 class Base:
@@ -196,11 +207,35 @@ def parent():
 
 def test_steps_run_in_the_declared_order_however_they_came(parent):
     called = []
-    steps = [noting(parent, called, StepOrder(order).name, order) for order in (2, 3, 1)]
+    steps = [noting(parent, called, place, place) for place in ("middle", "outer", "inner")]
     for step in steps:
         join([step])
     parent().method()
-    assert called == ["TRANSACTION", "WRITES", "MEMORY"]
+    assert called == ["outer", "middle", "inner"]
+    leave(steps)
+
+
+def test_a_step_that_its_method_does_not_declare_is_refused(parent):
+    with pytest.raises(LookupError) as caught:
+        noting(parent, [], "step", "outermost")
+    assert str(caught.value) == ("method has no step named 'outermost'. Its steps are outer, middle, inner, innermost.")
+
+
+def test_a_method_says_which_steps_it_has_as_long_as_it_has_some(parent):
+    steps = [noting(parent, [], place, place) for place in ("middle", "outer")]
+    join(steps)
+    assert (parent, "method", ("outer", "middle")) in patched_methods()
+    leave(steps)
+    assert parent not in [patched.owner for patched in patched_methods()]
+
+
+def test_a_method_with_several_steps_has_one_wrapper_which_calls_what_was_there(parent):
+    original = vars(parent)["method"]
+    steps = [noting(parent, [], place, place) for place in ("outer", "inner")]
+    for step in steps:
+        join([step])
+    wrapper = vars(parent)["method"]
+    assert wrapper.__wrapped__ is original
     leave(steps)
 
 
@@ -235,7 +270,10 @@ def test_a_class_method_that_is_inherited_is_passed_on_to_the_class_that_calls_i
 
     class Grandchild(Child): ...
 
-    step = Step(Child, "method", lambda inner: classmethod(lambda cls: [inner.__get__(None, cls)()]), "a test", 1)
+    def wrap(inner, steps):
+        return classmethod(lambda cls: steps[0](inner.__get__(None, cls)))
+
+    step = Method("method", ("step",), wrap).step("step", lambda proceed: [proceed()], Child)
     join([step])
     assert Grandchild.method() == [Grandchild]
     with mock.patch.object(Child, "method", classmethod(around(vars(Child)["method"].__func__, []))):
@@ -281,7 +319,7 @@ def test_a_method_is_its_own_again_when_a_tool_puts_back_what_it_has_found(paren
 
 def test_steps_that_came_beside_a_tool_run_when_it_puts_back_what_it_has_found(parent):
     called = []
-    step, later = noting(parent, called, "step"), noting(parent, called, "later")
+    step, later = noting(parent, called, "step"), noting(parent, called, "later", "outer")
     join([step])
     found = parent.method
     parent.method = around(found, called)
@@ -319,7 +357,7 @@ def test_the_steps_of_a_lease_are_there_for_as_long_as_somebody_has_what_it_gave
 
 
 def test_a_step_that_cannot_be_built_says_so_where_it_joins(parent):
-    broken = Step(parent, "method", lambda inner: 1 / 0, "is a test", StepOrder.MEMORY)
+    broken = Method("method", ("step",), lambda inner, steps: 1 / 0).step("step", lambda: None, parent)
     with pytest.raises(ZeroDivisionError):
         join([broken])
     leave([broken])
@@ -333,7 +371,11 @@ ACTIONS = st.tuples(st.sampled_from(["toggle", "toggle", "wrap", "unwrap"]), st.
 def test_whatever_the_order_in_which_steps_and_tools_come_and_go_each_step_runs_once_and_nothing_stays(actions):
     owners, called = make_classes(), []
     before = [vars(owner).get("method") for owner in owners]
-    steps = {(at, one): noting(owner, called, (at, one)) for at, owner in enumerate(owners) for one in range(4)}
+    steps = {
+        (at, one): noting(owner, called, (at, one), METHOD.order[one])
+        for at, owner in enumerate(owners)
+        for one in range(4)
+    }
     joined, found = set(), ([], [])
     for action, at, one in actions:
         act(action, owners[at], found[at], steps[at, one], joined, called)
@@ -373,5 +415,5 @@ def inherited(owner):
 def may_put_back(owner, before, wrapper):
     """Return whether a tool removes nothing but its own wrapper: nobody has wrapped that, or it has found steps."""
     return vars(owner)["method"] is wrapper or (
-        before is not None and before.__code__.co_name in ("step", "passing_on")
+        before is not None and before.__code__.co_name in ("with_steps", "passing_on")
     )

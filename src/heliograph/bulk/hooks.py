@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import wraps
 from typing import Any
 
-from django.db.models import Model, QuerySet
-from django.db.models.deletion import Collector
-from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
+from django.db.models import Model
 
 from heliograph.bulk import m2m
 from heliograph.bulk.audience import Audience, audience_of
@@ -30,7 +28,8 @@ from heliograph.bulk.write import (
     unspoiled,
 )
 from heliograph.changes.rows import Updated
-from heliograph.orm.steps import Step, StepOrder
+from heliograph.orm import deletion, querysets
+from heliograph.orm.steps import Step
 from heliograph.transactions.deleted_values import recorded
 from heliograph.transactions.inline_batches import as_one_write
 
@@ -39,11 +38,15 @@ Method = Callable[..., Any]
 
 def steps() -> Iterator[Step]:
     """Yield the steps that run while any receiver of bulk writes is connected."""
-    for owner, methods in _METHODS.items():
-        for name, (hook, reason) in methods.items():
-            yield Step(owner, name, hook, reason, StepOrder.WRITES)
-    for query in (DeleteQuery, InsertQuery, UpdateQuery):
-        yield Step(query, "get_compiler", get_compiler, "gives what executes a statement", StepOrder.WRITES)
+    yield querysets.bulk_create.step("send", _bulk_create)
+    yield querysets.bulk_update.step("send", _bulk_update)
+    yield querysets.update.step("send", _update)
+    yield querysets.update_batch.step("send", _update_batch)
+    yield deletion.delete.step("send", _delete)
+    yield deletion.can_fast_delete.step("send", _can_fast_delete)
+    yield deletion.has_signal_listeners.step("send", _has_signal_listeners)
+    for method in querysets.get_compilers:
+        yield method.step("replace", get_compiler)
     yield from m2m.steps()
 
 
@@ -205,15 +208,15 @@ def _received_delete(collector: Any, inner: Method) -> Any:
     instances = [one for of_model in collector.data.values() for one in of_model]
     # Django takes the keys of instances away before the commit.
     with as_they_were(instances, using), in_transaction(using, read_before(collector)):
-        deletion = deletion_of(collector)
-        for model, audience in deletion.audiences.items():
-            if "pre_bulk_delete" in audience.signals and (rows := deletion.queryset(collector, model)) is not None:
+        statements = deletion_of(collector)
+        for model, audience in statements.audiences.items():
+            if "pre_bulk_delete" in audience.signals and (rows := statements.queryset(collector, model)) is not None:
                 audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
         with as_one_write(is_deletion=True):
-            with in_place(deletion), recorded(deletion):
+            with in_place(statements), recorded(statements):
                 result = inner(collector)
-            for model, audience in deletion.audiences.items():
-                deliver_deletion(audience, deletion, model, origin)
+            for model, audience in statements.audiences.items():
+                deliver_deletion(audience, statements, model, origin)
     return result
 
 
@@ -239,18 +242,3 @@ def _has_signal_listeners(inner: Method) -> Method:
         return not getattr(self, "_heliograph_is_fast", False) or needs_instances(model, self.using)
 
     return _has_signal_listeners
-
-
-_METHODS: dict[Any, dict[str, tuple[Callable[[Method], Method], str]]] = {
-    QuerySet: {
-        "bulk_create": (_bulk_create, "writes rows without a signal"),
-        "bulk_update": (_bulk_update, "writes rows without a signal"),
-        "update": (_update, "writes rows without a signal"),
-    },
-    UpdateQuery: {"update_batch": (_update_batch, "is how a deletion sets what referred to its rows")},
-    Collector: {
-        "delete": (_delete, "deletes rows without a signal, where it has not loaded them"),
-        "can_fast_delete": (_can_fast_delete, "decides which rows are not loaded"),
-        "_has_signal_listeners": (_has_signal_listeners, "decides which rows, and which of their fields, are loaded"),
-    },
-}

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from django.db import connections, router
 from django.db.models.base import Model
-from django.db.models.fields.related_descriptors import ManyToManyDescriptor
 
 from heliograph.bulk.audience import audience_of
 from heliograph.bulk.m2m_sides import Pair, Side, sides_of
@@ -19,8 +18,10 @@ from heliograph.bulk.sql import locking
 from heliograph.bulk.write import in_transaction
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Rows
+from heliograph.orm import relations
 from heliograph.orm.savepoint_times import SavepointTime, now
-from heliograph.orm.steps import Step, StepOrder
+from heliograph.orm.saving import TableWrite, save_table
+from heliograph.orm.steps import Proceed, Step
 
 # --- operations ---------------------------------------------------------------------------------------------------
 
@@ -125,9 +126,8 @@ def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]]
 
 def steps() -> Iterator[Step]:
     """Yield the steps for the methods of managers, each of which is one operation, and for rows that are saved."""
-    reason = "gives the managers, whose set() is a removal and an addition"
-    yield Step(ManyToManyDescriptor, "__get__", _get, reason, StepOrder.WRITES)
-    yield Step(Model, "_save_table", _save_table, "sends nothing for rows of a relation", StepOrder.WRITES)
+    yield relations.get_manager.step("as_one", _get)
+    yield save_table.step("record_relation", _save_table, Model)
 
 
 _OPERATIONS = ("add", "remove", "clear", "set", "set_base")
@@ -157,28 +157,17 @@ def _as_one(manager: Any, method: Callable[..., Any]) -> Callable[..., Any]:
     return changed
 
 
-def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def _save_table(
-        self: Any,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: Any = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Collection[str] | None = None,
-    ) -> Any:
-        if using is None or audience_of(type(self), "m2m_changes") is None:
-            return inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        sides, model = sides_of(type(self)), type(self)
-        with operation(using, raw=raw, reads=model if self._is_pk_set() else None) as one:
-            before = _stored(self, using, sides)
-            updated = inner(self, raw, cls, force_insert, force_update, using, update_fields)
-            one.add(model, using, before, -1)
-            one.add(model, using, _saved(self, sides, dict(before), update_fields), 1)
-        return updated
-
-    return _save_table
+def _save_table(proceed: Proceed, write: TableWrite) -> Any:
+    instance, using = write.instance, write.using
+    if using is None or audience_of(type(instance), "m2m_changes") is None:
+        return proceed(write)
+    sides, model = sides_of(type(instance)), type(instance)
+    with operation(using, raw=write.raw, reads=model if instance._is_pk_set() else None) as one:
+        before = _stored(instance, using, sides)
+        updated = proceed(write)
+        one.add(model, using, before, -1)
+        one.add(model, using, _saved(instance, sides, dict(before), write.update_fields), 1)
+    return updated
 
 
 def _stored(instance: Any, using: str, sides: Collection[Side]) -> list[tuple[Side, Pair]]:

@@ -11,25 +11,22 @@ from typing import Any
 
 from django.db import connections
 from django.db.models.deletion import Collector
-from django.db.models.sql import DeleteQuery
 
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.row_locks import immediate, is_in_transaction, lock_database, locked_rows
 from heliograph.changes.rows import normal_key
 from heliograph.changes.saving import Deleting
-from heliograph.orm.steps import PatchLease, Step, StepOrder
+from heliograph.orm import deletion
+from heliograph.orm.steps import PatchLease, Step
 
 Method = Callable[..., Any]
 
 
 def _steps() -> Iterator[Step]:
     """Yield the steps that read and lock rows, so that receivers of post_delete get their last values."""
-    for owner, name, make, reason in (
-        (Collector, "delete", _delete, "is the transaction of a deletion"),
-        (Collector, "instances_with_model", _instances_with_model, "ends after pre_delete, before anything is written"),
-        (DeleteQuery, "delete_batch", _delete_batch, "deletes the rows that were locked, and no others"),
-    ):
-        yield Step(owner, name, make, reason, StepOrder.MEMORY)
+    yield deletion.delete.step("lock_rows", _delete)
+    yield deletion.instances_with_model.step("lock_rows", _instances_with_model)
+    yield deletion.delete_batch.step("lock_rows", _delete_batch)
 
 
 # Taken by each receiver of post_delete with fetch="lock".
@@ -45,7 +42,7 @@ class _Deletion:
     missing: set[tuple[Any, Any]] = field(default_factory=set)  # models and keys of rows that were gone
 
     @contextmanager
-    def under_way(self, model: Any) -> Iterator[None]:
+    def block(self, model: Any) -> Iterator[None]:
         """Take SQLite's lock for writing first: a receiver of pre_delete may read, after which SQLite may refuse it."""
         using = self.collector.using
         if is_in_transaction(using):
@@ -68,7 +65,7 @@ class _Deletion:
         self.missing.update((plan.model, one.pk) for key, one in zip(keys, instances, strict=True) if key not in rows)
 
 
-_deletion: ContextVar[_Deletion | None] = ContextVar("heliograph_deletion", default=None)
+_under_way: ContextVar[_Deletion | None] = ContextVar("heliograph_deletion", default=None)
 
 
 def _plan_of(model: Any) -> Plan | None:
@@ -84,13 +81,13 @@ def _delete(inner: Method) -> Method:
     @wraps(inner)
     def delete(self: Any) -> Any:
         model = next(filter(_plan_of, self.data), None)
-        deletion = None if model is None else _Deletion(self)
-        token = _deletion.set(deletion)
+        under_way = None if model is None else _Deletion(self)
+        token = _under_way.set(under_way)
         try:
-            with nullcontext() if deletion is None else deletion.under_way(model):
+            with nullcontext() if under_way is None else under_way.block(model):
                 return inner(self)
         finally:
-            _deletion.reset(token)
+            _under_way.reset(token)
 
     return delete
 
@@ -103,9 +100,9 @@ def _instances_with_model(inner: Method) -> Method:
     @wraps(inner)
     def instances_with_model(self: Any) -> Iterator[Any]:
         yield from inner(self)
-        deletion = _deletion.get()
-        if deletion is not None and deletion.collector is self and is_in_transaction(self.using):
-            deletion.lock()
+        under_way = _under_way.get()
+        if under_way is not None and under_way.collector is self and is_in_transaction(self.using):
+            under_way.lock()
 
     return instances_with_model
 
@@ -113,10 +110,10 @@ def _instances_with_model(inner: Method) -> Method:
 def _delete_batch(inner: Method) -> Method:
     @wraps(inner)
     def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
-        deletion = _deletion.get()
-        if deletion is not None and deletion.missing:
+        under_way = _under_way.get()
+        if under_way is not None and under_way.missing:
             # Another transaction may have inserted a missing row again while this one waited for its lock.
-            pk_list = [key for key in pk_list if (self.model, key) not in deletion.missing]
+            pk_list = [key for key in pk_list if (self.model, key) not in under_way.missing]
         return inner(self, pk_list, using)
 
     return delete_batch

@@ -7,169 +7,126 @@ from collections.abc import Callable, Collection, Iterator
 from functools import cache, partial, wraps
 from typing import Any
 
-from django.core.serializers.base import DeserializedObject
 from django.db import router
-from django.db.models import QuerySet
-from django.db.models.fields.related_descriptors import ForwardOneToOneDescriptor
-from django.db.models.query_utils import DeferredAttribute
 
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.saving import Saving, running
 from heliograph.changes.values import is_immutable
-from heliograph.orm.steps import PatchLease, Step, StepOrder
+from heliograph.orm import loading, querysets, saving
+from heliograph.orm.steps import PatchLease, Proceed, Step
 
 # --- a model --------------------------------------------------------------------------------------------------
 
-# A hook works for instances of one class only. A call from a subclass just passes through it: a watched subclass has a
-# hook of its own. A hook also belongs to one `Watching`: it has no effect after that, even if a tool still holds it.
+# A step works for instances of one class only. A call from a subclass just passes through it: a watched subclass has a
+# step of its own. A step also belongs to one `Watching`: it has no effect after that, even if a tool still holds it.
 
 
 def of_model(plan: Plan) -> Iterator[Step]:
-    """Yield what makes the instances of a model remember their rows."""
+    """Yield the steps by which the instances of a model remember their rows."""
     model, watching = plan.model, plan.watching
-    for name, (hook, reason) in _HOOKS.items():
-        yield Step(model, name, partial(hook, watching), reason, StepOrder.MEMORY)
+    yield saving.save_table.step("remember", partial(_save_table, watching), model)
+    yield saving.save_base.step("remember", partial(_save_base, watching), model)
+    yield loading.refresh_from_db.step("remember", partial(_refresh_from_db, watching), model)
+    yield loading.getstate.step("name_fields", partial(_getstate, watching), model)
     for field in plan.mutable:
         if inspect.getattr_static(model, field.attname, None) is not None:
-            make = partial(CopiedOnRead, field.attname)
-            yield Step(model, field.attname, make, "shows whether a value is changed in place", StepOrder.MEMORY)
-    yield Step(model, "from_db", partial(_from_db, plan), "is given the row", StepOrder.MEMORY)
+            yield loading.reading(field.attname).step("protect", partial(_protect, field.attname), model)
+    # The last one, since it begins the memories that the others keep right.
+    yield loading.from_db.step("remember", _from_db(plan), model)
 
 
-def _from_db(plan: Plan, inner: Any) -> Any:
+def _from_db(plan: Plan) -> Callable[..., None]:
     owner, columns, memory = plan.model, plan.columns, plan.memory
-    function: Any = getattr(inner, "__func__", inner)
 
-    @wraps(function)
-    def from_db(cls: Any, db: Any, field_names: Any, values: Any, **options: Any) -> Any:
+    def remember(instance: Any, field_names: Any, values: Any) -> None:
         nonlocal columns, memory
-        instance = inner.__get__(None, cls)(db, field_names, values, **options)
         if type(instance) is owner:
             if columns is not owner._meta.concrete_fields and (plan_now := plan.watching.plan()) is not None:
                 columns, memory = plan_now.columns, plan_now.memory
             # A reference to all values takes no time; those of some fields need their names.
             is_row = len(values) == len(columns)
             setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
-        return instance
 
-    made: Any = from_db
-    return classmethod(made)
+    return remember
 
 
-def _save_base(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def save_base(self: Any, *args: Any, **kwargs: Any) -> Any:
-        plan = watching.plan() if type(self) is watching.model else None
-        if plan is None:
-            return inner(self, *args, **kwargs)
-        raw, force_insert, using = _of_save_base(*args, **kwargs)
-        if plan.writes and kwargs.get("update_fields") is not None:
-            kwargs["update_fields"] = set(kwargs["update_fields"])  # which receivers of pre_save add to
-        using = using or router.db_for_write(watching.model, instance=self)
-        with Saving(self, plan, using, inserts=bool(force_insert)) as saving:
-            if plan.fetched or plan.asked:
-                saving.fetch(raw, force_insert)
-            return inner(self, *args, **kwargs)
-
-    return save_base
+def _save_base(watching: Watching, proceed: Proceed, save: saving.SaveBase) -> Any:
+    instance = save.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        return proceed(save)
+    if plan.writes and save.update_fields is not None:
+        save.update_fields = set(save.update_fields)  # which receivers of pre_save add to
+    using = save.using or router.db_for_write(watching.model, instance=instance)
+    with Saving(instance, plan, using, inserts=bool(save.force_insert)) as under_way:
+        if plan.fetched or plan.asked:
+            under_way.fetch(save.raw, save.force_insert)
+        return proceed(save)
 
 
-def _of_save_base(
-    raw: bool = False,
-    force_insert: Any = False,
-    force_update: Any = False,
-    using: str | None = None,
-    *_: Any,
-    **__: Any,
-) -> tuple[bool, Any, str | None]:
-    return raw, force_insert, using
+def _save_table(watching: Watching, proceed: Proceed, write: saving.TableWrite) -> Any:
+    instance = write.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        return proceed(write)
+    under_way = running(instance)
+    if type(under_way) is Saving:
+        return _save_table_under_way(under_way, proceed, write)
+    # Somebody has called Model.save_base, past that of the model.
+    with Saving(instance, plan, write.using or instance._state.db) as under_way:
+        return _save_table_under_way(under_way, proceed, write)
 
 
-def _save_table(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def _save_table(
-        self: Any,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Collection[str] | None = None,
-    ) -> Any:
-        plan = watching.plan() if type(self) is watching.model else None
-        if plan is None:
-            return inner(self, raw, cls, force_insert, force_update, using, update_fields)
-        saving = running(self)
-        if type(saving) is not Saving:  # somebody has called Model.save_base, past that of the model
-            with Saving(self, plan, using or self._state.db):
-                return self._save_table(raw, cls, force_insert, force_update, using, update_fields)
-        saving.absent = saving.absent or saving.plan.absent_from(self)  # before the first of several tables
-        with saving.locked(raw, force_insert):
-            is_last = cls is self._meta.concrete_model  # its parents are written first
-            inserts = force_insert or (is_last and saving.is_missing and not (force_update or update_fields))
-            updated = inner(self, raw, cls, inserts, force_update, using, update_fields)
-            # `inner` may have gone through this step again, which has then remembered the row.
-            if is_last and saving.new is None:
-                saving.written(not updated, update_fields)
-            return updated
-
-    return _save_table
+def _save_table_under_way(under_way: Saving, proceed: Proceed, write: saving.TableWrite) -> Any:
+    # Before the first of several tables is written.
+    under_way.absent = under_way.absent or under_way.plan.absent_from(write.instance)
+    with under_way.locked(write.raw, write.force_insert):
+        is_last = write.is_last
+        if is_last and under_way.is_missing and not (write.force_update or write.update_fields):
+            write.force_insert = True
+        updated = proceed(write)
+        # The method of a model may have gone through this step again, which has then remembered the row.
+        if is_last and under_way.new is None:
+            under_way.written(not updated, write.update_fields)
+        return updated
 
 
-def _refresh_from_db(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def refresh_from_db(self: Any, *args: Any, **kwargs: Any) -> None:
-        plan = watching.plan() if type(self) is watching.model else None
-        if plan is None:
-            inner(self, *args, **kwargs)
-            return
-        args, kwargs = _with_listed_fields(args, kwargs)
-        absent = plan.absent_from(self)
-        inner(self, *args, **kwargs)
-        # A model may read more than it was asked for.
-        more = [name for name in absent if name in self.__dict__]
-        _measured(self, plan, [*_refreshed(plan, *_of_refresh(*args, **kwargs)), *more])
-
-    return refresh_from_db
+def _refresh_from_db(watching: Watching, proceed: Proceed, refresh: loading.Refresh) -> None:
+    instance = refresh.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        proceed(refresh)
+        return
+    if refresh.fields is not None:
+        refresh.fields = [*refresh.fields]  # which are read twice
+    absent = plan.absent_from(instance)
+    proceed(refresh)
+    # A model may read more than it was asked for.
+    more = [name for name in absent if name in instance.__dict__]
+    _measured(instance, plan, [*_refreshed(plan, refresh.fields, refresh.from_queryset), *more])
 
 
-def _with_listed_fields(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a refresh with fields that can be read twice."""
-    if kwargs.get("fields") is not None:
-        kwargs = {**kwargs, "fields": [*kwargs["fields"]]}
-    if len(args) > 1 and args[1] is not None:
-        args = (args[0], [*args[1]], *args[2:])
-    return args, kwargs
-
-
-def _of_refresh(using: Any = None, fields: Any = None, from_queryset: Any = None, **others: Any) -> tuple[Any, Any]:
-    return fields, from_queryset
-
-
-def _getstate(watching: Watching, inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def getstate(self: Any) -> Any:
-        state = inner(self)
-        plan = watching.plan() if type(self) is watching.model else None
-        if plan is None or not isinstance(state, dict):
-            return state
-        copied = state.get("_state")
-        if copied is not None and copied is not self._state:  # a model that does not copy it would have it changed
-            name_fields(copied, plan)
+def _getstate(watching: Watching, proceed: Proceed, instance: Any) -> Any:
+    state = proceed(instance)
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None or not isinstance(state, dict):
         return state
+    copied = state.get("_state")
+    if copied is not None and copied is not instance._state:  # a model that does not copy it would have it changed
+        name_fields(copied, plan)
+    return state
 
-    return getstate
 
+def _protect(name: str, instance: Any, value: Any) -> None:
+    """Copy what is remembered of a value that may be changed in place, when it is read.
 
-# The first one is what keeps a memory right; from_db, which begins it, comes after all.
-_HOOKS = {
-    "_save_table": (_save_table, "ends when the row is written, before the receivers are called"),
-    "save_base": (_save_base, "goes around the receivers of a save"),
-    "refresh_from_db": (_refresh_from_db, "reads the row again"),
-    "__getstate__": (_getstate, "says what is in a copy or a pickle"),
-}
+    A copy when the row is loaded would cost every instance what only those pay here of which the value is read.
+    """
+    plan = None if is_immutable(value) else PLANS.get(type(instance))
+    if plan is not None:
+        protect(instance, plan, name, value)
 
 
 def _measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
@@ -187,41 +144,6 @@ def _refreshed(plan: Plan, fields: list[str] | None, queryset: Any) -> Collectio
     return [name for name in plan.places if (name in deferred) is not is_all_but]
 
 
-class CopiedOnRead:
-    """The descriptor of a field whose values may be changed in place: what is remembered is a copy from then on.
-
-    A copy when the row is loaded would cost every instance what only those pay here of which the value is read.
-    """
-
-    def __init__(self, name: str, inner: Any) -> None:
-        self.name = name
-        self.inner = self.heliograph_inner = inner
-        self.set_inner = getattr(type(inner), "__set__", None)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is not None:
-            value = instance.__dict__.get(self.name)
-            plan = None if is_immutable(value) else PLANS.get(type(instance))
-            if plan is not None:
-                protect(instance, plan, self.name, value)
-        return self.inner.__get__(instance, owner)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        if self.set_inner is None:
-            instance.__dict__[self.name] = value
-        else:
-            self.set_inner(self.inner, instance, value)
-
-    def __delete__(self, instance: Any) -> None:
-        delete = getattr(type(self.inner), "__delete__", None)
-        if delete is not None:
-            delete(self.inner, instance)
-        elif self.name in instance.__dict__:
-            del instance.__dict__[self.name]
-        else:
-            raise AttributeError(self.name)
-
-
 # --- a field with a way of its own to prepare a value ----------------------------------------------------------
 
 
@@ -234,20 +156,15 @@ def preparing(field: Any) -> Any:
 @cache
 def recording(owner: Any) -> PatchLease:
     """Return the lease of a step that records the results of `pre_save()` of a field class for the running save."""
-    reason = "returns the value that is written"
-    return PatchLease(lambda: [Step(owner, "pre_save", _pre_save, reason, StepOrder.MEMORY)])
+    return PatchLease(lambda: [loading.pre_save.step("record_value", _pre_save, owner)])
 
 
-def _pre_save(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def pre_save(self: Any, model_instance: Any, *args: Any, **kwargs: Any) -> Any:
-        value = inner(self, model_instance, *args, **kwargs)
-        saving = running(model_instance)
-        if type(saving) is Saving:
-            saving.prepared[self.attname] = value
-        return value
-
-    return pre_save
+def _pre_save(proceed: Proceed, field: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+    value = proceed(field, instance, *args, **kwargs)
+    under_way = running(instance)
+    if type(under_way) is Saving:
+        under_way.prepared[field.attname] = value
+    return value
 
 
 # --- what all models share ------------------------------------------------------------------------------------
@@ -255,83 +172,48 @@ def _pre_save(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 def of_all_models() -> Iterator[Step]:
     """Yield the steps that run while any model is watched."""
-    yield from of_fixtures()
-    yield from of_fetching()
-    yield from of_parents()
-    yield from of_bulk_writes()
+    yield saving.save_deserialized.step("remember", _save_deserialized)
+    if loading.CAN_FETCH_MANY:
+        yield loading.fetch_many.step("remember", _fetch_many)
+    yield loading.get_object.step("remember", _get_object)
+    yield querysets.bulk_create.step("remember", _bulk_create)
+    yield querysets.bulk_update.step("remember", _bulk_update)
 
 
-def of_fixtures() -> Iterator[Step]:
-    """Yield what sees rows that are loaded from fixtures, which calls Model.save_base past that of the model."""
-    reason = "calls Model.save_base, whatever the model has"
-    yield Step(DeserializedObject, "save", _save_deserialized, reason, StepOrder.MEMORY)
+def _save_deserialized(proceed: Proceed, save: saving.FixtureSave) -> None:
+    instance = save.loaded.object
+    plan = PLANS.get(type(instance))
+    if plan is None:
+        proceed(save)
+        return
+    inserts = bool(save.options.get("force_insert", False))
+    alias = save.using or router.db_for_write(type(instance), instance=instance)
+    with Saving(instance, plan, alias, inserts=inserts) as under_way:
+        if plan.fetched or plan.asked:
+            under_way.fetch(raw=True, force_insert=inserts)
+        proceed(save)
 
 
-def _save_deserialized(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def save(self: Any, save_m2m: bool = True, using: str | None = None, **options: Any) -> None:
-        instance = self.object
+def _fetch_many(proceed: Proceed, descriptor: Any, instances: Any) -> None:
+    """Remember what was fetched: Django assigns it, and a fetched value is no change."""
+    name = descriptor.field.attname
+    fetched = [instance for instance in instances if name not in instance.__dict__]
+    proceed(descriptor, instances)
+    for instance in fetched:
         plan = PLANS.get(type(instance))
-        if plan is None:
-            inner(self, save_m2m, using, **options)
-            return
-        inserts = bool(options.get("force_insert", False))
-        alias = using or router.db_for_write(type(instance), instance=instance)
-        with Saving(instance, plan, alias, inserts=inserts) as saving:
-            if plan.fetched or plan.asked:
-                saving.fetch(raw=True, force_insert=inserts)
-            inner(self, save_m2m, using, **options)
-
-    return save
+        if plan is not None and name in plan.places:
+            _measured(instance, plan, [name])
 
 
-def of_fetching() -> Iterator[Step]:
-    """Yield what tells the fetching of a deferred field for several instances, which Django 6.1 has, from assigning."""
-    if hasattr(DeferredAttribute, "fetch_many"):
-        yield Step(DeferredAttribute, "fetch_many", _fetch_many, "a fetched value is no change", StepOrder.MEMORY)
-
-
-def _fetch_many(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def fetch_many(self: Any, instances: Any) -> None:
-        name = self.field.attname
-        fetched = [instance for instance in instances if name not in instance.__dict__]
-        inner(self, instances)
-        for instance in fetched:
-            plan = PLANS.get(type(instance))
-            if plan is not None and name in plan.places:
-                _measured(instance, plan, [name])
-
-    return fetch_many
-
-
-def of_parents() -> Iterator[Step]:
-    """Yield the step for a multi-table parent that Django makes from the values of its child, without a query.
-
-    The parent then remembers the values of its row that the child remembers.
-    """
-    reason = "a parent that is made of a child knows what the child knows"
-    yield Step(ForwardOneToOneDescriptor, "get_object", _get_object, reason, StepOrder.MEMORY)
-
-
-def _get_object(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def get_object(self: Any, instance: Any) -> Any:
-        found = inner(self, instance)
-        plan, of_child = PLANS.get(type(found)), PLANS.get(type(instance))
-        if plan is not None and of_child is not None and remembered(found, plan) is None:
-            known = dict(zip(of_child.names, recalled(remembered(instance, of_child), instance, of_child), strict=True))
-            keys = {name: found.__dict__[name] for name in plan.names[: plan.keys]}
-            setattr(found._state, plan.memory, {name: known[name] for name in plan.names if name in known} | keys)
-        return found
-
-    return get_object
-
-
-def of_bulk_writes() -> Iterator[Step]:
-    """Yield the steps by which instances that are written in bulk remember the values of their rows."""
-    for name, hook in {"bulk_create": _bulk_create, "bulk_update": _bulk_update}.items():
-        yield Step(QuerySet, name, hook, "what instances remember is what was written", StepOrder.MEMORY)
+def _get_object(proceed: Proceed, descriptor: Any, instance: Any) -> Any:
+    """Let a parent that is made of its child remember the values of its row that the child remembers."""
+    found = proceed(descriptor, instance)
+    plan, of_child = PLANS.get(type(found)), PLANS.get(type(instance))
+    if plan is not None and of_child is not None and remembered(found, plan) is None:
+        known = dict(zip(of_child.names, recalled(remembered(instance, of_child), instance, of_child), strict=True))
+        keys = {name: found.__dict__[name] for name in plan.names[: plan.keys]}
+        setattr(found._state, plan.memory, {name: known[name] for name in plan.names if name in known} | keys)
+    return found
 
 
 def _bulk_create(inner: Callable[..., Any]) -> Callable[..., Any]:

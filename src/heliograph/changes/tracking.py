@@ -167,8 +167,8 @@ def _settle_one(model: Any) -> None:
         _leave(model)
     else:
         PLANS[model] = plan
-        there = {step.name for step in _steps.setdefault(model, [])}
-        more = [step for step in hooks.of_model(plan) if step.name not in there]
+        there = {step.method for step in _steps.setdefault(model, [])}
+        more = [step for step in hooks.of_model(plan) if step.method not in there]
         _steps[model] += more
         join(more)
     if not PLANS:

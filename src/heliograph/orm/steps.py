@@ -1,86 +1,135 @@
 """Steps: code that runs around a method of Django, and can be added and removed in any order.
 
-A method may need several steps: `Model._save_table` has one that remembers the row and one that opens a transaction.
-All steps of a method are one chain, in the order that `StepOrder` declares. The chain is built anew whenever a step
-joins or leaves, so that no step depends on another one. When the last step leaves, the method is Django's own again.
+A `Method` is declared once, in one file of this package, with Django's signature and with the names of its steps from
+the outside to the inside. `changes`, `transactions` and `bulk` contribute steps: functions that are called like
+Django's own `execute_wrapper`s, with what goes on and with the call. The method has one wrapper of ours, which is built
+anew whenever a step joins or leaves, so that no step depends on another one. When the last step leaves, the method is
+Django's own again.
 
-A monitoring tool may put its own wrapper around our chain, and keep our function in it. The next chain then goes around
-the tool's wrapper, and the kept function only calls the method without our steps: each step runs once.
+    _save_table = Method("_save_table", ("join_transaction", "remember"), wrap)
+
+    def remember(proceed, write):
+        updated = proceed(write)
+        ...                                 # the row is written
+        return updated
+
+    join([_save_table.step("remember", remember, owner=Article)])
+
+A monitoring tool may put its own wrapper around ours, and keep our function in it. The next wrapper then goes around
+the tool's, and the kept function only calls the method without our steps: each step runs once.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import partial, wraps
-from operator import attrgetter
+from functools import partial, reduce, wraps
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from heliograph.dispatch.routes import registering
 from heliograph.orm.patching import MISSING, own, passed_on_to, passing_on, put
 
-Make = Callable[[Any], Any]
+# What a step calls to go on: the next step, or the method itself.
+Proceed = Callable[..., Any]
 
 
-class StepOrder(IntEnum):
-    """Where a step is in the chain of a method, from the inside to the outside."""
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A method of Django that steps may go around.
 
-    MEMORY = 1  # updates the values that instances remember, before receivers ask for them
-    WRITES = 2  # finds the rows that were written, and sends them to receivers
-    TRANSACTION = 3  # opens or ends the transaction that contains the other steps
+    `wrap(inner, steps)` returns a new function, which takes what Django's method takes, and runs the steps around it.
+    """
+
+    name: str
+    order: tuple[str, ...]  # the names of its steps, from the outside to the inside
+    wrap: Callable[[Any, Sequence[Proceed]], Any]
+    owner: Any = None  # the class that has it; None if each step says which, such as a model
+
+    def step(self, name: str, run: Proceed, owner: Any = None) -> Step:
+        """Return a step of this method. Raises LookupError for a name that the method does not declare."""
+        if name not in self.order:
+            raise LookupError(f"{self.name} has no step named {name!r}. Its steps are {', '.join(self.order)}.")
+        return Step(self, self.owner if owner is None else owner, name, run)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """Code that runs around an attribute, and the reason for it.
+    """Code that runs around a method of one owner, under one of the names that the method declares.
 
-    `make` takes the attribute without this step, and returns the attribute with it: a new object at each call.
+    `run(proceed, ...)` is called with what goes on, and with the call in the form that `Method.wrap` gives it.
     """
 
+    method: Method
     owner: Any
     name: str
-    make: Make
-    reason: str
-    order: StepOrder
+    run: Proceed
+
+
+def around(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    """Return a function that runs steps, of which the first is the outermost, around another function."""
+    return reduce(lambda proceed, step: partial(step, proceed), reversed(steps), inner)
+
+
+def made(inner: Any, steps: Sequence[Proceed]) -> Any:
+    """Wrap a method whose steps are functions that return a wrapper of it."""
+    return reduce(lambda wrapped, make: make(wrapped), reversed(steps), inner)
 
 
 def join(steps: Iterable[Step]) -> None:
-    """Put steps around their attributes."""
+    """Put steps around their methods."""
     with registering:
         for step in steps:
-            chain = _chains.setdefault((step.owner, step.name), Chain(step.owner, step.name))
+            chain = _chains.setdefault((step.owner, step.method.name), Chain(step.owner, step.method))
             chain.steps[step] = None
             _outdated.add(chain)
         _update(wait=True)
 
 
 def leave(steps: Iterable[Step]) -> None:
-    """Remove steps from their attributes.
+    """Remove steps from their methods.
 
     Garbage collection may call this function at any line of a program, so it never waits for a lock. If another thread
     has the lock, the next step that joins or leaves completes the removal.
     """
     for step in steps:
-        chain = _chains.get((step.owner, step.name))
+        chain = _chains.get((step.owner, step.method.name))
         if chain is not None:
             chain.steps.pop(step, None)
             _outdated.add(chain)
     _update(wait=False)
 
 
-class Chain:
-    """An attribute with the steps around it."""
+class Patched(NamedTuple):
+    """A method that has steps around it."""
 
-    def __init__(self, owner: Any, name: str) -> None:
+    owner: Any
+    name: str
+    steps: tuple[str, ...]  # from the outside to the inside
+
+
+def patched_methods() -> list[Patched]:
+    """Return the methods of Django that have steps around them at this moment."""
+    there = [(chain, chain.ordered()) for chain in [*_chains.values()]]
+    return [Patched(chain.owner, chain.name, tuple(step.name for step in steps)) for chain, steps in there if steps]
+
+
+class Chain:
+    """A method of one owner, with the steps around it."""
+
+    def __init__(self, owner: Any, method: Method) -> None:
         self.owner = owner
-        self.name = name
+        self.method = method
+        self.name = method.name
         self.steps: dict[Step, None] = {}  # in the order in which they joined
-        self.inner: Any = MISSING  # the attribute without our steps
-        self.outer: Any = _NOTHING  # the attribute with our steps
+        self.inner: Any = MISSING  # the method without our steps
+        self.outer: Any = _NOTHING  # the method with our steps
+
+    def ordered(self) -> list[Step]:
+        """Return the steps from the outside to the inside."""
+        return sorted([*self.steps], key=lambda step: self.method.order.index(step.name))
 
     def update(self) -> None:
         """Build the chain anew from the steps that there are now."""
@@ -88,17 +137,15 @@ class Chain:
         if there is not self.outer:  # the chain is new, or another tool has put its wrapper around it
             _retire(self)
             self.inner = _without_retired(there)
-        steps = sorted([*self.steps], key=attrgetter("order"))
+        steps = self.ordered()
         self.outer = self._around(steps) if steps else _NOTHING
         put(self.owner, self.name, self.outer if steps else self.inner)
         if not steps:
             _chains.pop((self.owner, self.name), None)
 
     def _around(self, steps: Iterable[Step]) -> Any:
-        outer = inherited(self.owner, self.name) if self.inner is MISSING else self.inner
-        for step in steps:
-            outer = step.make(outer)
-        return outer
+        inner = inherited(self.owner, self.name) if self.inner is MISSING else self.inner
+        return self.method.wrap(inner, [step.run for step in steps])
 
 
 _NOTHING: Any = object()
@@ -166,7 +213,7 @@ class Retired:
 
     def __init__(self, chain: Chain, function: FunctionType) -> None:
         self.owner = chain.owner
-        self.name = chain.name
+        self.method = chain.method
         self.inner = chain.inner
         self.function = function
         self.is_of_class = chain.outer is not function
@@ -174,24 +221,27 @@ class Retired:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         called = self.inner
         if self._is_put_back():
-            _update_one(self.owner, self.name)
-            called = called if self._is_put_back() else own(self.owner, self.name, MISSING)
+            _update_one(self.owner, self.method)
+            called = called if self._is_put_back() else self._there()
         return self._bound(called, args[0])(*args[1:], **kwargs)
 
     def _is_put_back(self) -> bool:
         """Return whether the other tool has removed its wrapper, and put back our function, which it had found."""
-        return _function(own(self.owner, self.name, MISSING)) is self.function
+        return _function(self._there()) is self.function
+
+    def _there(self) -> Any:
+        return own(self.owner, self.method.name, MISSING)
 
     def _bound(self, value: Any, to: Any) -> Callable[..., Any]:
-        value = inherited(self.owner, self.name) if value is MISSING else value
+        value = inherited(self.owner, self.method.name) if value is MISSING else value
         if not hasattr(type(value), "__get__"):
             return partial(value, to)
         bound: Callable[..., Any] = value.__get__(None, to) if self.is_of_class else value.__get__(to, type(to))
         return bound
 
 
-def _update_one(owner: Any, name: str) -> None:
-    _outdated.add(_chains.setdefault((owner, name), Chain(owner, name)))
+def _update_one(owner: Any, method: Method) -> None:
+    _outdated.add(_chains.setdefault((owner, method.name), Chain(owner, method)))
     _update(wait=False)
 
 
@@ -220,12 +270,12 @@ class PatchLease:
     def take(self) -> Hold:
         """Let the steps join, unless they have joined already."""
         with registering:
-            tenancy = self._taken()
-            if tenancy is None:
-                tenancy, steps = Hold(), tuple(self._steps())
-                self._taken = weakref.ref(tenancy, lambda _: leave(steps))
+            hold = self._taken()
+            if hold is None:
+                hold, steps = Hold(), tuple(self._steps())
+                self._taken = weakref.ref(hold, lambda _: leave(steps))
                 join(steps)
-            return tenancy
+            return hold
 
 
 class Hold:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from functools import partial, wraps
-from types import FunctionType
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -15,9 +14,10 @@ from django.db.models.signals import post_save, pre_save
 
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.routes import registering
-from heliograph.orm.patching import forwarding_code
+from heliograph.orm import atomic
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.steps import Hold, PatchLease, Step, StepOrder
+from heliograph.orm.saving import SaveBase, TableWrite, save_base, save_table
+from heliograph.orm.steps import Hold, Method, PatchLease, Proceed, Step
 from heliograph.transactions import rollbacks
 from heliograph.transactions.autocommit_save import running, turn_for
 from heliograph.transactions.flush import finish, settle
@@ -25,18 +25,18 @@ from heliograph.transactions.pending import Stage, is_held, is_outermost, releas
 
 
 def _steps() -> Iterator[Step]:
-    yield from _steps_of_end(vars(transaction.Atomic)["__exit__"])
-    reason = "in autocommit, is where receivers run outside of the transaction"
-    yield Step(Model, "save_base", _save_base, reason, StepOrder.TRANSACTION)
+    yield atomic.step_of_exit(_exit)
+    yield save_base.step("autocommit_save", _save_base, Model)
 
 
 def _steps_of_model(model: Any) -> Iterator[Step]:
-    reason = "marks the models for whose saves a receiver waits until the end"
-    yield Step(model, _AWAITED, lambda _: True, reason, StepOrder.TRANSACTION)
-    yield Step(model, "_save_table", _save_table, "is the transaction of a save in autocommit", StepOrder.TRANSACTION)
+    yield _awaited.step("mark", lambda: None, model)
+    yield save_table.step("join_transaction", _save_table, model)
 
 
+# The attribute that marks the models for whose saves a receiver waits until the end of a transaction.
 _AWAITED = "_heliograph_is_awaited"
+_awaited = Method(_AWAITED, ("mark",), lambda inner, steps: True)
 _for_all = PatchLease(_steps)
 _for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
 
@@ -57,44 +57,24 @@ def taken_at(place: Target) -> tuple[Hold, ...]:
     return of_connections.take(), _for_all.take(), _for_model(model).take()
 
 
-def _steps_of_end(end: Any) -> Iterator[Step]:
-    """Yield what makes the end of a block ours, also of one that is open by now: it has its `__exit__` in hand."""
-    reason = "is the end of a transaction, of which Django tells nobody before"
-    if not isinstance(end, FunctionType) or end.__code__.co_freevars:  # a tool has put a wrapper around it
-        yield Step(transaction.Atomic, "__exit__", _exit, reason, StepOrder.TRANSACTION)
+def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    connection = transaction.get_connection(block.using)
+    if block._from_testcase:
+        rollbacks.forget(connection)  # the rollback at the end of a test calls no receiver
+    if not (connection.run_on_commit or rollbacks.is_awaited(connection)) or not is_outermost(connection):
+        proceed(block, exc_type, exc_value, traceback)
         return
-    if end.__code__ is not _FORWARDING:
-        # Not a patch: it stays, for a thread that is about to call it when the code is put back.
-        setattr(transaction.Atomic, _EXIT, _exit(FunctionType(end.__code__, end.__globals__, end.__name__)))
-    yield Step(end, "__code__", lambda _: _FORWARDING, reason, StepOrder.TRANSACTION)
-
-
-_EXIT = "_heliograph_exit"
-_FORWARDING = forwarding_code("__exit__", _EXIT)
-
-
-def _exit(inner: Callable[..., None]) -> Callable[..., None]:
-    @wraps(inner)
-    def exit_(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        connection = transaction.get_connection(self.using)
-        if self._from_testcase:
-            rollbacks.forget(connection)  # the rollback at the end of a test calls no receiver
-        if not (connection.run_on_commit or rollbacks.is_awaited(connection)) or not is_outermost(connection):
-            inner(self, exc_type, exc_value, traceback)
-            return
-        is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
-        try:
-            if not is_lost:
-                _settle(connection, partial(inner, self))
-            _end(connection, partial(inner, self, exc_type, exc_value, traceback), exc_type is None)
-        except BaseException:
-            is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
-            raise
-        finally:
-            release_held(connection)
-            rollbacks.end(connection, is_lost=is_lost)
-
-    return exit_
+    is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
+    try:
+        if not is_lost:
+            _settle(connection, partial(proceed, block))
+        _end(connection, partial(proceed, block, exc_type, exc_value, traceback), exc_type is None)
+    except BaseException:
+        is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
+        raise
+    finally:
+        release_held(connection)
+        rollbacks.end(connection, is_lost=is_lost)
 
 
 def _settle(connection: Any, end: Callable[..., None]) -> None:
@@ -129,41 +109,17 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
         finish(due)
 
 
-def _save_base(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def save_base(
-        self: Any,
-        raw: bool = False,
-        force_insert: Any = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Collection[str] | None = None,
-    ) -> Any:
-        # Every save of every model comes through here: *args and **kwargs would take three times as long.
-        if not getattr(self, _AWAITED, False):
-            return inner(self, raw, force_insert, force_update, using, update_fields)
-        with turn_for(self, using or router.db_for_write(type(self), instance=self)):
-            return inner(self, raw, force_insert, force_update, using, update_fields)
-
-    return save_base
+def _save_base(proceed: Proceed, save: SaveBase) -> Any:
+    instance = save.instance
+    if not getattr(instance, _AWAITED, False):
+        return proceed(save)
+    with turn_for(instance, save.using or router.db_for_write(type(instance), instance=instance)):
+        return proceed(save)
 
 
-def _save_table(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def _save_table(
-        self: Any,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Collection[str] | None = None,
-    ) -> Any:
-        write = partial(inner, self, raw, cls, force_insert, force_update, using, update_fields)
-        turn = running(self)
-        if turn is None or turn.is_written:
-            return write()
-        turn.begin()
-        return turn.write(write, raw, update_fields) if cls is self._meta.concrete_model else write()
-
-    return _save_table
+def _save_table(proceed: Proceed, write: TableWrite) -> Any:
+    turn = running(write.instance)
+    if turn is None or turn.is_written:
+        return proceed(write)
+    turn.begin()
+    return turn.write(partial(proceed, write), write.raw, write.update_fields) if write.is_last else proceed(write)

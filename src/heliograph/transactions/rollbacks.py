@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import wraps
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
-from heliograph.orm.steps import PatchLease, Step, StepOrder
+from heliograph.orm.savepoints import savepoint_rollback
+from heliograph.orm.steps import PatchLease, Proceed, Step
 from heliograph.transactions.flush import finish
 from heliograph.transactions.pending import ON_ROLLBACK, Pending
 
 
 def _steps() -> Iterator[Step]:
-    reason = "is followed by the calls of receivers whose send it has undone"
-    yield Step(BaseDatabaseWrapper, "savepoint_rollback", _savepoint_rollback, reason, StepOrder.TRANSACTION)
+    yield savepoint_rollback.step("call_undone", _savepoint_rollback)
 
 
 # Each receiver with `OnRollback()` takes this, and also the hooks of the end of a transaction.
 of_savepoints = PatchLease(_steps)
 
 
-def _savepoint_rollback(inner: Callable[..., None]) -> Callable[..., None]:
-    @wraps(inner)
-    def savepoint_rollback(self: Any, *args: Any, **kwargs: Any) -> None:
-        inner(self, *args, **kwargs)
-        waiting: list[Pending] = self.__dict__.pop(ON_ROLLBACK, [])
-        kept = [one for one in waiting if not one.is_undone]
-        if kept:
-            self.__dict__[ON_ROLLBACK] = kept
-        finish(one for one in waiting if one.is_undone)
-
-    return savepoint_rollback
+def _savepoint_rollback(proceed: Proceed, connection: Any, sid: str) -> None:
+    proceed(connection, sid)
+    waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
+    kept = [one for one in waiting if not one.is_undone]
+    if kept:
+        connection.__dict__[ON_ROLLBACK] = kept
+    finish(one for one in waiting if one.is_undone)
 
 
 def end(connection: Any, *, is_lost: bool) -> None:

@@ -8,15 +8,15 @@ statement, one query asks for the search path in each transaction.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from django.db import connections
-from django.db.backends.utils import CursorWrapper
 
+from heliograph.orm import cursors
 from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
-from heliograph.orm.steps import Hold, PatchLease, Step, StepOrder
+from heliograph.orm.steps import Hold, PatchLease, Proceed, Step
 
 Path = tuple[str, ...]  # the names of schemas, in the order in which they are searched
 
@@ -108,23 +108,18 @@ def watching() -> tuple[Hold, ...]:
 
 
 def _steps() -> Iterator[Step]:
-    reason = "executes the statements that set the search path of PostgreSQL"
-    yield Step(CursorWrapper, "_execute", _execute, reason, StepOrder.WRITES)
+    yield cursors.execute.step("watch_search_path", _execute)
 
 
 _watched = PatchLease(_steps)
 _SHORT = 1000  # characters: a statement that sets a search path is shorter, so longer ones are not searched for it
 
 
-def _execute(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def _execute(self: Any, sql: Any, *args: Any) -> Any:
-        result = inner(self, sql, *args)
-        text = sql if type(sql) is str else str(sql)
-        # A rollback undoes a change of the search path.
-        is_undone = _KNOWN in vars(self.db) and text.startswith("ROLLBACK")
-        if is_undone or (len(text) < _SHORT and "search_path" in text.lower()):
-            vars(self.db)[_KNOWN] = ((), None)
-        return result
-
-    return _execute
+def _execute(proceed: Proceed, cursor: Any, sql: Any, *args: Any) -> Any:
+    result = proceed(cursor, sql, *args)
+    text = sql if type(sql) is str else str(sql)
+    # A rollback undoes a change of the search path.
+    is_undone = _KNOWN in vars(cursor.db) and text.startswith("ROLLBACK")
+    if is_undone or (len(text) < _SHORT and "search_path" in text.lower()):
+        vars(cursor.db)[_KNOWN] = ((), None)
+    return result

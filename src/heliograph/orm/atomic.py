@@ -1,0 +1,45 @@
+"""Atomic: the end of a block of `transaction.atomic()`, of which Django tells nobody before the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+from types import FunctionType
+from typing import Any
+
+from django.db.transaction import Atomic
+
+from heliograph.orm.patching import forwarding_code
+from heliograph.orm.steps import Method, Proceed, Step, around
+
+
+def _exit(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def __exit__(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> Any:  # noqa: N807 - that is its name
+        return run(self, exc_type, exc_value, traceback)
+
+    return __exit__
+
+
+_STEPS = ("flush",)
+_EXIT = "_heliograph_exit"
+_FORWARDING = forwarding_code("__exit__", _EXIT)
+
+
+def step_of_exit(run: Proceed) -> Step:
+    """Return the step around the end of a block, also of a block that is open by now, which has its `__exit__` in hand.
+
+    So it replaces the code of the function, unless a tool has put a wrapper around it.
+    """
+    end = vars(Atomic)["__exit__"]
+    if not isinstance(end, FunctionType) or end.__code__.co_freevars:
+        return Method("__exit__", _STEPS, _exit, Atomic).step("flush", run)
+
+    def wrap(code: Any, steps: Sequence[Proceed]) -> Any:
+        # Not a patch: it stays, for a thread that is about to call it when the code is put back.
+        setattr(Atomic, _EXIT, _exit(FunctionType(code, end.__globals__, end.__name__), steps))
+        return _FORWARDING
+
+    return Method("__code__", _STEPS, wrap, end).step("flush", run)

@@ -1,0 +1,137 @@
+"""Saving: the methods of Django through which every save goes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+from django.core.serializers.base import DeserializedObject
+
+from heliograph.orm.steps import Method, Proceed, around
+
+# --- Model.save_base ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class SaveBase:
+    """A call of `Model.save_base`: it sends pre_save, writes the row, and sends post_save."""
+
+    instance: Any
+    raw: bool
+    force_insert: Any
+    force_update: bool
+    using: str | None
+    update_fields: Collection[str] | None
+    others: dict[str, Any] = field(default_factory=dict)  # what the method of a model takes beyond Django's
+
+
+def _save_base(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    def call(save: SaveBase) -> Any:
+        # By name, and as Model.save() names them: the method of a model may have fewer parameters.
+        options = {**save.others, "raw": True} if save.raw else save.others
+        return inner(
+            save.instance,
+            using=save.using,
+            force_insert=save.force_insert,
+            force_update=save.force_update,
+            update_fields=save.update_fields,
+            **options,
+        )
+
+    run = around(call, steps)
+
+    @wraps(inner)
+    def save_base(
+        self: Any,
+        raw: bool = False,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Collection[str] | None = None,
+        **others: Any,
+    ) -> Any:
+        return run(SaveBase(self, raw, force_insert, force_update, using, update_fields, others))
+
+    return save_base
+
+
+save_base = Method("save_base", ("remember", "autocommit_save"), _save_base)
+
+# --- Model._save_table --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class TableWrite:
+    """A call of `Model._save_table`: it writes one row; the row of a child has one in each table of its parents."""
+
+    instance: Any
+    raw: bool
+    cls: Any
+    force_insert: bool
+    force_update: bool
+    using: str | None
+    update_fields: Collection[str] | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the model's own table: the tables of its parents are written before."""
+        return self.cls is self.instance._meta.concrete_model
+
+
+def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    def call(write: TableWrite) -> Any:
+        return inner(
+            write.instance,
+            write.raw,
+            write.cls,
+            write.force_insert,
+            write.force_update,
+            write.using,
+            write.update_fields,
+        )
+
+    run = around(call, steps)
+
+    @wraps(inner)
+    def _save_table(
+        self: Any,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Collection[str] | None = None,
+    ) -> Any:
+        return run(TableWrite(self, raw, cls, force_insert, force_update, using, update_fields))
+
+    return _save_table
+
+
+save_table = Method("_save_table", ("join_transaction", "record_relation", "remember"), _save_table)
+
+# --- fixtures -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class FixtureSave:
+    """A call of `DeserializedObject.save`, which calls `Model.save_base` past the method of the model."""
+
+    loaded: Any  # the DeserializedObject
+    save_m2m: bool
+    using: str | None
+    options: dict[str, Any]
+
+
+def _save_deserialized(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(lambda save: inner(save.loaded, save.save_m2m, save.using, **save.options), steps)
+
+    @wraps(inner)
+    def save(self: Any, save_m2m: bool = True, using: str | None = None, **options: Any) -> Any:
+        return run(FixtureSave(self, save_m2m, using, options))
+
+    return save
+
+
+save_deserialized = Method("save", ("remember",), _save_deserialized, DeserializedObject)

@@ -23,10 +23,10 @@ from heliograph.changes.values import NO_ROW
 from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
-from heliograph.outbox.payload import value_decoding
-from heliograph.outbox.payload.call_decoding import MissingError, restored
+from heliograph.outbox.payload import field_values, kinds
+from heliograph.outbox.payload.calls import restored
 from heliograph.outbox.payload.classes import may_travel
-from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.payload.errors import MissingError, UnreadableError
 from heliograph.outbox.work.runner import drain
 from heliograph.transactions.batches import Batch
 from tests.app.models import Article, Genre, Novel
@@ -255,9 +255,8 @@ def test_a_signal_of_models_that_others_have_made_is_about_models_too(connect):
 KINDS = [
     "row",
     "batch",
-    *value_decoding._OF_TEXT,
-    *value_decoding._OF_LIST,
-    *value_decoding._OF_MODEL,
+    *kinds.BY_NAME,
+    *field_values.DECODERS,
     "nothing",
     "",
     None,

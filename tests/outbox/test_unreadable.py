@@ -20,7 +20,7 @@ from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.manage import operations
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Dead, Discarded, HandedBack, Succeeded
-from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.work.handing_back import warn_once
 from heliograph.outbox.work.runner import drain, run_one
 from heliograph.signals import post_bulk_create

@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Min, Q
 from heliograph.outbox.clock import DatabaseNow
 from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.states import InStates
 
 

@@ -11,8 +11,8 @@ from heliograph.catalogue import carried
 from heliograph.changes.rows import Kind
 from heliograph.changes.tracking import ALL
 from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.payload.stored_events import StoredEvent
-from heliograph.outbox.payload.value_decoding import UnreadableError
 from heliograph.transactions.batches import Batch, Event
 
 

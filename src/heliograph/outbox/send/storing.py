@@ -16,8 +16,8 @@ from heliograph.dispatch.describe import describe
 from heliograph.outbox.durable.names import label_of
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.migrating import has_table
-from heliograph.outbox.payload.call_encoding import is_lasting, text_of
-from heliograph.outbox.payload.value_encoding import UnsavedError, UnstorableError
+from heliograph.outbox.payload.calls import is_lasting, text_of
+from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
 from heliograph.outbox.rows import DeliveryRow
 from heliograph.outbox.send import enqueueing
 from heliograph.transactions.collect import Received

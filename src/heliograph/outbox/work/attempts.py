@@ -39,8 +39,9 @@ from heliograph.outbox.outcomes import (
     of_error,
     of_response,
 )
-from heliograph.outbox.payload.call_decoding import MissingError, handled, restored
-from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.payload.calls import restored
+from heliograph.outbox.payload.errors import MissingError, UnreadableError
+from heliograph.outbox.payload.instances import handled
 from heliograph.outbox.rows import Claim
 from heliograph.outbox.send.policy import ThisDelivery
 from heliograph.outbox.work.forks import forks_end

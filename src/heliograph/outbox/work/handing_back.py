@@ -12,7 +12,7 @@ from functools import lru_cache
 from heliograph.outbox.clock import DatabaseNow
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
-from heliograph.outbox.payload.value_decoding import UnreadableError
+from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.rows import Claim
 
 logger = logging.getLogger("heliograph.outbox")

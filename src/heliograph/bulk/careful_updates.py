@@ -15,7 +15,6 @@ from heliograph.bulk.read import Reading
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, selecting
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.rows import Updated
-from heliograph.databases import database_of
 from heliograph.databases.pieces import PLACE_NUMBER
 
 
@@ -27,7 +26,7 @@ def update_carefully(reading: Reading) -> Updated:
     old = _read(reading, columns)
     size = len(reading.plan.fields)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
-    if database_of(reading.connection).keeps_places:
+    if reading.database.keeps_places:
         return reading.rows_of(_written_at_places(reading, found))
     return reading.rows_of(_written(reading, columns, found))
 
@@ -36,7 +35,7 @@ def _columns(reading: Reading) -> Sequence[str]:
     """Return the columns that identify a row of the table; none for a view, or if several tables are written."""
     if reading.compiler.query.related_updates or not are_sent_as_stored(reading.fields):
         return ()
-    return database_of(reading.connection).locators(reading.connection, reading.model._meta.db_table)
+    return reading.database.locators(reading.connection, reading.model._meta.db_table)
 
 
 def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
@@ -66,7 +65,7 @@ def _written_at_places(reading: Reading, old: Found) -> Table:
     update, params, _ = statement
     quoted = reading.connection.ops.quote_name(reading.model._meta.db_table)
     news = returning(reading.connection, reading.fields)
-    sql = f"{update}{database_of(reading.connection).at_places(quoted)}{news}, {PLACE_NUMBER}"
+    sql = f"{update}{reading.database.at_places(quoted)}{news}, {PLACE_NUMBER}"
     rows = fetched(reading.compiler, sql, (*params, *map(list, zip(*old, strict=True))), reading.fields)
     values = [*old.values()]
     return [(*values[row[-1] - 1], *row[:-1]) for row in rows]
@@ -100,7 +99,7 @@ def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) 
     query: Any = _at(reading, columns, places)
     query.values, query.order_by = reading.compiler.query.values, reading.compiler.query.order_by
     sql, params = query.get_compiler(reading.using).as_sql()
-    if database_of(reading.connection).returns_rows(reading.connection, of="UPDATE"):
+    if reading.database.returns_rows(reading.connection, of="UPDATE"):
         written = fetched(reading.compiler, f"{sql} RETURNING {', '.join(columns)}", params, ())
         return [*map(tuple, written)]
     with reading.connection.cursor() as cursor:
@@ -138,7 +137,7 @@ def _update_by_itself(reading: Reading) -> Updated:
     old = _read(reading)
     sql, params = reading.compiler.as_sql()
     fields, is_of_parents = reading.plan.fields, bool(reading.compiler.query.related_updates)
-    is_returned = database_of(reading.connection).returns_rows_of_views and not is_of_parents
+    is_returned = reading.database.returns_rows_of_views and not is_of_parents
     if is_returned and are_sent_as_stored(fields):
         new = fetched(reading.compiler, sql + returning(reading.connection, fields), params, fields)
         return reading.rows_of(_with_old_values(reading, _single(reading, old), new))

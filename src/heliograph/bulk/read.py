@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FullResultSet
-from django.db.models import IntegerField, Model
+from django.db.models import DecimalField, IntegerField, Model
 from django.db.models.expressions import Col, CombinedExpression, Value
 
 from heliograph.bulk.sql import Table, are_sent_as_stored
+from heliograph.bulk.tables import is_ordinary
 from heliograph.changes.columns import Columns, Constant, Source
 from heliograph.changes.plans import PLANS, Plan, plan_for, watched_among, with_columns_beside
 from heliograph.changes.rows import Updated
-from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate
+from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate, prepared
+from heliograph.databases import database_of
+from heliograph.databases.pieces import SQL
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +29,16 @@ class FieldsToRead:
     plan: Plan  # the primary key and the fields that are read
     moved: Sequence[Any]  # the fields of the primary key that the update sets
     left_alone: frozenset[Any]  # the fields that keep their value
-    plain: frozenset[Any]  # the fields whose new value is the assigned one, as the field prepares it
+    prepare: dict[Any, Callable[[Any, Any], Any]]  # by field, what makes the new value of the assigned one
     are_sent_as_stored: bool
+    ordinary: dict[str, SQL] = field(default_factory=dict)  # by alias, what holds if the table is an ordinary one
+
+    def is_ordinary(self, connection: Any) -> SQL:
+        """Return the condition that holds if no two rows share a key, and no trigger changes the values."""
+        found = self.ordinary.get(connection.alias)
+        if found is None:
+            found = self.ordinary[connection.alias] = is_ordinary(connection, self.plan.model)
+        return found
 
 
 def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
@@ -36,7 +46,7 @@ def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> Fi
     options, watched = model._meta, PLANS.get(model)
     known: _Known | None = vars(options).get(_KNOWN)
     if known is None or known.is_outdated(options, watched):
-        known = _Known(options.concrete_fields, None if watched is None else weakref.ref(watched), {})
+        known = _Known(options.concrete_fields, options.db_table, None if watched is None else weakref.ref(watched), {})
         setattr(options, _KNOWN, known)
     found = known.of_updates.get((written, reads_all))
     if found is None:
@@ -47,16 +57,18 @@ def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> Fi
 
 
 class _Known(NamedTuple):
-    """What is known of the updates of a model, as long as it has these fields and this plan."""
+    """What is known of the updates of a model, as long as it has these fields, this table and this plan."""
 
     concrete_fields: Any
+    db_table: str
     watched: weakref.ref[Plan] | None  # weak, since a plan keeps patches in place
     of_updates: dict[tuple[tuple[Any, ...], bool], FieldsToRead]
 
     def is_outdated(self, options: Any, watched: Plan | None) -> bool:
-        """Return whether the model has got another field, or other fields are watched."""
+        """Return whether the model has got another field or table, or other fields are watched."""
         is_same_plan = watched is None if self.watched is None else watched is not None and self.watched() is watched
-        return not is_same_plan or self.concrete_fields is not options.concrete_fields
+        is_same_model = self.concrete_fields is options.concrete_fields and self.db_table == options.db_table
+        return not (is_same_plan and is_same_model)
 
 
 _KNOWN = "_heliograph_fields_to_read"  # the attribute of a model's `_meta`, with which it is freed
@@ -76,7 +88,11 @@ def _found(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRea
         plan=plan_for(model, fields),
         moved=moved,
         left_alone=frozenset(one for one in fields if one not in written and _is_left_alone(one)),
-        plain=frozenset(one for one in fields if not may_mutate(one) and are_sent_as_stored([one])),
+        prepare={
+            one: as_stored if isinstance(one, DecimalField) else prepared
+            for one in fields
+            if not may_mutate(one) and are_sent_as_stored([one])
+        },
         are_sent_as_stored=are_sent_as_stored(fields),
     )
 
@@ -90,6 +106,7 @@ class Reading:
         self.is_ordered = is_ordered  # rows are locked in the order of their keys
         self.compiler = compiler
         self.connection = compiler.connection
+        self.database = database_of(compiler.connection)
         query = compiler.query
         assigned = query.values if not query.related_updates else [*query.values, *_of_parents(query)]
         self.values = {one: value for one, _, value in assigned}
@@ -109,17 +126,17 @@ class Reading:
         self.computed = [new for new in self.news if is_expression(new)] if is_known else []
 
     def sources(self) -> Sequence[Source]:
-        """Return where the new values are if rows are read before the update: old values, then computed ones."""
-        computed = count(len(self.plan.fields))
-        return [
-            at if new is UNCHANGED else next(computed) if is_expression(new) else Constant(new)
-            for at, new in enumerate(self.news, self.plan.keys)
-        ]
+        """Return where the new values are in rows that have the old values, followed by the computed ones."""
+        computed = {id(new): at for at, new in enumerate(self.computed, len(self.plan.fields))}
+        news = enumerate(self.news, self.plan.keys)
+        after = (at if new is UNCHANGED else computed.get(id(new)) or Constant(new) for at, new in news)
+        return [*range(self.plan.keys), *after]
 
     def returned(self, fields: Sequence[Any]) -> Sequence[Source]:
         """Return where each new value is in rows that have all old values and then the new values of these fields."""
-        places = {field: at for at, field in enumerate(fields, len(self.plan.fields))}
-        return [places.get(field, at) for at, field in enumerate(self.fields, self.plan.keys)]
+        positions = {field: at for at, field in enumerate(fields, len(self.plan.fields))}
+        after = (positions.get(field, at) for at, field in enumerate(self.fields, self.plan.keys))
+        return [*range(self.plan.keys), *after]
 
     def new_values(self, old: Sequence[Any]) -> list[Any]:
         """Return the new values of a row that cannot be read again."""
@@ -145,9 +162,9 @@ class Reading:
             return "", ()
         return f" WHERE {sql}", params
 
-    def rows(self, table: Columns, news: Sequence[Source]) -> Updated:
+    def rows(self, table: Columns, sources: Sequence[Source]) -> Updated:
         """Return the updated rows, with their values in the columns of a table."""
-        return Updated(self.model, self.using, self.asked.names, self.plan, table, news)
+        return Updated(self.model, self.using, self.asked.names, self.plan, table, sources)
 
     def rows_of(self, table: Table) -> Updated:
         """Return the updated rows of a table in which the new values of all fields follow the old ones."""
@@ -189,7 +206,7 @@ def _new(one: Any, values: dict[Any, Any], asked: FieldsToRead) -> Any:
     if isinstance(value, Model):
         value = value.prepare_database_save(one)
     if not is_expression(value):
-        return as_stored(one, value) if one in asked.plain else UNKNOWN
+        return asked.prepare[one](one, value) if one in asked.prepare else UNKNOWN
     others = {*values} - {one}  # MariaDB sets columns in order, so an expression may read another one's new value
     return value if isinstance(one, IntegerField) and _is_integer(value, others) else UNKNOWN
 

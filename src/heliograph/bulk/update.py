@@ -21,12 +21,11 @@ from heliograph.bulk.sql import (
     returning,
     selecting,
 )
-from heliograph.bulk.tables import has_key, holds, is_ordinary
+from heliograph.bulk.tables import has_key, holds
 from heliograph.bulk.write import in_transaction
 from heliograph.changes.columns import Columns
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import is_expression
-from heliograph.databases import database_of
 from heliograph.databases.pieces import SQL
 
 # The signals through which the rows of updates are received.
@@ -63,7 +62,7 @@ class Update:
         return len(rows)
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
-        query, database = compiler.query, database_of(compiler.connection)
+        query, database = compiler.query, reading.database
         if query.related_updates or not reading.asked.are_sent_as_stored:
             return _update_locked
         if database.updates_from_subquery:
@@ -96,7 +95,7 @@ def _update_at_once(reading: Reading) -> Updated:
         return _update_locked(reading)
     for condition, fields in _needs(reading):
         values = _updated_at_once(reading, statement, condition, fields)
-        if len(values) or holds(reading.connection, condition):
+        if values.sent or holds(reading.connection, condition):
             return reading.rows(values, reading.returned(fields))
     return update_carefully(reading)
 
@@ -108,7 +107,7 @@ def _needs(reading: Reading) -> Iterator[tuple[SQL, Sequence[Any]]]:
     """
     written = [field for field, new in zip(reading.fields, reading.news, strict=True) if new is not UNCHANGED]
     if written and len(written) < len(reading.fields):
-        yield is_ordinary(reading.connection, reading.model), written
+        yield reading.asked.is_ordinary(reading.connection), written
     yield has_key(reading.connection, reading.model), reading.fields
 
 
@@ -134,7 +133,7 @@ def _update_returning_keys(reading: Reading) -> Updated:
     """Execute Django's own statement, which returns the keys; no receiver asks for a value."""
     sql, params = reading.compiler.as_sql()
     sql += returning(reading.connection, reading.plan.fields)
-    return reading.rows(fetched_columns(reading.compiler, sql, params, reading.plan.fields), ())
+    return reading.rows(fetched_columns(reading.compiler, sql, params, reading.plan.fields), range(reading.plan.keys))
 
 
 def _update_after_reading(reading: Reading) -> Updated:
@@ -187,10 +186,10 @@ def _read(reading: Reading, *, locks: bool = False) -> Columns | None:
 
     None if several rows of the table may share a key, or a trigger may change values, or nobody knows.
     """
-    if not database_of(reading.connection).describes_tables:
+    if not reading.database.describes_tables:
         return None
     fields = reading.plan.fields
-    asked = [*reading.computed, RawSQL(*is_ordinary(reading.connection, reading.model))]
+    asked = [*reading.computed, RawSQL(*reading.asked.is_ordinary(reading.connection))]
     query = selecting(reading.compiler.query, fields, asked, locks=locks)
     query.select_for_no_key_update = reading.connection.features.has_select_for_no_key_update
     if reading.is_ordered:

@@ -1,16 +1,16 @@
-"""Writes under way: their transaction, and the statements that are made in place of Django's."""
+"""Writes under way: their transaction, and the statements that are executed in place of Django's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any, NamedTuple, Protocol
 
 from django.db import DatabaseError, connections, transaction
 
-from heliograph.changes.row_locks import immediate, lock_database
+from heliograph.changes.row_locks import locking_block
 from heliograph.transactions.pending import is_of_test
 
 # --- the transaction ---------------------------------------------------------------------------------------------
@@ -18,39 +18,38 @@ from heliograph.transactions.pending import is_of_test
 
 @contextmanager
 def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
-    """Put a transaction around a write and those who hear of it: what they raise undoes the write.
+    """Put a transaction around a write and its receivers: an error of a receiver undoes the write.
 
-    `reads` is the model of which rows are read before they are written.
+    `reads` is the model whose rows are read before they are written.
     """
     connection = connections[using]
     blocks = connection.atomic_blocks
     # A test goes on after what is raised here, and has nothing else to roll back to.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
-    with _sound_unless_written(connection) as note, ExitStack() as stack:
-        with immediate(connection):
-            stack.enter_context(block)
-        if reads is not None:
-            lock_database(connection, reads)
-        stack.enter_context(connection.execute_wrapper(note))
+    with (
+        _sound_unless_written(connection) as watch,
+        locking_block(connection, block, reads),
+        connection.execute_wrapper(watch),
+    ):
         yield
 
 
 @contextmanager
 def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
-    """Let a transaction go on after an error before anything was written, as one that Django raises for an argument.
+    """Let a transaction go on after an error before the first write, such as Django's about an argument.
 
-    The block of such an error would spoil it. What is given is to be told of the statements that are executed.
+    Otherwise the block around such an error would force a rollback. Yields the function that watches the statements.
     """
     is_sound = connection.in_atomic_block and not connection.needs_rollback
     written: list[str] = []
 
-    def note(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+    def watch(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
         if not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE")):
             written.append(sql)
         return execute(sql, *args)
 
     try:
-        yield note
+        yield watch
     except DatabaseError:
         raise
     except BaseException:
@@ -61,7 +60,7 @@ def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
 
 @contextmanager
 def unspoiled(using: str) -> Iterator[None]:
-    """Let a test go on after an error: Django takes its transaction for spoiled, and what was written is undone."""
+    """Let a test go on after an error: Django would force a rollback, although the write is undone already."""
     connection = connections[using]
     blocks = connection.atomic_blocks
     is_sound = bool(blocks) and is_of_test(blocks[-1]) and not connection.needs_rollback

@@ -6,31 +6,28 @@ A decimal or a date of SQLite takes longer to convert than to read, and a receiv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 Row = Sequence[Any]
 Converters = Mapping[int, Callable[[Row], Row]]  # for columns whose values are not what the database sends
 
 
+@dataclass(slots=True, eq=False)
 class Columns:
     """Rows of equal length."""
 
-    def __init__(self, rows: Sequence[Row], converters: Converters | None = None) -> None:
-        self._rows = rows
-        self._converters = converters or {}
-        self._converted: dict[int, Sequence[Any]] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
+    sent: Sequence[Row]  # as the database has sent them
+    converters: Converters = field(default_factory=dict)
+    _converted: dict[int, Sequence[Any]] = field(default_factory=dict)
 
     def __getitem__(self, at: int) -> Sequence[Any]:
         """Return a column; its values are converted once, so that they are the same objects each time."""
         column = self._converted.get(at)
         if column is None:
-            column = [row[at] for row in self._rows]
-            if at in self._converters:
-                column = self._converters[at](column)
+            column = [row[at] for row in self.sent]
+            if at in self.converters:
+                column = self.converters[at](column)
             self._converted[at] = column
         return column
 
@@ -38,10 +35,10 @@ class Columns:
         """Return the first values of each row."""
         return [*zip(*(self[at] for at in range(width)), strict=True)]
 
-    def only(self, places: Sequence[int]) -> Columns:
-        """Return the rows at these places."""
-        some = Columns([self._rows[at] for at in places], self._converters)
-        some._converted = {at: [column[place] for place in places] for at, column in self._converted.items()}
+    def only(self, positions: Sequence[int]) -> Columns:
+        """Return the rows at these positions."""
+        some = Columns([self.sent[at] for at in positions], self.converters)
+        some._converted.update({at: [column[one] for one in positions] for at, column in self._converted.items()})
         return some
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from django.db import connections, transaction
@@ -74,6 +74,25 @@ def immediate(connection: Any) -> Iterator[None]:
         yield
     if is_writer and not is_open:
         setattr(connection, _LOCKED, identity_of_transaction(connection))
+
+
+@contextmanager
+def locking_block(connection: Any, block: Any, reads: Any) -> Iterator[None]:
+    """Run in a block of `atomic()`, with the lock for writing if the block begins a transaction.
+
+    `reads` is a model whose rows are read before they are written: the lock is also taken in a transaction that is open
+    already. None is for a write that reads nothing.
+    """
+    is_open = connection.in_atomic_block or not connection.get_autocommit()
+    with ExitStack() as stack:
+        database = database_of(connection)
+        with database.beginning_as_writer(connection) if database.has_one_writer else nullcontext(False) as is_writer:
+            stack.enter_context(block)
+        if is_writer and not is_open:
+            setattr(connection, _LOCKED, identity_of_transaction(connection))
+        elif reads is not None and database.has_one_writer:
+            lock_database(connection, reads)
+        yield
 
 
 def lock_database(connection: Any, model: Any) -> None:

@@ -46,8 +46,8 @@ class Rows(ABC):
         """Return the indexes of the rows in which one of these fields has changed."""
 
     @abstractmethod
-    def only(self, places: Sequence[int]) -> Rows:
-        """Return those at these places."""
+    def only(self, positions: Sequence[int]) -> Rows:
+        """Return the rows at these positions."""
 
     def __len__(self) -> int:
         return len(self.pks)
@@ -88,8 +88,8 @@ class Created(Whole):
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return ()
 
-    def only(self, places: Sequence[int]) -> Rows:
-        return replace(self, made=[self.made[at] for at in places], pks=[self.pks[at] for at in places])
+    def only(self, positions: Sequence[int]) -> Rows:
+        return replace(self, made=[self.made[at] for at in positions], pks=[self.pks[at] for at in positions])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,8 +120,8 @@ class Deleted(Whole):
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return range(len(self))
 
-    def only(self, places: Sequence[int]) -> Rows:
-        return replace(self, pks=[self.pks[at] for at in places], values=[self.values[at] for at in places])
+    def only(self, positions: Sequence[int]) -> Rows:
+        return replace(self, pks=[self.pks[at] for at in positions], values=[self.values[at] for at in positions])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,16 +138,16 @@ class Updated(Rows):
     update_fields: frozenset[str]
     plan: Plan  # the primary key and the fields whose values are known
     table: Columns  # the primary key and the old values, followed by new ones
-    news: Sequence[Source] = ()  # where the new value of each field is; a field that keeps its value has the old column
+    sources: Sequence[Source]  # where the values of the plan are after the write; a kept value is in the old column
     given: Sequence[Any] | None = None  # the instances, where somebody has them
 
     @classmethod
     def of(cls, model: Any, using: str, update_fields: frozenset[str], plan: Plan, table: Table) -> Updated:
         """Return the rows of a table in which the new values of all fields follow the old ones."""
-        return cls(model, using, update_fields, plan, Columns(table), following(plan))
+        return cls(model, using, update_fields, plan, Columns(table), _following(plan))
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.table.sent)
 
     @cached_property
     def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
@@ -159,7 +159,7 @@ class Updated(Rows):
         """An instance of each: all are loaded at once; one that is gone by now has the values that are known."""
         if self.given is not None:
             return self.given
-        news = [RowOf(self.table, self._sources, at) for at in range(len(self.table))]
+        news = [RowOf(self.table, self.sources, at) for at in range(len(self.table.sent))]
         known = [dict(zip(self.plan.names, row, strict=True)) for row in news]
         keys = [_key([row[key.attname] for key in self.plan.fields[: self.plan.keys]]) for row in known]
         found = loaded(self.model, self.using, keys)
@@ -172,17 +172,12 @@ class Updated(Rows):
 
     def comparison(self, at: int) -> Comparison:
         old = RowOf(self.table, range(len(self.plan.fields)), at)
-        return Comparison(self.plan, old, RowOf(self.table, self._sources, at), self._written)
+        return Comparison(self.plan, old, RowOf(self.table, self.sources, at), self._written)
 
     @cached_property
     def _written(self) -> frozenset[str]:
         """The names of the fields that may have changed, with generated ones."""
         return self.update_fields.union(field.name for field in self.plan.fields)
-
-    @cached_property
-    def _sources(self) -> Sequence[Source]:
-        """Where the values of all fields of the plan are after the write; the key is as before."""
-        return (*range(self.plan.keys), *self.news)
 
     def full_table(self) -> Table:
         """Return the rows with the old values of all fields, followed by the new ones."""
@@ -190,17 +185,17 @@ class Updated(Rows):
         after = [new for _, new in values[self.plan.keys :]]
         return [*zip(*(old for old, _ in values), *after, strict=True)]
 
-    def only(self, places: Sequence[int]) -> Updated:
-        if len(places) == len(self.table):
+    def only(self, positions: Sequence[int]) -> Updated:
+        if len(positions) == len(self.table.sent):
             return self
-        given = None if self.given is None else [self.given[at] for at in places]
-        return replace(self, table=self.table.only(places), given=given)
+        given = None if self.given is None else [self.given[at] for at in positions]
+        return replace(self, table=self.table.only(positions), given=given)
 
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         if self.plan.presented:
             return [at for at in range(len(self)) if self.comparison(at).differs(names)]
         found = {place for name in names if (place := self._place(name)) is not None}
-        places = [place for place in found if self._sources[place] != place]  # the others keep their values
+        places = [place for place in found if self.sources[place] != place]  # the others keep their values
         if len(places) == 1:
             return [at for at, differs in enumerate(self._differ(*places)) if differs]
         columns = zip(*map(self._differ, places), strict=True)
@@ -208,7 +203,7 @@ class Updated(Rows):
 
     def changes(self, name: str) -> list[Triple]:
         place = self._place(name)
-        if place is None or (self._sources[place] == place and not self.plan.presented):
+        if place is None or (self.sources[place] == place and not self.plan.presented):
             return []
         if place in self.plan.presented:
             changes = (self.comparison(at).change(place) for at in range(len(self)))
@@ -231,14 +226,14 @@ class Updated(Rows):
 
     def _values(self, place: int) -> tuple[Iterable[Any], Iterable[Any]]:
         """Return the old and the new values of the field at a place of the plan."""
-        old, source = self.table[place], self._sources[place]
+        old, source = self.table[place], self.sources[place]
         return old, repeat(source.value, len(old)) if isinstance(source, Constant) else self.table[source]
 
 
-def following(plan: Plan) -> Sequence[Source]:
-    """Return where new values are that follow the old values of all fields of a plan."""
+def _following(plan: Plan) -> Sequence[Source]:
+    """Return where the values are in rows where new values follow the old ones; the primary key is as before."""
     size = len(plan.fields)
-    return range(size, 2 * size - plan.keys)
+    return (*range(plan.keys), *range(size, 2 * size - plan.keys))
 
 
 def normal_key(instance: Any) -> Any:

@@ -187,11 +187,11 @@ def transactions(count):
         ("store.receivers.take_from_stock", transactions(PURCHASES)),
         ("store.receivers.total_orders", transactions(PURCHASES)),
         ("analytics.receivers.sum_up_days", transactions(PURCHASES)),
-        # Heard of bulk_create(): 24 artists, 10 genres and 60 products, each of them, and all of their shelves at once.
+        # Of bulk_create(): 24 artists, 10 genres and 60 products, each of them, and all of their shelves at once.
         ("store.receivers.set_slug", 24 + 10 + 60),
         ("store.receivers.open_inventory", 60),
         ("store.receivers.count_albums", 1),
-        # Heard of update(): all products of a statement at once.
+        # Of update(): all products of a statement at once.
         ("store.receivers.keep_prices", REPRICINGS),
         ("activity.receivers.log_prices", REPRICINGS),
     ],
@@ -347,7 +347,7 @@ def test_a_tampered_statistic_is_named(folder, purchases, statement, difference)
         ("activity", "log_restock", "activity log"),
     ],
 )
-def test_a_check_fails_if_a_receiver_does_not_hear_bulk_writes(tmp_path, app, receiver, check):
+def test_a_check_fails_if_a_receiver_does_not_receive_bulk_writes(tmp_path, app, receiver, check):
     shop = shutil.copytree(SHOP, tmp_path / "shop", ignore=shutil.ignore_patterns(".data"))
     deafen(shop / app / "receivers.py", receiver)
 
@@ -358,7 +358,7 @@ def test_a_check_fails_if_a_receiver_does_not_hear_bulk_writes(tmp_path, app, re
 
 
 def deafen(path, receiver):
-    """Let a receiver hear saves only."""
+    """Let a receiver be connected for saves only."""
     text, count = re.subn(rf",\s+bulk=True([^@]*\)\ndef {receiver}\()", r"\1", path.read_text(encoding="utf-8"))
     assert count == 1
     path.write_text(text, encoding="utf-8")

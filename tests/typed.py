@@ -24,7 +24,7 @@ def order_shipped(sender: object, *, order: int, carrier: str = "DHL") -> None:
 
 
 @receiver(order_shipped, order=1)
-def hears(sender: object, order: int, **kwargs: object) -> str:
+def receives(sender: object, order: int, **kwargs: object) -> str:
     return str(order)
 
 
@@ -36,7 +36,7 @@ order_shipped.send(None)  # type: ignore[call-arg]
 order_shipped.send_robust(None, order=1, courier="DHL")  # type: ignore[call-arg]
 book_read.send(None, anything=1)
 receiver(order_shipped, orders=1)  # type: ignore[call-arg]
-response: str = hears(None, 1)
+response: str = receives(None, 1)
 
 with mute(order_shipped), capture(order_shipped) as sent:
     first: object = sent[0].kwargs["order"]

@@ -120,20 +120,20 @@ def test_installed_apps_can_be_changed_for_a_while():
     assert is_adopted()
 
 
-def test_installed_apps_can_be_without_heliograph_for_a_while(hear):
+def test_installed_apps_can_be_without_heliograph_for_a_while(listen):
     from django.test import override_settings
 
-    heard = hear(post_save, sender=Order)
+    received = listen(post_save, sender=Order)
     with override_settings(INSTALLED_APPS=[app for app in settings.INSTALLED_APPS if app != "heliograph"]):
         post_save.send(sender=Order)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_the_public_options_work_on_djangos_signals(hear):
-    heard = hear(request_started, sender=Order, order=3, when=lambda environ, **kwargs: environ == {})
+def test_the_public_options_work_on_djangos_signals(listen):
+    received = listen(request_started, sender=Order, order=3, when=lambda environ, **kwargs: environ == {})
     for environ in ({}, {"a": 1}):
         request_started.send(sender=Order, environ=environ)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_importing_heliograph_patches_nothing():
@@ -206,8 +206,8 @@ def sent(sender=Order, **payload):
         ("tell([row[0][1] == id(Order) for row in signal.receivers])", [True]),
     ],
     ids=[
-        "hears its sender",
-        "does not hear other senders",
+        "receives its sender",
+        "does not receive other senders",
         "is called after a receiver of a lower order",
         "is called before one that is connected later",
         "is not connected again",
@@ -219,9 +219,9 @@ def sent(sender=Order, **payload):
         "is muted with its sender",
         "survives assignment",
         "survives assignment beside others",
-        "hears only its sender after assignment",
+        "receives only its sender after assignment",
         "is connected after release",
-        "hears only its sender after release",
+        "receives only its sender after release",
         "has its sender in its row",
     ],
 )
@@ -231,7 +231,7 @@ def test_a_receiver_that_was_connected_before_adoption(steps, told):
 
 @pytest.mark.parametrize("sender", ["'text'", "('a', 1)", "7"])
 @pytest.mark.parametrize("steps", ["pass", "from heliograph.adoption import release; signal.receivers; release()"])
-def test_a_receiver_of_a_value_that_was_connected_before_adoption_hears_only_that(sender, steps):
+def test_a_receiver_of_a_value_that_was_connected_before_adoption_receives_only_that(sender, steps):
     early = EARLY + f"\nvalue = {sender}\nsignal.connect(late, sender=value)\n"
     assert run(f"{steps}\ntell(sent(value), sent('another'))", early=early) == [["late"], []]
 
@@ -240,7 +240,7 @@ def test_a_signal_from_before_adoption_is_the_same_object():
     assert run("tell(id(signal) == before, type(signal) is Signal)", early=EARLY) == [True, True]
 
 
-def test_a_receiver_of_anybody_from_before_adoption_hears_anybody():
+def test_a_receiver_of_anybody_from_before_adoption_receives_anybody():
     assert run("tell(sent(Invoice))", early=EARLY + "\nsignal.connect(late)\n") == [["late"]]
 
 
@@ -655,7 +655,7 @@ def test_a_dispatch_uid_is_kept_after_release():
     assert released(script) == [True, []]
 
 
-def test_a_receiver_of_a_value_hears_only_that_after_release():
+def test_a_receiver_of_a_value_receives_only_that_after_release():
     script = """
         signal = Signal()
         value = "a value"
@@ -666,7 +666,7 @@ def test_a_receiver_of_a_value_hears_only_that_after_release():
     assert released(script) == [["first"], []]
 
 
-def test_an_appended_row_hears_only_its_sender_after_release():
+def test_an_appended_row_receives_only_its_sender_after_release():
     script = """
         import weakref
         signal = Signal()

@@ -72,10 +72,10 @@ PROMISED = [
 
 
 @pytest.fixture
-def hear_threads(connect):
+def listen_in_threads(connect):
     """Connect a receiver for the time of a test; its calls arrive in a queue, from any thread."""
 
-    def hear(signal, **options):
+    def listen(signal, **options):
         calls = queue.Queue()
 
         def note(signal, sender, **payload):
@@ -84,7 +84,7 @@ def hear_threads(connect):
         connect(signal, note, **options)
         return calls
 
-    return hear
+    return listen
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def server(settings, transactional_db, views):
     live.stop()
 
 
-def names(heard):
+def names(received):
     """Return the names of the arguments of a receiver's only call."""
-    [(_, payload)] = heard
+    [(_, payload)] = received
     return payload.keys()
 
 
@@ -184,54 +184,54 @@ def test_dir_lists_the_catalogue():
 # --- models ---------------------------------------------------------------------------------------------------
 
 
-def test_pre_init_is_sent_when_an_instance_is_made(hear):
-    heard = hear(pre_init, sender=Writer)
+def test_pre_init_is_sent_when_an_instance_is_made(listen):
+    received = listen(pre_init, sender=Writer)
     Writer(name="Ada")
-    assert names(heard) == arguments("pre_init")
+    assert names(received) == arguments("pre_init")
 
 
-def test_post_init_is_sent_when_an_instance_was_made(hear):
-    heard = hear(post_init, sender=Writer)
+def test_post_init_is_sent_when_an_instance_was_made(listen):
+    received = listen(post_init, sender=Writer)
     Writer(name="Ada")
-    assert names(heard) == arguments("post_init")
+    assert names(received) == arguments("post_init")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "signal"), [("pre_save", pre_save), ("post_save", post_save)])
-def test_a_save_is_sent(hear, name, signal):
-    heard = hear(signal)
+def test_a_save_is_sent(listen, name, signal):
+    received = listen(signal)
     Writer(name="Ada").save()
-    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+    assert (received[0].sender, names(received)) == (Writer, arguments(name))
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "signal"), [("pre_delete", pre_delete), ("post_delete", post_delete)])
-def test_a_delete_is_sent(hear, name, signal):
+def test_a_delete_is_sent(listen, name, signal):
     writer = Writer.objects.create()
-    heard = hear(signal)
+    received = listen(signal)
     writer.delete()
-    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+    assert (received[0].sender, names(received)) == (Writer, arguments(name))
 
 
 @pytest.mark.django_db
-def test_m2m_changed_is_sent_before_and_after_an_add(hear):
+def test_m2m_changed_is_sent_before_and_after_an_add(listen):
     novel, genre = Novel.objects.create(), Genre.objects.create()
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     novel.genres.add(genre)
-    assert [(sender, payload.keys()) for sender, payload in heard] == [
+    assert [(sender, payload.keys()) for sender, payload in received] == [
         (Novel.genres.through, arguments("m2m_changed")),
     ] * 2
 
 
 @isolate_apps("tests.app")
-def test_class_prepared_is_sent_when_a_model_was_defined(hear):
-    heard = hear(class_prepared)
+def test_class_prepared_is_sent_when_a_model_was_defined(listen):
+    received = listen(class_prepared)
 
     class Defined(models.Model):
         class Meta:
             app_label = "app"
 
-    assert (heard[0].sender, names(heard)) == (Defined, arguments("class_prepared"))
+    assert (received[0].sender, names(received)) == (Defined, arguments("class_prepared"))
 
 
 # --- bulk writes ----------------------------------------------------------------------------------------------
@@ -252,107 +252,107 @@ WRITES = {
 
 @pytest.mark.parametrize("when", ["pre", "post"])
 @pytest.mark.parametrize("kind", WRITES)
-def test_a_bulk_write_is_sent(hear, writer, when, kind):
+def test_a_bulk_write_is_sent(listen, writer, when, kind):
     name = f"{when}_{kind}"
-    heard = hear(getattr(heliograph.signals, name), sender=Writer)  # a deletion may concern other models, too
+    received = listen(getattr(heliograph.signals, name), sender=Writer)  # a deletion may concern other models, too
     WRITES[kind](writer)
-    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+    assert (received[0].sender, names(received)) == (Writer, arguments(name))
 
 
-def test_a_bulk_write_that_updates_on_conflict_carries_the_same(hear, writer):
-    heard = hear(post_bulk_create)
+def test_a_bulk_write_that_updates_on_conflict_carries_the_same(listen, writer):
+    received = listen(post_bulk_create)
     unique = {} if connection.vendor == "mysql" else {"unique_fields": ["id"]}
     objects = [Writer(pk=writer.pk, name="Eve")]
     Writer.objects.bulk_create(objects, update_conflicts=True, update_fields=["name"], **unique)
-    assert names(heard) == arguments("post_bulk_create")
+    assert names(received) == arguments("post_bulk_create")
 
 
-def test_rows_that_go_along_are_a_bulk_delete(hear, writer):
+def test_rows_that_go_along_are_a_bulk_delete(listen, writer):
     Novel.objects.create(writer=writer)
-    heard = hear(post_bulk_delete)
+    received = listen(post_bulk_delete)
     writer.delete()
-    assert (heard[0].sender, names(heard)) == (Novel, arguments("post_bulk_delete"))
+    assert (received[0].sender, names(received)) == (Novel, arguments("post_bulk_delete"))
 
 
-def test_keys_that_a_deletion_changes_are_an_update(hear, db):
+def test_keys_that_a_deletion_changes_are_an_update(listen, db):
     novel = Novel.objects.create()
     Review.objects.create(novel=novel)
-    heard = hear(post_update)
+    received = listen(post_update)
     novel.delete()
-    assert (heard[0].sender, names(heard)) == (Review, arguments("post_update"))
+    assert (received[0].sender, names(received)) == (Review, arguments("post_update"))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("pre_save", "bulk_create"), ("post_save", "update")])
-def test_a_row_of_a_bulk_write_carries_what_one_that_is_saved_does(hear, writer, name, kind):
-    heard = hear(getattr(heliograph.signals, name), bulk=True)
+def test_a_row_of_a_bulk_write_carries_what_one_that_is_saved_does(listen, writer, name, kind):
+    received = listen(getattr(heliograph.signals, name), bulk=True)
     WRITES[kind](writer)
-    assert (heard[0].sender, names(heard)) == (Writer, arguments(name))
+    assert (received[0].sender, names(received)) == (Writer, arguments(name))
 
 
 @pytest.mark.django_db
-def test_a_row_that_is_deleted_in_one_statement_carries_what_one_that_is_loaded_does(hear):
+def test_a_row_that_is_deleted_in_one_statement_carries_what_one_that_is_loaded_does(listen):
     Review.objects.create()
-    heard = hear(post_delete, bulk=True)
+    received = listen(post_delete, bulk=True)
     Review.objects.all().delete()
-    assert (heard[0].sender, names(heard)) == (Review, arguments("post_delete"))
+    assert (received[0].sender, names(received)) == (Review, arguments("post_delete"))
 
 
 @pytest.mark.django_db
-def test_m2m_changes_is_sent_once_for_an_add(hear):
+def test_m2m_changes_is_sent_once_for_an_add(listen):
     novel, genre = Novel.objects.create(), Genre.objects.create()
-    heard = hear(m2m_changes)
+    received = listen(m2m_changes)
     novel.genres.add(genre)
-    assert (heard[0].sender, names(heard)) == (Novel.genres.through, arguments("m2m_changes"))
+    assert (received[0].sender, names(received)) == (Novel.genres.through, arguments("m2m_changes"))
 
 
 # --- migrations -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["pre_migrate", "post_migrate"])
-def test_migrations_are_sent_for_each_app(hear, transactional_db, name):
-    heard = hear(getattr(heliograph.signals, name))
+def test_migrations_are_sent_for_each_app(listen, transactional_db, name):
+    received = listen(getattr(heliograph.signals, name))
     call_command("migrate", verbosity=0, interactive=False)
-    assert [sender for sender, _ in heard] == [app for app in apps.get_app_configs() if app.models_module]
+    assert [sender for sender, _ in received] == [app for app in apps.get_app_configs() if app.models_module]
 
 
 @pytest.mark.parametrize("name", ["pre_migrate", "post_migrate"])
-def test_migrations_carry_what_the_page_lists(hear, transactional_db, name):
-    heard = hear(getattr(heliograph.signals, name), sender=apps.get_app_config("app"))
+def test_migrations_carry_what_the_page_lists(listen, transactional_db, name):
+    received = listen(getattr(heliograph.signals, name), sender=apps.get_app_config("app"))
     call_command("migrate", verbosity=0, interactive=False)
-    assert names(heard) == arguments(name, "from `migrate`")
+    assert names(received) == arguments(name, "from `migrate`")
 
 
-def test_flush_carries_what_the_page_lists(hear, transactional_db):
-    heard = hear(post_migrate, sender=apps.get_app_config("app"))
+def test_flush_carries_what_the_page_lists(listen, transactional_db):
+    received = listen(post_migrate, sender=apps.get_app_config("app"))
     call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=False)
-    assert names(heard) == arguments("post_migrate")
+    assert names(received) == arguments("post_migrate")
 
 
-def test_flush_sends_no_pre_migrate(hear, transactional_db):
-    heard = hear(pre_migrate)
+def test_flush_sends_no_pre_migrate(listen, transactional_db):
+    received = listen(pre_migrate)
     call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=False)
-    assert heard == []
+    assert received == []
 
 
 # --- requests, of a real server ---------------------------------------------------------------------------------
 
 
-def test_request_started_is_sent_when_a_request_comes_in(hear_threads, server):
-    calls = hear_threads(request_started)
+def test_request_started_is_sent_when_a_request_comes_in(listen_in_threads, server):
+    calls = listen_in_threads(request_started)
     urllib.request.urlopen(f"{server}/hello/").close()
     sender, payload = calls.get(timeout=SOON)
     assert (sender, payload.keys()) == (WSGIHandler, arguments("request_started", "WSGI"))
 
 
-def test_request_finished_is_sent_when_the_response_is_closed(hear_threads, server):
-    calls = hear_threads(request_finished)
+def test_request_finished_is_sent_when_the_response_is_closed(listen_in_threads, server):
+    calls = listen_in_threads(request_finished)
     urllib.request.urlopen(f"{server}/hello/").close()
     sender, payload = calls.get(timeout=SOON)
     assert (sender, payload.keys()) == (WSGIHandler, arguments("request_finished"))
 
 
-def test_got_request_exception_is_sent_when_a_view_raises(hear_threads, server):
-    calls = hear_threads(got_request_exception)
+def test_got_request_exception_is_sent_when_a_view_raises(listen_in_threads, server):
+    calls = listen_in_threads(got_request_exception)
     with pytest.raises(HTTPError) as caught:
         urllib.request.urlopen(f"{server}/fail/")
     caught.value.close()
@@ -371,29 +371,29 @@ async def respond(path):
     return start["status"]
 
 
-async def test_request_started_is_sent_under_asgi(hear, async_database, views):
-    heard = hear(request_started)
+async def test_request_started_is_sent_under_asgi(listen, async_database, views):
+    received = listen(request_started)
     await respond("/hello/")
-    assert (heard[0].sender, names(heard)) == (ASGIHandler, arguments("request_started", "ASGI"))
+    assert (received[0].sender, names(received)) == (ASGIHandler, arguments("request_started", "ASGI"))
 
 
-async def test_request_finished_is_sent_under_asgi(hear, async_database, views):
-    heard = hear(request_finished)
+async def test_request_finished_is_sent_under_asgi(listen, async_database, views):
+    received = listen(request_finished)
     await respond("/hello/")
-    assert (heard[0].sender, names(heard)) == (ASGIHandler, arguments("request_finished"))
+    assert (received[0].sender, names(received)) == (ASGIHandler, arguments("request_finished"))
 
 
-async def test_got_request_exception_is_sent_under_asgi(hear, async_database, views):
-    heard = hear(got_request_exception)
+async def test_got_request_exception_is_sent_under_asgi(listen, async_database, views):
+    received = listen(got_request_exception)
     await respond("/fail/")
-    assert (heard[0].sender, names(heard)) == (None, arguments("got_request_exception"))
+    assert (received[0].sender, names(received)) == (None, arguments("got_request_exception"))
 
 
 # --- databases ------------------------------------------------------------------------------------------------
 
 
-def test_connection_created_is_sent_when_a_thread_opens_a_connection(hear_threads, transactional_db):
-    calls = hear_threads(connection_created)
+def test_connection_created_is_sent_when_a_thread_opens_a_connection(listen_in_threads, transactional_db):
+    calls = listen_in_threads(connection_created)
 
     def use_the_database():
         Writer.objects.exists()
@@ -409,26 +409,26 @@ def test_connection_created_is_sent_when_a_thread_opens_a_connection(hear_thread
 # --- tests ----------------------------------------------------------------------------------------------------
 
 
-def test_setting_changed_is_sent_when_a_setting_is_changed_and_when_it_is_changed_back(hear):
-    heard = hear(setting_changed)
+def test_setting_changed_is_sent_when_a_setting_is_changed_and_when_it_is_changed_back(listen):
+    received = listen(setting_changed)
     with override_settings(LANGUAGE_CODE="nl"):
         pass
-    assert [payload.keys() for _, payload in heard] == [arguments("setting_changed")] * 2
+    assert [payload.keys() for _, payload in received] == [arguments("setting_changed")] * 2
 
 
-def test_the_sender_of_setting_changed_is_the_class_that_holds_the_settings(hear):
-    heard = hear(setting_changed)
+def test_the_sender_of_setting_changed_is_the_class_that_holds_the_settings(listen):
+    received = listen(setting_changed)
     with override_settings(LANGUAGE_CODE="nl"):
         holders = [type(django_settings._wrapped)]
     holders.append(type(django_settings._wrapped))
-    assert [sender for sender, _ in heard] == holders
+    assert [sender for sender, _ in received] == holders
 
 
-def test_template_rendered_is_sent_when_a_template_is_rendered(hear):
-    heard = hear(template_rendered)
+def test_template_rendered_is_sent_when_a_template_is_rendered(listen):
+    received = listen(template_rendered)
     template = engines["django"].from_string("hello")
     template.render()
-    assert (heard[0].sender, names(heard)) == (template.template, arguments("template_rendered"))
+    assert (received[0].sender, names(received)) == (template.template, arguments("template_rendered"))
 
 
 # --- users ----------------------------------------------------------------------------------------------------
@@ -439,29 +439,29 @@ def ada(db):
     return get_user_model().objects.create_user("ada", password="engine")
 
 
-def test_user_logged_in_is_sent_at_a_login(hear, ada, client, views):
-    heard = hear(user_logged_in)
+def test_user_logged_in_is_sent_at_a_login(listen, ada, client, views):
+    received = listen(user_logged_in)
     client.get("/log-in/?name=ada&password=engine")
-    assert (heard[0].sender, names(heard)) == (get_user_model(), arguments("user_logged_in"))
+    assert (received[0].sender, names(received)) == (get_user_model(), arguments("user_logged_in"))
 
 
-def test_user_logged_out_is_sent_at_a_logout(hear, ada, client, views):
+def test_user_logged_out_is_sent_at_a_logout(listen, ada, client, views):
     client.force_login(ada)
-    heard = hear(user_logged_out)
+    received = listen(user_logged_out)
     client.get("/log-out/")
-    assert (heard[0].sender, names(heard)) == (get_user_model(), arguments("user_logged_out"))
+    assert (received[0].sender, names(received)) == (get_user_model(), arguments("user_logged_out"))
 
 
-def test_user_login_failed_is_sent_when_credentials_are_refused(hear, ada, client, views):
-    heard = hear(user_login_failed)
+def test_user_login_failed_is_sent_when_credentials_are_refused(listen, ada, client, views):
+    received = listen(user_login_failed)
     client.get("/log-in/?name=ada&password=guess")
-    assert (heard[0].sender, names(heard)) == ("django.contrib.auth", arguments("user_login_failed"))
+    assert (received[0].sender, names(received)) == ("django.contrib.auth", arguments("user_login_failed"))
 
 
-def test_a_receiver_can_name_the_sender_of_user_login_failed(hear, ada):
-    heard = hear(user_login_failed, sender="django." + "contrib.auth")
+def test_a_receiver_can_name_the_sender_of_user_login_failed(listen, ada):
+    received = listen(user_login_failed, sender="django." + "contrib.auth")
     authenticate(HttpRequest(), username="ada", password="guess")
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------
@@ -470,11 +470,11 @@ def test_a_receiver_can_name_the_sender_of_user_login_failed(hear, ada):
 @pytest.mark.skipif(not HAS_TASKS, reason="Django 6.0 brought tasks")
 @pytest.mark.parametrize("name", ["task_enqueued", "task_started", "task_finished"])
 @pytest.mark.parametrize("task", ["double", "fail"])
-def test_a_task_is_sent(hear, name, task):
+def test_a_task_is_sent(listen, name, task):
     from django.tasks.backends.immediate import ImmediateBackend
 
     from tests.helpers import tasks
 
-    heard = hear(getattr(heliograph.signals, name))
+    received = listen(getattr(heliograph.signals, name))
     getattr(tasks, task).enqueue(*([2] if task == "double" else []))
-    assert (heard[0].sender, names(heard)) == (ImmediateBackend, arguments(name))
+    assert (received[0].sender, names(received)) == (ImmediateBackend, arguments(name))

@@ -81,9 +81,9 @@ def atomic_requests(monkeypatch, views):
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
 
-def related_by(heard):
+def related_by(received):
     """Return action and primary keys of each call of a receiver of m2m_changed."""
-    return [(payload["action"], payload["pk_set"]) for _, payload in heard]
+    return [(payload["action"], payload["pk_set"]) for _, payload in received]
 
 
 # --- what holds for all of them -----------------------------------------------------------------------------------
@@ -105,12 +105,12 @@ def test_what_a_receiver_raises_is_raised_by_save(connect):
 
 
 @pytest.mark.django_db
-def test_receivers_behind_one_that_raises_are_not_called(connect, hear):
+def test_receivers_behind_one_that_raises_are_not_called(connect, listen):
     connect(post_save, refuse, sender=Writer)
-    heard = hear(post_save, sender=Writer)
+    received = listen(post_save, sender=Writer)
     with pytest.raises(RefusedError):
         Writer.objects.create()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.django_db
@@ -142,34 +142,34 @@ def test_a_receiver_that_allows_it_is_called_for_the_instance_it_is_handling(rec
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_the_sender_of_a_proxy_is_the_proxy(hear, signal):
-    heard = hear(signal)
+def test_the_sender_of_a_proxy_is_the_proxy(listen, signal):
+    received = listen(signal)
     Reprint.objects.create()
-    assert [sender for sender, _ in heard] == [Reprint]
+    assert [sender for sender, _ in received] == [Reprint]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_the_sender_of_a_child_is_the_child_alone(hear, signal):
-    heard = hear(signal)
+def test_the_sender_of_a_child_is_the_child_alone(listen, signal):
+    received = listen(signal)
     Audiobook.objects.create()
-    assert [sender for sender, _ in heard] == [Audiobook]
+    assert [sender for sender, _ in received] == [Audiobook]
 
 
 @pytest.mark.django_db
-def test_the_rows_of_a_child_that_is_deleted_are_sent_one_by_one(hear):
+def test_the_rows_of_a_child_that_is_deleted_are_sent_one_by_one(listen):
     audiobook = Audiobook.objects.create()
-    heard = hear(post_delete)
+    received = listen(post_delete)
     audiobook.delete()
-    assert [sender for sender, _ in heard] == [Audiobook, Novel]
+    assert [sender for sender, _ in received] == [Audiobook, Novel]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("model", [Novel, Reprint, Audiobook])
-def test_a_receiver_of_a_parent_with_subclasses_hears_each_once(hear, model):
-    heard = hear(post_save, sender=Novel, subclasses=True)
+def test_a_receiver_of_a_parent_with_subclasses_receives_each_once(listen, model):
+    received = listen(post_save, sender=Novel, subclasses=True)
     model.objects.create()
-    assert [sender for sender, _ in heard] == [model]
+    assert [sender for sender, _ in received] == [model]
 
 
 # --- transactions -------------------------------------------------------------------------------------------------
@@ -317,18 +317,20 @@ def test_what_a_receiver_writes_is_rolled_back_with_the_block(connect, signal):
 
 
 @pytest.fixture
-def saved_and_deleted(hear):
+def saved_and_deleted(listen):
     """Connect a receiver to all saves and deletes, and return its calls."""
 
     def watch(*signals):
-        return {signal: hear(signal) for signal in signals or SAVES_AND_DELETES}
+        return {signal: listen(signal) for signal in signals or SAVES_AND_DELETES}
 
     return watch
 
 
-def sent(heard):
+def sent(received):
     """Return name of signal and of sender for each call."""
-    return sorted((signal.name.rpartition(".")[2], sender.__name__) for signal in heard for sender, _ in heard[signal])
+    return sorted(
+        (signal.name.rpartition(".")[2], sender.__name__) for signal in received for sender, _ in received[signal]
+    )
 
 
 def bulk_create():
@@ -382,23 +384,23 @@ def library(db):
     [bulk_create, bulk_update, update, move_by_add, move_by_set, move_by_remove, move_by_clear, raw_sql, raw_delete],
 )
 def test_nothing_is_sent_for(saved_and_deleted, operation):
-    heard = saved_and_deleted()
+    received = saved_and_deleted()
     operation()
-    assert sent(heard) == []
+    assert sent(received) == []
 
 
 @pytest.mark.usefixtures("library")
 def test_a_query_that_deletes_sends_each_row(saved_and_deleted):
-    heard = saved_and_deleted(pre_delete, post_delete)
+    received = saved_and_deleted(pre_delete, post_delete)
     Novel.objects.all().delete()
-    assert sent(heard) == [("post_delete", "Novel")] * 2 + [("pre_delete", "Novel")] * 2
+    assert sent(received) == [("post_delete", "Novel")] * 2 + [("pre_delete", "Novel")] * 2
 
 
 @pytest.mark.usefixtures("library")
 def test_rows_that_go_by_cascade_are_sent(saved_and_deleted):
-    heard = saved_and_deleted(pre_delete, post_delete)
+    received = saved_and_deleted(pre_delete, post_delete)
     Writer.objects.get().delete()
-    assert sent(heard) == [
+    assert sent(received) == [
         ("post_delete", "Novel"),
         ("post_delete", "Writer"),
         ("pre_delete", "Novel"),
@@ -411,58 +413,61 @@ def test_rows_that_go_by_cascade_are_sent(saved_and_deleted):
 def test_rows_that_the_database_deletes_are_not_sent(saved_and_deleted):
     page = Page.objects.create()
     app.Footnote.objects.create(page=page)
-    heard = saved_and_deleted()
+    received = saved_and_deleted()
     page.delete()
-    assert (sent(heard), app.Footnote.objects.count()) == ([("post_delete", "Page"), ("pre_delete", "Page")], 0)
+    assert (sent(received), app.Footnote.objects.count()) == ([("post_delete", "Page"), ("pre_delete", "Page")], 0)
 
 
 @pytest.mark.usefixtures("library")
 def test_a_key_that_is_set_to_null_is_not_sent(saved_and_deleted):
-    heard = saved_and_deleted()
+    received = saved_and_deleted()
     Novel.objects.get(writer__isnull=False).delete()
-    assert (sent(heard), Review.objects.get().novel_id) == ([("post_delete", "Novel"), ("pre_delete", "Novel")], None)
+    assert (sent(received), Review.objects.get().novel_id) == (
+        [("post_delete", "Novel"), ("pre_delete", "Novel")],
+        None,
+    )
 
 
 @pytest.mark.usefixtures("library")
 def test_an_add_with_defaults_is_a_change_of_the_relation_and_no_save(saved_and_deleted):
     novel, writer = Novel.objects.first(), Writer.objects.get()
-    heard = saved_and_deleted(post_save, m2m_changed)
+    received = saved_and_deleted(post_save, m2m_changed)
     novel.readers.add(writer, through_defaults={"stars": 3})
-    assert sent(heard) == [("m2m_changed", "Reading")] * 2
+    assert sent(received) == [("m2m_changed", "Reading")] * 2
 
 
 @pytest.mark.usefixtures("library")
 def test_a_row_of_a_relation_that_is_created_is_a_save_and_no_change_of_the_relation(saved_and_deleted):
-    heard = saved_and_deleted(post_save, m2m_changed)
+    received = saved_and_deleted(post_save, m2m_changed)
     Reading.objects.create(novel=Novel.objects.first(), reader=Writer.objects.get())
-    assert sent(heard) == [("post_save", "Reading")]
+    assert sent(received) == [("post_save", "Reading")]
 
 
 @pytest.mark.usefixtures("library")
 def test_a_row_of_a_relation_that_is_deleted_is_a_delete_and_no_change_of_the_relation(saved_and_deleted):
     reading = Reading.objects.create(novel=Novel.objects.first(), reader=Writer.objects.get())
-    heard = saved_and_deleted(post_delete, m2m_changed)
+    received = saved_and_deleted(post_delete, m2m_changed)
     reading.delete()
-    assert sent(heard) == [("post_delete", "Reading")]
+    assert sent(received) == [("post_delete", "Reading")]
 
 
 @pytest.mark.django_db
 def test_a_row_of_a_relation_that_django_made_is_never_a_save_or_a_delete(saved_and_deleted):
     novel, genre = Novel.objects.create(), Genre.objects.create()
-    heard = saved_and_deleted()
+    received = saved_and_deleted()
     row = Novel.genres.through.objects.create(novel=novel, genre=genre)
     row.save()
     row.delete()
-    assert sent(heard) == []
+    assert sent(received) == []
 
 
 @pytest.mark.django_db
-def test_a_relation_that_goes_with_one_of_its_sides_is_not_sent(hear):
+def test_a_relation_that_goes_with_one_of_its_sides_is_not_sent(listen):
     novel, genre = Novel.objects.create(), Genre.objects.create()
     novel.genres.add(genre)
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     genre.delete()
-    assert (heard, novel.genres.count()) == ([], 0)
+    assert (received, novel.genres.count()) == ([], 0)
 
 
 FIXTURE = """[
@@ -479,33 +484,33 @@ def load(tmp_path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_loaddata_is_sent_as_raw(hear, tmp_path, signal):
-    heard = hear(signal)
+def test_loaddata_is_sent_as_raw(listen, tmp_path, signal):
+    received = listen(signal)
     load(tmp_path)
-    assert [payload["raw"] for _, payload in heard] == [True, True]
+    assert [payload["raw"] for _, payload in received] == [True, True]
 
 
 @pytest.mark.django_db
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 says so")
-def test_loaddata_sends_relations_as_raw(hear, tmp_path):
-    heard = hear(m2m_changed)
+def test_loaddata_sends_relations_as_raw(listen, tmp_path):
+    received = listen(m2m_changed)
     load(tmp_path)
-    assert {payload["raw"] for _, payload in heard} == {True}
+    assert {payload["raw"] for _, payload in received} == {True}
 
 
 @pytest.mark.django_db
-def test_a_deserialiser_is_sent_as_raw(hear):
-    heard = hear(post_save)
+def test_a_deserialiser_is_sent_as_raw(listen):
+    received = listen(post_save)
     for row in serializers.deserialize("json", FIXTURE):
         row.save()
-    assert [payload["raw"] for _, payload in heard] == [True, True]
+    assert [payload["raw"] for _, payload in received] == [True, True]
 
 
 @pytest.mark.django_db
-def test_a_save_is_not_raw(hear):
-    heard = hear(post_save)
+def test_a_save_is_not_raw(listen):
+    received = listen(post_save)
     Writer.objects.create()
-    assert heard[0].payload["raw"] is False
+    assert received[0].payload["raw"] is False
 
 
 @pytest.fixture
@@ -517,24 +522,24 @@ def historical_writer():
 
 
 @pytest.mark.django_db
-def test_a_model_of_a_migration_is_not_heard_by_receivers_of_the_real_one(hear, historical_writer):
-    heard = hear(post_save, sender=Writer)
+def test_a_model_of_a_migration_is_not_received_by_receivers_of_the_real_one(listen, historical_writer):
+    received = listen(post_save, sender=Writer)
     historical_writer.objects.create()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.django_db
-def test_a_model_of_a_migration_is_not_heard_by_receivers_of_an_abstract_base(hear, historical_writer):
-    heard = hear(post_save, sender=app.Named, subclasses=True)
+def test_a_model_of_a_migration_is_not_received_by_receivers_of_an_abstract_base(listen, historical_writer):
+    received = listen(post_save, sender=app.Named, subclasses=True)
     historical_writer.objects.create()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.django_db
-def test_a_model_of_a_migration_is_heard_by_receivers_of_any_sender(hear, historical_writer):
-    heard = hear(post_save)
+def test_a_model_of_a_migration_is_received_by_receivers_of_any_sender(listen, historical_writer):
+    received = listen(post_save)
     historical_writer.objects.create()
-    assert [sender for sender, _ in heard] == [historical_writer]
+    assert [sender for sender, _ in received] == [historical_writer]
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -553,30 +558,30 @@ def test_what_a_receiver_of_pre_init_changes_reaches_the_instance(connect):
 
 
 @pytest.mark.django_db
-def test_a_query_passes_the_values_of_the_row_to_pre_init(hear):
+def test_a_query_passes_the_values_of_the_row_to_pre_init(listen):
     writer = Writer.objects.create(name="Ada")
-    heard = hear(pre_init, sender=Writer)
+    received = listen(pre_init, sender=Writer)
     Writer.objects.get()
-    assert heard[0].payload == {"args": (writer.pk, "Ada"), "kwargs": {}}
+    assert received[0].payload == {"args": (writer.pk, "Ada"), "kwargs": {}}
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_init, post_init])
-def test_an_instance_is_sent_for_each_row_of_a_query(hear, signal):
+def test_an_instance_is_sent_for_each_row_of_a_query(listen, signal):
     Writer.objects.bulk_create([Writer(), Writer(), Writer()])
-    heard = hear(signal, sender=Writer)
+    received = listen(signal, sender=Writer)
     list(Writer.objects.all())
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_init, post_init])
 @pytest.mark.parametrize("query", [Writer.objects.values, Writer.objects.values_list])
-def test_values_make_no_instances(hear, signal, query):
+def test_values_make_no_instances(listen, signal, query):
     Writer.objects.create()
-    heard = hear(signal, sender=Writer)
+    received = listen(signal, sender=Writer)
     list(query())
-    assert heard == []
+    assert received == []
 
 
 def test_the_fields_are_set_in_post_init(connect):
@@ -606,10 +611,10 @@ def test_the_state_of_a_row_is_not_set_in_post_init(connect):
     ],
     ids=["create", "get_or_create", "update_or_create", "save"],
 )
-def test_pre_save_is_sent_once_by(hear, save):
-    heard = hear(pre_save, sender=Writer)
+def test_pre_save_is_sent_once_by(listen, save):
+    received = listen(pre_save, sender=Writer)
     save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @pytest.mark.django_db
@@ -630,11 +635,11 @@ def test_a_field_that_is_not_among_the_update_fields_is_not_written(connect):
 @pytest.mark.django_db
 @pytest.mark.parametrize("signal", [pre_save, post_save])
 @pytest.mark.parametrize(("given", "expected"), [(None, None), (["name"], frozenset({"name"}))])
-def test_update_fields_are_a_frozenset_or_none(hear, signal, given, expected):
+def test_update_fields_are_a_frozenset_or_none(listen, signal, given, expected):
     writer = Writer.objects.create()
-    heard = hear(signal, sender=Writer)
+    received = listen(signal, sender=Writer)
     writer.save(update_fields=given)
-    assert heard[0].payload["update_fields"] == expected
+    assert received[0].payload["update_fields"] == expected
 
 
 @pytest.mark.django_db
@@ -646,10 +651,10 @@ def test_the_state_tells_pre_save_whether_the_row_will_be_created(connect):
 
 
 @pytest.mark.django_db
-def test_post_save_tells_whether_the_row_was_created(hear):
-    heard = hear(post_save, sender=Writer)
+def test_post_save_tells_whether_the_row_was_created(listen):
+    received = listen(post_save, sender=Writer)
     Writer.objects.create().save()
-    assert [payload["created"] for _, payload in heard] == [True, False]
+    assert [payload["created"] for _, payload in received] == [True, False]
 
 
 @pytest.mark.django_db
@@ -662,10 +667,10 @@ def test_the_instance_has_its_primary_key_in_post_save(connect):
 
 @pytest.mark.django_db(databases=["default", "other"])
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_using_is_the_database_that_is_written(hear, signal):
-    heard = hear(signal, sender=Writer)
+def test_using_is_the_database_that_is_written(listen, signal):
+    received = listen(signal, sender=Writer)
     Writer.objects.using("other").create()
-    assert heard[0].payload["using"] == "other"
+    assert received[0].payload["using"] == "other"
 
 
 @pytest.mark.usefixtures("library")
@@ -677,12 +682,12 @@ def test_all_rows_are_there_in_pre_delete(connect):
 
 
 @pytest.mark.usefixtures("library")
-def test_rows_that_refer_to_others_go_first(hear):
+def test_rows_that_refer_to_others_go_first(listen):
     novel = Novel.objects.first()
     Reading.objects.create(novel=novel, reader=Writer.objects.get())
-    heard = hear(post_delete)
+    received = listen(post_delete)
     novel.delete()
-    assert [sender for sender, _ in heard] == [Reading, Novel]
+    assert [sender for sender, _ in received] == [Reading, Novel]
 
 
 @pytest.mark.usefixtures("library")
@@ -704,20 +709,20 @@ def test_the_instance_has_its_primary_key_in_post_delete(connect):
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("signal", [pre_delete, post_delete])
-def test_the_origin_of_a_delete_is_the_instance(hear, signal):
+def test_the_origin_of_a_delete_is_the_instance(listen, signal):
     writer = Writer.objects.get()
-    heard = hear(signal)
+    received = listen(signal)
     writer.delete()
-    assert [payload["origin"] for _, payload in heard] == [writer, writer]
+    assert [payload["origin"] for _, payload in received] == [writer, writer]
 
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("signal", [pre_delete, post_delete])
-def test_the_origin_of_a_delete_is_the_query(hear, signal):
+def test_the_origin_of_a_delete_is_the_query(listen, signal):
     query = Writer.objects.filter(novels__isnull=False)
-    heard = hear(signal)
+    received = listen(signal)
     query.delete()
-    assert {type(payload["origin"]) for _, payload in heard} == {type(query)}
+    assert {type(payload["origin"]) for _, payload in received} == {type(query)}
 
 
 # --- relations ----------------------------------------------------------------------------------------------------
@@ -733,40 +738,40 @@ def novel(db):
     return Novel.objects.create()
 
 
-def test_an_add_has_the_keys_that_were_not_there(hear, novel, crime):
+def test_an_add_has_the_keys_that_were_not_there(listen, novel, crime):
     other = Genre.objects.create()
     novel.genres.add(other)
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     novel.genres.add(crime, other)
-    assert related_by(heard) == [("pre_add", {crime.pk}), ("post_add", {crime.pk})]
+    assert related_by(received) == [("pre_add", {crime.pk}), ("post_add", {crime.pk})]
 
 
-def test_an_add_of_what_is_there_is_sent_with_an_empty_set(hear, novel, crime):
+def test_an_add_of_what_is_there_is_sent_with_an_empty_set(listen, novel, crime):
     novel.genres.add(crime)
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     novel.genres.add(crime)
-    assert related_by(heard) == [("pre_add", set()), ("post_add", set())]
+    assert related_by(received) == [("pre_add", set()), ("post_add", set())]
 
 
-def test_a_remove_has_all_keys_that_were_asked_for(hear, novel, crime):
-    heard = hear(m2m_changed)
+def test_a_remove_has_all_keys_that_were_asked_for(listen, novel, crime):
+    received = listen(m2m_changed)
     novel.genres.remove(crime)
-    assert related_by(heard) == [("pre_remove", {crime.pk}), ("post_remove", {crime.pk})]
+    assert related_by(received) == [("pre_remove", {crime.pk}), ("post_remove", {crime.pk})]
 
 
-def test_a_clear_has_no_keys(hear, novel, crime):
+def test_a_clear_has_no_keys(listen, novel, crime):
     novel.genres.add(crime)
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     novel.genres.clear()
-    assert related_by(heard) == [("pre_clear", None), ("post_clear", None)]
+    assert related_by(received) == [("pre_clear", None), ("post_clear", None)]
 
 
-def test_a_set_removes_and_adds_what_differs(hear, novel, crime):
+def test_a_set_removes_and_adds_what_differs(listen, novel, crime):
     kept, gone = Genre.objects.create(), Genre.objects.create()
     novel.genres.add(kept, gone)
-    heard = hear(m2m_changed)
+    received = listen(m2m_changed)
     novel.genres.set([kept, crime])
-    assert related_by(heard) == [
+    assert related_by(received) == [
         ("pre_remove", {gone.pk}),
         ("post_remove", {gone.pk}),
         ("pre_add", {crime.pk}),
@@ -774,17 +779,17 @@ def test_a_set_removes_and_adds_what_differs(hear, novel, crime):
     ]
 
 
-def test_a_change_from_the_side_with_the_field(hear, novel, crime):
-    heard = hear(m2m_changed, sender=Novel.genres.through)
+def test_a_change_from_the_side_with_the_field(listen, novel, crime):
+    received = listen(m2m_changed, sender=Novel.genres.through)
     novel.genres.add(crime)
-    payload = heard[0].payload
+    payload = received[0].payload
     assert (payload["instance"], payload["reverse"], payload["model"]) == (novel, False, Genre)
 
 
-def test_a_change_from_the_other_side(hear, novel, crime):
-    heard = hear(m2m_changed, sender=Novel.genres.through)
+def test_a_change_from_the_other_side(listen, novel, crime):
+    received = listen(m2m_changed, sender=Novel.genres.through)
     crime.novels.add(novel)
-    payload = heard[0].payload
+    payload = received[0].payload
     assert (payload["instance"], payload["reverse"], payload["model"]) == (crime, True, Novel)
 
 
@@ -792,8 +797,8 @@ def test_a_change_from_the_other_side(hear, novel, crime):
 
 
 @isolate_apps("tests.app")
-def test_a_proxy_is_prepared_and_an_abstract_model_is_not(hear):
-    heard = hear(class_prepared)
+def test_a_proxy_is_prepared_and_an_abstract_model_is_not(listen):
+    received = listen(class_prepared)
 
     class Base(models.Model):
         class Meta:
@@ -809,15 +814,15 @@ def test_a_proxy_is_prepared_and_an_abstract_model_is_not(hear):
             app_label = "app"
             proxy = True
 
-    assert [sender for sender, _ in heard] == [Child, Stand]
+    assert [sender for sender, _ in received] == [Child, Stand]
 
 
-def test_a_model_of_a_migration_is_prepared(hear):
-    heard = hear(class_prepared)
+def test_a_model_of_a_migration_is_prepared(listen):
+    received = listen(class_prepared)
     state = ProjectState()
     state.add_model(ModelState.from_model(Writer))
     state.apps.get_model("app", "Writer")
-    assert "Writer" in [sender.__name__ for sender, _ in heard]
+    assert "Writer" in [sender.__name__ for sender, _ in received]
 
 
 @isolate_apps("tests.app")
@@ -834,7 +839,7 @@ def test_the_fields_of_a_model_are_there_when_it_is_prepared(connect):
     assert fields == ["id", "title"]
 
 
-def test_a_receiver_that_an_app_connects_in_its_constructor_hears_its_models():
+def test_a_receiver_that_an_app_connects_in_its_constructor_receives_its_models():
     early = """
         from django.apps import AppConfig
         from heliograph.signals import class_prepared
@@ -851,34 +856,34 @@ def test_a_receiver_that_an_app_connects_in_its_constructor_hears_its_models():
 
 
 @pytest.mark.parametrize("signal", [pre_migrate, post_migrate])
-def test_migrations_are_sent_with_their_plan(hear, transactional_db, signal):
-    heard = hear(signal, sender=apps.get_app_config("sessions"))
+def test_migrations_are_sent_with_their_plan(listen, transactional_db, signal):
+    received = listen(signal, sender=apps.get_app_config("sessions"))
     call_command("migrate", "sessions", "zero", verbosity=0, interactive=False)
     call_command("migrate", "sessions", verbosity=0, interactive=False)
-    plans = [[(migration.name, undone) for migration, undone in payload["plan"]] for _, payload in heard]
+    plans = [[(migration.name, undone) for migration, undone in payload["plan"]] for _, payload in received]
     assert plans == [[("0001_initial", True)], [("0001_initial", False)]]
 
 
 @pytest.mark.parametrize(("signal", "has_it"), [(pre_migrate, False), (post_migrate, True)])
-def test_migrations_are_sent_with_the_models_before_or_after(hear, transactional_db, signal, has_it):
+def test_migrations_are_sent_with_the_models_before_or_after(listen, transactional_db, signal, has_it):
     call_command("migrate", "sessions", "zero", verbosity=0, interactive=False)
-    heard = hear(signal, sender=apps.get_app_config("auth"))
+    received = listen(signal, sender=apps.get_app_config("auth"))
     call_command("migrate", "sessions", verbosity=0, interactive=False)
-    models = {model._meta.label for model in heard[0].payload["apps"].get_models()}
+    models = {model._meta.label for model in received[0].payload["apps"].get_models()}
     assert ("sessions.Session" in models) is has_it
 
 
-def test_post_migrate_is_sent_if_there_was_nothing_to_do(hear, transactional_db):
-    heard = hear(post_migrate, sender=apps.get_app_config("app"))
+def test_post_migrate_is_sent_if_there_was_nothing_to_do(listen, transactional_db):
+    received = listen(post_migrate, sender=apps.get_app_config("app"))
     call_command("migrate", verbosity=0, interactive=False)
-    assert heard[0].payload["plan"] == []
+    assert received[0].payload["plan"] == []
 
 
 @pytest.mark.parametrize("signal", [pre_migrate, post_migrate])
-def test_the_app_of_a_migration_is_its_sender(hear, transactional_db, signal):
-    heard = hear(signal)
+def test_the_app_of_a_migration_is_its_sender(listen, transactional_db, signal):
+    received = listen(signal)
     call_command("migrate", verbosity=0, interactive=False)
-    assert all(payload["app_config"] is sender for sender, payload in heard)
+    assert all(payload["app_config"] is sender for sender, payload in received)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -886,10 +891,10 @@ def test_the_app_of_a_migration_is_its_sender(hear, transactional_db, signal):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("how", ["missing", "forbidden", "bad", "suspicious"])
-def test_a_refusal_is_no_request_exception(hear, client, views, how):
-    heard = hear(got_request_exception)
+def test_a_refusal_is_no_request_exception(listen, client, views, how):
+    received = listen(got_request_exception)
     client.get(f"/refuse/{how}/")
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.django_db
@@ -902,11 +907,11 @@ def test_the_exception_is_at_hand_in_got_request_exception(connect, client, view
 
 
 @pytest.mark.django_db
-def test_got_request_exception_has_the_request(hear, client, views):
-    heard = hear(got_request_exception)
+def test_got_request_exception_has_the_request(listen, client, views):
+    received = listen(got_request_exception)
     client.raise_request_exception = False
     client.get("/fail/")
-    assert heard[0].payload["request"].path == "/fail/"
+    assert received[0].payload["request"].path == "/fail/"
 
 
 def test_request_started_is_sent_before_any_middleware(connect, client, settings, views):
@@ -933,61 +938,61 @@ class NotingMiddleware:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_connection_created_is_sent_again_when_a_connection_was_closed(hear):
-    heard = hear(connection_created)
+def test_connection_created_is_sent_again_when_a_connection_was_closed(listen):
+    received = listen(connection_created)
     for _ in range(2):
         connection.close()
         Writer.objects.exists()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @pytest.mark.django_db(transaction=True)
-def test_connection_created_is_not_sent_for_a_connection_that_is_open(hear):
+def test_connection_created_is_not_sent_for_a_connection_that_is_open(listen):
     Writer.objects.exists()
-    heard = hear(connection_created)
+    received = listen(connection_created)
     Writer.objects.exists()
-    assert heard == []
+    assert received == []
 
 
 # --- tests --------------------------------------------------------------------------------------------------------
 
 
-def test_setting_changed_tells_the_new_value_and_the_old_one(hear):
-    heard = hear(setting_changed)
+def test_setting_changed_tells_the_new_value_and_the_old_one(listen):
+    received = listen(setting_changed)
     with override_settings(LANGUAGE_CODE="nl"):
         pass
-    assert [payload for _, payload in heard] == [
+    assert [payload for _, payload in received] == [
         {"setting": "LANGUAGE_CODE", "value": "nl", "enter": True},
         {"setting": "LANGUAGE_CODE", "value": "en-us", "enter": False},
     ]
 
 
-def test_setting_changed_tells_none_for_a_setting_that_goes(hear):
-    heard = hear(setting_changed)
+def test_setting_changed_tells_none_for_a_setting_that_goes(listen):
+    received = listen(setting_changed)
     with override_settings(COLOUR="red"):
         pass
-    assert [payload["value"] for _, payload in heard] == ["red", None]
+    assert [payload["value"] for _, payload in received] == ["red", None]
 
 
-def test_modify_settings_sends_setting_changed(hear):
-    heard = hear(setting_changed)
+def test_modify_settings_sends_setting_changed(listen):
+    received = listen(setting_changed)
     with modify_settings(MIDDLEWARE={"append": "tests.middleware"}):
         pass
-    assert [payload["setting"] for _, payload in heard] == ["MIDDLEWARE"] * 2
+    assert [payload["setting"] for _, payload in received] == ["MIDDLEWARE"] * 2
 
 
-def test_the_settings_fixture_sends_setting_changed(hear, settings):
-    heard = hear(setting_changed)
+def test_the_settings_fixture_sends_setting_changed(listen, settings):
+    received = listen(setting_changed)
     settings.LANGUAGE_CODE = "nl"
-    assert [payload["value"] for _, payload in heard] == ["nl"]
+    assert [payload["value"] for _, payload in received] == ["nl"]
 
 
-def test_an_assignment_to_the_settings_sends_nothing(hear, monkeypatch):
+def test_an_assignment_to_the_settings_sends_nothing(listen, monkeypatch):
     from django.conf import settings
 
-    heard = hear(setting_changed)
+    received = listen(setting_changed)
     monkeypatch.setattr(settings, "COLOUR", "red", raising=False)
-    assert heard == []
+    assert received == []
 
 
 def test_the_settings_have_the_new_value_in_setting_changed(connect):
@@ -1000,40 +1005,40 @@ def test_the_settings_have_the_new_value_in_setting_changed(connect):
     assert values == ["nl", "en-us"]
 
 
-def test_template_rendered_is_sent_for_templates_that_are_included(hear):
-    heard = hear(template_rendered)
+def test_template_rendered_is_sent_for_templates_that_are_included(listen):
+    received = listen(template_rendered)
     engine = engines["django"]
     template = engine.from_string("{% include other %}")
     template.render({"other": engine.from_string("{{ colour }}"), "colour": "red"})
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
-def test_template_rendered_is_sent_for_templates_that_are_extended(hear):
-    heard = hear(template_rendered)
+def test_template_rendered_is_sent_for_templates_that_are_extended(listen):
+    received = listen(template_rendered)
     engine = engines["django"]
     template = engine.from_string("{% extends other %}")
     template.render({"other": engine.from_string("{% block a %}{% endblock %}")})
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
-def test_template_rendered_has_the_context(hear):
-    heard = hear(template_rendered)
+def test_template_rendered_has_the_context(listen):
+    received = listen(template_rendered)
     engines["django"].from_string("{{ colour }}").render({"colour": "red"})
-    assert heard[0].payload["context"]["colour"] == "red"
+    assert received[0].payload["context"]["colour"] == "red"
 
 
 def test_template_rendered_is_not_sent_outside_of_tests():
     early = """
         from heliograph.signals import template_rendered
-        heard = []
+        received = []
         def note(**kwargs):
-            heard.append(kwargs)
+            received.append(kwargs)
         template_rendered.connect(note)
     """
     script = """
         from django.template import engines
         engines["django"].from_string("hello").render()
-        tell(heard)
+        tell(received)
     """
     templates = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
     assert run(script, early=early, TEMPLATES=templates) == [[]]
@@ -1088,28 +1093,28 @@ def test_what_a_receiver_of_user_logged_out_writes_into_the_session_is_gone(conn
     assert "note" not in request_with_session.session
 
 
-def test_nobody_can_log_out(hear, request_with_session):
-    heard = hear(user_logged_out)
+def test_nobody_can_log_out(listen, request_with_session):
+    received = listen(user_logged_out)
     logout(request_with_session)
-    assert [(sender, payload["user"]) for sender, payload in heard] == [(type(None), None)]
+    assert [(sender, payload["user"]) for sender, payload in received] == [(type(None), None)]
 
 
-def test_passwords_are_masked_in_user_login_failed(hear, ada):
-    heard = hear(user_login_failed)
+def test_passwords_are_masked_in_user_login_failed(listen, ada):
+    received = listen(user_login_failed)
     authenticate(HttpRequest(), username="ada", password="guess")
-    assert heard[0].payload["credentials"] == {"username": "ada", "password": "*" * 20}
+    assert received[0].payload["credentials"] == {"username": "ada", "password": "*" * 20}
 
 
-def test_the_request_of_user_login_failed_may_be_none(hear, ada):
-    heard = hear(user_login_failed)
+def test_the_request_of_user_login_failed_may_be_none(listen, ada):
+    received = listen(user_login_failed)
     authenticate(username="ada", password="guess")
-    assert heard[0].payload["request"] is None
+    assert received[0].payload["request"] is None
 
 
-def test_user_login_failed_is_not_sent_when_somebody_is_known(hear, ada):
-    heard = hear(user_login_failed)
+def test_user_login_failed_is_not_sent_when_somebody_is_known(listen, ada):
+    received = listen(user_login_failed)
     authenticate(username="ada", password="engine")
-    assert heard == []
+    assert received == []
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------

@@ -28,86 +28,86 @@ def create_quietly():
     return Writer.objects.create()
 
 
-def test_a_receiver_is_not_called_inside_mute_signals(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_receiver_is_not_called_inside_mute_signals(listen):
+    received = listen(post_save, sender=Writer)
     with mute_signals(post_save):
         WriterFactory()
-    assert heard == []
+    assert received == []
 
 
-def test_a_receiver_is_called_once_after_mute_signals(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_receiver_is_called_once_after_mute_signals(listen):
+    received = listen(post_save, sender=Writer)
     with mute_signals(post_save):
         pass
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_receiver_is_called_after_mute_signals_was_left_by_an_exception(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_receiver_is_called_after_mute_signals_was_left_by_an_exception(listen):
+    received = listen(post_save, sender=Writer)
     with pytest.raises(ZeroDivisionError), mute_signals(post_save):
         1 / 0  # noqa: B018
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_mute_signals_silences_a_receiver_that_has_been_sent_something_before(hear):
-    heard = hear(post_save, sender=Writer)
+def test_mute_signals_silences_a_receiver_that_has_been_sent_something_before(listen):
+    received = listen(post_save, sender=Writer)
     WriterFactory()
     with mute_signals(post_save):
         WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_mute_signals_leaves_other_signals_alone(hear):
-    heard = hear(pre_save, sender=Writer)
+def test_mute_signals_leaves_other_signals_alone(listen):
+    received = listen(pre_save, sender=Writer)
     with mute_signals(post_save):
         WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_function_under_mute_signals_is_not_heard(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_function_under_mute_signals_is_not_received(listen):
+    received = listen(post_save, sender=Writer)
     create_quietly()
-    assert heard == []
+    assert received == []
 
 
-def test_a_factory_class_under_mute_signals_is_not_heard(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_factory_class_under_mute_signals_is_not_received(listen):
+    received = listen(post_save, sender=Writer)
     QuietWriterFactory()
     QuietWriterFactory.create_batch(3)
-    assert heard == []
+    assert received == []
 
 
-def test_a_factory_class_under_mute_signals_leaves_the_receivers_connected(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_factory_class_under_mute_signals_leaves_the_receivers_connected(listen):
+    received = listen(post_save, sender=Writer)
     QuietWriterFactory()
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_receiver_connected_inside_mute_signals_is_called_there(hear):
+def test_a_receiver_connected_inside_mute_signals_is_called_there(listen):
     with mute_signals(post_save):
-        heard = hear(post_save, sender=Writer)
+        received = listen(post_save, sender=Writer)
         WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_receiver_connected_inside_mute_signals_stays_connected(hear):
+def test_a_receiver_connected_inside_mute_signals_stays_connected(listen):
     with mute_signals(post_save):
-        heard = hear(post_save, sender=Writer)
+        received = listen(post_save, sender=Writer)
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_mute_signals_nests(hear):
-    heard = hear(post_save, sender=Writer)
+def test_mute_signals_nests(listen):
+    received = listen(post_save, sender=Writer)
     with mute_signals(post_save):
         with mute_signals(post_save, pre_save):
             WriterFactory()
         WriterFactory()
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_receivers_have_their_order_after_mute_signals(connect):
@@ -120,21 +120,21 @@ def test_receivers_have_their_order_after_mute_signals(connect):
     assert called == ["first", "second"]
 
 
-def test_receivers_have_their_condition_after_mute_signals(hear):
-    heard = hear(post_save, sender=Writer, when=lambda created, **kwargs: not created)
+def test_receivers_have_their_condition_after_mute_signals(listen):
+    received = listen(post_save, sender=Writer, when=lambda created, **kwargs: not created)
     with mute_signals(post_save):
         pass
     WriterFactory()
-    assert heard == []
+    assert received == []
 
 
-def test_receivers_hear_subclasses_after_mute_signals(hear):
-    heard = hear(post_save, sender=Writer.__base__, subclasses=True)
+def test_receivers_receive_subclasses_after_mute_signals(listen):
+    received = listen(post_save, sender=Writer.__base__, subclasses=True)
     with mute_signals(post_save):
         pass
     WriterFactory()
     Genre.objects.create()
-    assert [call.sender for call in heard] == [Writer, Genre]
+    assert [call.sender for call in received] == [Writer, Genre]
 
 
 def test_a_receiver_that_dies_inside_mute_signals_is_gone_afterwards():
@@ -150,9 +150,9 @@ def test_a_receiver_that_dies_inside_mute_signals_is_gone_afterwards():
     assert called == []
 
 
-def test_our_mute_and_mute_signals_can_be_used_together(hear):
-    heard = hear(post_save, sender=Writer)
+def test_our_mute_and_mute_signals_can_be_used_together(listen):
+    received = listen(post_save, sender=Writer)
     with mute(post_save), mute_signals(post_save):
         WriterFactory()
     WriterFactory()
-    assert len(heard) == 1
+    assert len(received) == 1

@@ -21,7 +21,7 @@ class Invoice:
     """Another one."""
 
 
-def heard_by(signal, sender=Order, **payload):
+def called_by(signal, sender=Order, **payload):
     return [receiver for receiver, _ in signal.send(sender=sender, **payload)]
 
 
@@ -151,7 +151,7 @@ def test_the_number_of_receivers_can_be_compared_before_and_after(signal):
 def test_assigning_an_empty_list_disconnects_all(signal):
     signal.connect(first)
     signal.receivers = []
-    assert heard_by(signal) == []
+    assert called_by(signal) == []
 
 
 def test_assigning_the_list_back_connects_them_again(signal):
@@ -160,15 +160,15 @@ def test_assigning_the_list_back_connects_them_again(signal):
     saved = signal.receivers
     signal.receivers = []
     signal.receivers = saved
-    assert heard_by(signal) == [first, second]
+    assert called_by(signal) == [first, second]
 
 
-def test_a_receiver_that_was_assigned_back_still_hears_only_its_sender(signal):
+def test_a_receiver_that_was_assigned_back_still_receives_only_its_sender(signal):
     signal.connect(first, sender=Order)
     saved = signal.receivers
     signal.receivers = []
     signal.receivers = saved
-    assert heard_by(signal, sender=Invoice) == []
+    assert called_by(signal, sender=Invoice) == []
 
 
 def test_a_receiver_that_was_assigned_back_can_be_disconnected(signal):
@@ -181,7 +181,7 @@ def test_a_receiver_that_was_assigned_back_is_not_connected_twice(signal):
     signal.connect(first, sender=Order)
     signal.receivers = signal.receivers.copy()
     signal.connect(first, sender=Order)
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 def test_a_receiver_that_was_assigned_back_is_still_referred_to_weakly(signal):
@@ -199,29 +199,29 @@ def test_a_copy_of_the_receivers_is_a_plain_list(signal):
     signal.connect(first)
     copied = signal.receivers.copy()
     copied.clear()
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 def test_a_list_that_was_taken_and_changed_is_assigned(signal):
     signal.connect(first)
     signal.connect(second)
     signal.receivers = [row for row in signal.receivers if row[1]() is not first]
-    assert heard_by(signal) == [second]
+    assert called_by(signal) == [second]
 
 
 def test_appending_a_row_connects_its_receiver(signal):
     signal.receivers.append(by_hand(first, Order))
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
-def test_an_appended_receiver_hears_only_its_sender(signal):
+def test_an_appended_receiver_receives_only_its_sender(signal):
     signal.receivers.append(by_hand(first, Order))
-    assert heard_by(signal, sender=Invoice) == []
+    assert called_by(signal, sender=Invoice) == []
 
 
-def test_an_appended_receiver_of_none_hears_anybody(signal):
+def test_an_appended_receiver_of_none_receives_anybody(signal):
     signal.receivers.append(by_hand(first, None))
-    assert heard_by(signal, sender=Invoice) == [first]
+    assert called_by(signal, sender=Invoice) == [first]
 
 
 def test_an_appended_receiver_can_be_disconnected(signal):
@@ -239,7 +239,7 @@ def test_an_appended_receiver_survives_another_assignment(signal):
     saved = signal.receivers
     signal.receivers = []
     signal.receivers = saved
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 def test_an_appended_receiver_keeps_its_sender_after_another_one_was_connected(signal):
@@ -252,43 +252,43 @@ def test_rows_can_be_removed_in_place(signal):
     signal.connect(first)
     signal.connect(second)
     signal.receivers.remove(signal.receivers[0])
-    assert heard_by(signal) == [second]
+    assert called_by(signal) == [second]
 
 
 def test_rows_can_be_deleted_in_place(signal):
     signal.connect(first)
     signal.connect(second)
     del signal.receivers[0]
-    assert heard_by(signal) == [second]
+    assert called_by(signal) == [second]
 
 
 def test_a_slice_of_rows_can_be_assigned(signal):
     signal.connect(first)
     signal.connect(second)
     signal.receivers[:] = signal.receivers[1:]
-    assert heard_by(signal) == [second]
+    assert called_by(signal) == [second]
 
 
 def test_rows_can_be_put_in_another_order(signal):
     signal.connect(first)
     signal.connect(second)
     signal.receivers.reverse()
-    assert heard_by(signal) == [second, first]
+    assert called_by(signal) == [second, first]
 
 
 def test_a_list_that_was_taken_earlier_does_not_disconnect_who_came_since(signal):
     signal.connect(first)
     taken = signal.receivers
     signal.connect(second)
-    taken.append(by_hand(heard_by, None))
+    taken.append(by_hand(called_by, None))
     assert second in [row[1]() for row in signal.receivers]
 
 
 def test_the_receivers_can_be_replaced_by_mock_for_a_while(signal):
     signal.connect(first)
     with mock.patch.object(signal, "receivers", []):
-        heard = heard_by(signal)
-    assert (heard, heard_by(signal)) == ([], [first])
+        received = called_by(signal)
+    assert (received, called_by(signal)) == ([], [first])
 
 
 def test_the_receivers_can_be_replaced_by_mock_twice(signal):
@@ -296,8 +296,8 @@ def test_the_receivers_can_be_replaced_by_mock_twice(signal):
     with mock.patch.object(signal, "receivers", []):
         with mock.patch.object(signal, "receivers", []):
             pass
-        heard = heard_by(signal)
-    assert (heard, heard_by(signal)) == ([], [first])
+        received = called_by(signal)
+    assert (received, called_by(signal)) == ([], [first])
 
 
 def test_the_receivers_can_be_replaced_by_mock_around_an_assignment(signal):
@@ -306,21 +306,21 @@ def test_the_receivers_can_be_replaced_by_mock_around_an_assignment(signal):
         saved = signal.receivers
         signal.receivers = []
         signal.receivers = saved
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 def test_the_receivers_can_be_replaced_by_monkeypatch_for_a_while(signal):
     signal.connect(first)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signal, "receivers", [])
-        heard = heard_by(signal)
-    assert (heard, heard_by(signal)) == ([], [first])
+        received = called_by(signal)
+    assert (received, called_by(signal)) == ([], [first])
 
 
 def test_two_receivers_with_an_empty_dispatch_uid_are_two_as_in_django(signal):
     signal.connect(first, dispatch_uid="")
     signal.connect(second, dispatch_uid="")
-    assert heard_by(signal) == [first, second]
+    assert called_by(signal) == [first, second]
 
 
 # --- the lock, the cache and the dead -------------------------------------------------------------------------
@@ -329,14 +329,14 @@ def test_two_receivers_with_an_empty_dispatch_uid_are_two_as_in_django(signal):
 def test_a_send_goes_on_while_somebody_holds_the_lock(signal):
     signal.connect(first)
     with signal.lock:
-        assert heard_by(signal) == [first]
+        assert called_by(signal) == [first]
 
 
 def test_receivers_can_be_assigned_while_the_lock_is_held(signal):
     signal.connect(first)
     with signal.lock:
         signal.receivers = []
-    assert heard_by(signal) == []
+    assert called_by(signal) == []
 
 
 def test_the_lock_is_a_lock(signal):
@@ -380,24 +380,24 @@ def test_the_dead_can_be_cleared_by_hand(signal):
     signal.connect(first)
     with signal.lock:
         signal._clear_dead_receivers()
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6.0 gave it this name")
 def test_dead_receivers_can_be_flagged_by_hand(signal):
     signal.connect(first)
     signal._flag_dead_receivers()
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6.0 gave it another name")
 def test_dead_receivers_can_be_removed_by_hand(signal):
     signal.connect(first)
     signal._remove_receiver()
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
-def test_has_listeners_tells_whether_anybody_hears_a_sender(signal):
+def test_has_listeners_tells_whether_anybody_receives_a_sender(signal):
     signal.connect(first, sender=Order)
     assert (signal.has_listeners(Order), signal.has_listeners(Invoice), signal.has_listeners()) == (True, False, False)
 
@@ -417,7 +417,7 @@ def test_live_receivers_gives_the_sync_ones_and_the_async_ones(signal):
 def test_connecting_works_while_make_id_is_a_mock(signal):
     with mock.patch("django.dispatch.dispatcher._make_id"):
         signal.connect(first, sender=Order)
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 def test_make_id_is_djangos_own():
@@ -426,18 +426,18 @@ def test_make_id_is_djangos_own():
 
 def test_a_mock_of_send_on_the_class_is_called(signal):
     signal.connect(first)
-    heard_by(signal)
+    called_by(signal)
     with mock.patch.object(Signal, "send") as send:
         signal.send(sender=Order, price=3)
     send.assert_called_once_with(sender=Order, price=3)
 
 
-def test_a_mock_of_send_on_the_class_keeps_receivers_from_being_called(hear):
-    heard = hear(post_save, sender=Order)
+def test_a_mock_of_send_on_the_class_keeps_receivers_from_being_called(listen):
+    received = listen(post_save, sender=Order)
     post_save.send(sender=Order)
     with mock.patch.object(Signal, "send"):
         post_save.send(sender=Order)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_mock_of_send_on_the_subclass_is_called():
@@ -448,18 +448,18 @@ def test_a_mock_of_send_on_the_subclass_is_called():
 
 def test_receivers_are_called_again_after_a_mock_of_send_on_the_class(signal):
     signal.connect(first)
-    heard_by(signal)
+    called_by(signal)
     with mock.patch.object(Signal, "send"):
         pass
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
-def test_receivers_are_called_after_a_mock_of_send_on_the_subclass(hear):
-    heard = hear(post_save, sender=Order)
+def test_receivers_are_called_after_a_mock_of_send_on_the_subclass(listen):
+    received = listen(post_save, sender=Order)
     with mock.patch.object(ModelSignal, "send"):
         pass
     post_save.send(sender=Order)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_mock_of_send_on_a_signal_is_called():
@@ -475,19 +475,19 @@ def test_a_save_calls_a_mock_of_send_on_the_signal():
     assert send.call_args.kwargs["sender"] is Writer
 
 
-def test_receivers_are_called_again_after_a_mock_of_send_on_a_signal(hear):
-    heard = hear(post_save, sender=Order)
+def test_receivers_are_called_again_after_a_mock_of_send_on_a_signal(listen):
+    received = listen(post_save, sender=Order)
     with mock.patch.object(post_save, "send"):
         pass
     post_save.send(sender=Order)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_mock_of_send_on_a_signal_that_was_never_sent_leaves_it_working(signal):
     signal.connect(first)
     with mock.patch.object(signal, "send"):
         pass
-    assert heard_by(signal) == [first]
+    assert called_by(signal) == [first]
 
 
 @pytest.mark.django_db
@@ -499,17 +499,17 @@ def test_a_save_goes_on_where_a_signal_is_replaced_in_the_module_that_sends_it()
 
 def test_a_mock_of_live_receivers_on_the_class_decides_who_is_called(signal):
     signal.connect(first)
-    heard_by(signal)
+    called_by(signal)
     with mock.patch.object(Signal, "_live_receivers", return_value=([second], [])):
-        heard = heard_by(signal)
-    assert heard == [second]
+        received = called_by(signal)
+    assert received == [second]
 
 
 def test_a_mock_of_live_receivers_decides_from_the_first_send_on(signal):
     signal.connect(first)
     with mock.patch.object(Signal, "_live_receivers", return_value=([second], [])):
-        heard = [heard_by(signal) for _ in range(3)]
-    assert heard == [[second]] * 3
+        received = [called_by(signal) for _ in range(3)]
+    assert received == [[second]] * 3
 
 
 def test_a_wrapper_of_send_on_a_signal_is_called_each_time(signal, monkeypatch):
@@ -545,5 +545,5 @@ def test_an_async_mock_is_awaited(signal):
 def test_a_mock_in_the_place_of_a_receivers_name_does_not_replace_the_receiver(signal):
     signal.connect(first)
     with mock.patch(f"{__name__}.first"):
-        heard = signal.send(sender=Order)
-    assert [response for _, response in heard] == ["first"]
+        received = signal.send(sender=Order)
+    assert [response for _, response in received] == ["first"]

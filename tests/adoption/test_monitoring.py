@@ -133,7 +133,7 @@ CASES = pytest.mark.parametrize(
         "each receiver of a model signal is seen once in each send",
         "the order is kept",
         "conditions are asked",
-        "subclasses are heard",
+        "subclasses are received",
         "mute silences",
         "async receivers are awaited",
         "has_listeners tells",

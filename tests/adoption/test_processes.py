@@ -69,8 +69,8 @@ def test_the_receivers_of_a_signal_are_copied_as_a_plain_list():
     assert len(signal.send(sender=None)) == 1
 
 
-def test_a_model_instance_can_be_pickled_while_it_has_receivers(hear):
-    hear(post_save, sender=Writer)
+def test_a_model_instance_can_be_pickled_while_it_has_receivers(listen):
+    listen(post_save, sender=Writer)
     assert pickle.loads(pickle.dumps(Writer(name="Ada"))).name == "Ada"
 
 
@@ -97,7 +97,7 @@ def test_receivers_are_called_in_a_child_that_was_forked():
         import os
         from django.dispatch import Signal
         signal = Signal()
-        def note(**kwargs): return "heard"
+        def note(**kwargs): return "received"
         signal.connect(note)
         reader, writer = os.pipe()
         if os.fork() == 0:
@@ -106,7 +106,7 @@ def test_receivers_are_called_in_a_child_that_was_forked():
         os.wait()
         tell(os.read(reader, 100).decode())
     """
-    assert run(script) == ["['heard']"]
+    assert run(script) == ["['received']"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork")

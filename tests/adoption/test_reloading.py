@@ -96,11 +96,11 @@ def test_d2_an_app_that_is_ready_twice_connects_its_receivers_once():
     assert len(App.signal.send(sender=Writer)) == 1
 
 
-def test_installed_apps_that_are_set_again_leave_receivers_connected_once(hear, settings):
-    heard = hear(post_save, sender=Writer)
+def test_installed_apps_that_are_set_again_leave_receivers_connected_once(listen, settings):
+    received = listen(post_save, sender=Writer)
     with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS]):
         post_save.send(sender=Writer)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def define(name="Fleeting"):
@@ -108,7 +108,7 @@ def define(name="Fleeting"):
     return type(name, (models.Model,), {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "app"})})
 
 
-def test_a_model_that_is_defined_for_a_while_is_not_kept_by_its_receivers(hear):
+def test_a_model_that_is_defined_for_a_while_is_not_kept_by_its_receivers(listen):
     with isolate_apps("tests.app"):
         model = define()
         post_init.connect(ready_receiver, sender=model)
@@ -141,15 +141,15 @@ def test_a_model_that_takes_the_name_of_another_does_not_inherit_its_receivers()
         assert ready_receiver not in [receiver for receiver, _ in post_init.send(sender=model, instance=None)]
 
 
-def test_two_models_of_one_name_have_their_own_receivers(hear):
+def test_two_models_of_one_name_have_their_own_receivers(listen):
     with isolate_apps("tests.app"):
         one = define()
     with isolate_apps("tests.app"):
         other = define()
-    heard = hear(post_init, sender=one)
+    received = listen(post_init, sender=one)
     one()
     other()
-    assert [sender for sender, _ in heard] == [one]
+    assert [sender for sender, _ in received] == [one]
 
 
 class TestWithData(TestCase):
@@ -159,7 +159,7 @@ class TestWithData(TestCase):
     def setUpTestData(cls):
         cls.signal = Signal()
         cls.kept = {"signal": cls.signal, "writer": Writer.objects.create(name="Ada")}
-        cls.heard = []
+        cls.received = []
 
     @classmethod
     def setUpClass(cls):
@@ -185,7 +185,7 @@ class TestWithData(TestCase):
 
 
 @pytest.mark.django_db
-def test_a_class_that_was_muted_is_muted_no_longer(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_class_that_was_muted_is_muted_no_longer(listen):
+    received = listen(post_save, sender=Writer)
     Writer.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1

@@ -68,7 +68,7 @@ class PluginSignal(Signal):
 
 
 class FilteredSignal(Signal):
-    """Overrides who hears a send."""
+    """Overrides who receives a send."""
 
     def _live_receivers(self, sender):
         sync, later = super()._live_receivers(sender)
@@ -178,9 +178,9 @@ def test_a_subclass_can_have_a_private_method_that_our_signals_have_too(method):
 
     signal = type("Private", (Signal,), {method: theirs})()
     signal.connect(note)
-    heard = responses(signal.send(sender=Order)) + responses(signal.send_robust(sender=Order))
+    received = responses(signal.send(sender=Order)) + responses(signal.send_robust(sender=Order))
     signal.disconnect(note)
-    assert heard == ["noted", "noted"]
+    assert received == ["noted", "noted"]
 
 
 def test_an_overridden_connect_decides():

@@ -32,13 +32,13 @@ def batches(receive):
     """Collect what a receiver makes of its batches."""
 
     def connect(signal, look, **options):
-        heard = []
+        received = []
 
         @receive(signal, **options)
         def note(sender, batch, **kwargs):
-            heard.append(look(batch))
+            received.append(look(batch))
 
-        return heard
+        return received
 
     return connect
 
@@ -53,8 +53,8 @@ PATIENCE = {
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no locks of rows")
-def test_an_update_that_would_skip_locked_rows_waits_as_ever(hear):
-    hear(post_update, sender=Article)
+def test_an_update_that_would_skip_locked_rows_waits_as_ever(listen):
+    listen(post_update, sender=Article)
     (article,) = articles(1)
     locked, done = threading.Event(), threading.Event()
 
@@ -79,17 +79,17 @@ def test_an_update_that_would_skip_locked_rows_waits_as_ever(hear):
         connection.close()
 
 
-def test_a_lock_of_a_relation_is_none_of_an_update(hear):
-    heard = hear(post_update, sender=Review)
+def test_a_lock_of_a_relation_is_none_of_an_update(listen):
+    received = listen(post_update, sender=Review)
     Review.objects.create(novel=Novel.objects.create(name="a"))
     with transaction.atomic():
         rows = Review.objects.select_related("novel").select_for_update(of=("self", "novel"))
         assert rows.update(novel=None) == 1
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_rows_are_locked_in_the_order_of_their_keys(hear):
-    hear(post_bulk_update, sender=Article)
+def test_rows_are_locked_in_the_order_of_their_keys(listen):
+    listen(post_bulk_update, sender=Article)
     made = articles(2)
     with CaptureQueriesContext(connection) as queries:
         Article.objects.bulk_update(made, ["words"])
@@ -101,23 +101,23 @@ def test_rows_are_locked_in_the_order_of_their_keys(hear):
 
 
 def test_a_key_of_two_columns_may_be_given_as_texts(batches):
-    heard = batches(post_bulk_update, lambda batch: batch.pks, sender=Seat)
+    received = batches(post_bulk_update, lambda batch: batch.pks, sender=Seat)
     Seat.objects.create(row=1, number=2)
     Seat.objects.bulk_update([Seat(row="1", number="2", guest="Ada")], ["guest"])
-    assert heard == [[(1, 2)]]
+    assert received == [[(1, 2)]]
 
 
 def test_a_key_may_be_one_to_the_database_and_two_to_python(batches):
     Country.objects.create(code="fr")
     if not Country.objects.filter(code="FR").exists():
         return  # the collation of this database tells them apart, and nothing is written
-    heard = batches(post_bulk_update, lambda batch: (batch.pks, batch.instances[0].name), sender=Country)
+    received = batches(post_bulk_update, lambda batch: (batch.pks, batch.instances[0].name), sender=Country)
     Country.objects.bulk_update([Country(code="FR", name="France")], ["name"])
-    assert heard == [(["fr"], "France")]
+    assert received == [(["fr"], "France")]
 
 
 def test_a_row_whose_key_was_given_as_a_text_is_one_row(batches):
-    heard = batches(
+    received = batches(
         [post_save, post_delete],
         lambda batch: [event.kind for event in batch.events],
         sender=Ticket,
@@ -130,33 +130,33 @@ def test_a_row_whose_key_was_given_as_a_text_is_one_row(batches):
     with transaction.atomic():
         Ticket.objects.bulk_create([Ticket(id=str(uuid.uuid4()), state="gone")])
         Ticket.objects.filter(state="gone").delete()
-    assert heard == [["created"]]
+    assert received == [["created"]]
 
 
-def test_an_instance_with_its_key_as_a_text_is_deleted_once(hear):
-    one_by_one, many = hear(post_delete, sender=Article, bulk=True), hear(post_bulk_delete, sender=Article)
+def test_an_instance_with_its_key_as_a_text_is_deleted_once(listen):
+    one_by_one, many = listen(post_delete, sender=Article, bulk=True), listen(post_bulk_delete, sender=Article)
     (article,) = articles(1)
     Article(pk=str(article.pk)).delete()
     assert (len(one_by_one), many) == (1, [])
 
 
 def test_a_receiver_that_writes_its_row_again_is_not_called_again_where_its_key_was_a_text(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Ticket, bulk=True, delivery=BeforeCommit(batch=True))
     def count(sender, batch, **kwargs):
-        heard.append(batch.pks)
+        received.append(batch.pks)
         Ticket.objects.update(state="seen")
 
     Ticket.objects.create(id=str(uuid.uuid4()))
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- instances ----------------------------------------------------------------------------------------------------
 
 
 def test_the_list_that_the_caller_gets_is_the_callers(batches):
-    heard = batches(
+    received = batches(
         post_save,
         lambda batch: [(event.pk, event.instance.words) for event in batch.events],
         sender=Article,
@@ -168,11 +168,11 @@ def test_the_list_that_the_caller_gets_is_the_callers(batches):
         expected = [(one.pk, one.words) for one in made]
         made.reverse()
         made.append(None)
-    assert heard == [expected]
+    assert received == [expected]
 
 
 def test_a_created_instance_has_the_key_that_it_had(batches):
-    heard = batches(
+    received = batches(
         post_save,
         lambda batch: [one.pk for one in batch.created],
         sender=Article,
@@ -182,32 +182,34 @@ def test_a_created_instance_has_the_key_that_it_had(batches):
     with transaction.atomic():
         (article,) = articles(1)
         key, article.pk = article.pk, None
-    assert heard == [[key]]
+    assert received == [[key]]
 
 
 def test_an_instance_that_is_false_is_an_instance(batches, monkeypatch):
-    heard = batches(post_update, lambda batch: batch.instances[0].get_deferred_fields(), sender=Article)
+    received = batches(post_update, lambda batch: batch.instances[0].get_deferred_fields(), sender=Article)
     articles(1)
     monkeypatch.setattr(Article, "__bool__", lambda self: False, raising=False)
     Article.objects.update(words=7)
-    assert heard == [set()]
+    assert received == [set()]
 
 
-def test_a_receiver_that_is_not_due_makes_no_instances(hear):
-    heard = hear(post_save, sender=Article, bulk=True, when=created)
+def test_a_receiver_that_is_not_due_makes_no_instances(listen):
+    received = listen(post_save, sender=Article, bulk=True, when=created)
     articles()
-    heard.clear()
+    received.clear()
     with CaptureQueriesContext(connection) as queries:
         Article.objects.update(words=7)
-    assert heard == []
+    assert received == []
     assert not [one for one in queries.captured_queries if "cover" in one["sql"]]
 
 
 def test_an_event_is_itself(batches):
-    heard = batches(post_update, lambda batch: (batch.events[0] is batch.events[0], batch.events[-1] in batch.events))
+    received = batches(
+        post_update, lambda batch: (batch.events[0] is batch.events[0], batch.events[-1] in batch.events)
+    )
     articles()
     Article.objects.update(words=7)
-    assert heard == [(True, True)]
+    assert received == [(True, True)]
 
 
 # --- batches of several connections -------------------------------------------------------------------------------
@@ -216,16 +218,16 @@ def test_an_event_is_itself(batches):
 @pytest.fixture
 def both(receive):
     """Connect one function to two signals, of which one has a condition."""
-    heard = []
+    received = []
 
     def note(sender, batch, **kwargs):
         told = [(event.kind, event.signal, event.kwargs.get("origin")) for event in batch.events]
-        heard.append((told, batch.changes("words")))
+        received.append((told, batch.changes("words")))
 
     options = {"sender": Article, "bulk": True, "delivery": OnCommit(batch=True)}
     receive(post_delete, **options)(note)
     receive(post_save, when=created | changed("words"), **options)(note)
-    return heard
+    return received
 
 
 def test_each_write_of_a_batch_is_told_as_its_receiver_was_connected(both):
@@ -262,18 +264,18 @@ class Spreading(models.QuerySet):
         return super().update(**kwargs)
 
 
-def test_an_update_of_another_model_within_a_bulk_update_is_heard(hear):
+def test_an_update_of_another_model_within_a_bulk_update_is_received(listen):
     Writer.objects.create(name="a")
     made = articles(1)
-    heard = hear(post_update, sender=Writer)
-    hear(post_bulk_update, sender=Article)
+    received = listen(post_update, sender=Writer)
+    listen(post_bulk_update, sender=Article)
     made[0].words = 7
     Spreading(Article).bulk_update(made, ["words"])
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_muted_deletion_within_one_that_is_heard_is_not_told(receive, hear):
-    heard = hear(post_bulk_delete, sender=Article)
+def test_a_muted_deletion_within_one_that_is_received_is_not_told(receive, listen):
+    received = listen(post_bulk_delete, sender=Article)
     first, second = articles(2)
 
     @receive(pre_delete, sender=Article)
@@ -282,20 +284,20 @@ def test_a_muted_deletion_within_one_that_is_heard_is_not_told(receive, hear):
             Article.objects.filter(pk=second.pk).delete()
 
     Article.objects.filter(pk=first.pk).delete()
-    assert [one.payload["batch"].pks for one in heard] == [[first.pk]]
+    assert [one.payload["batch"].pks for one in received] == [[first.pk]]
 
 
 def test_generated_values_are_told_of_a_bulk_update_too(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Account, bulk=True, when=changed("twice"))
     def note(sender, changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     account = Account.objects.create(balance=2)
     account.balance = 3
     Account.objects.bulk_update([account], ["balance"])
-    assert heard == [{"twice": (4, 6)}]
+    assert received == [{"twice": (4, 6)}]
 
 
 # --- what Django refuses ------------------------------------------------------------------------------------------
@@ -315,10 +317,10 @@ def changed_articles():
 
 
 @pytest.mark.parametrize(("write", "error"), REFUSED.values(), ids=REFUSED)
-def test_a_transaction_goes_on_after_what_django_refuses(hear, write, error):
+def test_a_transaction_goes_on_after_what_django_refuses(listen, write, error):
     articles(1)
     for signal in (pre_bulk_create, post_bulk_create, post_bulk_update, pre_update, post_update):
-        hear(signal)
+        listen(signal)
     with transaction.atomic():
         with pytest.raises(error):
             write()
@@ -342,8 +344,8 @@ def test_what_a_receiver_raises_after_the_write_spoils_the_transaction(connect):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL tells insertions by a system column")
-def test_a_table_that_is_partitioned_is_written_in_bulk(hear):
-    heard = hear(post_bulk_create)
+def test_a_table_that_is_partitioned_is_written_in_bulk(listen):
+    received = listen(post_bulk_create)
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE app_parted (id bigint PRIMARY KEY, words int NOT NULL) PARTITION BY RANGE (id);"
@@ -361,5 +363,5 @@ def test_a_table_that_is_partitioned_is_written_in_bulk(hear):
             cursor.execute("DROP TABLE app_parted")
         del parted._meta.apps.all_models["app"]["parted"]
         parted._meta.apps.clear_cache()
-    kinds = [[event.kind for event in one.payload["batch"].events] for one in heard]
+    kinds = [[event.kind for event in one.payload["batch"].events] for one in received]
     assert [sorted(of_write) for of_write in kinds] == [["created"], ["created", "updated"]]

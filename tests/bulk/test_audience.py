@@ -48,10 +48,10 @@ def update():
 # --- who is there -------------------------------------------------------------------------------------------------
 
 
-def test_a_muted_receiver_costs_no_statement(hear):
+def test_a_muted_receiver_costs_no_statement(listen):
     articles()
     without = statements(update)
-    hear(post_update, sender=Article)
+    listen(post_update, sender=Article)
     with mute(post_update):
         assert statements(update) == without
 
@@ -107,58 +107,58 @@ def test_a_capture_of_one_sender_leaves_others_alone():
     assert len(sent) == 0
 
 
-def test_a_model_with_another_listener_keeps_its_statements(hear):
+def test_a_model_with_another_listener_keeps_its_statements(listen):
     articles()
     without = statements(update)
-    hear(post_update, sender=Novel)
-    hear(post_save, sender=Novel, bulk=True)
-    hear(m2m_changes, sender=Novel.genres.through)
+    listen(post_update, sender=Novel)
+    listen(post_save, sender=Novel, bulk=True)
+    listen(m2m_changes, sender=Novel.genres.through)
     assert statements(update) == without
 
 
-def test_a_receiver_of_the_concrete_model_hears_a_proxy_with_subclasses(hear):
-    alone, both = hear(post_bulk_create, sender=Novel), hear(post_bulk_create, sender=Novel, subclasses=True)
+def test_a_receiver_of_the_concrete_model_receives_a_proxy_with_subclasses(listen):
+    alone, both = listen(post_bulk_create, sender=Novel), listen(post_bulk_create, sender=Novel, subclasses=True)
     Reprint.objects.bulk_create([Reprint(name="a")])
     assert (alone, [one.sender for one in both]) == ([], [Reprint])
 
 
-def test_a_sender_that_is_named_is_heard(hear):
-    heard = hear(post_update, sender="app.Article")
+def test_a_sender_that_is_named_is_received(listen):
+    received = listen(post_update, sender="app.Article")
     articles(1)
     update()
-    assert [one.sender for one in heard] == [Article]
+    assert [one.sender for one in received] == [Article]
 
 
-def test_several_senders_are_heard(hear):
-    heard = hear(post_bulk_create, sender=[Article, Genre])
+def test_several_senders_are_received(listen):
+    received = listen(post_bulk_create, sender=[Article, Genre])
     articles(1)
     Genre.objects.bulk_create([Genre(name="a")])
     Novel.objects.bulk_create([Novel(name="a")])
-    assert [one.sender for one in heard] == [Article, Genre]
+    assert [one.sender for one in received] == [Article, Genre]
 
 
-def test_models_of_migrations_are_not_heard(hear):
-    heard = hear(post_bulk_create)
+def test_models_of_migrations_are_not_received(listen):
+    received = listen(post_bulk_create)
     meta = type("Meta", (), {"app_label": "app", "db_table": Genre._meta.db_table})
     old = type("OldGenre", (models.Model,), {"__module__": "__fake__", "Meta": meta, "name": models.TextField()})
     old._base_manager.bulk_create([old(name="a")])
-    assert heard == []
+    assert received == []
 
 
-def test_one_database_is_heard_alone(receive):
-    heard = []
+def test_one_database_is_received_alone(receive):
+    received = []
 
     @receive(post_update, sender=Article, using="other")
     def note(sender, using, **kwargs):
-        heard.append(using)
+        received.append(using)
 
     for alias in ("default", "other"):
         Article.objects.using(alias).bulk_create([Article()])
         Article.objects.using(alias).update(words=3)
-    assert heard == ["other"]
+    assert received == ["other"]
 
 
-def test_the_list_of_receivers_says_who_hears_bulk_writes(receive):
+def test_the_list_of_receivers_says_who_receives_bulk_writes(receive):
     @receive(post_save, sender=Article, bulk=True)
     def note(sender, **kwargs): ...
 
@@ -178,44 +178,44 @@ def test_a_trace_shows_the_receivers_of_rows(receive):
 
 
 def test_a_receiver_of_an_update_may_update_its_rows(receive):
-    heard = []
+    received = []
 
     @receive(post_update, sender=Article)
     def count(sender, batch, **kwargs):
-        heard.append(batch.pks)
+        received.append(batch.pks)
         Article.objects.filter(pk__in=batch.pks).update(words=F("words") + 10)
 
     articles(2)
     update()
-    assert len(heard) == 1
+    assert len(received) == 1
     assert sorted(Article.objects.values_list("words", flat=True)) == [11, 12]
 
 
-def test_a_receiver_of_an_update_hears_of_the_other_rows_that_it_updates(receive):
-    heard = []
+def test_a_receiver_of_an_update_receives_of_the_other_rows_that_it_updates(receive):
+    received = []
 
     @receive(post_update, sender=Article)
     def count(sender, batch, **kwargs):
-        heard.append(batch.pks)
-        if len(heard) == 1:
+        received.append(batch.pks)
+        if len(received) == 1:
             Article.objects.update(title="all")
 
     first, *others = articles(3)
     Article.objects.filter(pk=first.pk).update(words=9)
-    assert [sorted(keys) for keys in heard] == [[first.pk], [one.pk for one in others]]
+    assert [sorted(keys) for keys in received] == [[first.pk], [one.pk for one in others]]
 
 
 async def test_an_async_receiver_of_an_update_may_update_its_rows(receive, async_database):
-    heard = []
+    received = []
 
     @receive(post_update, sender=Article)
     async def count(sender, batch, **kwargs):
-        heard.append(batch.pks)
+        received.append(batch.pks)
         await Article.objects.aupdate(words=5)
 
     await Article.objects.abulk_create([Article(), Article()])
     await Article.objects.aupdate(words=4)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_receiver_of_an_update_that_must_not_cause_itself_is_named(receive):
@@ -228,77 +228,77 @@ def test_a_receiver_of_an_update_that_must_not_cause_itself_is_named(receive):
         update()
 
 
-def test_a_receiver_that_allows_it_is_called_again(hear, connect):
-    heard = []
+def test_a_receiver_that_allows_it_is_called_again(listen, connect):
+    received = []
 
     def count(sender, batch, **kwargs):
-        heard.append(batch.pks)
-        if len(heard) < 3:
+        received.append(batch.pks)
+        if len(received) < 3:
             update()
 
     connect(post_update, count, sender=Article)
     articles(1)
     update()
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
 # --- what is told -------------------------------------------------------------------------------------------------
 
 
 def test_rows_of_several_writes_are_told_without_their_instances(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True, when=changed("words"), delivery=BeforeCommit(batch=True))
     def look(sender, batch, **kwargs):
-        heard.append((batch.pks, batch.changes("words")))
+        received.append((batch.pks, batch.changes("words")))
 
     keys = [article.pk for article in articles(2)]
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         for words in (5, 6, 7):
             Article.objects.update(words=words)
-    assert heard == [(keys, [(keys[0], 0, 7), (keys[1], 1, 7)])]
+    assert received == [(keys, [(keys[0], 0, 7), (keys[1], 1, 7)])]
     assert not [query for query in queries.captured_queries if "cover" in query["sql"]]
 
 
 def test_the_instances_of_several_writes_have_their_last_state(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
     def look(sender, batch, **kwargs):
-        heard.extend((one.words, one.title) for one in batch.instances)
+        received.extend((one.words, one.title) for one in batch.instances)
 
     articles(1)
-    heard.clear()
+    received.clear()
     with transaction.atomic():
         Article.objects.update(words=5)
         Article.objects.update(title="new")
-    assert heard == [(5, "new")]
+    assert received == [(5, "new")]
 
 
 @pytest.mark.parametrize("values", [{"price": 7, "words": 5}, {"words": 5, "price": 7}], ids=["so", "or so"])
 def test_an_instance_of_a_row_that_is_gone_has_what_is_known(receive, values):
-    heard = []
+    received = []
 
     @receive(post_update, sender=Article)
     def look(sender, batch, **kwargs):
         Article.objects.all().delete()
-        heard.extend((one.words, one.price) for one in batch.instances)
+        received.extend((one.words, one.price) for one in batch.instances)
 
     articles(1)
     Article.objects.update(**values)
-    assert heard == [(5, 7)]
+    assert received == [(5, 7)]
 
 
 def test_a_write_that_sets_keys_is_told_by_the_keys_that_its_rows_had(receive):
-    heard = []
+    received = []
     Country.objects.create(code="de", name="Germany")
 
     @receive(post_update, sender=Country)
     def look(sender, batch, **kwargs):
-        heard.append((batch.pks, [(one.pk, one.name) for one in batch.instances]))
+        received.append((batch.pks, [(one.pk, one.name) for one in batch.instances]))
 
     Country.objects.filter(code="de").update(code="fr")
-    assert heard == [(["de"], [("fr", "Germany")])]
+    assert received == [(["de"], [("fr", "Germany")])]
 
 
 def test_changes_of_a_field_that_was_not_asked_for_are_no_empty_list(receive):
@@ -311,8 +311,8 @@ def test_changes_of_a_field_that_was_not_asked_for_are_no_empty_list(receive):
         update()
 
 
-def test_an_open_transaction_takes_the_lock_of_sqlite_once(hear):
-    hear(post_update, sender=Article)
+def test_an_open_transaction_takes_the_lock_of_sqlite_once(listen):
+    listen(post_update, sender=Article)
     articles()
     found = statements(lambda: [update() for _ in range(3)])
     assert found.count("UPDATE") == (4 if connection.vendor == "sqlite" else 3)
@@ -322,7 +322,7 @@ def test_an_open_transaction_takes_the_lock_of_sqlite_once(hear):
 
 
 @pytest.mark.parametrize("signal", [m2m_changed, request_finished, post_update])
-def test_bulk_is_refused_where_there_is_nothing_to_hear(receive, signal):
+def test_bulk_is_refused_where_there_is_nothing_to_receive(receive, signal):
     with pytest.raises(TypeError, match="bulk=True works on pre_save, post_save, pre_delete, post_delete, not on"):
 
         @receive(signal, bulk=True)

@@ -1,4 +1,4 @@
-"""Many-to-many relations, heard as the pairs that came and went: cases B19 and B20."""
+"""Many-to-many relations, received as the pairs that came and went: cases B19 and B20."""
 
 import gc
 import os
@@ -83,8 +83,8 @@ def related(side, using="default"):
     return here, theres
 
 
-def told(heard):
-    return [(one.payload["added"], one.payload["removed"]) for one in heard]
+def told(received):
+    return [(one.payload["added"], one.payload["removed"]) for one in received]
 
 
 def statements(function):
@@ -140,33 +140,33 @@ def key_of(manager):
 @in_a_test_case
 @of_all_sides
 @of_all_operations
-def test_b19_an_operation_is_one_event_with_what_really_changed(hear, side, change, added, removed):
+def test_b19_an_operation_is_one_event_with_what_really_changed(listen, side, change, added, removed):
     here, theres = related(side)
-    heard = hear(m2m_changes, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     change(getattr(here, side.manager), *theres)
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(heard) == ([(came, went)] if came or went else [])
+    assert told(received) == ([(came, went)] if came or went else [])
 
 
 @in_a_test_case
 @of_all_operations
-def test_b19_beside_a_receiver_of_m2m_changed_it_is_the_same_event(hear, change, added, removed):
+def test_b19_beside_a_receiver_of_m2m_changed_it_is_the_same_event(listen, change, added, removed):
     side = SIDES["near"]
     here, theres = related(side)
-    hear(m2m_changed, sender=side.through)
-    heard = hear(m2m_changes, sender=side.through)
+    listen(m2m_changed, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     change(here.genres, *theres)
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(heard) == ([(came, went)] if came or went else [])
+    assert told(received) == ([(came, went)] if came or went else [])
 
 
 @in_a_test_case
 @of_all_sides
-def test_b19_the_event_tells_its_field_from_both_sides(hear, side):
+def test_b19_the_event_tells_its_field_from_both_sides(listen, side):
     here, (_, there, _) = related(side)
-    heard = hear(m2m_changes, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     getattr(here, side.manager).add(there)
-    (one,) = heard
+    (one,) = received
     assert one.sender is side.through
     assert one.payload == {
         "field": side.field,
@@ -193,45 +193,45 @@ def test_b19_the_event_tells_its_field_from_both_sides(hear, side):
     ],
     ids=["add", "itself", "from the other", "remove", "clear", "set", "set, clear first", "existing", "delete"],
 )
-def test_b19_a_symmetrical_relation_has_both_rows_of_a_pair_in_one_event(hear, change, added, removed):
+def test_b19_a_symmetrical_relation_has_both_rows_of_a_pair_in_one_event(listen, change, added, removed):
     bands = {name: make(Band, name) for name in "xab"}
     keys = {name: band.pk for name, band in bands.items()}
     bands["x"].partners.add(bands["a"])
-    heard = hear(m2m_changes, sender=Band.partners.through)
+    received = listen(m2m_changes, sender=Band.partners.through)
     change(*bands.values())
     came, went = (frozenset((keys[a], keys[b]) for a, b in names.split()) for names in (added, removed))
-    assert told(heard) == ([(came, went)] if came or went else [])
+    assert told(received) == ([(came, went)] if came or went else [])
 
 
-def test_b19_what_the_manager_creates_is_added(hear):
+def test_b19_what_the_manager_creates_is_added(listen):
     novel = make(Novel, "x")
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     genre = novel.genres.create(name="new")
-    assert told(heard) == [({(novel.pk, genre.pk)}, set())]
+    assert told(received) == [({(novel.pk, genre.pk)}, set())]
 
 
-def test_b19_through_defaults_are_stored_and_make_no_second_event(hear):
+def test_b19_through_defaults_are_stored_and_make_no_second_event(listen):
     novel, reader = make(Novel, "x"), make(Writer, "a")
-    heard, rows = hear(m2m_changes, sender=Reading), hear(post_save, sender=Reading, bulk=True)
+    received, rows = listen(m2m_changes, sender=Reading), listen(post_save, sender=Reading, bulk=True)
     novel.readers.add(reader, through_defaults={"stars": 5})
-    assert told(heard) == [({(novel.pk, reader.pk)}, set())]
+    assert told(received) == [({(novel.pk, reader.pk)}, set())]
     assert [one.payload["instance"].stars for one in rows] == [5]
 
 
-def test_b19_a_relation_that_is_inherited_is_that_of_the_parent(hear):
+def test_b19_a_relation_that_is_inherited_is_that_of_the_parent(listen):
     book, genre = make(Audiobook, "x"), make(Genre, "a")
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     book.genres.add(genre)
-    assert told(heard) == [({(book.pk, genre.pk)}, set())]
+    assert told(received) == [({(book.pk, genre.pk)}, set())]
 
 
-async def test_b19_async_methods_are_heard(hear, async_database):
+async def test_b19_async_methods_are_received(listen, async_database):
     novel, genre = await Novel.objects.acreate(name="x"), await Genre.objects.acreate(name="a")
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     await novel.genres.aset([genre])
     await novel.genres.aclear()
     pair = {(novel.pk, genre.pk)}
-    assert told(heard) == [(pair, set()), (set(), pair)]
+    assert told(received) == [(pair, set()), (set(), pair)]
 
 
 reads_first = pytest.mark.skipif(
@@ -240,11 +240,11 @@ reads_first = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("operation", ["add", "remove", "clear", pytest.param("set", marks=reads_first)])
-def test_b19_a_pair_that_several_change_at_once_is_heard_once(hear, operation):
+def test_b19_a_pair_that_several_change_at_once_is_received_once(listen, operation):
     novels, genres = [make(Novel, "x") for _ in range(5)], [make(Genre, name) for name in "abc"]
     for novel in novels:
         novel.genres.set(genres if operation in {"remove", "clear"} else [])
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     arguments = {"add": genres, "remove": genres, "set": [genres], "clear": []}[operation]
 
     def change():
@@ -252,7 +252,7 @@ def test_b19_a_pair_that_several_change_at_once_is_heard_once(hear, operation):
             getattr(novel.genres, operation)(*arguments)
 
     at_once(change, change)
-    pairs = sorted(pair for added, removed in told(heard) for pair in added | removed)
+    pairs = sorted(pair for added, removed in told(received) for pair in added | removed)
     assert pairs == sorted((novel.pk, genre.pk) for novel in novels for genre in genres)
 
 
@@ -262,54 +262,54 @@ def test_b19_a_pair_that_several_change_at_once_is_heard_once(hear, operation):
 @in_a_test_case
 @of_all_sides
 @pytest.mark.parametrize("as_queryset", [False, True], ids=["instance", "queryset"])
-def test_b20_pairs_go_with_the_object_that_has_them(hear, side, as_queryset):
+def test_b20_pairs_go_with_the_object_that_has_them(listen, side, as_queryset):
     here, theres = related(side)
     getattr(here, side.manager).add(theres[1])
     pairs = side.pairs(here, theres[:2])
-    heard = hear(m2m_changes, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     (side.model.objects.filter(pk=here.pk) if as_queryset else here).delete()
-    assert told(heard) == [(set(), pairs)]
+    assert told(received) == [(set(), pairs)]
 
 
 @in_a_test_case
 @of_all_sides
-def test_b20_an_object_that_is_related_to_nothing_goes_without_an_event(hear, side):
+def test_b20_an_object_that_is_related_to_nothing_goes_without_an_event(listen, side):
     _, (_, there, _) = related(side)
-    heard = hear(m2m_changes, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     there.delete()
-    assert heard == []
+    assert received == []
 
 
-def test_b20_an_object_on_both_sides_of_a_relation_takes_the_pairs_of_both(hear):
+def test_b20_an_object_on_both_sides_of_a_relation_takes_the_pairs_of_both(listen):
     x, a, b = (make(Band, name) for name in "xab")
     x.heroes.add(a)
     b.heroes.add(x)
     pairs = {(x.pk, a.pk), (b.pk, x.pk)}
-    heard = hear(m2m_changes, sender=Band.heroes.through)
+    received = listen(m2m_changes, sender=Band.heroes.through)
     x.delete()
-    assert told(heard) == [(set(), pairs)]
+    assert told(received) == [(set(), pairs)]
 
 
-def test_b20_many_objects_that_go_are_one_event(hear):
+def test_b20_many_objects_that_go_are_one_event(listen):
     genres = [make(Genre, name) for name in "abc"]
     novels = [make(Novel, name) for name in "xy"]
     for novel in novels:
         novel.genres.set(genres)
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     pairs = {(novel.pk, genre.pk) for novel in novels for genre in genres}
     Genre.objects.all().delete()
-    assert told(heard) == [(set(), pairs)]
+    assert told(received) == [(set(), pairs)]
 
 
-def test_b20_each_relation_of_an_object_is_told_by_its_own_event(hear):
+def test_b20_each_relation_of_an_object_is_told_by_its_own_event(listen):
     novel, genre, reader = make(Novel, "x"), make(Genre, "a"), make(Writer, "b")
     novel.genres.add(genre)
     novel.readers.add(reader)
     expected = {Related: {(novel.pk, genre.pk)}, Reading: {(novel.pk, reader.pk)}}
-    heard = hear(m2m_changes)
+    received = listen(m2m_changes)
     novel.delete()
-    assert {one.sender: one.payload["removed"] for one in heard} == expected
-    assert len(heard) == 2
+    assert {one.sender: one.payload["removed"] for one in received} == expected
+    assert len(received) == 2
 
 
 @dataclass(frozen=True)
@@ -372,47 +372,47 @@ WRITES = {
     ids=["automatic", "to itself", "own through", "to_field"],
 )
 @pytest.mark.parametrize(("write", "added", "removed"), WRITES.values(), ids=WRITES)
-def test_b20_a_write_of_the_through_model_is_the_same_event(hear, side, near, far, write, added, removed):
+def test_b20_a_write_of_the_through_model_is_the_same_event(listen, side, near, far, write, added, removed):
     here, theres = related(side)
-    heard = hear(m2m_changes, sender=side.through)
+    received = listen(m2m_changes, sender=side.through)
     write(Rows(side, here, theres, near, far))
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(heard) == ([(came, went)] if came or went else [])
+    assert told(received) == ([(came, went)] if came or went else [])
 
 
-def test_b20_a_row_that_was_there_is_not_added_by_a_bulk_create_that_ignores_it(hear):
+def test_b20_a_row_that_was_there_is_not_added_by_a_bulk_create_that_ignores_it(listen):
     novel, (a, b, _) = related(SIDES["near"])
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     Related.objects.bulk_create([Related(novel=novel, genre=one) for one in (a, b)], ignore_conflicts=True)
-    assert told(heard) == [({(novel.pk, b.pk)}, set())]
+    assert told(received) == [({(novel.pk, b.pk)}, set())]
 
 
-def test_b20_a_row_that_somebody_else_has_moved_goes_from_where_it_is(hear):
+def test_b20_a_row_that_somebody_else_has_moved_goes_from_where_it_is(listen):
     novel, (_, b, c) = related(SIDES["near"])
     stale = Related.objects.get()
     Related.objects.update(genre=c)
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     stale.genre = b
     stale.save()
-    assert told(heard) == [({(novel.pk, b.pk)}, {(novel.pk, c.pk)})]
+    assert told(received) == [({(novel.pk, b.pk)}, {(novel.pk, c.pk)})]
 
 
-def test_b20_other_columns_of_the_through_model_are_no_event(hear):
+def test_b20_other_columns_of_the_through_model_are_no_event(listen):
     novel, _ = related(SIDES["own through"])
-    heard = hear(m2m_changes, sender=Reading)
+    received = listen(m2m_changes, sender=Reading)
     Reading.objects.update(stars=5)
     row = Reading.objects.get()
     row.stars = 4
     row.save()
-    assert (heard, novel.readers.count()) == ([], 1)
+    assert (received, novel.readers.count()) == ([], 1)
 
 
-def test_b20_get_or_create_of_a_row_is_one_event(hear):
+def test_b20_get_or_create_of_a_row_is_one_event(listen):
     novel, (_, b, _) = related(SIDES["own through"])
-    heard = hear(m2m_changes, sender=Reading)
+    received = listen(m2m_changes, sender=Reading)
     for _ in range(2):
         Reading.objects.get_or_create(novel=novel, reader=b)
-    assert told(heard) == [({(novel.pk, b.pk)}, set())]
+    assert told(received) == [({(novel.pk, b.pk)}, set())]
 
 
 # --- fixtures -----------------------------------------------------------------------------------------------------
@@ -423,47 +423,47 @@ def load(data):
         one.save()
 
 
-def test_b19_the_pairs_of_a_fixture_are_heard_as_such(hear):
+def test_b19_the_pairs_of_a_fixture_are_received_as_such(listen):
     novel, (a, _, c) = related(SIDES["near"])
     data = serializers.serialize("json", [novel])
     novel.genres.set([c])
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     load(data)
-    assert told(heard) == [({(novel.pk, a.pk)}, {(novel.pk, c.pk)})]
+    assert told(received) == [({(novel.pk, a.pk)}, {(novel.pk, c.pk)})]
     # Before Django 6.1 nothing tells the manager of a relation that it loads a fixture.
-    assert heard[0].payload["raw"] is (django.VERSION >= (6, 1))
+    assert received[0].payload["raw"] is (django.VERSION >= (6, 1))
 
 
-def test_b20_rows_of_a_fixture_are_heard_as_such(hear):
+def test_b20_rows_of_a_fixture_are_received_as_such(listen):
     novel, (a, *_) = related(SIDES["own through"])
     data = serializers.serialize("json", Reading.objects.all())
     Reading.objects.all().delete()
-    heard = hear(m2m_changes, sender=Reading)
+    received = listen(m2m_changes, sender=Reading)
     load(data)
-    assert [(one.payload["added"], one.payload["raw"]) for one in heard] == [({(novel.pk, a.pk)}, True)]
+    assert [(one.payload["added"], one.payload["raw"]) for one in received] == [({(novel.pk, a.pk)}, True)]
 
 
 # --- connecting, delivering ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sender", ["app.Novel_genres", "app.novel_genres", [Related, Reading], None])
-def test_b19_a_receiver_hears_the_relation_that_it_names(hear, sender):
+def test_b19_a_receiver_receives_the_relation_that_it_names(listen, sender):
     novel, (_, b, _) = related(SIDES["near"])
-    heard, elsewhere = hear(m2m_changes, sender=sender), hear(m2m_changes, sender=Performance)
+    received, elsewhere = listen(m2m_changes, sender=sender), listen(m2m_changes, sender=Performance)
     novel.genres.add(b)
-    assert [one.sender for one in heard] == [Related]
+    assert [one.sender for one in received] == [Related]
     assert elsewhere == []
 
 
-def test_b19_each_database_tells_its_own_pairs(hear):
+def test_b19_each_database_tells_its_own_pairs(listen):
     novel, (a, b, _) = related(SIDES["near"], using="other")
     pair = {(novel.pk, a.pk)}
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     novel.genres.set([b])
     a.delete()
     b.delete()
-    assert [one.payload["using"] for one in heard] == ["other", "other"]
-    assert heard[0].payload["removed"] == pair
+    assert [one.payload["using"] for one in received] == ["other", "other"]
+    assert received[0].payload["removed"] == pair
 
 
 CHANGES = {
@@ -494,29 +494,29 @@ def test_b19_what_a_receiver_raises_undoes_the_change(receive, change, options):
 
 
 @of_all_changes
-def test_b19_after_the_commit_a_change_is_delivered(hear, change):
+def test_b19_after_the_commit_a_change_is_delivered(listen, change):
     novel, (a, b, _) = related(SIDES["near"])
-    heard = hear(m2m_changes, sender=Related, delivery=OnCommit())
+    received = listen(m2m_changes, sender=Related, delivery=OnCommit())
     with transaction.atomic():
         change(novel, a, b)
-        assert heard == []
-    assert len(heard) == 1
+        assert received == []
+    assert len(received) == 1
 
 
-def test_b19_after_a_rollback_nothing_is_delivered(hear):
+def test_b19_after_a_rollback_nothing_is_delivered(listen):
     novel, (_, b, _) = related(SIDES["near"])
-    heard = hear(m2m_changes, sender=Related, delivery=OnCommit())
+    received = listen(m2m_changes, sender=Related, delivery=OnCommit())
     with transaction.atomic():
         novel.genres.add(b)
         transaction.set_rollback(True)
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
-def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(hear, receive, by_hand):
+def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(listen, receive, by_hand):
     novel, (a, b, c) = related(SIDES["near"])
     novel.genres.clear()
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
 
     @receive(m2m_changed, sender=Related)
     def add_another(sender, action, **kwargs):
@@ -532,29 +532,29 @@ def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(h
             Related.objects.create(novel=novel, genre=b)
 
     novel.genres.add(a)
-    assert [one.payload["added"] for one in heard] == [{(novel.pk, a.pk), (novel.pk, b.pk)}]
+    assert [one.payload["added"] for one in received] == [{(novel.pk, a.pk), (novel.pk, b.pk)}]
 
 
 def test_b19_a_batch_has_the_net_change_of_each_relation(receive):
     novel, (a, b, _) = related(SIDES["near"])
-    heard = []
+    received = []
 
     @receive(m2m_changes, sender=Related, delivery=OnCommit(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append([(event.kwargs["added"], event.kwargs["removed"]) for event in batch.events])
+        received.append([(event.kwargs["added"], event.kwargs["removed"]) for event in batch.events])
 
     with transaction.atomic():
         novel.genres.add(b)
         novel.genres.remove(a)
-    assert heard == [[({(novel.pk, b.pk)}, {(novel.pk, a.pk)})]]
+    assert received == [[({(novel.pk, b.pk)}, {(novel.pk, a.pk)})]]
 
 
-def test_b19_a_muted_change_is_not_heard(hear):
+def test_b19_a_muted_change_is_not_received(listen):
     novel, (_, b, _) = related(SIDES["near"])
-    heard = hear(m2m_changes, sender=Related)
+    received = listen(m2m_changes, sender=Related)
     with mute(m2m_changes):
         novel.genres.add(b)
-    assert heard == []
+    assert received == []
 
 
 # --- what stays as it is ------------------------------------------------------------------------------------------
@@ -581,43 +581,43 @@ def make_and_delete(side):
 
 
 @pytest.mark.parametrize("name", ["near", "far", "one way", "own through", "to_field"])
-def test_b19_where_nobody_listens_the_statements_are_djangos(hear, name):
+def test_b19_where_nobody_listens_the_statements_are_djangos(listen, name):
     side = SIDES[name]
     here, theres = related(side)
     without = statements(lambda: change_all(side, here, theres))
-    hear(m2m_changes, sender=Band.partners.through)
+    listen(m2m_changes, sender=Band.partners.through)
     assert statements(lambda: change_all(side, here, theres)) == without
 
 
 @pytest.mark.parametrize("name", ["near", "far", "one way", "own through", "to_field"])
-def test_b19_m2m_changed_is_sent_as_ever(hear, name):
+def test_b19_m2m_changed_is_sent_as_ever(listen, name):
     side = SIDES[name]
     here, theres = related(side)
-    heard = hear(m2m_changed, sender=side.through)
+    received = listen(m2m_changed, sender=side.through)
 
     def sent():
-        heard.clear()
+        received.clear()
         getattr(here, side.manager).add(*theres[:2])
         getattr(here, side.manager).remove(theres[0])
         getattr(here, side.manager).set(theres[1:])
         getattr(here, side.manager).clear()
         getattr(here, side.manager).set(theres[:1], clear=True)
-        return [(one.sender, {**one.payload, "instance": one.payload["instance"].pk}) for one in heard]
+        return [(one.sender, {**one.payload, "instance": one.payload["instance"].pk}) for one in received]
 
     without = sent()
-    hear(m2m_changes, sender=side.through)
+    listen(m2m_changes, sender=side.through)
     assert sent() == without
     assert [payload["action"] for _, payload in without].count("post_add") == 3
 
 
-def test_b19_rows_of_the_through_model_are_saved_and_deleted_as_ever(hear):
+def test_b19_rows_of_the_through_model_are_saved_and_deleted_as_ever(listen):
     novel, (_, b, _) = related(SIDES["own through"])
-    hear(m2m_changes, sender=Reading)
-    heard = hear(post_save, sender=Reading)
+    listen(m2m_changes, sender=Reading)
+    received = listen(post_save, sender=Reading)
     novel.readers.add(b)
-    assert heard == []
+    assert received == []
     row = Reading.objects.create(novel=novel, reader=b)
-    assert [one.payload["instance"] is row for one in heard] == [True]
+    assert [one.payload["instance"] is row for one in received] == [True]
     assert Reading.objects.filter(reader=b).delete() == (2, {"app.Reading": 2})
 
 
@@ -669,8 +669,8 @@ def labelled(request):
     Essay._meta._expire_cache()
 
 
-def test_rows_of_a_relation_that_is_no_many_to_many_field_are_left_alone(hear, labelled):
-    heard = hear(m2m_changes)
+def test_rows_of_a_relation_that_is_no_many_to_many_field_are_left_alone(listen, labelled):
+    received = listen(m2m_changes)
     novel, writer = make(Novel, "n"), make(Writer, "w")
     keys = {"novel": novel, "reader": writer} if labelled is Reading else {"object_id": 1, "content_type_id": 1}
     row = labelled.objects.create(**keys)
@@ -679,16 +679,16 @@ def test_rows_of_a_relation_that_is_no_many_to_many_field_are_left_alone(hear, l
     labelled.objects.update(**keys)
     row.delete()
     labelled.objects.all().delete()
-    assert {one.payload["field"] for one in heard} == ({Novel.readers.field} if labelled is Reading else set())
+    assert {one.payload["field"] for one in received} == ({Novel.readers.field} if labelled is Reading else set())
 
 
 @in_a_test_case
-def test_a_generic_relation_is_none(hear):
-    heard, essay = hear(m2m_changes), make(Essay, "e")
+def test_a_generic_relation_is_none(listen):
+    received, essay = listen(m2m_changes), make(Essay, "e")
     essay.remarks.add(Remark(text="a"), bulk=False)
     essay.remarks.set([Remark.objects.create(text="b", target=essay)])
     essay.remarks.clear()
-    assert heard == []
+    assert received == []
 
 
 def let_go():

@@ -69,9 +69,9 @@ def on_conflict(*unique):
     return {"update_conflicts": True, "update_fields": ["words"], **names}
 
 
-def told_of(heard):
+def told_of(received):
     """Return what was told of each write: the rows that are new, and the keys and values of those that are changed."""
-    batches = [one.payload["batch"] for one in heard]
+    batches = [one.payload["batch"] for one in received]
     return [
         (sorted((one.id, one.region) for one in batch.created), sorted(batch.changes("words"))) for batch in batches
     ]
@@ -106,30 +106,30 @@ def create(execute, kind):
 
 @of_postgresql
 @pytest.mark.parametrize("kind", TABLES)
-def test_new_rows_and_old_ones_are_told_apart_in_whatever_takes_conflicts(hear, execute, part, kind):
+def test_new_rows_and_old_ones_are_told_apart_in_whatever_takes_conflicts(listen, execute, part, kind):
     create(execute, kind)
     part.objects.bulk_create([part(id=1, region="a"), part(id=1, region="b")])
-    heard = hear(post_bulk_create, sender=part)
+    received = listen(post_bulk_create, sender=part)
     rows = [part(id=1, region="a", words=2), part(id=2, region="a", words=3), part(id=1, region="c", words=4)]
     part.objects.bulk_create(rows, **on_conflict("id", "region"))
-    assert told_of(heard) == [([(1, "c"), (2, "a")], [(1, 0, 2)])]
+    assert told_of(received) == [([(1, "c"), (2, "a")], [(1, 0, 2)])]
     assert rows_of(part) == [(1, "a", 2), (1, "b", 0), (1, "c", 4), (2, "a", 3)]
 
 
 @of_postgresql
-def test_a_table_that_takes_the_place_of_another_is_asked_what_it_is(hear, execute, part):
-    heard = hear(post_bulk_create, sender=part)
+def test_a_table_that_takes_the_place_of_another_is_asked_what_it_is(listen, execute, part):
+    received = listen(post_bulk_create, sender=part)
     for kind in TABLES:
         with ExitStack() as stack:
             create(lambda *made, undo: (execute(*made), [stack.callback(execute, one) for one in undo]), kind)
             for words in (1, 2):
                 part.objects.bulk_create([part(id=1, region="a", words=words)], **on_conflict("id", "region"))
-    assert told_of(heard) == [([(1, "a")], []), ([], [(1, 1, 2)])] * len(TABLES)
+    assert told_of(received) == [([(1, "a")], []), ([], [(1, 1, 2)])] * len(TABLES)
 
 
 @of_postgresql
-def test_the_tables_of_two_schemas_are_not_taken_for_each_other(hear, execute, part):
-    heard = hear(post_bulk_create, sender=part)
+def test_the_tables_of_two_schemas_are_not_taken_for_each_other(listen, execute, part):
+    received = listen(post_bulk_create, sender=part)
     create(execute, "a view")
     execute(
         "CREATE SCHEMA tenant",
@@ -140,15 +140,15 @@ def test_the_tables_of_two_schemas_are_not_taken_for_each_other(hear, execute, p
     for schema in ("public", "tenant", "public", "tenant"):
         with transaction.atomic():
             execute(f"SET LOCAL search_path TO {schema}")
-            part.objects.bulk_create([part(id=1, region="a", words=len(heard))], **on_conflict("id", "region"))
-    assert told_of(heard) == [([(1, "a")], []), ([(1, "a")], []), ([], [(1, 0, 2)]), ([], [(1, 1, 3)])]
+            part.objects.bulk_create([part(id=1, region="a", words=len(received))], **on_conflict("id", "region"))
+    assert told_of(received) == [([(1, "a")], []), ([(1, "a")], []), ([], [(1, 0, 2)]), ([], [(1, 1, 3)])]
 
 
 @of_postgresql
 @pytest.mark.parametrize("kind", ["a table", "a partitioned table"])
-def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(hear, execute, part, kind):
+def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(listen, execute, part, kind):
     create(execute, kind)
-    heard = hear(post_bulk_create, sender=part)
+    received = listen(post_bulk_create, sender=part)
     is_read = threading.Event()
 
     def note_reading(execute, sql, params, many, context):
@@ -168,8 +168,8 @@ def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(hea
         inserting.start()
         assert is_read.wait(20)  # and has not found the row, which is committed only now
     inserting.join(20)
-    assert [batch.payload["batch"].created for batch in heard] == [[]]
-    assert [[event.kind for event in batch.payload["batch"].events] for batch in heard] == [["updated"]]
+    assert [batch.payload["batch"].created for batch in received] == [[]]
+    assert [[event.kind for event in batch.payload["batch"].events] for batch in received] == [["updated"]]
     assert rows_of(part) == [(1, "a", 2)]
 
 
@@ -287,34 +287,34 @@ def test_an_update_writes_the_same_rows_whoever_listens(shared, filtered):
                 assert sorted(told) == [(row[0], row[2], new[2]) for row, new in pairs if row[2] != new[2]], name
 
 
-def test_rows_that_share_a_key_are_deleted_as_without_a_receiver(hear, shared):
-    heard = hear(post_bulk_delete, sender=shared)
+def test_rows_that_share_a_key_are_deleted_as_without_a_receiver(listen, shared):
+    received = listen(post_bulk_delete, sender=shared)
     assert shared.objects.filter(region="a").delete() == (2, {"app.Part": 2})
     assert rows_of(shared) == [(1, "b", 3)]
-    assert [sorted((one.pk, one.region) for one in batch.payload["batch"].deleted) for batch in heard] == [
+    assert [sorted((one.pk, one.region) for one in batch.payload["batch"].deleted) for batch in received] == [
         [(1, "a"), (2, "a")]
     ]
 
 
-def test_a_bulk_update_of_a_shared_key_writes_what_django_writes(hear, shared):
+def test_a_bulk_update_of_a_shared_key_writes_what_django_writes(listen, shared):
     def write(model):
         return model.objects.filter(region="a").bulk_update([model(id=1, words=5), model(id=2, words=2)], ["words"])
 
     plain, after = without_a_receiver(write, shared)
-    heard = hear(post_bulk_update, sender=shared)
+    received = listen(post_bulk_update, sender=shared)
     assert write(shared) == plain
     assert rows_of(shared) == after
-    (batch,) = (one.payload["batch"] for one in heard)
+    (batch,) = (one.payload["batch"] for one in received)
     ((key, old, new),) = batch.changes("words")
     assert (key, old) == (1, 1)
     assert new in ((5,) if shared.is_exact else (5, UNKNOWN))
 
 
-def test_what_has_left_its_partition_is_told(hear, shared):
-    heard = hear(post_update, sender=shared)
+def test_what_has_left_its_partition_is_told(listen, shared):
+    received = listen(post_update, sender=shared)
     assert shared.objects.filter(id=1, region="a").update(region="c", words=F("words") + 1) == 1
     assert rows_of(shared) == [(1, "b", 3), (1, "c", 2), (2, "a", 2)]
-    ((key, old, new),) = heard[0].payload["batch"].changes("region")
+    ((key, old, new),) = received[0].payload["batch"].changes("region")
     assert (key, old) == (1, "a")
     assert new in ("c", UNKNOWN)
 
@@ -395,13 +395,13 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_told_as_they_are(hear, triggered, write):
-    heard = hear(post_update, sender=triggered), hear(post_bulk_update, sender=triggered)
+def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_told_as_they_are(listen, triggered, write):
+    received = listen(post_update, sender=triggered), listen(post_bulk_update, sender=triggered)
     before = rows_of(triggered)
     plain, after = without_a_receiver(write, triggered)
     assert write(triggered) == plain
     assert rows_of(triggered) == after
-    told = [change for calls in heard for one in calls for change in one.payload["batch"].changes("words")]
+    told = [change for calls in received for one in calls for change in one.payload["batch"].changes("words")]
     expected = [(row[0], row[2], new[2]) for row, new in zip(before, after, strict=True) if row[2] != new[2]]
     assert len(expected) in (1, 2)
     assert sorted(told) == expected
@@ -460,15 +460,15 @@ REFUSING = {
 
 
 @pytest.mark.skipif(IS_MARIADB, reason="a trigger of MariaDB refuses a row by an error only")
-def test_rows_that_a_trigger_refuses_are_not_told_of_insertions_in_conflict(hear, execute, part):
+def test_rows_that_a_trigger_refuses_are_not_told_of_insertions_in_conflict(listen, execute, part):
     undo = ["DROP FUNCTION app_refused()"] if IS_POSTGRESQL else []
     execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id))", undo=[*undo, "DROP TABLE app_part"])
     execute("INSERT INTO app_part VALUES (1, 'a', 1)", *REFUSING[connection.vendor])
-    heard = hear(post_bulk_create, sender=part)
+    received = listen(post_bulk_create, sender=part)
     rows = [part(id=3, region="r", words=3), part(id=1, region="a", words=9), part(id=2, region="a", words=2)]
     part.objects.bulk_create(rows, **on_conflict("id"))
     assert rows_of(part) == [(1, "a", 9), (2, "a", 2)]
-    assert told_of(heard) == [([(2, "a")], [(1, 1, 9)])]
+    assert told_of(received) == [([(2, "a")], [(1, 1, 9)])]
 
 
 # --- fields whose value is that of another column -----------------------------------------------------------------
@@ -521,10 +521,10 @@ def translated():
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_a_bulk_update_tells_the_column_that_was_written(hear, receive, translated, language):
+def test_a_bulk_update_tells_the_column_that_was_written(listen, receive, translated, language):
     with override("en"):
         row = translated.objects.create(title="Tea", title_en="Tea", title_de="Tee")
-    heard, told = hear(post_bulk_update, sender=translated), []
+    received, told = listen(post_bulk_update, sender=translated), []
 
     @receive(post_save, sender=translated, bulk=True, when=changed("title", "title_en", "title_de"))
     def note(sender, instance, changes, update_fields, **kwargs):
@@ -534,7 +534,7 @@ def test_a_bulk_update_tells_the_column_that_was_written(hear, receive, translat
         row.title = "Mate"
         assert translated.objects.bulk_update([row], ["title"]) == 1
     old = {"en": "Tea", "de": "Tee"}[language]
-    assert [one.payload["update_fields"] for one in heard] == [{f"title_{language}"}]
-    assert heard[0].payload["batch"].changes(f"title_{language}") == [(row.pk, old, "Mate")]
-    assert heard[0].payload["batch"].changes("title") == []
+    assert [one.payload["update_fields"] for one in received] == [{f"title_{language}"}]
+    assert received[0].payload["batch"].changes(f"title_{language}") == [(row.pk, old, "Mate")]
+    assert received[0].payload["batch"].changes("title") == []
     assert told == [([f"title_{language}"], {f"title_{language}": (old, "Mate")})]

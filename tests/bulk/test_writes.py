@@ -97,20 +97,20 @@ def batches(receive):
     """Connect a receiver for the time of a test: the list of the batches that it was given."""
 
     def connect(signal, sender=Article, **options):
-        heard = []
+        received = []
 
         @receive(signal, sender=sender, **options)
         def note(sender, batch, **kwargs):
-            heard.append(batch)
+            received.append(batch)
 
-        return heard
+        return received
 
     return connect
 
 
 @pytest.fixture
 def net(batches):
-    """Connect a receiver of whole transactions, which hears bulk writes too: the list of the batches."""
+    """Connect a receiver of whole transactions, which receives bulk writes too: the list of the batches."""
 
     def connect(sender=Article, policy=BeforeCommit, signal=post_save, **options):
         return batches(signal, sender=sender, bulk=True, delivery=policy(batch=True), **options)
@@ -120,23 +120,23 @@ def net(batches):
 
 @pytest.fixture
 def row_changes(receive):
-    """Connect a receiver of rows, which hears bulk writes too: the list of the changes of each, with its key."""
+    """Connect a receiver of rows, which receives bulk writes too: the list of the changes of each, with its key."""
 
     def connect(sender, *names, **options):
-        heard = []
+        received = []
 
         @receive(post_save, sender=sender, bulk=True, when=changed(*names), **options)
         def note(instance, changes, **kwargs):
-            heard.append((instance.pk, changes))
+            received.append((instance.pk, changes))
 
-        return heard
+        return received
 
     return connect
 
 
-def rows_of(heard):
+def rows_of(received):
     """Return the instances that a receiver of rows was given."""
-    return [one.payload["instance"] for one in heard]
+    return [one.payload["instance"] for one in received]
 
 
 def articles(*words):
@@ -179,45 +179,45 @@ def at_once(*functions):
 # --- bulk_create --------------------------------------------------------------------------------------------------
 
 
-def test_b1_bulk_create_is_one_event_with_all_its_objects(hear):
-    heard = hear(post_bulk_create, sender=Article)
+def test_b1_bulk_create_is_one_event_with_all_its_objects(listen):
+    received = listen(post_bulk_create, sender=Article)
     created = Article.objects.bulk_create([Article(words=1), Article(words=2), Article(words=3)])
-    (event,) = heard
+    (event,) = received
     batch = event.payload["batch"]
     assert (event.sender, event.payload["update_fields"], event.payload["using"]) == (Article, None, "default")
     assert batch.created == batch.instances == created
     assert batch.pks == [one.pk for one in Article.objects.order_by("words")]
 
 
-def test_b1_a_receiver_of_rows_hears_each_of_them_as_if_it_were_saved(hear):
-    heard = hear(post_save, sender=Article, bulk=True)
+def test_b1_a_receiver_of_rows_receives_each_of_them_as_if_it_were_saved(listen):
+    received = listen(post_save, sender=Article, bulk=True)
     first, second = Article.objects.bulk_create([Article(words=1), Article(words=2)])
-    assert rows_of(heard) == [first, second]
-    assert rows_of(heard)[0] is first
+    assert rows_of(received) == [first, second]
+    assert rows_of(received)[0] is first
     payload = {"created": True, "update_fields": None, "raw": False, "using": "default"}
-    assert [one.payload for one in heard] == [{"instance": first, **payload}, {"instance": second, **payload}]
+    assert [one.payload for one in received] == [{"instance": first, **payload}, {"instance": second, **payload}]
 
 
-def test_b1_conditions_mean_of_new_rows_what_they_mean_for_a_save(hear, row_changes):
-    new = hear(post_save, sender=Article, bulk=True, when=created)
+def test_b1_conditions_mean_of_new_rows_what_they_mean_for_a_save(listen, row_changes):
+    new = listen(post_save, sender=Article, bulk=True, when=created)
     changes = row_changes(Article, "words")
     Article.objects.bulk_create([Article(words=1)])
     assert (len(new), changes) == (1, [])
 
 
-def test_b1_a_receiver_that_does_not_ask_for_bulk_writes_hears_none(hear):
-    heard = hear(post_save, sender=Article)
+def test_b1_a_receiver_that_does_not_ask_for_bulk_writes_receives_none(listen):
+    received = listen(post_save, sender=Article)
     (article,) = Article.objects.bulk_create([Article(words=1)])
     article.words = 2
     Article.objects.bulk_update([article], ["words"])
     Article.objects.update(words=3)
-    assert heard == []
+    assert received == []
 
 
 def test_b1_objects_with_a_key_and_without_come_in_the_order_in_which_they_were_given(batches):
-    heard = batches(post_bulk_create)
+    received = batches(post_bulk_create)
     created = Article.objects.bulk_create([Article(), Article(pk=10**6), Article()])
-    (batch,) = heard
+    (batch,) = received
     assert batch.created == created
     assert batch.pks[1] == 10**6
     assert {*batch.pks} == {*Article.objects.values_list("pk", flat=True)}
@@ -225,16 +225,16 @@ def test_b1_objects_with_a_key_and_without_come_in_the_order_in_which_they_were_
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 5.2 leaves keys that the database computes unknown")
 def test_b1_keys_that_the_database_computes_are_known(batches):
-    heard = batches(post_bulk_create, sender=Token)
+    received = batches(post_bulk_create, sender=Token)
     Token.objects.bulk_create([Token(name="a"), Token(name="b")])
-    (batch,) = heard
+    (batch,) = received
     assert {*batch.pks} == {*Token.objects.values_list("pk", flat=True)}
 
 
 def test_b1_keys_of_two_columns_are_pairs(batches):
-    heard = batches(post_bulk_create, sender=Seat)
+    received = batches(post_bulk_create, sender=Seat)
     Seat.objects.bulk_create([Seat(row=1, number=1), Seat(row=1, number=2)])
-    assert [batch.pks for batch in heard] == [[(1, 1), (1, 2)]]
+    assert [batch.pks for batch in received] == [[(1, 1), (1, 2)]]
 
 
 @pytest.mark.parametrize(("signal", "options"), [(pre_bulk_create, {}), (pre_save, {"bulk": True})])
@@ -252,22 +252,22 @@ def test_b1_a_receiver_before_may_change_what_is_created(receive, signal, option
     assert sorted(Article.objects.values_list("slug", flat=True)) == ["about-a", "about-b"]
 
 
-def test_b1_before_the_write_there_are_all_objects_and_the_names_written_on_conflict(hear):
-    heard = hear(pre_bulk_create, sender=Ware)
+def test_b1_before_the_write_there_are_all_objects_and_the_names_written_on_conflict(listen):
+    received = listen(pre_bulk_create, sender=Ware)
     objects = [Ware(name="tea"), Ware(name="salt")]
     Ware.objects.bulk_create(iter(objects))
     Ware.objects.bulk_create([Ware(name="tea", stock=3)], **conflict("name", update=["stock"]))
-    assert heard[0].payload == {"instances": objects, "update_fields": None, "using": "default"}
-    assert [*heard[1].payload["update_fields"]] == ["stock"]
+    assert received[0].payload == {"instances": objects, "update_fields": None, "using": "default"}
+    assert [*received[1].payload["update_fields"]] == ["stock"]
 
 
 @rolled_back
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="in Django 5.2 bulk_create() does not set the order")
 def test_b1_an_order_with_respect_to_something_is_as_without_receivers(batches):
-    heard = batches(post_bulk_create, sender=Chapter)
+    received = batches(post_bulk_create, sender=Chapter)
     novel = Novel.objects.create()
     first, second = Chapter.objects.bulk_create([Chapter(novel=novel, name=name) for name in "ab"])
-    assert [one._order for one in heard[0].created] == [0, 1]
+    assert [one._order for one in received[0].created] == [0, 1]
     assert [*novel.get_chapter_order()] == [first.pk, second.pk]
 
 
@@ -309,10 +309,10 @@ CREATIONS = {
 
 @rolled_back
 @pytest.mark.parametrize("create", CREATIONS.values(), ids=CREATIONS)
-def test_b2_results_and_errors_of_bulk_create_are_those_of_django(hear, create):
+def test_b2_results_and_errors_of_bulk_create_are_those_of_django(listen, create):
     plain = creation(create)
     for signal, options in [*((signal, {}) for signal in WRITES), (post_save, {"bulk": True})]:
-        hear(signal, **options)
+        listen(signal, **options)
     assert creation(create) == plain
 
 
@@ -345,10 +345,10 @@ def outcome_of(function):
 
 @rolled_back
 @pytest.mark.parametrize("name", ["an empty list", "an empty generator", "a name that is there", "a size that is none"])
-def test_b2_what_creates_nothing_tells_of_no_row(hear, batches, name):
-    rows, heard = hear(post_save, sender=Ware, bulk=True), batches(post_bulk_create, sender=Ware)
+def test_b2_what_creates_nothing_tells_of_no_row(listen, batches, name):
+    rows, received = listen(post_save, sender=Ware, bulk=True), batches(post_bulk_create, sender=Ware)
     outcome_of(CREATIONS[name])
-    assert (rows, [batch.pks for batch in heard if batch.pks]) == ([], [])
+    assert (rows, [batch.pks for batch in received if batch.pks]) == ([], [])
 
 
 def test_b2_batches_of_the_database_are_one_event_and_no_more_statements(batches):
@@ -356,9 +356,9 @@ def test_b2_batches_of_the_database_are_one_event_and_no_more_statements(batches
         Article.objects.bulk_create([Article(words=number) for number in range(5)], 2)
 
     plain = statements(create)
-    heard = batches(post_bulk_create)
+    received = batches(post_bulk_create)
     assert statements(create) == plain
-    assert [len(batch.created) for batch in heard] == [5]
+    assert [len(batch.created) for batch in received] == [5]
 
 
 # One that is there, and two to create: the first is in its way.
@@ -383,62 +383,62 @@ def ignored(request):
 @rolled_back
 def test_b3_of_conflicts_that_are_ignored_only_the_real_insert_is_reported(batches, ignored):
     model, there, objects = ignored
-    heard = batches(post_bulk_create, sender=model)
+    received = batches(post_bulk_create, sender=model)
     model.objects.bulk_create(objects, ignore_conflicts=True)
-    (batch,) = heard
+    (batch,) = received
     new = model.objects.exclude(pk=there.pk).get()
     assert (batch.created, batch.pks, [*batch.unknown]) == ([new], [new.pk], [])
 
 
 @rolled_back
-def test_b3_receivers_of_rows_hear_only_the_real_insert(hear, ignored):
+def test_b3_receivers_of_rows_receive_only_the_real_insert(listen, ignored):
     model, there, objects = ignored
-    heard = hear(post_save, sender=model, bulk=True)
+    received = listen(post_save, sender=model, bulk=True)
     model.objects.bulk_create(objects, ignore_conflicts=True)
-    assert rows_of(heard) == [model.objects.exclude(pk=there.pk).get()]
-    assert heard[0].payload["created"]
+    assert rows_of(received) == [model.objects.exclude(pk=there.pk).get()]
+    assert received[0].payload["created"]
 
 
 @rolled_back
-def test_b3_the_callers_objects_are_as_django_leaves_them(hear, ignored):
+def test_b3_the_callers_objects_are_as_django_leaves_them(listen, ignored):
     model, _, objects = ignored
     before = [one.pk for one in objects]
-    hear(post_save, sender=model, bulk=True)
+    listen(post_save, sender=model, bulk=True)
     result = model.objects.bulk_create(objects, ignore_conflicts=True)
     assert [one.pk for one in result] == before
     assert all(one is given for one, given in zip(result, objects, strict=True))
 
 
 def test_b3_of_two_that_are_in_the_way_of_each_other_one_is_reported(batches):
-    heard = batches(post_bulk_create, sender=Ware)
+    received = batches(post_bulk_create, sender=Ware)
     Ware.objects.bulk_create([Ware(name="tea", stock=1), Ware(name="tea", stock=2)], ignore_conflicts=True)
-    assert [(one.pk, one.stock) for one in heard[0].created] == [(Ware.objects.get().pk, 1)]
+    assert [(one.pk, one.stock) for one in received[0].created] == [(Ware.objects.get().pk, 1)]
 
 
-def test_b3_where_nothing_is_inserted_nothing_is_reported(hear):
+def test_b3_where_nothing_is_inserted_nothing_is_reported(listen):
     wares("tea")
-    heard = hear(post_save, sender=Ware, bulk=True)
+    received = listen(post_save, sender=Ware, bulk=True)
     Ware.objects.bulk_create([Ware(name="tea")], ignore_conflicts=True)
-    assert heard == []
+    assert received == []
 
 
 def test_b4_of_conflicts_that_update_the_new_and_the_old_are_told_apart(batches):
     (tea,) = wares("tea", stock=1)
-    heard = batches(post_bulk_create, sender=Ware)
+    received = batches(post_bulk_create, sender=Ware)
     objects = [Ware(name="tea", stock=5), Ware(name="salt", stock=7)]
     Ware.objects.bulk_create(objects, **conflict("name", update=["stock"]))
-    (batch,) = heard
+    (batch,) = received
     assert ([one.name for one in batch.created], [one.name for one in batch.updated]) == (["salt"], ["tea"])
     assert sorted(batch.pks) == sorted(Ware.objects.values_list("pk", flat=True))
     assert batch.changes("stock") == [(tea.pk, 1, 5)]
 
 
-def test_b4_receivers_of_rows_hear_a_creation_and_an_update(hear, row_changes):
+def test_b4_receivers_of_rows_receive_a_creation_and_an_update(listen, row_changes):
     (tea,) = wares("tea", stock=1, rank=4)
-    heard, changes = hear(post_save, sender=Ware, bulk=True), row_changes(Ware)
+    received, changes = listen(post_save, sender=Ware, bulk=True), row_changes(Ware)
     objects = [Ware(name="tea", stock=5), Ware(name="salt", stock=7)]
     Ware.objects.bulk_create(objects, **conflict("name", update=["stock"]))
-    told = {one.payload["instance"].name: one.payload for one in heard}
+    told = {one.payload["instance"].name: one.payload for one in received}
     assert {name: payload["created"] for name, payload in told.items()} == {"tea": False, "salt": True}
     assert told["tea"]["update_fields"] == frozenset({"stock"})
     assert (told["tea"]["instance"].pk, told["tea"]["instance"].rank) == (tea.pk, 4)  # not the object of the caller
@@ -447,18 +447,18 @@ def test_b4_receivers_of_rows_hear_a_creation_and_an_update(hear, row_changes):
 
 def test_b4_a_key_of_the_caller_that_is_not_that_of_the_row_is_not_reported(batches):
     there = Voucher.objects.create(code="a", uses=1)
-    heard = batches(post_bulk_create, sender=Voucher)
+    received = batches(post_bulk_create, sender=Voucher)
     Voucher.objects.bulk_create([Voucher(code="a", uses=2)], **conflict("code", update=["uses"]))
-    (batch,) = heard
+    (batch,) = received
     assert (batch.pks, batch.created, batch.changes("uses")) == ([there.pk], [], [(there.pk, 1, 2)])
 
 
 def test_b4_a_conflict_of_keys_is_told_apart_too(batches):
     Seat.objects.create(row=1, number=1, guest="Ann")
-    heard = batches(post_bulk_create, sender=Seat)
+    received = batches(post_bulk_create, sender=Seat)
     objects = [Seat(row=1, number=1, guest="Bob"), Seat(row=1, number=2, guest="Cem")]
     Seat.objects.bulk_create(objects, **conflict("row", "number", update=["guest"]))
-    (batch,) = heard
+    (batch,) = received
     assert [one.pk for one in batch.created] == [(1, 2)]
     assert batch.changes("guest") == [((1, 1), "Ann", "Bob")]
 
@@ -466,9 +466,9 @@ def test_b4_a_conflict_of_keys_is_told_apart_too(batches):
 @rolled_back
 def test_b4_what_the_database_takes_for_the_same_is_updated(batches):
     wares("tea")
-    heard = batches(post_bulk_create, sender=Ware)
+    received = batches(post_bulk_create, sender=Ware)
     Ware.objects.bulk_create([Ware(name="TEA", stock=1)], **conflict("name", update=["stock"]))
-    (batch,) = heard
+    (batch,) = received
     assert len(batch.created) == Ware.objects.count() - 1  # MariaDB does not tell capital letters from others
     assert len(batch.created) + len(batch.updated) == 1
 
@@ -476,20 +476,20 @@ def test_b4_what_the_database_takes_for_the_same_is_updated(batches):
 @rolled_back
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL refuses to update a row twice at once")
 def test_b4_a_row_that_two_objects_write_is_created_once(batches):
-    heard = batches(post_bulk_create, sender=Ware)
+    received = batches(post_bulk_create, sender=Ware)
     Ware.objects.bulk_create(
         [Ware(name="tea", stock=1), Ware(name="tea", stock=2)], **conflict("name", update=["stock"])
     )
-    (batch,) = heard
+    (batch,) = received
     assert [(one.pk, one.stock) for one in batch.created] == [Ware.objects.values_list("pk", "stock").get()]
     assert batch.updated == []
 
 
 def test_b4_in_a_whole_transaction_the_two_are_told_apart_as_well(net):
     (tea,) = wares("tea", stock=1)
-    heard = net(Ware, when=created | changed("stock"))
+    received = net(Ware, when=created | changed("stock"))
     Ware.objects.bulk_create([Ware(name="tea", stock=5), Ware(name="salt")], **conflict("name", update=["stock"]))
-    (batch,) = heard
+    (batch,) = received
     assert ([one.name for one in batch.created], batch.updated) == (["salt"], [tea])
     assert batch.changes("stock") == [(tea.pk, 1, 5)]
 
@@ -546,7 +546,7 @@ def of_each_kind():
 
 
 def assert_truth(write, fields, batches, rows):
-    """Assert that receivers hear of these fields what was stored before a write, and what is after it."""
+    """Assert that receivers are given, of these fields, what was stored before a write and what is after it."""
     before = dict_of_rows(Article)
     write()
     after = dict_of_rows(Article)
@@ -573,12 +573,12 @@ def set_words(objects, *words):
     return objects
 
 
-def test_b5_bulk_update_lists_the_fields_that_are_written_and_no_others(hear, batches):
+def test_b5_bulk_update_lists_the_fields_that_are_written_and_no_others(listen, batches):
     first, second = set_words(articles(1, 2), 11, 12)
     first.title = "another"
-    heard = hear(post_bulk_update, sender=Article)
+    received = listen(post_bulk_update, sender=Article)
     Article.objects.bulk_update([first, second], ["words"])
-    (event,) = heard
+    (event,) = received
     batch = event.payload["batch"]
     assert (event.payload["update_fields"], event.payload["using"]) == (frozenset({"words"}), "default")
     assert batch.updated == [first, second]
@@ -587,19 +587,19 @@ def test_b5_bulk_update_lists_the_fields_that_are_written_and_no_others(hear, ba
     assert batch.changes("title") == []
 
 
-def test_b5_receivers_of_rows_hear_each_as_if_it_were_saved_with_update_fields(hear, row_changes):
+def test_b5_receivers_of_rows_receive_each_as_if_it_were_saved_with_update_fields(listen, row_changes):
     (article,) = set_words(articles(1), 2)
     article.title = "another"
-    heard, changes = hear(post_save, sender=Article, bulk=True, when=update_fields("words")), row_changes(Article)
+    received, changes = listen(post_save, sender=Article, bulk=True, when=update_fields("words")), row_changes(Article)
     Article.objects.bulk_update([article], ["words"])
-    assert rows_of(heard) == [article]
-    assert (heard[0].payload["created"], heard[0].payload["update_fields"]) == (False, frozenset({"words"}))
+    assert rows_of(received) == [article]
+    assert (received[0].payload["created"], received[0].payload["update_fields"]) == (False, frozenset({"words"}))
     assert changes == [(article.pk, {"words": (1, 2)})]
 
 
-@pytest.mark.parametrize("options", [{}, {"bulk": True}], ids=["heard by save only", "heard in bulk"])
-def test_b5_an_instance_stays_changed_in_the_other_fields(hear, options):
-    hear(post_save, sender=Article, when=changed("words", "title"), **options)
+@pytest.mark.parametrize("options", [{}, {"bulk": True}], ids=["received by save only", "received in bulk"])
+def test_b5_an_instance_stays_changed_in_the_other_fields(listen, options):
+    listen(post_save, sender=Article, when=changed("words", "title"), **options)
     articles(1)
     article = Article.objects.get()
     article.words, article.title = 2, "another"
@@ -607,34 +607,34 @@ def test_b5_an_instance_stays_changed_in_the_other_fields(hear, options):
     assert changes_of(article) == {"title": ("1", "another")}
 
 
-def test_b5_rows_that_are_as_they_were_are_not_reported(hear, net, batches):
+def test_b5_rows_that_are_as_they_were_are_not_reported(listen, net, batches):
     same, other = set_words(articles(1, 2), 1, 3)
-    rows, whole, heard = hear(post_save, sender=Article, bulk=True), net(), batches(post_bulk_update)
+    rows, whole, received = listen(post_save, sender=Article, bulk=True), net(), batches(post_bulk_update)
     assert Article.objects.bulk_update([same, other], ["words"]) == 2
-    assert rows_of(rows) == whole[0].updated == heard[0].updated == [other]
+    assert rows_of(rows) == whole[0].updated == received[0].updated == [other]
 
 
-def test_b5_a_row_that_is_gone_is_not_reported(hear):
+def test_b5_a_row_that_is_gone_is_not_reported(listen):
     gone, there = set_words(articles(1, 2), 3, 4)
     Article.objects.filter(pk=gone.pk).delete()
-    heard = hear(post_save, sender=Article, bulk=True)
+    received = listen(post_save, sender=Article, bulk=True)
     assert Article.objects.bulk_update([gone, there], ["words"]) == 1
-    assert rows_of(heard) == [there]
+    assert rows_of(received) == [there]
 
 
 @rolled_back
-def test_b5_a_row_that_the_queryset_leaves_out_is_not_reported(hear):
+def test_b5_a_row_that_the_queryset_leaves_out_is_not_reported(listen):
     first, second = set_words(articles(1, 2), 11, 12)
-    heard = hear(post_save, sender=Article, bulk=True)
+    received = listen(post_save, sender=Article, bulk=True)
     assert Article.objects.filter(title="1").bulk_update([first, second], ["words"]) == 1
-    assert rows_of(heard) == [first]
+    assert rows_of(received) == [first]
 
 
 def test_b5_what_an_expression_comes_to_is_a_number(row_changes, batches):
     first, second = set_words(articles(1, 2), F("words") + 10, 5)
-    heard, changes = batches(post_bulk_update), row_changes(Article, "words")
+    received, changes = batches(post_bulk_update), row_changes(Article, "words")
     Article.objects.bulk_update([first, second], ["words"])
-    assert sorted(heard[0].changes("words")) == [(first.pk, 1, 11), (second.pk, 2, 5)]
+    assert sorted(received[0].changes("words")) == [(first.pk, 1, 11), (second.pk, 2, 5)]
     assert sorted(changes) == [(first.pk, {"words": (1, 11)}), (second.pk, {"words": (2, 5)})]
 
 
@@ -642,9 +642,9 @@ def test_b5_what_an_expression_comes_to_is_a_number(row_changes, batches):
 def test_b5_of_two_objects_of_one_row_the_one_that_is_written_is_reported(batches):
     (article,) = articles(1)
     twice = set_words([article, Article.objects.get()], 2, 3)
-    heard = batches(post_bulk_update)
+    received = batches(post_bulk_update)
     Article.objects.bulk_update(twice, ["words"])
-    assert heard[0].changes("words") == [(article.pk, 1, Article.objects.get().words)]
+    assert received[0].changes("words") == [(article.pk, 1, Article.objects.get().words)]
 
 
 @pytest.mark.parametrize(("signal", "options"), [(pre_bulk_update, {}), (pre_save, {"bulk": True})])
@@ -660,18 +660,18 @@ def test_b5_a_receiver_before_may_change_what_is_written(receive, signal, option
 
 
 @rolled_back
-def test_b5_fields_that_a_receiver_before_sets_are_written_too(receive, hear):
+def test_b5_fields_that_a_receiver_before_sets_are_written_too(receive, listen):
     @receive(pre_save, sender=Article, bulk=True, when=changed("title"), writes=["slug"])
     def make_slug(sender, instance, **kwargs):
         instance.slug = f"about-{instance.title}"
 
     articles(1)
     article = Article.objects.get()
-    heard = hear(post_save, sender=Article, bulk=True)
+    received = listen(post_save, sender=Article, bulk=True)
     article.title = "tea"
     Article.objects.bulk_update([article], ["title"])
     assert Article.objects.get().slug == "about-tea"
-    assert heard[0].payload["update_fields"] == frozenset({"title", "slug"})
+    assert received[0].payload["update_fields"] == frozenset({"title", "slug"})
 
 
 @rolled_back
@@ -688,19 +688,19 @@ def test_b5_keys_of_two_columns_and_keys_of_the_caller_are_reported(batches):
 @rolled_back
 def test_b5_fields_of_a_parent_are_reported_with_those_of_the_child(batches):
     book = Audiobook.objects.create(name="a", minutes=1)
-    heard = batches(post_bulk_update, sender=Audiobook)
+    received = batches(post_bulk_update, sender=Audiobook)
     book.name, book.minutes = "b", 2
     Audiobook.objects.bulk_update([book], ["name", "minutes"])
-    (batch,) = heard
+    (batch,) = received
     assert (batch.changes("name"), batch.changes("minutes")) == ([(book.pk, "a", "b")], [(book.pk, 1, 2)])
 
 
 def test_b5_the_order_of_children_is_a_bulk_update(row_changes):
     novel = Novel.objects.create()
     first, second = (Chapter.objects.create(novel=novel) for _ in range(2))
-    heard = row_changes(Chapter, "_order")
+    received = row_changes(Chapter, "_order")
     novel.set_chapter_order([second.pk, first.pk])
-    assert sorted(heard) == [(first.pk, {"_order": (0, 1)}), (second.pk, {"_order": (1, 0)})]
+    assert sorted(received) == [(first.pk, {"_order": (0, 1)}), (second.pk, {"_order": (1, 0)})]
 
 
 BULK_UPDATES = {
@@ -726,15 +726,15 @@ BULK_UPDATES = {
 @rolled_back
 @pytest.mark.parametrize("values", OF_OBJECTS.values(), ids=OF_OBJECTS)
 def test_b5_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of_each_kind, values):
-    heard, rows, given = batches(post_bulk_update), row_changes(Article), values()
+    received, rows, given = batches(post_bulk_update), row_changes(Article), values()
     for one, (name, value) in itertools.product(of_each_kind[:2], given.items()):
         setattr(one, name, value)
-    assert_truth(lambda: Article.objects.bulk_update(of_each_kind, [*given]), given, heard, rows)
+    assert_truth(lambda: Article.objects.bulk_update(of_each_kind, [*given]), given, received, rows)
 
 
 @rolled_back
 @pytest.mark.parametrize("update", BULK_UPDATES.values(), ids=BULK_UPDATES)
-def test_b5_results_and_errors_of_bulk_update_are_those_of_django(hear, update):
+def test_b5_results_and_errors_of_bulk_update_are_those_of_django(listen, update):
     def updated():
         with transaction.atomic():
             result = outcome_of(lambda: update(set_words(articles(1, 2, 3), 11, 12, 13)))
@@ -744,27 +744,27 @@ def test_b5_results_and_errors_of_bulk_update_are_those_of_django(hear, update):
 
     plain = updated()
     for signal, options in [*((signal, {}) for signal in WRITES), (post_save, {"bulk": True})]:
-        hear(signal, **options)
+        listen(signal, **options)
     assert updated() == plain
 
 
 def test_b5_batches_of_the_database_are_one_event(batches):
     objects = set_words(articles(1, 2, 3), 11, 12, 13)
-    heard = batches(post_bulk_update)
+    received = batches(post_bulk_update)
     Article.objects.bulk_update(objects, ["words"], batch_size=2)
-    assert [len(batch.updated) for batch in heard] == [3]
+    assert [len(batch.updated) for batch in received] == [3]
 
 
 def test_b5_it_takes_no_statements_more_than_those_that_read_the_rows(batches):
     objects = articles(1, 2)
     plain = statements(lambda: Article.objects.bulk_update(set_words(objects, 3, 4), ["words"]))
     batches(post_bulk_update)
-    heard = statements(lambda: Article.objects.bulk_update(set_words(objects, 5, 6), ["words"]))
-    assert len(heard) <= len(plain) + READS + LOCK
+    received = statements(lambda: Article.objects.bulk_update(set_words(objects, 5, 6), ["words"]))
+    assert len(received) <= len(plain) + READS + LOCK
 
 
 @rolled_back
-def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, hear):
+def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, listen):
     articles(1)
 
     def rename():
@@ -773,19 +773,22 @@ def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, hear):
         Article.objects.bulk_update([article], ["title"])
 
     plain = statements(rename)
-    heard, _ = row_changes(Article, "title", "words"), hear(pre_save, sender=Article, bulk=True, when=changed("words"))
+    received, _ = (
+        row_changes(Article, "title", "words"),
+        listen(pre_save, sender=Article, bulk=True, when=changed("words")),
+    )
     assert len(statements(rename)) <= len(plain) + READS + LOCK
-    assert [changes for _, changes in heard] == [{"title": ("1!", "1!!")}]
+    assert [changes for _, changes in received] == [{"title": ("1!", "1!!")}]
 
 
 # --- update -------------------------------------------------------------------------------------------------------
 
 
-def test_b6_update_tells_the_key_the_old_and_the_new_value_of_each_row(hear):
+def test_b6_update_tells_the_key_the_old_and_the_new_value_of_each_row(listen):
     first, second = articles(1, 2)
-    heard = hear(post_update, sender=Article)
+    received = listen(post_update, sender=Article)
     assert Article.objects.update(words=F("words") + 1) == 2
-    (event,) = heard
+    (event,) = received
     batch = event.payload["batch"]
     assert (event.sender, event.payload["update_fields"]) == (Article, frozenset({"words"}))
     assert event.payload["using"] == "default"
@@ -794,57 +797,57 @@ def test_b6_update_tells_the_key_the_old_and_the_new_value_of_each_row(hear):
     assert {(one.kind, one.changes["words"]) for one in batch.events} == {("updated", (1, 2)), ("updated", (2, 3))}
 
 
-def test_b6_receivers_of_rows_hear_each_as_if_it_were_saved(hear, row_changes):
+def test_b6_receivers_of_rows_receive_each_as_if_it_were_saved(listen, row_changes):
     first, second = articles(1, 2)
-    heard, changes = hear(post_save, sender=Article, bulk=True), row_changes(Article, "words")
+    received, changes = listen(post_save, sender=Article, bulk=True), row_changes(Article, "words")
     Article.objects.update(words=F("words") + 1, slug="same")
-    assert {(one.pk, one.words, one.slug, one.title) for one in rows_of(heard)} == {
+    assert {(one.pk, one.words, one.slug, one.title) for one in rows_of(received)} == {
         (first.pk, 2, "same", "1"),
         (second.pk, 3, "same", "2"),
     }
-    assert {one.payload["update_fields"] for one in heard} == {frozenset({"words", "slug"})}
-    assert {(one.payload["created"], one.payload["raw"], one.payload["using"]) for one in heard} == {
+    assert {one.payload["update_fields"] for one in received} == {frozenset({"words", "slug"})}
+    assert {(one.payload["created"], one.payload["raw"], one.payload["using"]) for one in received} == {
         (False, False, "default")
     }
     assert sorted(changes) == [(first.pk, {"words": (1, 2)}), (second.pk, {"words": (2, 3)})]
 
 
 def test_b6_changes_are_given_to_who_has_a_parameter_for_them(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True)
     def note(sender, instance, changes, **kwargs):
-        heard.append((instance.pk, changes))
+        received.append((instance.pk, changes))
 
     (article,) = articles(1)
     Article.objects.update(words=2)
-    assert heard == [(article.pk, {"words": (1, 2)})]
+    assert received == [(article.pk, {"words": (1, 2)})]
 
 
-def test_b6_conditions_on_values_choose_among_the_rows(hear):
+def test_b6_conditions_on_values_choose_among_the_rows(listen):
     full, _ = articles(9, 1)
-    heard = hear(post_save, sender=Article, bulk=True, when=changed("words", was=9, to=10))
-    others = hear(post_save, sender=Article, bulk=True, when=created | changed("title"))
+    received = listen(post_save, sender=Article, bulk=True, when=changed("words", was=9, to=10))
+    others = listen(post_save, sender=Article, bulk=True, when=created | changed("title"))
     Article.objects.update(words=F("words") + 1)
-    assert (rows_of(heard), others) == ([full], [])
+    assert (rows_of(received), others) == ([full], [])
 
 
 @on_both_ends
-def test_b6_conditions_of_ones_own_choose_among_the_rows_too(hear, net, policy):
+def test_b6_conditions_of_ones_own_choose_among_the_rows_too(listen, net, policy):
     def is_long(instance, **kwargs):
         return instance.words > 5
 
     long, _ = articles(8, 1)
-    rows, whole = hear(post_save, sender=Article, bulk=True, when=is_long), net(policy=policy, when=is_long)
+    rows, whole = listen(post_save, sender=Article, bulk=True, when=is_long), net(policy=policy, when=is_long)
     Article.objects.update(title="new")
     assert (rows_of(rows), [batch.updated for batch in whole]) == ([long], [[long]])
 
 
 def test_b6_rows_that_get_the_value_that_they_have_are_written_and_not_changed(batches):
     same, other = articles(5, 6)
-    heard = batches(post_update)
+    received = batches(post_update)
     assert Article.objects.update(words=5) == 2
-    (batch,) = heard
+    (batch,) = received
     assert sorted(batch.pks) == [same.pk, other.pk]
     assert batch.changes("words") == [(other.pk, 6, 5)]
 
@@ -894,24 +897,24 @@ def many():
 
 
 def test_b6_ten_thousand_rows_are_no_more_statements_than_ten(batches, many):
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     few = statements(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
     assert len(statements(lambda: many.update(stock=F("stock") + 1))) == len(few)
-    assert [len(batch.changes("stock")) for batch in heard] == [10, 10_000]
+    assert [len(batch.changes("stock")) for batch in received] == [10, 10_000]
 
 
 def test_b6_nor_are_they_for_receivers_of_rows(row_changes, many):
-    heard = row_changes(Ware, "stock")
+    received = row_changes(Ware, "stock")
     few = statements(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
     assert len(statements(lambda: many.filter(rank__lt=900).update(stock=F("stock") + 1))) == len(few)
-    assert len(heard) == 910
+    assert len(received) == 910
 
 
 def test_b6_instances_are_loaded_on_first_use_by_one_query(batches, django_assert_num_queries):
     articles(1, 2, 3)
-    heard = batches(post_update)
+    received = batches(post_update)
     Article.objects.update(words=F("words") + 1)
-    (batch,) = heard
+    (batch,) = received
     with django_assert_num_queries(0):
         assert len(batch.pks) == len(batch.events) == 3
     with django_assert_num_queries(1):
@@ -923,36 +926,36 @@ def test_b6_instances_are_loaded_on_first_use_by_one_query(batches, django_asser
 @rolled_back
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_b6_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of_each_kind, values):
-    heard, rows, given = batches(post_update), row_changes(Article), values()
-    assert_truth(lambda: Article.objects.update(**given), given, heard, rows)
+    received, rows, given = batches(post_update), row_changes(Article), values()
+    assert_truth(lambda: Article.objects.update(**given), given, received, rows)
 
 
 @rolled_back
 def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_told_by_that(batches):
     (band, other), song = (Band.objects.create(code=code) for code in "ab"), Song.objects.create(slug="s")
     played = Performance.objects.create(band=band, song=song)
-    heard = batches(post_update, sender=Performance)
+    received = batches(post_update, sender=Performance)
     Performance.objects.update(band=other)
-    assert heard[0].changes("band") == [(played.pk, "a", "b")]
+    assert received[0].changes("band") == [(played.pk, "a", "b")]
 
 
 @rolled_back
 def test_b6_fields_that_are_exchanged_are_told_as_they_are_stored(batches):
     Account.objects.bulk_create([Account(balance=1, limit=2), Account(balance=3, limit=4)])
-    heard = batches(post_update, sender=Account)
+    received = batches(post_update, sender=Account)
     before = dict_of_rows(Account)
     Account.objects.update(balance=F("limit"), limit=F("balance"))  # MariaDB sets one after the other
     after = dict_of_rows(Account)
     for name in ("balance", "limit"):
-        assert {key: (old, new) for key, old, new in heard[0].changes(name)} == differences(before, after, name)
+        assert {key: (old, new) for key, old, new in received[0].changes(name)} == differences(before, after, name)
 
 
 @rolled_back
-def test_b6_generated_columns_of_the_instances_are_those_of_the_database(hear):
+def test_b6_generated_columns_of_the_instances_are_those_of_the_database(listen):
     Account.objects.create(balance=1)
-    heard = hear(post_save, sender=Account, bulk=True)
+    received = listen(post_save, sender=Account, bulk=True)
     Account.objects.update(balance=F("balance") + 4)
-    (account,) = rows_of(heard)
+    (account,) = rows_of(received)
     assert (account.balance, account.twice, account.limit) == (5, 10, 100)
 
 
@@ -961,11 +964,11 @@ def test_b6_natural_keys_are_keys_of_the_caller_and_of_two_columns(batches):
     Country.objects.create(code="de")
     ticket = Ticket.objects.create()
     Seat.objects.bulk_create([Seat(row=1, number=1), Seat(row=1, number=2), Seat(row=2, number=1)])
-    heard = [batches(post_update, sender=model) for model in (Country, Ticket, Seat)]
+    received = [batches(post_update, sender=model) for model in (Country, Ticket, Seat)]
     Country.objects.update(name="Germany")
     Ticket.objects.update(state="sold")
     Seat.objects.filter(row=1).update(guest="Ann")
-    countries, tickets, seats = (batch for (batch,) in heard)
+    countries, tickets, seats = (batch for (batch,) in received)
     assert countries.changes("name") == [("de", "", "Germany")]
     assert tickets.changes("state") == [(ticket.pk, "new", "sold")]
     assert sorted(seats.changes("guest")) == [((1, 1), "", "Ann"), ((1, 2), "", "Ann")]
@@ -975,20 +978,23 @@ def test_b6_natural_keys_are_keys_of_the_caller_and_of_two_columns(batches):
 @rolled_back
 def test_b6_a_row_that_gets_another_key_is_told_with_both(batches):
     Country.objects.create(code="de", name="Germany")
-    heard = batches(post_update, sender=Country)
+    received = batches(post_update, sender=Country)
     Country.objects.update(code="at")
-    assert [change[1:] for change in heard[0].changes("code")] == [("de", "at")]
+    assert [change[1:] for change in received[0].changes("code")] == [("de", "at")]
 
 
 @rolled_back
-def test_b6_fields_of_a_parent_and_of_a_child_are_one_event_of_the_child(hear, batches):
-    heard, rows = batches(post_update, sender=Audiobook), hear(post_save, sender=Audiobook, bulk=True)
-    family, parent = hear(post_save, sender=Novel, bulk=True, subclasses=True), hear(post_save, sender=Novel, bulk=True)
+def test_b6_fields_of_a_parent_and_of_a_child_are_one_event_of_the_child(listen, batches):
+    received, rows = batches(post_update, sender=Audiobook), listen(post_save, sender=Audiobook, bulk=True)
+    family, parent = (
+        listen(post_save, sender=Novel, bulk=True, subclasses=True),
+        listen(post_save, sender=Novel, bulk=True),
+    )
     with mute():
         Novel.objects.create(name="no audiobook")
         book = Audiobook.objects.create(name="a", minutes=1)
     Audiobook.objects.update(name="b", minutes=2)
-    (batch,) = heard
+    (batch,) = received
     assert (batch.changes("name"), batch.changes("minutes")) == ([(book.pk, "a", "b")], [(book.pk, 1, 2)])
     assert rows_of(rows) == rows_of(family) == [book]
     assert rows[0].payload["update_fields"] == frozenset({"name", "minutes"})
@@ -999,27 +1005,27 @@ def test_b6_fields_of_a_parent_and_of_a_child_are_one_event_of_the_child(hear, b
 def test_b6_fields_of_one_of_the_two_are_told_as_well(batches, values):
     Novel.objects.create(name="no audiobook")
     book = Audiobook.objects.create(name="a", minutes=1)
-    heard = batches(post_update, sender=Audiobook)
+    received = batches(post_update, sender=Audiobook)
     ((name, new),) = values.items()
     Audiobook.objects.filter(**{name: getattr(book, name)}).update(**values)
-    assert heard[0].changes(name) == [(book.pk, getattr(book, name), new)]
+    assert received[0].changes(name) == [(book.pk, getattr(book, name), new)]
 
 
 @rolled_back
-def test_b6_a_proxy_is_its_own_sender(hear):
-    heard, original = hear(post_update, sender=Reprint), hear(post_update, sender=Novel)
-    family = hear(post_save, sender=Novel, bulk=True, subclasses=True)
+def test_b6_a_proxy_is_its_own_sender(listen):
+    received, original = listen(post_update, sender=Reprint), listen(post_update, sender=Novel)
+    family = listen(post_save, sender=Novel, bulk=True, subclasses=True)
     Novel.objects.create(name="a")
     family.clear()
     Reprint.objects.update(name="b")
-    assert (len(heard), original) == (1, [])
+    assert (len(received), original) == (1, [])
     assert [type(one) for one in rows_of(family)] == [Reprint]
 
 
 @rolled_back
-def test_b6_lazy_and_several_senders_hear(hear):
-    lazy = hear(post_update, sender="app.Article")
-    several = hear(post_update, sender=[Article, Ware])
+def test_b6_lazy_and_several_senders_receive(listen):
+    lazy = listen(post_update, sender="app.Article")
+    several = listen(post_update, sender=[Article, Ware])
     articles(1)
     wares("tea")
     Article.objects.update(words=2)
@@ -1027,14 +1033,14 @@ def test_b6_lazy_and_several_senders_hear(hear):
     assert ([one.sender for one in lazy], [one.sender for one in several]) == ([Article], [Article, Ware])
 
 
-def test_b6_each_database_has_its_own_rows(hear):
+def test_b6_each_database_has_its_own_rows(listen):
     Article.objects.create(title="here")
     Article.objects.using("other").create(title="there")
-    heard, rows = hear(post_update, sender=Article), hear(post_save, sender=Article, bulk=True, using="other")
+    received, rows = listen(post_update, sender=Article), listen(post_save, sender=Article, bulk=True, using="other")
     Article.objects.update(words=1)
     Article.objects.using("other").update(words=2)
-    assert [one.payload["using"] for one in heard] == ["default", "other"]
-    ((instance,), (there,)) = heard[1].payload["batch"].instances, rows_of(rows)
+    assert [one.payload["using"] for one in received] == ["default", "other"]
+    ((instance,), (there,)) = received[1].payload["batch"].instances, rows_of(rows)
     assert (instance.title, instance._state.db, there.title, there._state.db) == ("there", "other") * 2
 
 
@@ -1043,9 +1049,9 @@ def test_b6_the_update_of_a_related_manager_is_one(batches):
     writer = Writer.objects.create()
     novel = Novel.objects.create(writer=writer, name="a")
     Novel.objects.create(name="other")
-    heard = batches(post_update, sender=Novel)
+    received = batches(post_update, sender=Novel)
     writer.novels.update(name="b")
-    assert [batch.changes("name") for batch in heard] == [[(novel.pk, "a", "b")]]
+    assert [batch.changes("name") for batch in received] == [[(novel.pk, "a", "b")]]
 
 
 @rolled_back
@@ -1055,9 +1061,9 @@ def test_b6_so_is_one_that_a_queryset_of_ones_own_passes_on(batches):
             return super().update(**{name: value * 2 for name, value in values.items()})
 
     (article,) = articles(1)
-    heard = batches(post_update)
+    received = batches(post_update)
     Loud(Article).update(words=5)
-    assert [batch.changes("words") for batch in heard] == [[(article.pk, 1, 10)]]
+    assert [batch.changes("words") for batch in received] == [[(article.pk, 1, 10)]]
 
 
 def test_b6_before_the_write_there_are_the_queryset_and_the_values(receive):
@@ -1072,25 +1078,25 @@ def test_b6_before_the_write_there_are_the_queryset_and_the_values(receive):
     assert found == [([2], {"words": 5, "slug": "s"}, "default")]
 
 
-def test_b6_a_receiver_before_may_add_to_the_values(receive, hear):
+def test_b6_a_receiver_before_may_add_to_the_values(receive, listen):
     @receive(pre_update, sender=Article)
     def add_slug(sender, values, **kwargs):
         values["slug"] = Lower(Value(f"ABOUT-{values['title']}"))
 
-    heard = hear(post_update, sender=Article)
+    received = listen(post_update, sender=Article)
     articles(1)
     Article.objects.update(title="ann")
-    assert heard[0].payload["update_fields"] == frozenset({"title", "slug"})
+    assert received[0].payload["update_fields"] == frozenset({"title", "slug"})
     Article.objects.update(title="bob")
     assert Article.objects.get().slug == "about-bob"
-    assert [change[1:] for change in heard[1].payload["batch"].changes("slug")] == [("about-ann", "about-bob")]
+    assert [change[1:] for change in received[1].payload["batch"].changes("slug")] == [("about-ann", "about-bob")]
 
 
-def test_b6_pre_save_is_not_sent_for_an_update(hear):
+def test_b6_pre_save_is_not_sent_for_an_update(listen):
     articles(1)
-    heard = hear(pre_save, sender=Article, bulk=True)
+    received = listen(pre_save, sender=Article, bulk=True)
     Article.objects.update(words=2)
-    assert heard == []
+    assert received == []
 
 
 # --- which rows ---------------------------------------------------------------------------------------------------
@@ -1098,10 +1104,10 @@ def test_b6_pre_save_is_not_sent_for_an_update(hear):
 
 def test_b7_rows_are_told_although_they_have_left_the_filter(batches, row_changes):
     first, _ = articles(1, 2)
-    heard, changes = batches(post_update), row_changes(Article, "words")
+    received, changes = batches(post_update), row_changes(Article, "words")
     Article.objects.filter(words=1).update(words=5)
-    assert heard[0].changes("words") == [(first.pk, 1, 5)]
-    assert [one.words for one in heard[0].instances] == [5]
+    assert received[0].changes("words") == [(first.pk, 1, 5)]
+    assert [one.words for one in received[0].instances] == [5]
     assert changes == [(first.pk, {"words": (1, 5)})]
 
 
@@ -1109,9 +1115,9 @@ def test_b7_so_are_rows_that_have_left_the_filter_of_a_relation(batches):
     ann, bob = (Writer.objects.create(name=name) for name in ("Ann", "Bob"))
     article = Article.objects.create(author=ann)
     Article.objects.create(author=bob)
-    heard = batches(post_update)
+    received = batches(post_update)
     Article.objects.filter(author__name="Ann").update(author=bob)
-    assert heard[0].changes("author") == [(article.pk, ann.pk, bob.pk)]
+    assert received[0].changes("author") == [(article.pk, ann.pk, bob.pk)]
 
 
 @pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB has no LIMIT in such a subquery")
@@ -1125,11 +1131,11 @@ def test_b7_so_are_those_of_a_condition_that_holds_by_chance(batches):
 
 def assert_told(batches, filtered):
     wares(*map(str, range(100)))
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     count = filtered(Ware.objects.all()).update(stock=1)
     written = {*Ware.objects.filter(stock=1).values_list("pk", flat=True)}
-    assert {key for batch in heard for key in batch.pks} == written
-    assert {key for batch in heard for key, _, _ in batch.changes("stock")} == written
+    assert {key for batch in received for key in batch.pks} == written
+    assert {key for batch in received for key, _, _ in batch.changes("stock")} == written
     assert count == len(written)
 
 
@@ -1200,7 +1206,7 @@ def stories():
 
 @rolled_back
 @pytest.mark.parametrize("update", QUERYSETS.values(), ids=QUERYSETS)
-def test_b8_results_errors_and_rows_are_those_of_django(hear, update):
+def test_b8_results_errors_and_rows_are_those_of_django(listen, update):
     def updated():
         with stories():
             result = outcome_of(lambda: update(Article.objects.all()))
@@ -1212,31 +1218,31 @@ def test_b8_results_errors_and_rows_are_those_of_django(hear, update):
 
     plain = updated()
     for signal, options in [*((signal, {}) for signal in WRITES), (post_save, {"bulk": True, "when": changed()})]:
-        hear(signal, **options)
+        listen(signal, **options)
     assert updated() == plain
 
 
 @rolled_back
 @pytest.mark.parametrize("update", QUERYSETS.values(), ids=QUERYSETS)
 def test_b8_what_is_told_is_what_became_of_the_rows(batches, update):
-    heard = {model: batches(post_update, sender=model) for model in (Article, Writer)}
+    received = {model: batches(post_update, sender=model) for model in (Article, Writer)}
     with stories():
-        before = {model: dict_of_rows(model) for model in heard}
+        before = {model: dict_of_rows(model) for model in received}
         result = outcome_of(lambda: update(Article.objects.all()))
-        after = {model: dict_of_rows(model) for model in heard}
+        after = {model: dict_of_rows(model) for model in received}
     for model, name in ((Article, "words"), (Article, "title"), (Writer, "name")):
-        told = {key: (old, new) for batch in heard[model] for key, old, new in batch.changes(name)}
+        told = {key: (old, new) for batch in received[model] for key, old, new in batch.changes(name)}
         assert told == differences(before[model], after[model], name)
-    written = sum(len(batch.pks) for batches in heard.values() for batch in batches)
+    written = sum(len(batch.pks) for batches in received.values() for batch in batches)
     assert written == (result if isinstance(result, int) else 0)
 
 
 @pytest.mark.skipif(connection.vendor != "mysql", reason="only MariaDB has an order in UPDATE")
 def test_b8_an_order_that_keeps_values_apart_is_kept(batches):
     Ware.objects.bulk_create([Ware(name=f"{number}", rank=number) for number in (1, 2, 3)])
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     assert Ware.objects.order_by("-rank").update(rank=F("rank") + 1) == 3
-    assert sorted(change[1:] for change in heard[0].changes("rank")) == [(1, 2), (2, 3), (3, 4)]
+    assert sorted(change[1:] for change in received[0].changes("rank")) == [(1, 2), (2, 3), (3, 4)]
 
 
 # --- at the same time ---------------------------------------------------------------------------------------------
@@ -1245,7 +1251,7 @@ def test_b8_an_order_that_keeps_values_apart_is_kept(batches):
 @in_a_transaction_and_not
 def test_b9_what_is_old_for_one_of_concurrent_writers_is_new_for_another(batches, is_atomic):
     (tea,) = wares("tea")
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     start = threading.Barrier(4, timeout=20)
 
     def add():
@@ -1255,14 +1261,14 @@ def test_b9_what_is_old_for_one_of_concurrent_writers_is_new_for_another(batches
                 Ware.objects.filter(pk=tea.pk).update(stock=F("stock") + 1)
 
     at_once(add, add, add, add)
-    told = sorted(change for batch in heard for change in batch.changes("stock"))
+    told = sorted(change for batch in received for change in batch.changes("stock"))
     assert told == [(tea.pk, number, number + 1) for number in range(20)]
     assert Ware.objects.get().stock == 20
 
 
 def test_b9_so_it_is_for_objects_that_are_written_with_an_expression(batches):
     (tea,) = wares("tea")
-    heard = batches(post_bulk_update, sender=Ware)
+    received = batches(post_bulk_update, sender=Ware)
     start = threading.Barrier(3, timeout=20)
 
     def add():
@@ -1271,13 +1277,13 @@ def test_b9_so_it_is_for_objects_that_are_written_with_an_expression(batches):
             Ware.objects.bulk_update([Ware(pk=tea.pk, stock=F("stock") + 1)], ["stock"])
 
     at_once(add, add, add)
-    told = sorted(change for batch in heard for change in batch.changes("stock"))
+    told = sorted(change for batch in received for change in batch.changes("stock"))
     assert told == [(tea.pk, number, number + 1) for number in range(12)]
 
 
 def test_b9_so_it_is_for_conflicts_that_update(batches):
     wares("tea")
-    heard = batches(post_bulk_create, sender=Ware)
+    received = batches(post_bulk_create, sender=Ware)
     start = threading.Barrier(4, timeout=20)
 
     def take(number):
@@ -1285,7 +1291,7 @@ def test_b9_so_it_is_for_conflicts_that_update(batches):
         Ware.objects.bulk_create([Ware(name="tea", stock=number)], **conflict("name", update=["stock"]))
 
     at_once(*(functools.partial(take, number) for number in (1, 2, 3, 4)))
-    told = [change[1:] for batch in heard for change in batch.changes("stock")]
+    told = [change[1:] for batch in received for change in batch.changes("stock")]
     assert sorted(new for _, new in told) == [1, 2, 3, 4]
     assert sorted([*(old for old, _ in told), Ware.objects.get().stock]) == [0, 1, 2, 3, 4]
 
@@ -1310,16 +1316,16 @@ def meanwhile(first, second):
 
 def test_b9_the_old_value_is_what_the_statement_found_and_not_what_was_read_before_it(batches):
     (tea,) = wares("tea")
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     meanwhile(lambda: Ware.objects.update(stock=5), lambda: Ware.objects.update(stock=9))
-    assert [batch.changes("stock") for batch in heard] == [[(tea.pk, 0, 5)], [(tea.pk, 5, 9)]]
+    assert [batch.changes("stock") for batch in received] == [[(tea.pk, 0, 5)], [(tea.pk, 5, 9)]]
 
 
 def test_b9_a_row_that_has_left_the_filter_meanwhile_is_not_told(batches):
     wares("tea")
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     count = meanwhile(lambda: Ware.objects.update(stock=5), lambda: Ware.objects.filter(stock=0).update(stock=9))
-    assert (count, [batch.changes("stock") for batch in heard if batch.pks][1:]) == (0, [])
+    assert (count, [batch.changes("stock") for batch in received if batch.pks][1:]) == (0, [])
 
 
 # --- nobody listens -----------------------------------------------------------------------------------------------
@@ -1339,7 +1345,7 @@ def write_everything():
 
 
 @in_a_transaction_and_not
-def test_b10_a_model_that_nobody_listens_to_has_the_statements_of_django(hear, is_atomic):
+def test_b10_a_model_that_nobody_listens_to_has_the_statements_of_django(listen, is_atomic):
     def sent():
         with transaction.atomic() if is_atomic else nullcontext(), CaptureQueriesContext(connection) as queries:
             write_everything()
@@ -1347,20 +1353,20 @@ def test_b10_a_model_that_nobody_listens_to_has_the_statements_of_django(hear, i
 
     plain = sent()
     for signal in WRITES:
-        hear(signal, sender=Ware)
-    hear(post_save, sender=Ware, bulk=True, when=changed("stock"))
-    hear(post_save, sender=Article)
-    hear(post_save, sender=Article, when=changed("words"))
+        listen(signal, sender=Ware)
+    listen(post_save, sender=Ware, bulk=True, when=changed("stock"))
+    listen(post_save, sender=Article)
+    listen(post_save, sender=Article, when=changed("words"))
     assert sent() == plain
 
 
 @rolled_back
 @pytest.mark.parametrize("name", METHODS)
-def test_b10_methods_look_as_they_do_without_receivers(hear, name):
+def test_b10_methods_look_as_they_do_without_receivers(listen, name):
     owners = [owner for owner in (models.QuerySet, models.Manager) if hasattr(owner, name)]
     plain = [looks(getattr(owner, name)) for owner in owners]
     for signal, options in [*((signal, {}) for signal in WRITES), *((one, {"bulk": True}) for one in ROWS)]:
-        hear(signal, sender=Article, **options)
+        listen(signal, sender=Article, **options)
     assert [looks(getattr(owner, name)) for owner in owners] == plain
 
 
@@ -1385,18 +1391,18 @@ def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options
     assert all(function.__code__ is code for function, code in DJANGOS.values())
 
 
-def test_b10_while_all_is_muted_nothing_is_told_and_everything_is_written(hear):
+def test_b10_while_all_is_muted_nothing_is_told_and_everything_is_written(listen):
     articles(1)
-    heard = [hear(signal, sender=Article) for signal in WRITES] + [hear(post_save, sender=Article, bulk=True)]
+    received = [listen(signal, sender=Article) for signal in WRITES] + [listen(post_save, sender=Article, bulk=True)]
     for target in ([], [Article], [*WRITES, post_save]):
         with mute(*target):
             Article.objects.update(words=F("words") + 1)
             Article.objects.bulk_create([Article(words=-9)])
-    assert heard == [[]] * 7
+    assert received == [[]] * 7
     assert (Article.objects.get(title="1").words, Article.objects.count()) == (4, 4)
 
 
-def test_b10_a_capture_hears_what_nobody_else_does():
+def test_b10_a_capture_receives_what_nobody_else_does():
     (article,) = articles(1)
     with capture(post_update, sender=Article) as sent:
         Article.objects.update(words=2)
@@ -1427,44 +1433,44 @@ def test_b10_the_checks_find_nothing_wrong_with_receivers_of_writes(batches, net
 # --- async, and one row at a time ---------------------------------------------------------------------------------
 
 
-async def test_b11_from_async_code_each_write_is_one_event(hear, batches, async_database):
-    heard = {signal: batches(signal, sender=Ware) for signal in (post_bulk_create, post_bulk_update, post_update)}
-    rows = hear(post_save, sender=Ware, bulk=True)
+async def test_b11_from_async_code_each_write_is_one_event(listen, batches, async_database):
+    received = {signal: batches(signal, sender=Ware) for signal in (post_bulk_create, post_bulk_update, post_update)}
+    rows = listen(post_save, sender=Ware, bulk=True)
     objects = await Ware.objects.abulk_create([Ware(name="tea"), Ware(name="salt")])
     for one in objects:
         one.stock = 3
     await Ware.objects.abulk_update(objects, ["stock"])
     assert await Ware.objects.aupdate(stock=F("stock") + 1) == 2
-    assert {signal: [len(batch.pks) for batch in one] for signal, one in heard.items()} == {
-        signal: [2] for signal in heard
+    assert {signal: [len(batch.pks) for batch in one] for signal, one in received.items()} == {
+        signal: [2] for signal in received
     }
     assert len(rows) == 6
-    assert sorted(change[1:] for change in heard[post_update][0].changes("stock")) == [(3, 4), (3, 4)]
+    assert sorted(change[1:] for change in received[post_update][0].changes("stock")) == [(3, 4), (3, 4)]
 
 
-async def test_b11_an_async_receiver_hears_writes_from_async_code(receive, async_database):
-    heard = []
+async def test_b11_an_async_receiver_receives_writes_from_async_code(receive, async_database):
+    received = []
 
     @receive(post_update, sender=Ware)
     async def note(sender, batch, **kwargs):
-        heard.append(batch.changes("stock"))
+        received.append(batch.changes("stock"))
 
     tea = await Ware.objects.acreate(name="tea")
     await Ware.objects.aupdate(stock=1)
-    assert heard == [[(tea.pk, 0, 1)]]
+    assert received == [[(tea.pk, 0, 1)]]
 
 
-async def test_b11_a_mute_of_a_task_holds_for_its_writes(hear, async_database):
-    heard = hear(post_update, sender=Ware)
+async def test_b11_a_mute_of_a_task_holds_for_its_writes(listen, async_database):
+    received = listen(post_update, sender=Ware)
     await Ware.objects.acreate(name="tea")
     with mute(post_update):
         await Ware.objects.aupdate(stock=1)
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-async def test_b11_what_writes_one_row_is_one_event_and_no_bulk_write(hear, is_async, async_database):
-    rows, writes = hear(post_save, sender=Ware, bulk=True), [hear(signal, sender=Ware) for signal in WRITES]
+async def test_b11_what_writes_one_row_is_one_event_and_no_bulk_write(listen, is_async, async_database):
+    rows, writes = listen(post_save, sender=Ware, bulk=True), [listen(signal, sender=Ware) for signal in WRITES]
     every = Ware.objects
     get, update = (
         (every.aget_or_create, every.aupdate_or_create)
@@ -1481,8 +1487,8 @@ async def test_b11_what_writes_one_row_is_one_event_and_no_bulk_write(hear, is_a
     assert writes == [[]] * 6
 
 
-def test_b11_get_or_create_is_one_event_also_when_racing(hear, net):
-    rows, whole = hear(post_save, sender=Ware, bulk=True), net(Ware)
+def test_b11_get_or_create_is_one_event_also_when_racing(listen, net):
+    rows, whole = listen(post_save, sender=Ware, bulk=True), net(Ware)
     start = threading.Barrier(4, timeout=20)
 
     def get():
@@ -1495,8 +1501,8 @@ def test_b11_get_or_create_is_one_event_also_when_racing(hear, net):
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one reader who may become a writer")
-def test_b11_update_or_create_is_one_event_for_each_also_when_racing(hear):
-    heard = hear(post_save, sender=Ware, bulk=True)
+def test_b11_update_or_create_is_one_event_for_each_also_when_racing(listen):
+    received = listen(post_save, sender=Ware, bulk=True)
     start = threading.Barrier(2, timeout=20)
 
     def update():
@@ -1504,41 +1510,43 @@ def test_b11_update_or_create_is_one_event_for_each_also_when_racing(hear):
         Ware.objects.update_or_create(name="tea", defaults={"stock": 1})
 
     at_once(update, update)  # a third one would be a deadlock of InnoDB, with Django alone as well
-    assert sorted(one.payload["created"] for one in heard) == [False, True]
+    assert sorted(one.payload["created"] for one in received) == [False, True]
 
 
 # --- not twice ----------------------------------------------------------------------------------------------------
 
 
-def test_b18_the_updates_inside_a_bulk_update_are_not_reported_by_themselves(hear, net):
+def test_b18_the_updates_inside_a_bulk_update_are_not_reported_by_themselves(listen, net):
     objects = set_words(articles(1, 2), 3, 4)
-    updates, rows, whole = hear(post_update, sender=Article), hear(post_save, sender=Article, bulk=True), net()
+    updates, rows, whole = listen(post_update, sender=Article), listen(post_save, sender=Article, bulk=True), net()
     Article.objects.bulk_update(objects, ["words"], batch_size=1)
     assert (updates, len(rows), [len(batch.events) for batch in whole]) == ([], 2, [2])
 
 
-def test_b18_the_update_of_the_collector_is_reported_once(hear, net):
+def test_b18_the_update_of_the_collector_is_reported_once(listen, net):
     writer = Writer.objects.create()
     article = Article.objects.create(author=writer)
-    rows, whole = hear(post_save, sender=Article, bulk=True), net(when=changed("author"))
+    rows, whole = listen(post_save, sender=Article, bulk=True), net(when=changed("author"))
     writer_id = writer.pk
     writer.delete()
     assert rows_of(rows) == [article]
     assert [batch.changes("author") for batch in whole] == [[(article.pk, writer_id, None)]]
 
 
-def test_b18_what_a_save_does_is_no_update(hear):
-    heard = [hear(signal) for signal in WRITES]
+def test_b18_what_a_save_does_is_no_update(listen):
+    received = [listen(signal) for signal in WRITES]
     article = Article.objects.create(words=1)
     article.save()
     article.save(update_fields=["words"])
     Audiobook.objects.create(name="a").save()
-    assert heard == [[]] * 6
+    assert received == [[]] * 6
 
 
-def test_b18_two_receivers_of_which_one_asks_for_values_hear_one_write(hear, row_changes, django_assert_num_queries):
+def test_b18_two_receivers_of_which_one_asks_for_values_receive_one_write(
+    listen, row_changes, django_assert_num_queries
+):
     articles(1)
-    rows, changes = hear(post_save, sender=Article, bulk=True), row_changes(Article, "words")
+    rows, changes = listen(post_save, sender=Article, bulk=True), row_changes(Article, "words")
     Article.objects.update(words=2)
     assert (len(rows), len(changes)) == (1, 1)
     assert rows_of(rows)[0].words == 2
@@ -1551,15 +1559,15 @@ def test_b18_two_receivers_of_which_one_asks_for_values_hear_one_write(hear, row
 @on_both_ends
 def test_all_writes_of_a_transaction_are_one_batch(net, policy):
     old, changing = articles(1, 2)
-    heard = net(policy=policy)
+    received = net(policy=policy)
     with transaction.atomic():
         (new,) = Article.objects.bulk_create([Article(words=3)])
         Article.objects.filter(pk=old.pk).update(words=9)
         changing.words = 8
         Article.objects.bulk_update([changing], ["words"])
         saved = Article.objects.create(words=4)
-        assert heard == []
-    (batch,) = heard
+        assert received == []
+    (batch,) = received
     assert batch.created == [new, saved]
     assert batch.updated == [old, changing]
     assert batch.pks == [new.pk, old.pk, changing.pk, saved.pk]
@@ -1568,11 +1576,11 @@ def test_all_writes_of_a_transaction_are_one_batch(net, policy):
 @rolled_back
 @on_both_ends
 def test_what_is_created_in_bulk_and_then_updated_is_created_with_the_final_values(net, policy):
-    heard = net(policy=policy)
+    received = net(policy=policy)
     with transaction.atomic():
         Article.objects.bulk_create([Article(words=1), Article(words=2)])
         Article.objects.update(words=F("words") + 10)
-    (batch,) = heard
+    (batch,) = received
     assert sorted(one.words for one in batch.created) == [11, 12]
     assert (batch.updated, {event.kind for event in batch.events}) == ([], {"created"})
 
@@ -1581,18 +1589,18 @@ def test_what_is_created_in_bulk_and_then_updated_is_created_with_the_final_valu
 @on_both_ends
 def test_what_is_updated_there_and_back_is_nothing(net, policy):
     articles(1)
-    heard = net(policy=policy, when=changed("words"))
+    received = net(policy=policy, when=changed("words"))
     with transaction.atomic():
         Article.objects.update(words=2)
         Article.objects.update(words=F("words") - 1)
-    assert heard == []
+    assert received == []
 
 
 @rolled_back
 @on_both_ends
 @pytest.mark.parametrize("is_bulk", [True, False], ids=["by a queryset", "one by one"])
 def test_what_is_created_in_bulk_and_deleted_is_nothing(net, policy, is_bulk):
-    heard = net(policy=policy, signal=[post_save, post_delete])
+    received = net(policy=policy, signal=[post_save, post_delete])
     with transaction.atomic():
         objects = Article.objects.bulk_create([Article(words=1), Article(words=2)])
         if is_bulk:
@@ -1600,23 +1608,23 @@ def test_what_is_created_in_bulk_and_deleted_is_nothing(net, policy, is_bulk):
         else:
             for one in objects:
                 one.delete()
-    assert heard == []
+    assert received == []
 
 
 def test_what_is_updated_and_deleted_is_deleted(net):
     (article,) = articles(1)
-    heard = net(signal=[post_save, post_delete])
+    received = net(signal=[post_save, post_delete])
     with transaction.atomic():
         Article.objects.update(words=2)
         Article.objects.all().delete()
-    (batch,) = heard
+    (batch,) = received
     assert ([one.pk for one in batch.deleted], batch.updated) == ([article.pk], [])
 
 
 @rolled_back
 @on_both_ends
 def test_an_update_and_a_save_are_one_net_change(net, policy):
-    heard = net(policy=policy, when=changed("words"))
+    received = net(policy=policy, when=changed("words"))
     articles(1, 1)
     first, second = Article.objects.order_by("pk")
     with transaction.atomic():
@@ -1626,7 +1634,7 @@ def test_an_update_and_a_save_are_one_net_change(net, policy):
         second.refresh_from_db()
         second.words = 20
         second.save()
-    (batch,) = heard
+    (batch,) = received
     assert batch.changes("words") == [(first.pk, 1, 12), (second.pk, 1, 20)]
     assert {event.pk: event.changes for event in batch.events} == {
         first.pk: {"words": (1, 12)},
@@ -1637,11 +1645,11 @@ def test_an_update_and_a_save_are_one_net_change(net, policy):
 @rolled_back
 def test_fields_that_different_updates_have_written_come_together(net):
     (article,) = articles(1)
-    heard = net(when=changed("words", "title"))
+    received = net(when=changed("words", "title"))
     with transaction.atomic():
         Article.objects.update(words=2)
         Article.objects.update(title="new")
-    ((event,),) = (batch.events for batch in heard)
+    ((event,),) = (batch.events for batch in received)
     assert event.changes == {"words": (1, 2), "title": ("1", "new")}
     assert event.kwargs["update_fields"] == frozenset({"words", "title"})
     assert (event.pk, event.sender) == (article.pk, Article)
@@ -1651,49 +1659,49 @@ def test_fields_that_different_updates_have_written_come_together(net):
 @on_both_ends
 def test_a_batch_needs_no_query_for_its_keys_and_changes(net, policy, django_assert_num_queries):
     (article,) = articles(1)
-    heard = net(policy=policy, when=changed("words"))
+    received = net(policy=policy, when=changed("words"))
     Article.objects.update(words=2)
     with django_assert_num_queries(0):
-        assert heard[0].pks == [article.pk]
-        assert heard[0].changes("words") == [(article.pk, 1, 2)]
+        assert received[0].pks == [article.pk]
+        assert received[0].changes("words") == [(article.pk, 1, 2)]
 
 
 @rolled_back
 @on_both_ends
-def test_calls_for_each_row_come_at_the_end_of_the_transaction(hear, policy):
+def test_calls_for_each_row_come_at_the_end_of_the_transaction(listen, policy):
     articles(1, 2)
-    heard = hear(post_save, sender=Article, bulk=True, delivery=policy())
+    received = listen(post_save, sender=Article, bulk=True, delivery=policy())
     with transaction.atomic():
         Article.objects.update(words=F("words") + 1)
-        assert heard == []
-    assert sorted(one.words for one in rows_of(heard)) == [2, 3]
+        assert received == []
+    assert sorted(one.words for one in rows_of(received)) == [2, 3]
 
 
 @rolled_back
 @on_both_ends
 def test_and_they_are_given_the_changes_of_their_row(row_changes, policy):
     (article,) = articles(1)
-    heard = row_changes(Article, "words", delivery=policy())
+    received = row_changes(Article, "words", delivery=policy())
     with transaction.atomic():
         Article.objects.update(words=2)
         Article.objects.update(words=3)
-    assert heard == [(article.pk, {"words": (1, 2)}), (article.pk, {"words": (2, 3)})]
+    assert received == [(article.pk, {"words": (1, 2)}), (article.pk, {"words": (2, 3)})]
 
 
 @rolled_back
 @on_both_ends
 def test_so_do_calls_for_a_write(batches, policy):
     (article,) = articles(1)
-    heard = batches(post_update, delivery=policy())
+    received = batches(post_update, delivery=policy())
     with transaction.atomic():
         Article.objects.update(words=2)
-        assert heard == []
-    assert [batch.changes("words") for batch in heard] == [[(article.pk, 1, 2)]]
+        assert received == []
+    assert [batch.changes("words") for batch in received] == [[(article.pk, 1, 2)]]
 
 
-def test_a_savepoint_that_is_rolled_back_takes_its_writes_with_it(hear, net):
+def test_a_savepoint_that_is_rolled_back_takes_its_writes_with_it(listen, net):
     (article,) = articles(1)
-    rows = hear(post_save, sender=Article, bulk=True, delivery=OnCommit())
+    rows = listen(post_save, sender=Article, bulk=True, delivery=OnCommit())
     whole = net(policy=OnCommit, when=created | changed("words"))
     with transaction.atomic():
         Article.objects.update(words=2)
@@ -1705,13 +1713,13 @@ def test_a_savepoint_that_is_rolled_back_takes_its_writes_with_it(hear, net):
     assert [batch.changes("words") for batch in whole] == [[(article.pk, 1, 2)]]
 
 
-def test_after_a_rollback_nobody_is_called(hear, net):
+def test_after_a_rollback_nobody_is_called(listen, net):
     articles(1)
-    heard = [hear(post_save, sender=Article, bulk=True, delivery=OnCommit()), net(), net(policy=OnCommit)]
+    received = [listen(post_save, sender=Article, bulk=True, delivery=OnCommit()), net(), net(policy=OnCommit)]
     with mishap(), transaction.atomic():
         Article.objects.update(words=2)
         raise MishapError
-    assert heard == [[], [], []]
+    assert received == [[], [], []]
 
 
 WRITTEN = {
@@ -1749,12 +1757,12 @@ def test_what_a_receiver_before_the_commit_raises_undoes_the_write_in_autocommit
     assert [*Article.objects.values_list("words", flat=True)] == [1]
 
 
-def test_an_update_that_the_database_refuses_tells_nothing(hear, batches):
+def test_an_update_that_the_database_refuses_tells_nothing(listen, batches):
     wares("tea", "salt")
-    rows, heard = hear(post_save, sender=Ware, bulk=True), batches(post_update, sender=Ware)
+    rows, received = listen(post_save, sender=Ware, bulk=True), batches(post_update, sender=Ware)
     with pytest.raises(IntegrityError):
         Ware.objects.update(name="tea")
-    assert (rows, heard, connection.in_atomic_block) == ([], [], False)
+    assert (rows, received, connection.in_atomic_block) == ([], [], False)
     assert sorted(Ware.objects.values_list("name", flat=True)) == ["salt", "tea"]
 
 
@@ -1763,20 +1771,20 @@ class TestInsideATestCase:
     """Inside a TestCase of Django, which rolls everything back."""
 
     @on_both_ends
-    def test_an_update_without_a_block_is_its_own_commit(self, net, hear, policy):
+    def test_an_update_without_a_block_is_its_own_commit(self, net, listen, policy):
         (article,) = articles(1)
-        whole, rows = net(policy=policy), hear(post_save, sender=Article, bulk=True, delivery=policy())
+        whole, rows = net(policy=policy), listen(post_save, sender=Article, bulk=True, delivery=policy())
         Article.objects.update(words=2)
         assert ([batch.updated for batch in whole], rows_of(rows)) == ([[article]], [article])
 
     @on_both_ends
     def test_the_end_of_the_outermost_block_is_the_commit(self, net, policy):
-        heard = net(policy=policy)
+        received = net(policy=policy)
         with transaction.atomic():
             Article.objects.bulk_create([Article(words=1)])
             Article.objects.update(words=2)
-            assert heard == []
-        assert [len(batch.created) for batch in heard] == [1]
+            assert received == []
+        assert [len(batch.created) for batch in received] == [1]
 
     @pytest.mark.parametrize("write", WRITTEN)
     def test_what_a_receiver_raises_undoes_the_write_and_not_the_test(self, connect, write):
@@ -1791,24 +1799,24 @@ class TestInsideATestCase:
 # --- what instances remember --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"bulk": True}], ids=["heard by save only", "heard in bulk"])
+@pytest.mark.parametrize("options", [{}, {"bulk": True}], ids=["received by save only", "received in bulk"])
 def test_objects_that_were_created_in_bulk_know_what_they_change_next(receive, options):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("words"), **options)
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     (article,) = Article.objects.bulk_create([Article(words=1)])
     assert changes_of(article) == {}
     article.words = 2
     assert changes_of(article) == {"words": (1, 2)}
     article.save()
-    assert heard == [{"words": (1, 2)}]
+    assert received == [{"words": (1, 2)}]
 
 
-def test_objects_whose_creation_was_refused_in_autocommit_are_as_they_were(connect, hear):
-    hear(post_save, sender=Article, when=changed("words"))
+def test_objects_whose_creation_was_refused_in_autocommit_are_as_they_were(connect, listen):
+    listen(post_save, sender=Article, when=changed("words"))
     connect(post_bulk_create, refuse, sender=Article)
     article = Article(words=1)
     with mishap():
@@ -1817,8 +1825,8 @@ def test_objects_whose_creation_was_refused_in_autocommit_are_as_they_were(conne
 
 
 @in_a_transaction_and_not
-def test_after_a_rollback_an_object_that_was_updated_in_bulk_is_changed_again(receive, hear, is_atomic):
-    hear(post_save, sender=Article, when=changed("words", "title"))
+def test_after_a_rollback_an_object_that_was_updated_in_bulk_is_changed_again(receive, listen, is_atomic):
+    listen(post_save, sender=Article, when=changed("words", "title"))
     articles(1)
     article = Article.objects.get()
     article.words, article.title = 2, "another"
@@ -1830,8 +1838,8 @@ def test_after_a_rollback_an_object_that_was_updated_in_bulk_is_changed_again(re
     assert changes_of(article) == {"words": (1, 2), "title": ("1", "another")}
 
 
-def test_after_a_savepoint_is_rolled_back_what_was_written_before_it_counts(hear):
-    hear(post_save, sender=Article, when=changed("words"), bulk=True)
+def test_after_a_savepoint_is_rolled_back_what_was_written_before_it_counts(listen):
+    listen(post_save, sender=Article, when=changed("words"), bulk=True)
     articles(1)
     article = Article.objects.get()
     with transaction.atomic():
@@ -1842,11 +1850,11 @@ def test_after_a_savepoint_is_rolled_back_what_was_written_before_it_counts(hear
     assert changes_of(article) == {"words": (2, 3)}
 
 
-def test_an_instance_that_was_loaded_for_a_receiver_knows_what_it_changes_next(hear):
-    heard = hear(post_save, sender=Article, when=changed("words"), bulk=True)
+def test_an_instance_that_was_loaded_for_a_receiver_knows_what_it_changes_next(listen):
+    received = listen(post_save, sender=Article, when=changed("words"), bulk=True)
     articles(1)
     Article.objects.update(words=2)
-    (article,) = rows_of(heard)
+    (article,) = rows_of(received)
     article.words = 3
     assert changes_of(article) == {"words": (2, 3)}
 
@@ -1933,7 +1941,7 @@ def test_a_receiver_of_a_write_may_write_something_else(batches, receive):
     def count(sender, batch, **kwargs):
         Ware.objects.update(stock=F("stock") + len(batch.pks))
 
-    heard = batches(post_update, sender=Ware)
+    received = batches(post_update, sender=Ware)
     articles(1, 2)
     Article.objects.update(words=5)
-    assert [change[1:] for change in heard[0].changes("stock")] == [(0, 2)]
+    assert [change[1:] for change in received[0].changes("stock")] == [(0, 2)]

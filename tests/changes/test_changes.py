@@ -41,69 +41,69 @@ committing = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def hear_changes(receive):
+def listen_to_changes(receive):
     """Connect a receiver for the time of a test: the list of the changes of each save of a model that has any."""
 
-    def hear_changes(model, *names, signal=post_save, **options):
-        heard = []
+    def listen_to_changes(model, *names, signal=post_save, **options):
+        received = []
 
         @receive(signal, sender=model, when=changed(*names), **options)
         def note(changes, **kwargs):
-            heard.append(changes)
+            received.append(changes)
 
-        return heard
+        return received
 
-    return hear_changes
+    return listen_to_changes
 
 
 # --- what happens to a row ------------------------------------------------------------------------------------------
 
 
 @database
-def test_a_loaded_instance_knows_what_it_changes(hear_changes, django_assert_num_queries):
-    heard = hear_changes(Article, "title", "words")
+def test_a_loaded_instance_knows_what_it_changes(listen_to_changes, django_assert_num_queries):
+    received = listen_to_changes(Article, "title", "words")
     Article.objects.create(title="Old", words=1)
     article = Article.objects.get()
     article.title = "New"
     with django_assert_num_queries(1):
         article.save()
-    assert heard == [{"title": Change("Old", "New")}]
+    assert received == [{"title": Change("Old", "New")}]
 
 
 @database
-def test_a_save_that_changes_nothing_is_not_heard(hear_changes):
-    heard = hear_changes(Article, "title")
+def test_a_save_that_changes_nothing_is_not_received(listen_to_changes):
+    received = listen_to_changes(Article, "title")
     Article.objects.create(title="Old")
     article = Article.objects.get()
     article.words = 3
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_each_save_is_measured_from_the_one_before(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_each_save_is_measured_from_the_one_before(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create()
     for words in (1, 2, 2, 3):
         article.words = words
         article.save()
-    assert heard == [{"words": Change(0, 1)}, {"words": Change(1, 2)}, {"words": Change(2, 3)}]
+    assert received == [{"words": Change(0, 1)}, {"words": Change(1, 2)}, {"words": Change(2, 3)}]
 
 
 @database
-def test_what_a_receiver_sets_after_the_save_is_not_saved(hear, hear_changes):
-    @hear_after(hear, Article)
+def test_what_a_receiver_sets_after_the_save_is_not_saved(listen, listen_to_changes):
+    @listen_after(listen, Article)
     def set_words(instance):
         instance.words = 9
 
-    heard = hear_changes(Article, "words")
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     assert changes_of(article) == {"words": Change(1, 9)}
     article.save()
-    assert heard == [{"words": Change(1, 9)}]
+    assert received == [{"words": Change(1, 9)}]
 
 
-def hear_after(hear, model):
+def listen_after(listen, model):
     """Connect a function of the instance to post_save, before the receivers that come later."""
 
     def connect(function):
@@ -111,14 +111,14 @@ def hear_after(hear, model):
             function(instance)
             return False
 
-        hear(post_save, sender=model, when=holds)
+        listen(post_save, sender=model, when=holds)
 
     return connect
 
 
 @database
 def test_a_save_inside_a_receiver_leaves_the_changes_of_the_outer_save_as_they_are(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("title"), order=1)
     def save_again(instance, **kwargs):
@@ -127,47 +127,47 @@ def test_a_save_inside_a_receiver_leaves_the_changes_of_the_outer_save_as_they_a
 
     @receive(post_save, sender=Article, when=changed("title", "words"), order=2, reentrant="allow")
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     article = Article.objects.create(title="Old")
     article.title = "New"
     article.save()
-    assert heard == [{"words": Change(0, 1)}, {"title": Change("Old", "New")}]
+    assert received == [{"words": Change(0, 1)}, {"title": Change("Old", "New")}]
 
 
 @database
-def test_before_the_save_the_changes_are_those_to_come(hear_changes):
-    heard = hear_changes(Article, "title", signal=pre_save)
+def test_before_the_save_the_changes_are_those_to_come(listen_to_changes):
+    received = listen_to_changes(Article, "title", signal=pre_save)
     article = Article.objects.create(title="Old")
     article.title = "New"
     article.save()
-    assert heard == [{"title": Change("Old", "New")}]
+    assert received == [{"title": Change("Old", "New")}]
 
 
 @committing
-async def test_asave_tells_changes_like_save(hear_changes, async_database):
-    heard = hear_changes(Article, "title")
+async def test_asave_tells_changes_like_save(listen_to_changes, async_database):
+    received = listen_to_changes(Article, "title")
     article = await Article.objects.acreate(title="Old")
     article.title = "New"
     await article.asave()
-    assert heard == [{"title": Change("Old", "New")}]
+    assert received == [{"title": Change("Old", "New")}]
 
 
 @database
-def test_a_save_past_the_method_of_the_model_is_remembered(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_a_save_past_the_method_of_the_model_is_remembered(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     article.words = 2
     models.Model.save_base(article)
     assert changes_of(article) == {}
     article.words = 3
     article.save()
-    assert heard == [{"words": Change(2, 3)}]
+    assert received == [{"words": Change(2, 3)}]
 
 
 @database
-def test_a_query_for_old_values_that_fails_leaves_the_instance_as_it_was(hear_changes):
-    hear_changes(Article, "words", fetch=True)
+def test_a_query_for_old_values_that_fails_leaves_the_instance_as_it_was(listen_to_changes):
+    listen_to_changes(Article, "words", fetch=True)
     article = Article(pk="x", words=2)
     with pytest.raises(ValueError, match="expected a number"):
         article.save()
@@ -175,11 +175,11 @@ def test_a_query_for_old_values_that_fails_leaves_the_instance_as_it_was(hear_ch
 
 
 @database
-def test_a_row_that_was_saved_while_nobody_watched_is_not_known(hear_changes, connect):
-    heard = []
+def test_a_row_that_was_saved_while_nobody_watched_is_not_known(listen_to_changes, connect):
+    received = []
 
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     article = Article.objects.create(words=1)
     post_save.connect(note, sender=Article, when=changed("words"))
@@ -189,12 +189,12 @@ def test_a_row_that_was_saved_while_nobody_watched_is_not_known(hear_changes, co
     article.save()
     connect(post_save, note, sender=Article, when=changed("words"))
     article.save()
-    assert heard == [{"words": Change(UNKNOWN, 1)}, {"words": Change(UNKNOWN, 2)}]
+    assert received == [{"words": Change(UNKNOWN, 1)}, {"words": Change(UNKNOWN, 2)}]
 
 
 @database
-def test_a_receiver_of_pre_save_that_saves_leaves_nothing_to_tell_after_the_outer_save(hear_changes, receive):
-    heard = hear_changes(Article, "words")
+def test_a_receiver_of_pre_save_that_saves_leaves_nothing_to_tell_after_the_outer_save(listen_to_changes, receive):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
 
     @receive(pre_save, sender=Article)
@@ -203,12 +203,12 @@ def test_a_receiver_of_pre_save_that_saves_leaves_nothing_to_tell_after_the_oute
 
     article.words = 2
     article.save()
-    assert heard == [{"words": Change(1, 2)}]
+    assert received == [{"words": Change(1, 2)}]
 
 
 @database
-def test_a_mock_of_a_method_takes_the_place_of_the_method_for_watched_models_too(hear_changes, monkeypatch):
-    hear_changes(Article, "words")
+def test_a_mock_of_a_method_takes_the_place_of_the_method_for_watched_models_too(listen_to_changes, monkeypatch):
+    listen_to_changes(Article, "words")
     article, calls = Article.objects.create(words=1), []
     monkeypatch.setattr(models.Model, "save_base", lambda self, **kwargs: calls.append(self))
     article.save()
@@ -237,44 +237,48 @@ def test_what_replaced_a_method_after_us_stays_when_the_last_receiver_leaves(con
 
 
 @database
-def test_c1_an_assigned_deferred_field_is_written_and_its_old_value_is_unknown(hear_changes, django_assert_num_queries):
-    heard = hear_changes(Article, "title", "words")
+def test_c1_an_assigned_deferred_field_is_written_and_its_old_value_is_unknown(
+    listen_to_changes, django_assert_num_queries
+):
+    received = listen_to_changes(Article, "title", "words")
     Article.objects.create(title="Old", words=1)
     article = Article.objects.only("id", "title").get()
     article.words = 5
     with django_assert_num_queries(1):
         article.save()
-    assert heard == [{"words": Change(UNKNOWN, 5)}]
+    assert received == [{"words": Change(UNKNOWN, 5)}]
     assert Article.objects.get().words == 5
 
 
 @database
-def test_c1_a_receiver_that_fetches_knows_the_old_value_of_a_deferred_field(hear_changes, django_assert_num_queries):
-    heard = hear_changes(Article, "words", fetch=True)
+def test_c1_a_receiver_that_fetches_knows_the_old_value_of_a_deferred_field(
+    listen_to_changes, django_assert_num_queries
+):
+    received = listen_to_changes(Article, "words", fetch=True)
     Article.objects.create(words=1)
     article = Article.objects.only("id", "title").get()
     article.words = 5
     with django_assert_num_queries(2):
         article.save()
-    assert heard == [{"words": Change(1, 5)}]
+    assert received == [{"words": Change(1, 5)}]
 
 
 @database
-def test_c2_reading_a_deferred_field_is_no_change(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_c2_reading_a_deferred_field_is_no_change(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     Article.objects.create(words=1)
     article = Article.objects.defer("words").get()
     assert article.words == 1
     article.save()
     article.words = 2
     article.save()
-    assert heard == [{"words": Change(1, 2)}]
+    assert received == [{"words": Change(1, 2)}]
 
 
 @database
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 has fetch modes")
-def test_c2_fetching_a_deferred_field_for_all_peers_is_no_change(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_c2_fetching_a_deferred_field_for_all_peers_is_no_change(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     Article.objects.bulk_create([Article(words=1), Article(words=2)])
     first, second = Article.objects.fetch_mode(models.FETCH_PEERS).defer("words").order_by("pk")
     assert first.words == 1
@@ -282,7 +286,7 @@ def test_c2_fetching_a_deferred_field_for_all_peers_is_no_change(hear_changes):
     second.save()
     second.words = 3
     second.save()
-    assert heard == [{"words": Change(2, 3)}]
+    assert received == [{"words": Change(2, 3)}]
 
 
 @database
@@ -300,31 +304,31 @@ def test_c2_fetching_a_deferred_field_for_all_peers_is_no_change(hear_changes):
         ),
     ],
 )
-def test_c3_only_the_refreshed_field_is_measured_anew(hear_changes, refresh):
-    heard = hear_changes(Article, "title", "words")
+def test_c3_only_the_refreshed_field_is_measured_anew(listen_to_changes, refresh):
+    received = listen_to_changes(Article, "title", "words")
     article = Article.objects.create(title="Old", words=1)
     Article.objects.update(title="Elsewhere", words=7)
     article.title, article.words = "New", 2
     refresh(article)
     article.words = 8
     article.save()
-    assert heard == [{"title": Change("Old", "New"), "words": Change(7, 8)}]
+    assert received == [{"title": Change("Old", "New"), "words": Change(7, 8)}]
 
 
 @committing
-async def test_c3_arefresh_from_db_measures_anew(hear_changes, async_database):
-    heard = hear_changes(Article, "words")
+async def test_c3_arefresh_from_db_measures_anew(listen_to_changes, async_database):
+    received = listen_to_changes(Article, "words")
     article = await Article.objects.acreate(words=1)
     await Article.objects.aupdate(words=7)
     await article.arefresh_from_db()
     article.words = 8
     await article.asave()
-    assert heard == [{"words": Change(7, 8)}]
+    assert received == [{"words": Change(7, 8)}]
 
 
 @database
-def test_c3_a_full_refresh_measures_all_fields_that_are_loaded(hear_changes):
-    heard = hear_changes(Article, "title", "words")
+def test_c3_a_full_refresh_measures_all_fields_that_are_loaded(listen_to_changes):
+    received = listen_to_changes(Article, "title", "words")
     Article.objects.create(title="Old", words=1)
     article = Article.objects.defer("words").get()
     article.title = "New"
@@ -332,31 +336,31 @@ def test_c3_a_full_refresh_measures_all_fields_that_are_loaded(hear_changes):
     article.title = "Newer"
     article.words = 2
     article.save()
-    assert heard == [{"title": Change("Old", "Newer"), "words": Change(UNKNOWN, 2)}]
+    assert received == [{"title": Change("Old", "Newer"), "words": Change(UNKNOWN, 2)}]
 
 
 @database
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_c4_save_with_update_fields_is_about_these(hear_changes, signal):
-    heard = hear_changes(Article, "title", "words", signal=signal)
+def test_c4_save_with_update_fields_is_about_these(listen_to_changes, signal):
+    received = listen_to_changes(Article, "title", "words", signal=signal)
     article = Article.objects.create(title="Old", words=1)
     article.title, article.words = "New", 2
     article.save(update_fields=["words"])
-    assert heard == [{"words": Change(1, 2)}]
+    assert received == [{"words": Change(1, 2)}]
     assert changes_of(article) == {"title": Change("Old", "New")}
     article.save()
-    assert heard[1:] == [{"title": Change("Old", "New")}]
+    assert received[1:] == [{"title": Change("Old", "New")}]
 
 
 @database
 @pytest.mark.parametrize("name", ["author", "author_id"])
-def test_c4_update_fields_may_name_a_relation_by_its_column(hear_changes, name):
-    heard = hear_changes(Article, "author")
+def test_c4_update_fields_may_name_a_relation_by_its_column(listen_to_changes, name):
+    received = listen_to_changes(Article, "author")
     writer = Writer.objects.create(name="Ada")
     article = Article.objects.create()
     article.author = writer
     article.save(update_fields=[name])
-    assert heard == [{"author": Change(None, writer.pk)}]
+    assert received == [{"author": Change(None, writer.pk)}]
 
 
 @database
@@ -372,25 +376,25 @@ def test_c5_what_a_receiver_writes_before_the_save_is_stored_with_update_fields(
 
 
 @database
-def test_c6_an_expression_is_the_number_that_the_database_returns_or_a_marker(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_c6_an_expression_is_the_number_that_the_database_returns_or_a_marker(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     article.words = F("words") + 1
     article.save()
-    assert heard == [{"words": Change(1, 2 if returns_expressions() else UNKNOWN)}]
+    assert received == [{"words": Change(1, 2 if returns_expressions() else UNKNOWN)}]
 
 
 @database
-def test_c6_a_change_after_an_expression_is_measured_from_what_it_came_to(hear_changes):
+def test_c6_a_change_after_an_expression_is_measured_from_what_it_came_to(listen_to_changes):
     article = Article.objects.create(words=1)
-    heard = hear_changes(Article, "words")
+    received = listen_to_changes(Article, "words")
     article.words = F("words") + 1
     article.save()
     article.refresh_from_db(fields=["words"])
     article.words = 5
     article.save()
-    assert heard[-1] == {"words": Change(2, 5)}
-    assert len(heard) == 2
+    assert received[-1] == {"words": Change(2, 5)}
+    assert len(received) == 2
 
 
 def returns_expressions():
@@ -399,26 +403,26 @@ def returns_expressions():
 
 
 @database
-def test_c2_a_model_that_refreshes_more_than_it_is_asked_for_changes_nothing(hear_changes):
-    heard = hear_changes(Eager, "name", "extra")
+def test_c2_a_model_that_refreshes_more_than_it_is_asked_for_changes_nothing(listen_to_changes):
+    received = listen_to_changes(Eager, "name", "extra")
     Eager.objects.create(name="Ada", extra="x")
     eager = Eager.objects.only("pk").get()
     assert eager.name == "Ada"
     assert eager.get_deferred_fields() == set()
     eager.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_c1_a_deferred_field_that_is_read_from_another_database_is_not_known_there(hear_changes):
+def test_c1_a_deferred_field_that_is_read_from_another_database_is_not_known_there(listen_to_changes):
     """Of two rows with one key, the other one is written."""
-    heard = hear_changes(Country, "name")
+    received = listen_to_changes(Country, "name")
     Country.objects.create(code="at", name="Austria")
     country = Country.objects.only("code").get()
     assert country.name == "Austria"
     country.name = "Österreich"
     country.save()
-    assert heard == [{"name": Change("Austria", "Österreich")}]
+    assert received == [{"name": Change("Austria", "Österreich")}]
 
 
 # --- C7 to C11: values ------------------------------------------------------------------------------------------------
@@ -426,25 +430,25 @@ def test_c1_a_deferred_field_that_is_read_from_another_database_is_not_known_the
 
 @database
 @pytest.mark.parametrize("saved", [True, False], ids=["after a save", "after loading"])
-def test_c7_json_mutated_in_place_is_a_change(hear_changes, saved):
-    heard = hear_changes(Article, "labels")
+def test_c7_json_mutated_in_place_is_a_change(listen_to_changes, saved):
+    received = listen_to_changes(Article, "labels")
     article = Article.objects.create(labels=["a"])
     article = article if saved else Article.objects.get()
     article.labels.append("b")
     article.save()
-    assert heard == [{"labels": Change(["a"], ["a", "b"])}]
+    assert received == [{"labels": Change(["a"], ["a", "b"])}]
 
 
 @database
-def test_c7_json_mutated_twice_is_measured_from_the_first_save(hear_changes):
-    heard = hear_changes(Article, "labels")
+def test_c7_json_mutated_twice_is_measured_from_the_first_save(listen_to_changes):
+    received = listen_to_changes(Article, "labels")
     Article.objects.create(labels={"a": [1]})
     article = Article.objects.get()
     article.labels["a"].append(2)
     article.save()
     article.labels["a"].append(3)
     article.save()
-    assert heard == [
+    assert received == [
         {"labels": Change({"a": [1]}, {"a": [1, 2]})},
         {"labels": Change({"a": [1, 2]}, {"a": [1, 2, 3]})},
     ]
@@ -462,13 +466,13 @@ def test_c7_json_mutated_twice_is_measured_from_the_first_save(hear_changes):
         pytest.param(lambda: copy.copy(Article.objects.get()), id="copy"),
     ],
 )
-def test_c7_json_mutated_in_place_is_a_change_however_it_was_loaded(hear_changes, load):
-    heard = hear_changes(Article, "labels")
+def test_c7_json_mutated_in_place_is_a_change_however_it_was_loaded(listen_to_changes, load):
+    received = listen_to_changes(Article, "labels")
     Article.objects.create(labels=["a"])
     article = load()
     article.labels.append("b")
     article.save()
-    assert heard == [{"labels": Change(["a"], ["a", "b"])}]
+    assert received == [{"labels": Change(["a"], ["a", "b"])}]
 
 
 def refreshed(instance):
@@ -477,44 +481,44 @@ def refreshed(instance):
 
 
 @database
-def test_c7_json_that_is_read_and_left_alone_is_no_change(hear_changes):
-    heard = hear_changes(Article, "labels")
+def test_c7_json_that_is_read_and_left_alone_is_no_change(listen_to_changes):
+    received = listen_to_changes(Article, "labels")
     Article.objects.create(labels=["a", {"b": None}])
     article = Article.objects.get()
     assert article.labels == ["a", {"b": None}]
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has arrays")
-def test_c7_an_array_mutated_in_place_is_a_change(hear_changes):
-    heard = hear_changes(app.Basket, "items")
+def test_c7_an_array_mutated_in_place_is_a_change(listen_to_changes):
+    received = listen_to_changes(app.Basket, "items")
     app.Basket.objects.create(items=["a"])
     basket = app.Basket.objects.get()
     basket.items.append("b")
     basket.save()
-    assert heard == [{"items": Change(["a"], ["a", "b"])}]
+    assert received == [{"items": Change(["a"], ["a", "b"])}]
 
 
 @database
-def test_c7_a_deferred_field_that_is_assigned_can_be_read(hear_changes):
-    heard = hear_changes(Article, "labels")
+def test_c7_a_deferred_field_that_is_assigned_can_be_read(listen_to_changes):
+    received = listen_to_changes(Article, "labels")
     Article.objects.create(labels=["a"])
     article = Article.objects.only("pk").get()
     article.labels = ["b"]
     assert article.labels == ["b"]
     article.save()
-    assert heard == [{"labels": Change(UNKNOWN, ["b"])}]
+    assert received == [{"labels": Change(UNKNOWN, ["b"])}]
 
 
 @database
-def test_c7_only_watched_mutable_fields_are_read_through_a_descriptor(hear_changes):
-    heard = hear_changes(Article, "title")
+def test_c7_only_watched_mutable_fields_are_read_through_a_descriptor(listen_to_changes):
+    received = listen_to_changes(Article, "title")
     assert "labels" not in changed_attributes(Article)
-    more = hear_changes(Article, "labels")
+    more = listen_to_changes(Article, "labels")
     assert "labels" in changed_attributes(Article)
-    assert heard == more == []
+    assert received == more == []
 
 
 def changed_attributes(model):
@@ -523,8 +527,8 @@ def changed_attributes(model):
 
 
 @database
-def test_c7_a_field_that_is_read_through_a_descriptor_can_be_deleted_like_others(hear_changes):
-    hear_changes(Article, "labels")
+def test_c7_a_field_that_is_read_through_a_descriptor_can_be_deleted_like_others(listen_to_changes):
+    listen_to_changes(Article, "labels")
     Article.objects.create(labels=["a"])
     article = Article.objects.get()
     del article.labels
@@ -553,153 +557,153 @@ AWARE = datetime.datetime(2026, 5, 4, 12, 30, tzinfo=datetime.UTC)
         ("labels", {"1": 2, "b": 3}, {1: 2, "b": 3}),
     ],
 )
-def test_c8_a_value_that_is_stored_alike_is_no_change(hear_changes, field, saved, assigned):
-    heard = hear_changes(Article, field)
+def test_c8_a_value_that_is_stored_alike_is_no_change(listen_to_changes, field, saved, assigned):
+    received = listen_to_changes(Article, field)
     Article.objects.create(**{field: saved})
     article = Article.objects.get()
     setattr(article, field, assigned)
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
 @pytest.mark.filterwarnings("ignore:DateTimeField")
-def test_c8_a_datetime_without_its_zone_is_no_change(hear_changes, settings):
+def test_c8_a_datetime_without_its_zone_is_no_change(listen_to_changes, settings):
     settings.TIME_ZONE = "Europe/Berlin"
-    heard = hear_changes(Article, "published")
+    received = listen_to_changes(Article, "published")
     Article.objects.create(published=AWARE)
     article = Article.objects.get()
     article.published = timezone.make_naive(AWARE)
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
 @pytest.mark.parametrize(
     ("saved", "assigned"), [([1], [True]), ({"a": 0}, {"a": False}), ([], {}), (None, []), ("1", 1)]
 )
-def test_c8_json_that_is_stored_differently_is_a_change(hear_changes, saved, assigned):
-    heard = hear_changes(Article, "labels")
+def test_c8_json_that_is_stored_differently_is_a_change(listen_to_changes, saved, assigned):
+    received = listen_to_changes(Article, "labels")
     article = Article.objects.create(labels=saved or [])
     Article.objects.filter(pk=article.pk).update(labels=models.Value(saved, models.JSONField()))
     article = Article.objects.get()
     article.labels = assigned
     article.save()
-    assert heard == [{"labels": Change(saved, assigned)}]
+    assert received == [{"labels": Change(saved, assigned)}]
 
 
 @database
-def test_c8_a_key_given_as_text_is_no_change(hear_changes):
-    heard = hear_changes(Article, "author")
+def test_c8_a_key_given_as_text_is_no_change(listen_to_changes):
+    received = listen_to_changes(Article, "author")
     writer = Writer.objects.create(name="Ada")
     Article.objects.create(author=writer)
     article = Article.objects.get()
     article.author_id = str(writer.pk)
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_c8_a_value_that_the_field_does_not_take_is_a_change_and_the_error_is_that_of_the_save(hear_changes):
-    heard = hear_changes(Article, "words", signal=pre_save)
+def test_c8_a_value_that_the_field_does_not_take_is_a_change_and_the_error_is_that_of_the_save(listen_to_changes):
+    received = listen_to_changes(Article, "words", signal=pre_save)
     article = Article.objects.create(words=1)
     article.words = "many"
     with pytest.raises(ValueError, match="expected a number but got 'many'"):
         article.save()
-    assert heard == [{"words": Change(1, "many")}]
+    assert received == [{"words": Change(1, "many")}]
 
 
 @database
 @pytest.mark.parametrize("name", ["author", "author_id"])
-def test_c9_a_foreign_key_is_compared_by_its_key_without_a_query(hear_changes, django_assert_num_queries, name):
-    heard = hear_changes(Article, name)
+def test_c9_a_foreign_key_is_compared_by_its_key_without_a_query(listen_to_changes, django_assert_num_queries, name):
+    received = listen_to_changes(Article, name)
     ada, bob = Writer.objects.create(name="Ada"), Writer.objects.create(name="Bob")
     Article.objects.create(author=ada)
     article = Article.objects.get()
     setattr(article, name, bob if name == "author" else bob.pk)
     with django_assert_num_queries(1):
         article.save()
-    assert heard == [{name: Change(ada.pk, bob.pk)}]
+    assert received == [{name: Change(ada.pk, bob.pk)}]
 
 
 @database
-def test_c8_a_text_that_depends_on_the_language_is_what_it_was_when_it_was_saved(hear_changes):
-    heard = hear_changes(Article, "title")
+def test_c8_a_text_that_depends_on_the_language_is_what_it_was_when_it_was_saved(listen_to_changes):
+    received = listen_to_changes(Article, "title")
     article = Article.objects.create(title=gettext_lazy("Yes"))
     with override("de"):
         article.title = "New"
         article.save()
-    assert heard == [{"title": Change("Yes", "New")}]
+    assert received == [{"title": Change("Yes", "New")}]
 
 
 @database
-def test_c9_an_unsaved_object_that_is_saved_later_is_one_change_with_both_keys(hear_changes):
-    heard = hear_changes(Article, "author")
+def test_c9_an_unsaved_object_that_is_saved_later_is_one_change_with_both_keys(listen_to_changes):
+    received = listen_to_changes(Article, "author")
     ada = Writer.objects.create(name="Ada")
     Article.objects.create(author=ada)
     article = Article.objects.get()
     article.author = bob = Writer(name="Bob")
     bob.save()
     article.save()
-    assert heard == [{"author": Change(ada.pk, bob.pk)}]
+    assert received == [{"author": Change(ada.pk, bob.pk)}]
 
 
 @database
-def test_c10_a_file_is_compared_by_its_name_and_not_read(hear_changes, settings, tmp_path):
+def test_c10_a_file_is_compared_by_its_name_and_not_read(listen_to_changes, settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path
-    heard = hear_changes(Article, "cover")
+    received = listen_to_changes(Article, "cover")
     Article.objects.create(cover="covers/a.png")
     article = Article.objects.get()
     assert str(article.cover) == "covers/a.png"
     article.save()
-    assert heard == []
+    assert received == []
     article.cover.save("b.png", ContentFile(b"b"))
     article.cover = "covers/c.png"
     article.save()
-    assert heard == [
+    assert received == [
         {"cover": Change("covers/a.png", "covers/b.png")},
         {"cover": Change("covers/b.png", "covers/c.png")},
     ]
 
 
 @database
-def test_c11_a_default_of_the_database_is_what_later_changes_are_measured_from(hear_changes):
-    heard = hear_changes(Account, "limit")
+def test_c11_a_default_of_the_database_is_what_later_changes_are_measured_from(listen_to_changes):
+    received = listen_to_changes(Account, "limit")
     account = Account.objects.create()
     account.refresh_from_db()
     account.limit = 50
     account.save()
-    assert heard == [{"limit": Change(100, 50)}]
+    assert received == [{"limit": Change(100, 50)}]
 
 
 @database
-def test_c11_a_default_of_the_database_is_known_where_it_is_returned(hear_changes):
-    heard = hear_changes(Account, "limit")
+def test_c11_a_default_of_the_database_is_known_where_it_is_returned(listen_to_changes):
+    received = listen_to_changes(Account, "limit")
     account = Account.objects.create()
     account.limit = 50
     account.save()
     known = connection.features.can_return_columns_from_insert
-    assert heard == [{"limit": Change(100 if known else UNKNOWN, 50)}]
+    assert received == [{"limit": Change(100 if known else UNKNOWN, 50)}]
 
 
 @database
-def test_c11_a_generated_field_is_what_the_database_returns(hear_changes):
-    heard = hear_changes(Account, "twice")
+def test_c11_a_generated_field_is_what_the_database_returns(listen_to_changes):
+    received = listen_to_changes(Account, "twice")
     account = Account.objects.create(balance=1)
     account.refresh_from_db()
     account.balance = 4
     account.save()
     account.refresh_from_db()
     assert account.twice == 8
-    assert heard == [{"twice": Change(2, 8 if returns_expressions() else UNKNOWN)}]
-    del heard[:]
+    assert received == [{"twice": Change(2, 8 if returns_expressions() else UNKNOWN)}]
+    del received[:]
     account.save()
     assert changes_of(account) == {}
 
 
 @database
-def test_c11_auto_now_alone_is_no_change_unless_it_is_asked_for(hear_changes, receive):
-    any_change, asked, all_fields = hear_changes(Article), hear_changes(Article, "updated"), []
+def test_c11_auto_now_alone_is_no_change_unless_it_is_asked_for(listen_to_changes, receive):
+    any_change, asked, all_fields = listen_to_changes(Article), listen_to_changes(Article, "updated"), []
 
     @receive(post_save, sender=Article, when=~created)
     def note(changes, **kwargs):
@@ -714,12 +718,12 @@ def test_c11_auto_now_alone_is_no_change_unless_it_is_asked_for(hear_changes, re
 
 
 @database
-def test_c11_auto_now_is_told_with_another_change(hear_changes):
-    heard = hear_changes(Article)
+def test_c11_auto_now_is_told_with_another_change(listen_to_changes):
+    received = listen_to_changes(Article)
     article = Article.objects.create(title="Old")
     article.title = "New"
     article.save()
-    assert [*heard[0]] == ["title", "updated"]
+    assert [*received[0]] == ["title", "updated"]
 
 
 # --- C12 to C15: copies and keys --------------------------------------------------------------------------------------
@@ -735,8 +739,8 @@ def test_c11_auto_now_is_told_with_another_change(hear_changes):
     ],
 )
 @pytest.mark.parametrize("saved", [True, False], ids=["saved", "loaded"])
-def test_c12_a_copy_has_a_memory_of_its_own(hear_changes, copied, saved):
-    heard = hear_changes(Article, "words")
+def test_c12_a_copy_has_a_memory_of_its_own(listen_to_changes, copied, saved):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     article = article if saved else Article.objects.get()
     article.words = 2
@@ -744,14 +748,14 @@ def test_c12_a_copy_has_a_memory_of_its_own(hear_changes, copied, saved):
     article.save()
     other.words = 3
     other.save()
-    assert heard == [{"words": Change(1, 2)}, {"words": Change(1, 3)}]
+    assert received == [{"words": Change(1, 2)}, {"words": Change(1, 3)}]
     article.save()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @database
-def test_c12_a_copy_has_the_related_objects_of_its_source(hear_changes, django_assert_num_queries):
-    hear_changes(Article, "words")
+def test_c12_a_copy_has_the_related_objects_of_its_source(listen_to_changes, django_assert_num_queries):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(author=Writer.objects.create(name="Ada"))
     other = copy.deepcopy(article)
     with django_assert_num_queries(0):
@@ -759,31 +763,31 @@ def test_c12_a_copy_has_the_related_objects_of_its_source(hear_changes, django_a
 
 
 @database
-def test_c12_a_cached_instance_knows_its_changes(hear_changes, settings):
+def test_c12_a_cached_instance_knows_its_changes(listen_to_changes, settings):
     from django.core.cache import cache
 
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    heard = hear_changes(Article, "words")
+    received = listen_to_changes(Article, "words")
     cache.set("article", Article.objects.create(words=1))
     article = cache.get("article")
     article.words = 2
     article.save()
-    assert heard == [{"words": Change(1, 2)}]
+    assert received == [{"words": Change(1, 2)}]
 
 
 @database
-def test_c12_a_pickle_grows_by_no_more_than_the_row(hear_changes):
+def test_c12_a_pickle_grows_by_no_more_than_the_row(listen_to_changes):
     Article.objects.create(title="A title", slug="a-slug", labels=["a", "b"], published=AWARE)
     plain = Article.objects.get()
-    hear_changes(Article)
+    listen_to_changes(Article)
     watched = Article.objects.get()
     row = len(pickle.dumps(Article.objects.values().get()))
     assert len(pickle.dumps(watched)) - len(pickle.dumps(plain)) <= row
 
 
 @database
-def test_c12_a_pickle_names_nothing_of_heliograph(hear_changes):
-    hear_changes(Article)
+def test_c12_a_pickle_names_nothing_of_heliograph(listen_to_changes):
+    listen_to_changes(Article)
     Article.objects.create(title="A title")
     article = Article.objects.only("pk").get()
     assert article.title == "A title"
@@ -791,8 +795,8 @@ def test_c12_a_pickle_names_nothing_of_heliograph(hear_changes):
 
 
 @database
-def test_c12_a_pickle_is_read_by_the_names_of_its_fields(hear_changes):
-    hear_changes(Article)
+def test_c12_a_pickle_is_read_by_the_names_of_its_fields(listen_to_changes):
+    listen_to_changes(Article)
     Article.objects.create(title="A title")
     state = Article.objects.get().__getstate__()["_state"]
     assert getattr(state, plan_of(Article).memory)["title"] == "A title"
@@ -800,10 +804,10 @@ def test_c12_a_pickle_is_read_by_the_names_of_its_fields(hear_changes):
 
 @database
 @pytest.mark.parametrize("copied", [copy.copy, lambda instance: pickle.loads(pickle.dumps(instance))])
-def test_c12_a_copy_that_a_receiver_makes_is_not_being_saved(hear, hear_changes, copied):
+def test_c12_a_copy_that_a_receiver_makes_is_not_being_saved(listen, listen_to_changes, copied):
     kept = []
-    hear_changes(Article, "words")
-    hear_after(hear, Article)(lambda instance: kept.append(copied(instance)))
+    listen_to_changes(Article, "words")
+    listen_after(listen, Article)(lambda instance: kept.append(copied(instance)))
     article = Article.objects.create(words=1)
     article.words = 2
     article.save()
@@ -813,9 +817,9 @@ def test_c12_a_copy_that_a_receiver_makes_is_not_being_saved(hear, hear_changes,
 
 @database
 @pytest.mark.parametrize("says_so", [True, False], ids=["adding", "only without pk"])
-def test_c13_a_copy_by_pk_none_is_created_and_changes_nothing(hear_changes, hear, says_so):
-    heard, added = hear_changes(Article, "title"), hear(post_save, sender=Article, when=created)
-    before = hear_changes(Article, "title", signal=pre_save)
+def test_c13_a_copy_by_pk_none_is_created_and_changes_nothing(listen_to_changes, listen, says_so):
+    received, added = listen_to_changes(Article, "title"), listen(post_save, sender=Article, when=created)
+    before = listen_to_changes(Article, "title", signal=pre_save)
     source = Article.objects.create(title="Old")
     article = Article.objects.get()
     article.pk = None
@@ -823,11 +827,11 @@ def test_c13_a_copy_by_pk_none_is_created_and_changes_nothing(hear_changes, hear
     article.title = "Copy"
     article.save()
     assert [one.payload["instance"] for one in added] == [source, article]
-    assert heard == before == []
+    assert received == before == []
     assert changes_of(source) == {}
     article.title = "New"
     article.save()
-    assert heard == [{"title": Change("Copy", "New")}]
+    assert received == [{"title": Change("Copy", "New")}]
 
 
 @database
@@ -841,52 +845,56 @@ def test_c13_a_copy_by_pk_none_is_created_and_changes_nothing(hear_changes, hear
         pytest.param(lambda: Seat(row=1, number=2).save(), id="composite"),
     ],
 )
-def test_c14_a_row_is_created_once_and_that_changes_nothing(hear, hear_changes, save):
-    added = [hear(post_save, sender=model, when=created) for model in (Ticket, Country, Seat)]
-    heard = [hear_changes(Ticket, "state"), hear_changes(Country, "name"), hear_changes(Seat, "guest")]
+def test_c14_a_row_is_created_once_and_that_changes_nothing(listen, listen_to_changes, save):
+    added = [listen(post_save, sender=model, when=created) for model in (Ticket, Country, Seat)]
+    received = [
+        listen_to_changes(Ticket, "state"),
+        listen_to_changes(Country, "name"),
+        listen_to_changes(Seat, "guest"),
+    ]
     save()
     assert sum(map(len, added)) == 1
-    assert heard == [[], [], []]
+    assert received == [[], [], []]
 
 
 @database
-def test_c14_saving_under_the_key_of_a_row_updates_it(hear, hear_changes):
-    heard = hear_changes(Country, "name")
+def test_c14_saving_under_the_key_of_a_row_updates_it(listen, listen_to_changes):
+    received = listen_to_changes(Country, "name")
     Country.objects.create(code="at", name="Austria")
     Country(code="at", name="Österreich").save()
-    assert heard == [{"name": Change(UNKNOWN, "Österreich")}]
+    assert received == [{"name": Change(UNKNOWN, "Österreich")}]
 
 
 @database
-def test_c14_a_composite_key_is_part_of_what_is_remembered(hear_changes):
-    heard = hear_changes(Seat, "guest")
+def test_c14_a_composite_key_is_part_of_what_is_remembered(listen_to_changes):
+    received = listen_to_changes(Seat, "guest")
     Seat.objects.create(row=1, number=2, guest="Ada")
     seat = Seat.objects.get()
     seat.guest = "Bob"
     seat.save()
-    assert heard == [{"guest": Change("Ada", "Bob")}]
+    assert received == [{"guest": Change("Ada", "Bob")}]
 
 
 @database
-def test_c15_a_forced_update_of_a_missing_row_is_no_event(hear_changes):
-    heard = hear_changes(Country, "name")
+def test_c15_a_forced_update_of_a_missing_row_is_no_event(listen_to_changes):
+    received = listen_to_changes(Country, "name")
     country = Country.objects.create(code="at", name="Austria")
     Country.objects.all().delete()
     country.name = "Österreich"
     with pytest.raises(django.db.DatabaseError), transaction.atomic():
         country.save(force_update=True)
-    assert heard == []
+    assert received == []
     assert changes_of(country) == {"name": Change("Austria", "Österreich")}
 
 
 @database
-def test_c15_a_row_that_is_looked_for_before_the_update_and_missing_is_created(hear, hear_changes):
-    heard, added = hear_changes(Checked, "name"), hear(post_save, sender=Checked, when=created)
+def test_c15_a_row_that_is_looked_for_before_the_update_and_missing_is_created(listen, listen_to_changes):
+    received, added = listen_to_changes(Checked, "name"), listen(post_save, sender=Checked, when=created)
     checked = Checked.objects.create(name="Ada")
     Checked.objects.all().delete()
     checked.name = "Bob"
     checked.save()
-    assert heard == []
+    assert received == []
     assert len(added) == 2
 
 
@@ -894,12 +902,12 @@ def test_c15_a_row_that_is_looked_for_before_the_update_and_missing_is_created(h
 
 
 @database
-def test_c16_an_instance_that_was_never_saved_has_no_changes(hear_changes):
-    heard = hear_changes(Article, "title", signal=pre_save)
+def test_c16_an_instance_that_was_never_saved_has_no_changes(listen_to_changes):
+    received = listen_to_changes(Article, "title", signal=pre_save)
     article = Article(title="New")
     assert changes_of(article) == {}
     article.save()
-    assert heard == []
+    assert received == []
 
 
 @database
@@ -917,36 +925,36 @@ def test_c16_an_instance_that_was_never_saved_has_no_changes(hear_changes):
         pytest.param(lambda: Article.objects.union(Article.objects.all()).get(), id="union"),
     ],
 )
-def test_c17_an_instance_knows_its_changes_however_it_was_loaded(hear_changes, load):
-    heard = hear_changes(Article, "words")
+def test_c17_an_instance_knows_its_changes_however_it_was_loaded(listen_to_changes, load):
+    received = listen_to_changes(Article, "words")
     Article.objects.create(words=1, author=Writer.objects.create(name="Ada"))
     article = load()
     article.words = 2
     article.save()
-    assert heard == [{"words": Change(1, 2)}]
+    assert received == [{"words": Change(1, 2)}]
 
 
 @database
-def test_c17_a_related_object_that_was_joined_knows_its_changes(hear_changes):
-    heard = hear_changes(Writer, "name")
+def test_c17_a_related_object_that_was_joined_knows_its_changes(listen_to_changes):
+    received = listen_to_changes(Writer, "name")
     Article.objects.create(author=Writer.objects.create(name="Ada"))
     writer = Article.objects.select_related("author").get().author
     writer.name = "Bob"
     writer.save()
-    assert heard == [{"name": Change("Ada", "Bob")}]
+    assert received == [{"name": Change("Ada", "Bob")}]
 
 
 @database
-def test_c17_values_are_left_alone(hear_changes):
-    hear_changes(Article, "words")
+def test_c17_values_are_left_alone(listen_to_changes):
+    listen_to_changes(Article, "words")
     Article.objects.create(words=1)
     assert [*Article.objects.values("words")] == [{"words": 1}]
     assert [*Article.objects.values_list("words", flat=True)] == [1]
 
 
 @database
-def test_c17_a_model_that_loads_refreshes_and_saves_in_its_own_way_goes_on_doing_so(hear_changes):
-    heard = hear_changes(Own, "name")
+def test_c17_a_model_that_loads_refreshes_and_saves_in_its_own_way_goes_on_doing_so(listen_to_changes):
+    received = listen_to_changes(Own, "name")
     Own(name="Ada").save()
     own = Own.objects.get()
     own.refresh_from_db()
@@ -955,12 +963,12 @@ def test_c17_a_model_that_loads_refreshes_and_saves_in_its_own_way_goes_on_doing
     assert own.was_loaded
     assert own.was_refreshed
     assert own.was_saved
-    assert heard == [{"name": Change("Ada", "Bob")}]
+    assert received == [{"name": Change("Ada", "Bob")}]
 
 
 @database
-def test_c17_a_parent_and_its_child_may_both_be_watched(hear_changes):
-    parent, child = hear_changes(Novel, "name"), hear_changes(Audiobook, "name", "minutes")
+def test_c17_a_parent_and_its_child_may_both_be_watched(listen_to_changes):
+    parent, child = listen_to_changes(Novel, "name"), listen_to_changes(Audiobook, "name", "minutes")
     Audiobook.objects.create(name="Old", minutes=1)
     Novel.objects.create(name="Alone")
     audiobook = Audiobook.objects.get()
@@ -971,40 +979,40 @@ def test_c17_a_parent_and_its_child_may_both_be_watched(hear_changes):
 
 
 @database
-def test_c17_a_child_and_a_proxy_of_a_watched_model_that_nobody_watches_are_left_alone(hear_changes):
-    heard = hear_changes(Novel, "name")
+def test_c17_a_child_and_a_proxy_of_a_watched_model_that_nobody_watches_are_left_alone(listen_to_changes):
+    received = listen_to_changes(Novel, "name")
     Audiobook.objects.create(name="Old", minutes=1)
     audiobook, reprint = Audiobook.objects.get(), Reprint.objects.get()
     audiobook.refresh_from_db()
     audiobook.save()
     reprint.save()
-    assert heard == []
+    assert received == []
     with pytest.raises(LookupError, match=r"^The changes of tests\.app\.models\.Audiobook are not known"):
         changes_of(audiobook)
 
 
 @database
-def test_c18_each_of_two_copies_of_a_row_is_measured_from_what_it_loaded(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_c18_each_of_two_copies_of_a_row_is_measured_from_what_it_loaded(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     Article.objects.create(words=1)
     first, second = Article.objects.get(), Article.objects.get()
     first.words = 2
     first.save()
     second.words = 3
     second.save()
-    assert heard == [{"words": Change(1, 2)}, {"words": Change(1, 3)}]
+    assert received == [{"words": Change(1, 2)}, {"words": Change(1, 3)}]
 
 
 @database
-def test_c18_on_request_the_old_value_is_what_the_database_holds(hear_changes):
-    heard = hear_changes(Article, "words", fetch="always")
+def test_c18_on_request_the_old_value_is_what_the_database_holds(listen_to_changes):
+    received = listen_to_changes(Article, "words", fetch="always")
     Article.objects.create(words=1)
     first, second = Article.objects.get(), Article.objects.get()
     first.words = 2
     first.save()
     second.words = 3
     second.save()
-    assert heard == [{"words": Change(1, 2)}, {"words": Change(2, 3)}]
+    assert received == [{"words": Change(1, 2)}, {"words": Change(2, 3)}]
 
 
 # --- C19: rollbacks ---------------------------------------------------------------------------------------------------
@@ -1023,8 +1031,8 @@ def rolled_back():
 
 
 @committing
-def test_c19_after_a_rollback_the_instance_is_changed_again(hear_changes):
-    heard = hear_changes(Article, "words")
+def test_c19_after_a_rollback_the_instance_is_changed_again(listen_to_changes):
+    received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with rolled_back():
         article.words = 2
@@ -1032,12 +1040,12 @@ def test_c19_after_a_rollback_the_instance_is_changed_again(hear_changes):
         assert changes_of(article) == {}
     assert changes_of(article) == {"words": Change(1, 2)}
     article.save()
-    assert heard == [{"words": Change(1, 2)}] * 2
+    assert received == [{"words": Change(1, 2)}] * 2
 
 
 @committing
-def test_c19_a_savepoint_that_is_rolled_back_takes_its_changes_along(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_savepoint_that_is_rolled_back_takes_its_changes_along(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with transaction.atomic():
         article.words = 2
@@ -1053,8 +1061,8 @@ def test_c19_a_savepoint_that_is_rolled_back_takes_its_changes_along(hear_change
 
 
 @committing
-def test_c19_what_is_done_after_a_rolled_back_savepoint_stays(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_what_is_done_after_a_rolled_back_savepoint_stays(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with transaction.atomic():
         with rolled_back():
@@ -1067,8 +1075,8 @@ def test_c19_what_is_done_after_a_rolled_back_savepoint_stays(hear_changes):
 
 
 @committing
-def test_c19_a_savepoint_by_hand_counts_too(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_savepoint_by_hand_counts_too(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with transaction.atomic():
         savepoint = connection.savepoint()
@@ -1080,8 +1088,8 @@ def test_c19_a_savepoint_by_hand_counts_too(hear_changes):
 
 
 @committing
-def test_c19_a_block_without_a_savepoint_is_rolled_back_with_its_outer_one(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_block_without_a_savepoint_is_rolled_back_with_its_outer_one(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with rolled_back(), transaction.atomic(savepoint=False):
         article.words = 2
@@ -1090,8 +1098,8 @@ def test_c19_a_block_without_a_savepoint_is_rolled_back_with_its_outer_one(hear_
 
 
 @committing
-def test_c19_set_rollback_counts_too(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_set_rollback_counts_too(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with transaction.atomic():
         article.words = 2
@@ -1101,8 +1109,8 @@ def test_c19_set_rollback_counts_too(hear_changes):
 
 
 @committing
-def test_c19_switching_autocommit_on_commits(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_switching_autocommit_on_commits(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     transaction.set_autocommit(False)
     article.words = 2
@@ -1116,8 +1124,8 @@ def test_c19_switching_autocommit_on_commits(hear_changes):
 
 
 @committing
-def test_c19_many_savepoints_by_hand_are_no_burden(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_many_savepoints_by_hand_are_no_burden(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=0)
     with frames_left(150), transaction.atomic():
         for words in range(1, 200):
@@ -1141,8 +1149,8 @@ def frames_left(count):
 
 
 @committing
-def test_c19_a_transaction_by_hand_counts_too(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_transaction_by_hand_counts_too(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     transaction.set_autocommit(False)
     try:
@@ -1159,8 +1167,8 @@ def test_c19_a_transaction_by_hand_counts_too(hear_changes):
 
 @committing
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="a closed connection to SQLite keeps its transaction's lock")
-def test_c19_a_connection_that_is_lost_rolls_back(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_connection_that_is_lost_rolls_back(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with rolled_back():
         article.words = 2
@@ -1170,8 +1178,8 @@ def test_c19_a_connection_that_is_lost_rolls_back(hear_changes):
 
 
 @committing
-def test_c19_a_long_transaction_holds_no_more_of_an_instance_than_it_can_roll_back(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_long_transaction_holds_no_more_of_an_instance_than_it_can_roll_back(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=0)
     with transaction.atomic():
         for words in range(1, 20):
@@ -1185,8 +1193,8 @@ def test_c19_a_long_transaction_holds_no_more_of_an_instance_than_it_can_roll_ba
 
 
 @committing
-def test_c19_nested_blocks_roll_back_to_what_was_saved_before_each(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_nested_blocks_roll_back_to_what_was_saved_before_each(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=0)
     with rolled_back():
         article.words = 1
@@ -1206,8 +1214,8 @@ def test_c19_nested_blocks_roll_back_to_what_was_saved_before_each(hear_changes)
 
 
 @committing
-def test_c19_a_loaded_instance_is_measured_from_what_it_loaded_after_a_rollback(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_loaded_instance_is_measured_from_what_it_loaded_after_a_rollback(listen_to_changes):
+    listen_to_changes(Article, "words")
     Article.objects.create(words=0)
     article = Article.objects.get()
     with rolled_back():
@@ -1220,8 +1228,8 @@ def test_c19_a_loaded_instance_is_measured_from_what_it_loaded_after_a_rollback(
 
 
 @committing
-def test_c19_a_pickle_after_a_rollback_is_measured_from_what_was_loaded(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_pickle_after_a_rollback_is_measured_from_what_was_loaded(listen_to_changes):
+    listen_to_changes(Article, "words")
     Article.objects.create(words=0)
     article = Article.objects.get()
     with rolled_back():
@@ -1231,8 +1239,8 @@ def test_c19_a_pickle_after_a_rollback_is_measured_from_what_was_loaded(hear_cha
 
 
 @committing
-def test_c19_what_is_committed_stays(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_what_is_committed_stays(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with transaction.atomic():
         article.words = 2
@@ -1245,8 +1253,8 @@ def test_c19_what_is_committed_stays(hear_changes):
 
 
 @committing
-def test_c19_a_refresh_inside_what_is_rolled_back_is_forgotten_with_it(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_refresh_inside_what_is_rolled_back_is_forgotten_with_it(listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
     with rolled_back():
         article.words = 2
@@ -1256,26 +1264,26 @@ def test_c19_a_refresh_inside_what_is_rolled_back_is_forgotten_with_it(hear_chan
 
 
 @committing
-def test_c19_a_save_that_is_refused_leaves_the_instance_changed(hear_changes):
-    heard = hear_changes(Country, "code", "name")
+def test_c19_a_save_that_is_refused_leaves_the_instance_changed(listen_to_changes):
+    received = listen_to_changes(Country, "code", "name")
     Country.objects.create(code="at", name="Austria")
     country = Country.objects.create(code="de", name="Germany")
     country.name = None
     with pytest.raises(IntegrityError):
         country.save()
-    assert heard == []
+    assert received == []
     assert changes_of(country) == {"name": Change("Germany", None)}
 
 
 @committing
-def test_c19_a_save_that_a_receiver_stops_leaves_the_instance_changed(hear, hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_save_that_a_receiver_stops_leaves_the_instance_changed(listen, listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
 
     def stop(**kwargs):
         raise UndoError
 
-    hear(pre_save, sender=Article, when=stop)
+    listen(pre_save, sender=Article, when=stop)
     article.words = 2
     with pytest.raises(UndoError):
         article.save()
@@ -1283,14 +1291,14 @@ def test_c19_a_save_that_a_receiver_stops_leaves_the_instance_changed(hear, hear
 
 
 @committing
-def test_c19_a_receiver_that_fails_after_a_committed_save_leaves_it_saved(hear, hear_changes):
-    hear_changes(Article, "words")
+def test_c19_a_receiver_that_fails_after_a_committed_save_leaves_it_saved(listen, listen_to_changes):
+    listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
 
     def fail(**kwargs):
         raise UndoError
 
-    hear(post_save, sender=Article, when=fail)
+    listen(post_save, sender=Article, when=fail)
     article.words = 2
     with pytest.raises(UndoError):
         article.save()
@@ -1298,18 +1306,18 @@ def test_c19_a_receiver_that_fails_after_a_committed_save_leaves_it_saved(hear, 
 
 
 @committing
-def test_c19_a_created_row_that_is_rolled_back_is_created_again(hear, hear_changes):
-    heard, added = hear_changes(Article, "words"), hear(post_save, sender=Article, when=created)
+def test_c19_a_created_row_that_is_rolled_back_is_created_again(listen, listen_to_changes):
+    received, added = listen_to_changes(Article, "words"), listen(post_save, sender=Article, when=created)
     with rolled_back():
         article = Article.objects.create(words=1)
     article.save()
-    assert heard == []
+    assert received == []
     assert len(added) == 2
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-def test_c19_two_databases_roll_back_each_for_itself(hear_changes):
-    hear_changes(Article, "words")
+def test_c19_two_databases_roll_back_each_for_itself(listen_to_changes):
+    listen_to_changes(Article, "words")
     here, there = Article.objects.create(words=1), Article.objects.using("other").create(words=1)
     with transaction.atomic(using="other"), rolled_back():
         for article in (here, there):
@@ -1320,10 +1328,10 @@ def test_c19_two_databases_roll_back_each_for_itself(hear_changes):
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_c19_a_row_of_another_database_is_another_row(hear_changes):
-    heard = hear_changes(Country, "name")
+def test_c19_a_row_of_another_database_is_another_row(listen_to_changes):
+    received = listen_to_changes(Country, "name")
     country = Country.objects.create(code="at", name="Austria")
     Country.objects.using("other").create(code="at", name="Autriche")
     country.name = "Österreich"
     country.save(using="other")
-    assert heard == [{"name": Change(UNKNOWN, "Österreich")}]
+    assert received == [{"name": Change(UNKNOWN, "Österreich")}]

@@ -11,7 +11,7 @@ from django.db import models
 from heliograph import BeforeCommit, changed, created, receiver, update_fields
 from heliograph.signals import post_save, pre_save
 
-heard = []
+received = []
 """
 
 MODEL = """
@@ -37,7 +37,7 @@ class Novel(Book):
 RECEIVER = """
 @receiver({signal}, sender={sender}, {options})
 def {function}({parameters}, **kwargs):
-    heard.append({name!r})
+    received.append({name!r})
 """
 
 # Each with the signal, the options and a parameter of its receiver.
@@ -85,13 +85,13 @@ with connection.schema_editor() as editor:
 
 SAVE = """
 book = shop.Book.objects.create(title="Old")
-shop.heard.clear()
+shop.received.clear()
 book.title = "New"
 book.save(update_fields=["title"])
-tell(sorted(shop.heard))
-shop.heard.clear()
+tell(sorted(shop.received))
+shop.received.clear()
 shop.Book.objects.get().save()
-tell(shop.heard)
+tell(shop.received)
 """
 
 
@@ -137,7 +137,7 @@ def test_a_subclass_that_is_defined_after_its_receiver_is_watched(tmp_path):
 novel = shop.Novel.objects.create(title="Old")
 novel.title = "New"
 novel.save()
-tell(shop.heard)
+tell(shop.received)
 """
     models = connected(receivers_of(options), "the class and its subclasses")
     assert run_shop(tmp_path, models, script) == [["changed"]]
@@ -188,19 +188,19 @@ class ShopConfig(AppConfig):
 NOTE_CHANGES = """
 @receiver(post_save, sender=Book, {options})
 def note(changes, **kwargs):
-    heard.append({{name: tuple(change) for name, change in changes.items()}})
+    received.append({{name: tuple(change) for name, change in changes.items()}})
 """
 
 SAVE_ADDED = """
 shop.Book.objects.create(title="Old", extra="a")
 book = shop.Book.objects.get()
-shop.heard.clear()
+shop.received.clear()
 book.save()
 book.extra = "b"
 book.save()
 book.notes.append(1)
 book.save()
-tell(*shop.heard)
+tell(*shop.received)
 """
 
 
@@ -224,13 +224,13 @@ added.creation_counter = shop.Book._meta.get_field("title").creation_counter - 1
 added.contribute_to_class(shop.Book, "added")
 with connection.schema_editor() as editor:
     editor.add_field(shop.Book, added)
-shop.heard.clear()
+shop.received.clear()
 book.title = "New"
 book.save()
 book.title = "Newer"
 book.save()
 shop.Book.objects.get().save()
-tell(*({name: [str(old), new]} for changes in shop.heard for name, (old, new) in changes.items()))
+tell(*({name: [str(old), new]} for changes in shop.received for name, (old, new) in changes.items()))
 """
     told = run_shop(tmp_path, models, script)
     assert told == [{"title": ["UNKNOWN", "New"]}, {"title": ["New", "Newer"]}]
@@ -244,11 +244,11 @@ from django.apps import apps
 apps.clear_cache()  # as the next model that is defined does: until then Django gives the child its old list of fields
 shop.Novel.objects.create(title="Old", extra="a")
 novel = shop.Novel.objects.get()
-shop.heard.clear()
+shop.received.clear()
 novel.save()
 novel.extra, novel.pages = "b", 3
 novel.save()
-tell(*shop.heard)
+tell(*shop.received)
 """
     told = run_shop(tmp_path, models, script, ADD_IN_READY)
     assert [changes for changes in told if changes] == [{"extra": ("a", "b"), "pages": (0, 3)}]

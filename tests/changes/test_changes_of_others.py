@@ -37,60 +37,60 @@ def loaded(kind, name):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bulk_update_of_other_instances_is_received_row_by_row(receive, kind):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Novel, when=changed("name"), bulk=True)
     def note(instance, changes, **kwargs):
-        heard.append((instance.name, changes, changes_of(instance), changes_of(instance, "name")))
+        received.append((instance.name, changes, changes_of(instance), changes_of(instance, "name")))
 
     novel = loaded(kind, "Old")
     novel.name = "New"
     Novel.objects.bulk_update([novel], ["name"])
     change = {"name": Change("Old", "New")}
-    assert heard == [("New", change, change, change)]
+    assert received == [("New", change, change, change)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bulk_update_of_other_instances_is_received_in_a_batch(receive, kind):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Novel, when=changed("name"), bulk=True, delivery=BeforeCommit(batch=True))
     def note(batch, **kwargs):
-        heard.extend((event.instance.name, event.changes) for event in batch.events)
+        received.extend((event.instance.name, event.changes) for event in batch.events)
 
     novel = loaded(kind, "Old")
     novel.name = "New"
     with transaction.atomic():
         Novel.objects.bulk_update([novel], ["name"])
-    assert heard == [("New", {"name": Change("Old", "New")})]
+    assert received == [("New", {"name": Change("Old", "New")})]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bulk_create_of_other_instances_is_received_row_by_row(receive, kind):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Novel, when=created | changed("name"), bulk=True)
     def note(instance, created, changes, **kwargs):
-        heard.append((instance.name, created, changes, changes_of(instance, "name")))
+        received.append((instance.name, created, changes, changes_of(instance, "name")))
 
     Novel.objects.bulk_create([new(kind, "New")])
-    assert heard == [("New", True, {}, {})]
+    assert received == [("New", True, {}, {})]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pre_save_of_other_instances_has_changes_or_says_that_they_are_unknown(receive, kind):
-    heard = []
+    received = []
 
     @receive(pre_save, sender=Novel, when=changed("name"), bulk=True)
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     novel = loaded(kind, "Old")
     novel.name = "New"
     Novel.objects.bulk_update([novel], ["name"])
     Novel.objects.bulk_create([new(kind, "Newer")])
     is_watched = kind in ("a novel", "a lazy object")
-    assert heard == [{"name": Change("Old" if is_watched else UNKNOWN, "New")}]
+    assert received == [{"name": Change("Old" if is_watched else UNKNOWN, "New")}]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,30 +106,30 @@ def test_pre_save_may_write_fields_of_other_instances(receive, kind):
 
 
 def test_a_lazy_object_remembers_what_a_bulk_write_stored(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Novel, when=changed("name"))
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     lazy = loaded("a lazy object", "Old")
     lazy.name = "New"
     Novel.objects.bulk_update([lazy], ["name"])
     lazy.save()
-    assert heard == []
+    assert received == []
     created_lazily = new("a lazy object", "New")
     Novel.objects.bulk_create([created_lazily])
     created_lazily.name = "Newer"
     created_lazily.save()
-    assert heard == [{"name": Change("New", "Newer")}]
+    assert received == [{"name": Change("New", "Newer")}]
 
 
 def test_changes_of_an_instance_that_another_class_than_the_sender_has_are_known_where_both_are_watched(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Novel, subclasses=True, when=changed("name"), bulk=True)
     def note(changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     audiobook = loaded("a child", "Old")
     audiobook.name = "New"
@@ -137,4 +137,4 @@ def test_changes_of_an_instance_that_another_class_than_the_sender_has_are_known
     audiobook.save()
     audiobook.name = "Newer"
     audiobook.save()
-    assert heard == [{"name": Change("Old", "New")}, {"name": Change("New", "Newer")}]
+    assert received == [{"name": Change("Old", "New")}, {"name": Change("New", "Newer")}]

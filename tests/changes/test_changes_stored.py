@@ -17,19 +17,19 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def hear_changes(receive):
+def listen_to_changes(receive):
     """Connect a receiver for the time of a test: the list of the changes of each save of a model that has any."""
 
-    def hear_changes(model, *names, signal=post_save, **options):
-        heard = []
+    def listen_to_changes(model, *names, signal=post_save, **options):
+        received = []
 
         @receive(signal, sender=model, when=changed(*names), **options)
         def note(changes, **kwargs):
-            heard.append(changes)
+            received.append(changes)
 
-        return heard
+        return received
 
-    return hear_changes
+    return listen_to_changes
 
 
 # --- of the field's own type ----------------------------------------------------------------------------------------
@@ -60,86 +60,86 @@ ASSIGNED = {
 
 @pytest.mark.filterwarnings("ignore:DateTimeField .* received a naive datetime")
 @pytest.mark.parametrize("case", ASSIGNED)
-def test_a_value_is_reported_as_it_is_stored(hear_changes, case):
+def test_a_value_is_reported_as_it_is_stored(listen_to_changes, case):
     model, name, value = ASSIGNED[case]
-    heard = hear_changes(model, name)
+    received = listen_to_changes(model, name)
     key = model.objects.create().pk
     instance = model.objects.get()
     setattr(instance, name, value)
     instance.save()
     stored = getattr(model.objects.get(pk=key), name)
-    new = heard[0][name].new
+    new = received[0][name].new
     assert (new, type(new)) == (stored, type(stored))
     assert isinstance(new, datetime.date) or str(new) == str(stored)
-    assert len(heard) == 1
+    assert len(received) == 1
     # The next change is measured from it, and it is no change to save it once more.
     instance.save()
     model.objects.get().save()
     fresh = model.objects.get()
     setattr(instance, name, getattr(fresh, name))
     instance.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_key_that_is_assigned_as_a_text_is_reported_as_a_number(hear_changes):
-    heard = hear_changes(Article, "author")
+def test_a_key_that_is_assigned_as_a_text_is_reported_as_a_number(listen_to_changes):
+    received = listen_to_changes(Article, "author")
     writer = Writer.objects.create(name="Ada")
     Article.objects.create()
     article = Article.objects.get()
     article.author_id = str(writer.pk)
     article.save()
-    assert heard == [{"author": Change(None, writer.pk)}]
-    assert type(heard[0]["author"].new) is int
+    assert received == [{"author": Change(None, writer.pk)}]
+    assert type(received[0]["author"].new) is int
 
 
-def test_a_decimal_that_is_rounded_to_what_was_stored_is_no_change(hear_changes):
-    heard = hear_changes(Article, "price")
+def test_a_decimal_that_is_rounded_to_what_was_stored_is_no_change(listen_to_changes):
+    received = listen_to_changes(Article, "price")
     Article.objects.create(price=Decimal("2.50"))
     article = Article.objects.get()
     article.price = Decimal("2.499")
     assert changes_of(article) == {}
     article.save()
-    assert heard == []
+    assert received == []
 
 
-def test_the_next_change_is_measured_from_the_rounded_decimal(hear_changes):
-    heard = hear_changes(Article, "price")
+def test_the_next_change_is_measured_from_the_rounded_decimal(listen_to_changes):
+    received = listen_to_changes(Article, "price")
     article = Article.objects.create(price=Decimal("1.239"))
     article.price = Decimal("1.24")
     article.save()
     article.price = 3
     article.save()
-    assert [[str(value) for value in changes["price"]] for changes in heard] == [["1.24", "3.00"]]
+    assert [[str(value) for value in changes["price"]] for changes in received] == [["1.24", "3.00"]]
 
 
-def test_a_condition_on_a_value_asks_for_the_stored_one(hear_changes, receive):
-    heard = []
+def test_a_condition_on_a_value_asks_for_the_stored_one(listen_to_changes, receive):
+    received = []
 
     @receive(post_save, sender=Article, when=changed("price", to=Decimal("1.24")))
     def note(changes, **kwargs):
-        heard.append(changes["price"].new)
+        received.append(changes["price"].new)
 
     article = Article.objects.create()
     article.price = Decimal("1.239")
     article.save()
-    assert heard == [Decimal("1.24")]
+    assert received == [Decimal("1.24")]
 
 
 def test_a_batch_has_stored_values_too(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=created | changed("price"), delivery=BeforeCommit(batch=True))
     def note(batch, **kwargs):
-        heard.extend(event.changes for event in batch.events)
+        received.extend(event.changes for event in batch.events)
 
     article = Article.objects.create(price=2)
-    heard.clear()
+    received.clear()
     with transaction.atomic():
         article.price = Decimal("1.5")
         article.save()
         article.price = Decimal("1.239")
         article.save()
-    assert [str(changes["price"].new) for changes in heard] == ["1.24"]
+    assert [str(changes["price"].new) for changes in received] == ["1.24"]
 
 
 # --- generated fields -----------------------------------------------------------------------------------------------
@@ -151,29 +151,29 @@ def new_value(value):
 
 
 @pytest.mark.parametrize("names", [None, ["balance"]])
-def test_a_generated_field_changes_with_the_fields_that_it_is_made_of(hear_changes, names):
-    heard = hear_changes(Account, "twice")
+def test_a_generated_field_changes_with_the_fields_that_it_is_made_of(listen_to_changes, names):
+    received = listen_to_changes(Account, "twice")
     Account.objects.create(balance=1)
     account = Account.objects.get()
     account.save()
     account.limit = 7
     account.save()
-    assert heard == []
+    assert received == []
     account.balance = 4
     account.save(update_fields=names)
-    assert heard == [{"twice": Change(2, new_value(8))}]
+    assert received == [{"twice": Change(2, new_value(8))}]
     account.save()
     account.save(update_fields=names)
     Account.objects.get().save()
-    assert len(heard) == 1
+    assert len(received) == 1
     assert changes_of(account) == {}
     account.balance = 5
     account.save()
-    assert heard[1:] == [{"twice": Change(new_value(8), new_value(10))}]
+    assert received[1:] == [{"twice": Change(new_value(8), new_value(10))}]
 
 
-def test_a_generated_field_is_known_again_when_the_row_is_read(hear_changes):
-    heard = hear_changes(Account, "twice", fetch=True)
+def test_a_generated_field_is_known_again_when_the_row_is_read(listen_to_changes):
+    received = listen_to_changes(Account, "twice", fetch=True)
     account = Account.objects.create(balance=1)
     account.balance = 2
     account.save()
@@ -182,85 +182,85 @@ def test_a_generated_field_is_known_again_when_the_row_is_read(hear_changes):
     account.save()
     account.balance = 4
     account.save()
-    assert [change["twice"].old for change in heard] == [2, 4, 6]
+    assert [change["twice"].old for change in received] == [2, 4, 6]
 
 
-def test_a_generated_field_is_about_to_change_with_its_sources(hear_changes):
-    heard = hear_changes(Account, "twice", signal=pre_save)
+def test_a_generated_field_is_about_to_change_with_its_sources(listen_to_changes):
+    received = listen_to_changes(Account, "twice", signal=pre_save)
     account = Account.objects.create(balance=1)
     account.balance = 2
     assert changes_of(account) == {"twice": Change(2, UNKNOWN)}
     account.save()
     account.save()
-    assert heard == [{"twice": Change(2, UNKNOWN)}]
+    assert received == [{"twice": Change(2, UNKNOWN)}]
 
 
-def test_a_generated_field_is_not_known_after_a_bulk_update(hear_changes):
-    heard = hear_changes(Account, "twice")
+def test_a_generated_field_is_not_known_after_a_bulk_update(listen_to_changes):
+    received = listen_to_changes(Account, "twice")
     account = Account.objects.create(balance=1)
     account.balance = 2
     Account.objects.bulk_update([account], ["balance"])
     account.save()
     account.balance = 3
     account.save()
-    assert heard == [{"twice": Change(new_value(4), new_value(6))}]
+    assert received == [{"twice": Change(new_value(4), new_value(6))}]
 
 
 def test_a_generated_field_changes_once_in_a_batch(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Account, when=changed("twice"), delivery=BeforeCommit(batch=True))
     def note(batch, **kwargs):
-        heard.extend(event.changes for event in batch.events)
+        received.extend(event.changes for event in batch.events)
 
     account = Account.objects.create(balance=1)
     with transaction.atomic():
         for balance in (5, 1):
             account.balance = balance
             account.save()
-    assert heard == []
+    assert received == []
     with transaction.atomic():
         for balance in (5, 6):
             account.balance = balance
             account.save()
-    assert [changes["twice"].new for changes in heard] == [new_value(12)]
+    assert [changes["twice"].new for changes in received] == [new_value(12)]
 
 
 # --- fields that prepare a value ------------------------------------------------------------------------------------
 
 
-def test_a_value_that_a_field_prepares_is_reported_although_no_attribute_keeps_it(hear_changes):
-    heard = hear_changes(Offer, "code")
-    before = hear_changes(Offer, "code", signal=pre_save)
+def test_a_value_that_a_field_prepares_is_reported_although_no_attribute_keeps_it(listen_to_changes):
+    received = listen_to_changes(Offer, "code")
+    before = listen_to_changes(Offer, "code", signal=pre_save)
     offer = Offer.objects.create(code="abc")
     offer.save()
     assert changes_of(offer, "code") == {}
     Offer.objects.get().save()
-    assert (heard, before) == ([], [])
+    assert (received, before) == ([], [])
     offer.code = "def"
     offer.save()
     offer.save(update_fields=["code"])
     offer.title_en = "An offer"
     offer.save()
-    assert (heard, before) == ([{"code": Change("ABC", "DEF")}], [{"code": Change("ABC", "def")}])
+    assert (received, before) == ([{"code": Change("ABC", "DEF")}], [{"code": Change("ABC", "def")}])
 
 
-def test_a_value_that_a_field_prepares_is_forgotten_when_it_is_rolled_back(hear_changes):
-    heard = hear_changes(Offer, "code")
+def test_a_value_that_a_field_prepares_is_forgotten_when_it_is_rolled_back(listen_to_changes):
+    received = listen_to_changes(Offer, "code")
     offer = Offer.objects.create(code="abc")
     offer.code = "def"
     with transaction.atomic():
         offer.save()
         transaction.set_rollback(True)
     offer.save()
-    assert heard == [{"code": Change("ABC", "DEF")}] * 2
+    assert received == [{"code": Change("ABC", "DEF")}] * 2
 
 
 # --- attributes that are more than a column -------------------------------------------------------------------------
 
 
-def test_a_field_of_two_columns_is_always_what_its_attribute_gives(hear_changes):
-    heard = hear_changes(Offer, "price")
+def test_a_field_of_two_columns_is_always_what_its_attribute_gives(listen_to_changes):
+    received = listen_to_changes(Offer, "price")
     Offer.objects.create(price=Money("1.00", "EUR"))
     offer = Offer.objects.get()
     offer.price = Money("2.00", "EUR")  # before anybody has read it
@@ -272,11 +272,11 @@ def test_a_field_of_two_columns_is_always_what_its_attribute_gives(hear_changes)
     offer.price = 4
     offer.save()
     one, two, three, four = Money("1.00", "EUR"), Money("2.00", "EUR"), Money("3.00", "USD"), Money("4.00", "USD")
-    assert [change["price"] for change in heard] == [(one, two), (two, three), (three, four)]
+    assert [change["price"] for change in received] == [(one, two), (two, three), (three, four)]
 
 
-def test_a_change_of_the_second_column_alone_is_one_of_the_field(hear_changes):
-    heard = hear_changes(Offer, "price")
+def test_a_change_of_the_second_column_alone_is_one_of_the_field(listen_to_changes):
+    received = listen_to_changes(Offer, "price")
     Offer.objects.create(price=Money("1.00", "EUR"))
     offer = Offer.objects.get()
     offer.price = Money("1.00", "USD")
@@ -288,48 +288,48 @@ def test_a_change_of_the_second_column_alone_is_one_of_the_field(hear_changes):
     offer = Offer.objects.get()
     offer.title_en = "An offer"
     offer.save()
-    assert [change["price"] for change in heard] == [
+    assert [change["price"] for change in received] == [
         (Money("1.00", "EUR"), Money("1.00", "USD")),
         (Money("1.00", "USD"), Money("1.00", "GBP")),
     ]
 
 
-def test_only_the_columns_that_are_written_count(hear_changes):
-    heard = hear_changes(Offer, "price")
+def test_only_the_columns_that_are_written_count(listen_to_changes):
+    received = listen_to_changes(Offer, "price")
     Offer.objects.create(price=Money("1.00", "EUR"))
     offer = Offer.objects.get()
     offer.price = Money("2.00", "USD")
     offer.save(update_fields=["price"])
-    assert heard == [{"price": Change(Money("1.00", "EUR"), Money("2.00", "EUR"))}]
+    assert received == [{"price": Change(Money("1.00", "EUR"), Money("2.00", "EUR"))}]
 
 
-def test_a_rounded_amount_is_as_it_is_stored(hear_changes):
-    heard = hear_changes(Offer, "price")
+def test_a_rounded_amount_is_as_it_is_stored(listen_to_changes):
+    received = listen_to_changes(Offer, "price")
     offer = Offer.objects.create(price=Money("2.50", "EUR"))
     offer.price = Money("2.499", "EUR")
     offer.save()
     offer.price = Money("1.239", "EUR")
     offer.save()
-    assert heard == [{"price": Change(Money("2.50", "EUR"), Money("1.24", "EUR"))}]
+    assert received == [{"price": Change(Money("2.50", "EUR"), Money("1.24", "EUR"))}]
 
 
-def test_old_values_of_a_field_of_two_columns_are_fetched_together(hear_changes):
-    heard = hear_changes(Offer, "price", fetch=True)
+def test_old_values_of_a_field_of_two_columns_are_fetched_together(listen_to_changes):
+    received = listen_to_changes(Offer, "price", fetch=True)
     key = Offer.objects.create(price=Money("1.00", "USD")).pk
     Offer(pk=key, price=Money("2.00", "USD")).save()
-    assert heard == [{"price": Change(Money("1.00", "USD"), Money("2.00", "USD"))}]
+    assert received == [{"price": Change(Money("1.00", "USD"), Money("2.00", "USD"))}]
 
 
-def test_a_change_of_all_fields_has_each_once(hear_changes):
-    heard = hear_changes(Offer)
+def test_a_change_of_all_fields_has_each_once(listen_to_changes):
+    received = listen_to_changes(Offer)
     offer = Offer.objects.create(price=Money("1.00", "EUR"))
     offer.text = "New"
     offer.save()
-    assert {name: change for name, change in heard[0].items() if name != "text"} == {}
+    assert {name: change for name, change in received[0].items() if name != "text"} == {}
 
 
-def test_a_text_of_the_language_is_reported_as_each_column_gets_it(hear_changes):
-    heard = hear_changes(Offer, "title", "title_en", "title_de")
+def test_a_text_of_the_language_is_reported_as_each_column_gets_it(listen_to_changes):
+    received = listen_to_changes(Offer, "title", "title_en", "title_de")
     with override("en"):
         Offer.objects.create(title="Hello", title_en="Hello", title_de="Hallo")
         offer = Offer.objects.get()
@@ -341,11 +341,11 @@ def test_a_text_of_the_language_is_reported_as_each_column_gets_it(hear_changes)
         assert offer.title == "Hallo"
         offer.save()
     hello = {"title": Change("Hello", "Hi"), "title_en": Change("Hello", "Hi")}
-    assert heard == [hello, {"title": Change("Hi", "Hallo")}]
+    assert received == [hello, {"title": Change("Hi", "Hallo")}]
 
 
-def test_values_that_do_not_compare_are_reported_where_the_column_changes(hear_changes):
-    heard = hear_changes(Offer, "text")
+def test_values_that_do_not_compare_are_reported_where_the_column_changes(listen_to_changes):
+    received = listen_to_changes(Offer, "text")
     Offer.objects.create(text="Old")
     offer = Offer.objects.get()
     offer.title_en = "An offer"
@@ -353,16 +353,16 @@ def test_values_that_do_not_compare_are_reported_where_the_column_changes(hear_c
     offer.text = "New"
     offer.save()
     offer.save()
-    assert [[value.text for value in change["text"]] for change in heard] == [["Old", "New"]]
+    assert [[value.text for value in change["text"]] for change in received] == [["Old", "New"]]
 
 
-def test_a_deferred_field_of_two_columns_is_unknown(hear_changes):
-    heard = hear_changes(Offer, "price")
+def test_a_deferred_field_of_two_columns_is_unknown(listen_to_changes):
+    received = listen_to_changes(Offer, "price")
     Offer.objects.create(price=Money("1.00", "EUR"))
     offer = Offer.objects.defer("price", "price_currency").get()
     offer.price = Money("2.00", "EUR")
     offer.save()
-    assert heard == [{"price": Change(UNKNOWN, Money("2.00", "EUR"))}]
+    assert received == [{"price": Change(UNKNOWN, Money("2.00", "EUR"))}]
 
 
 # --- where changes go -----------------------------------------------------------------------------------------------
@@ -387,56 +387,56 @@ def delete(instance):
 @pytest.mark.parametrize(("signal", "write"), [(post_save, set_price), (post_delete, delete)])
 @pytest.mark.parametrize("batch", [False, True])
 def test_a_durable_receiver_has_a_field_of_two_columns_as_it_was(receive, signal, write, batch):
-    heard = []
+    received = []
     options = {"sender": Offer, "when": changed("price", "text"), "delivery": Durable(batch=batch)}
 
     def note_one(changes, instance, **kwargs):
-        heard.append((changes["price"], instance.price))
+        received.append((changes["price"], instance.price))
 
     def note_batch(batch, **kwargs):
-        heard.extend((event.changes["price"], event.instance.price) for event in batch.events)
+        received.extend((event.changes["price"], event.instance.price) for event in batch.events)
 
     receive(signal, **options)(note_batch if batch else note_one)
     Offer.objects.create(price=EUR)
     change = write(Offer.objects.get())
     drain()
-    assert heard == [(change, USD if signal is post_save else EUR)]
+    assert received == [(change, USD if signal is post_save else EUR)]
 
 
 def test_a_durable_receiver_has_values_that_do_not_compare(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Offer, when=changed("text"), delivery=Durable())
     def note(changes, **kwargs):
-        heard.append([value.text for value in changes["text"]])
+        received.append([value.text for value in changes["text"]])
 
     offer = Offer.objects.create(text="Old")
     offer.text = "New"
     offer.save()
     drain()
-    assert heard == [["Old", "New"]]
+    assert received == [["Old", "New"]]
 
 
 def test_an_event_has_the_old_value_of_a_field_of_two_columns(receive):
-    heard = []
+    received = []
 
     @receive([post_save, post_delete], sender=Offer, when=changed("price"), delivery=BeforeCommit(batch=True))
     def note(batch, **kwargs):
-        heard.extend(event.old("price") for event in batch.events)
+        received.extend(event.old("price") for event in batch.events)
 
     offer = Offer.objects.create(price=EUR)
     with transaction.atomic():
         set_price(offer)
     with transaction.atomic():
         offer.delete()
-    assert heard == [EUR, USD]
+    assert received == [EUR, USD]
 
 
 # --- parents of children --------------------------------------------------------------------------------------------
 
 
-def test_a_parent_that_django_makes_of_a_child_knows_what_the_child_knows(hear_changes, django_assert_num_queries):
-    heard = hear_changes(Novel, "name", subclasses=True)
+def test_a_parent_that_django_makes_of_a_child_knows_what_the_child_knows(listen_to_changes, django_assert_num_queries):
+    received = listen_to_changes(Novel, "name", subclasses=True)
     Audiobook.objects.create(name="Old")
     audiobook = Audiobook.objects.get()
     with django_assert_num_queries(0):
@@ -448,19 +448,19 @@ def test_a_parent_that_django_makes_of_a_child_knows_what_the_child_knows(hear_c
     parent.save()
     parent.name = "Newer"
     parent.save()
-    assert heard == [{"name": Change("Old", "New")}, {"name": Change("New", "Newer")}]
+    assert received == [{"name": Change("Old", "New")}, {"name": Change("New", "Newer")}]
 
 
 def test_the_deletion_of_a_child_has_the_values_of_the_parents_row(receive):
-    heard = []
+    received = []
 
     @receive(post_delete, sender=Novel, subclasses=True, when=changed("name"))
     def note(sender, changes, **kwargs):
-        heard.append((sender, changes))
+        received.append((sender, changes))
 
     Audiobook.objects.create(name="Old")
     audiobook = Audiobook.objects.get()
     audiobook.name = "New"  # which nobody saves
     audiobook.delete()
     change = {"name": Change("Old", NO_ROW)}
-    assert heard == [(Audiobook, change), (Novel, change)]
+    assert received == [(Audiobook, change), (Novel, change)]

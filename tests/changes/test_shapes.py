@@ -60,7 +60,7 @@ def statements(operation, alias="default"):
 
 @database
 @on_each_save
-def test_s1_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
+def test_s1_a_receiver_of_a_proxy_receives_the_change_of_one_once(told, signal):
     got = told(signal, sender=Reprint, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
@@ -68,7 +68,7 @@ def test_s1_a_receiver_of_a_proxy_hears_the_change_of_one_once(told, signal):
 
 @database
 @on_each_save
-def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_hears_the_change_of_a_proxy_once(told, signal):
+def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_receives_the_change_of_a_proxy_once(told, signal):
     got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
@@ -76,7 +76,7 @@ def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_hears_the_change
 
 @database
 @on_each_save
-def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_hear_the_change_once_each(told, signal):
+def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_receive_the_change_once_each(told, signal):
     one = told(signal, sender=Reprint, when=changed("name"))
     other = told(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Reprint)
@@ -84,14 +84,14 @@ def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_hear_the_change_onc
 
 
 @database
-def test_a_receiver_of_a_proxy_does_not_hear_the_concrete_model(told):
+def test_a_receiver_of_a_proxy_does_not_receive_the_concrete_model(told):
     got = told(post_save, sender=Reprint, when=changed("name"))
     rename(Novel)
     assert got == []
 
 
 @database
-def test_a_receiver_of_the_concrete_model_alone_does_not_hear_a_proxy(told):
+def test_a_receiver_of_the_concrete_model_alone_does_not_receive_a_proxy(told):
     got = told(post_save, sender=Novel, when=changed("name"))
     rename(Reprint)
     assert got == []
@@ -128,7 +128,7 @@ def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(told):
 
 @database
 @on_each_save
-def test_s2_a_receiver_of_the_parent_and_its_subclasses_hears_once_that_a_child_has_changed_a_field_of_the_parent(
+def test_s2_a_receiver_of_the_parent_and_its_subclasses_receives_once_that_a_child_has_changed_a_field_of_the_parent(
     told, signal
 ):
     got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
@@ -138,7 +138,7 @@ def test_s2_a_receiver_of_the_parent_and_its_subclasses_hears_once_that_a_child_
 
 @database
 @on_each_save
-def test_a_receiver_of_a_child_hears_once_that_it_has_changed_a_field_of_the_parent(told, signal):
+def test_a_receiver_of_a_child_receives_once_that_it_has_changed_a_field_of_the_parent(told, signal):
     got = told(signal, sender=Audiobook, when=changed("name", "minutes"))
     audiobook = Audiobook.objects.create(name="Tides", minutes=60)
     audiobook.name, audiobook.minutes = "Moons", 90
@@ -165,7 +165,7 @@ def test_a_receiver_of_the_parent_has_all_fields_of_the_child_where_it_names_non
 
 
 @database
-def test_a_receiver_of_the_parent_alone_does_not_hear_a_child_as_in_django(told):
+def test_a_receiver_of_the_parent_alone_does_not_receive_a_child_as_in_django(told):
     got = told(post_save, sender=Novel)
     rename(Audiobook)
     assert got == []
@@ -203,11 +203,11 @@ def test_the_parent_of_a_child_is_known_where_it_is_loaded_by_itself(told):
 
 
 @database
-def test_a_child_that_a_row_of_the_parent_gets_is_created(told, hear):
-    heard = hear(post_save, sender=Novel, subclasses=True, when=created)
+def test_a_child_that_a_row_of_the_parent_gets_is_created(told, listen):
+    received = listen(post_save, sender=Novel, subclasses=True, when=created)
     novel = Novel.objects.create(name="Tides")
     Audiobook(novel_ptr=novel, name="Tides", minutes=60).save()
-    assert [sender for sender, _ in heard] == [Novel, Audiobook]
+    assert [sender for sender, _ in received] == [Novel, Audiobook]
 
 
 @database
@@ -226,17 +226,19 @@ def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_kno
 @database
 @on_each_save
 @pytest.mark.parametrize("model", [Writer, Genre, Essay, Novel, Reprint, Audiobook])
-def test_s3_a_receiver_of_an_abstract_base_and_its_subclasses_hears_the_change_of_each_model_once(told, signal, model):
+def test_s3_a_receiver_of_an_abstract_base_and_its_subclasses_receives_the_change_of_each_model_once(
+    told, signal, model
+):
     got = told(signal, sender=Named, subclasses=True, when=changed("name"))
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
 
 
 @database
-def test_a_receiver_of_an_abstract_base_does_not_hear_other_models(hear):
-    heard = hear(post_save, sender=Named, subclasses=True, when=~created)
+def test_a_receiver_of_an_abstract_base_does_not_receive_other_models(listen):
+    received = listen(post_save, sender=Named, subclasses=True, when=~created)
     Article.objects.create().save()
-    assert heard == []
+    assert received == []
 
 
 @pytest.fixture
@@ -262,7 +264,7 @@ def late():
 
 
 @committing
-def test_s3_a_receiver_of_an_abstract_base_hears_the_change_of_a_model_that_is_defined_later(told, late):
+def test_s3_a_receiver_of_an_abstract_base_receives_the_change_of_a_model_that_is_defined_later(told, late):
     got = told(post_save, sender=Named, subclasses=True, when=changed("name"))
     model = late(Named)
     rename(model)
@@ -270,7 +272,7 @@ def test_s3_a_receiver_of_an_abstract_base_hears_the_change_of_a_model_that_is_d
 
 
 @committing
-def test_a_receiver_of_a_parent_hears_the_change_of_a_child_that_is_defined_later(told, late):
+def test_a_receiver_of_a_parent_receives_the_change_of_a_child_that_is_defined_later(told, late):
     got = told(post_save, sender=Genre, subclasses=True, when=changed("name"))
     model = late(Genre)
     rename(model)
@@ -278,7 +280,7 @@ def test_a_receiver_of_a_parent_hears_the_change_of_a_child_that_is_defined_late
 
 
 @committing
-def test_a_receiver_of_all_models_hears_the_change_of_a_model_that_is_defined_later(told, late):
+def test_a_receiver_of_all_models_receives_the_change_of_a_model_that_is_defined_later(told, late):
     got = told(post_save, when=changed("name"))
     model = late(Named)
     rename(model)
@@ -299,7 +301,7 @@ def test_an_abstract_base_is_not_watched_itself(told):
 
 
 @database
-def test_a_receiver_of_model_and_its_subclasses_hears_the_change_of_each_model(told):
+def test_a_receiver_of_model_and_its_subclasses_receives_the_change_of_each_model(told):
     got = told(post_save, sender=Model, subclasses=True, when=changed("name"))
     rename(Writer)
     assert got == [(Writer, {"name": ("Tides", "Moons")})]
@@ -310,14 +312,14 @@ def test_a_receiver_of_model_and_its_subclasses_hears_the_change_of_each_model(t
 
 @database
 @on_each_save
-def test_a_receiver_of_a_model_that_is_named_hears_its_change(told, signal):
+def test_a_receiver_of_a_model_that_is_named_receives_its_change(told, signal):
     got = told(signal, sender="app.Writer", when=changed("name"))
     rename(Writer)
     assert got == [(Writer, {"name": ("Tides", "Moons")})]
 
 
 @database
-def test_a_receiver_of_several_models_that_are_named_hears_the_change_of_each(told):
+def test_a_receiver_of_several_models_that_are_named_receives_the_change_of_each(told):
     got = told(post_save, sender=["app.Writer", Genre], when=changed("name"))
     rename(Writer)
     rename(Genre)
@@ -325,7 +327,7 @@ def test_a_receiver_of_several_models_that_are_named_hears_the_change_of_each(to
 
 
 @database
-def test_a_receiver_of_the_user_model_that_the_settings_name_hears_its_change(told, settings):
+def test_a_receiver_of_the_user_model_that_the_settings_name_receives_its_change(told, settings):
     got = told(post_save, sender=settings.AUTH_USER_MODEL, when=changed("email"))
     user = get_user_model().objects.create_user("ada")
     user.email = "ada@example.com"
@@ -356,7 +358,7 @@ SWAPPED = {
 
 
 @pytest.mark.parametrize("sender", ["settings.AUTH_USER_MODEL", "'members.Member'", "get_user_model()"])
-def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_hears_its_change(sender):
+def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_receives_its_change(sender):
     script = f"""
         from django.conf import settings
         from django.contrib.auth import get_user_model
@@ -399,22 +401,22 @@ def test_a_receiver_of_the_user_model_whose_place_was_taken_is_refused(sender):
 
 
 @database
-def test_s5_the_remarks_that_are_deleted_with_their_essay_are_heard_once_each(hear):
-    heard = hear(post_delete, sender=Remark)
+def test_s5_the_remarks_that_are_deleted_with_their_essay_are_received_once_each(listen):
+    received = listen(post_delete, sender=Remark)
     essay, other = Essay.objects.create(name="short"), Essay.objects.create(name="long")
     for target in (essay, essay, other):
         Remark.objects.create(target=target, text=target.name)
     essay.delete()
-    assert [payload["instance"].text for _, payload in heard] == ["short", "short"]
+    assert [payload["instance"].text for _, payload in received] == ["short", "short"]
 
 
 @database
-def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(hear):
-    heard = hear(post_delete, sender=Remark)
+def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(listen):
+    received = listen(post_delete, sender=Remark)
     essay = Essay.objects.create()
     Remark.objects.create(target=essay)
     essay.delete()
-    assert [payload["origin"] for _, payload in heard] == [essay]
+    assert [payload["origin"] for _, payload in received] == [essay]
 
 
 @database
@@ -457,10 +459,10 @@ def test_a_remark_that_is_loaded_with_its_target_is_not_changed(told):
 
 
 @database
-def test_a_remark_that_is_added_through_its_relation_is_created(hear):
-    heard = hear(post_save, sender=Remark, when=created)
+def test_a_remark_that_is_added_through_its_relation_is_created(listen):
+    received = listen(post_save, sender=Remark, when=created)
     Essay.objects.create().remarks.create(text="Good")
-    assert [payload["instance"].text for _, payload in heard] == ["Good"]
+    assert [payload["instance"].text for _, payload in received] == ["Good"]
 
 
 # --- S6: order and keys -------------------------------------------------------------------------------------------
@@ -517,20 +519,20 @@ def test_a_row_with_a_key_of_two_columns_is_created_without_a_change(told):
 
 
 @database
-def test_another_key_of_two_columns_is_another_row(told, hear):
-    got, heard = told(post_save, sender=Seat), hear(post_save, sender=Seat, when=created)
+def test_another_key_of_two_columns_is_another_row(told, listen):
+    got, received = told(post_save, sender=Seat), listen(post_save, sender=Seat, when=created)
     seat = Seat.objects.create(row=1, number=2, guest="Ada")
     seat.number = 3
     seat.save()
-    assert ([changes for _, changes in got], len(heard), Seat.objects.count()) == ([{}, {}], 2, 2)
+    assert ([changes for _, changes in got], len(received), Seat.objects.count()) == ([{}, {}], 2, 2)
 
 
 @database
-def test_a_column_of_a_key_of_two_can_be_watched(hear):
-    heard = hear(post_save, sender=Seat, when=changed("number"))
+def test_a_column_of_a_key_of_two_can_be_watched(listen):
+    received = listen(post_save, sender=Seat, when=changed("number"))
     Seat.objects.create(row=1, number=2)
     Seat.objects.get().save()
-    assert heard == []
+    assert received == []
 
 
 @database
@@ -624,10 +626,10 @@ def test_s7_a_field_that_a_receiver_writes_goes_to_the_database_of_the_row(recei
 
 
 @databases
-def test_a_receiver_of_one_database_hears_what_a_router_sends_there(hear, everything_in_other):
-    heard = [hear(post_save, sender=Writer, using=alias) for alias in ("default", "other")]
+def test_a_receiver_of_one_database_receives_what_a_router_sends_there(listen, everything_in_other):
+    received = [listen(post_save, sender=Writer, using=alias) for alias in ("default", "other")]
     Writer.objects.create()
-    assert [len(calls) for calls in heard] == [0, 1]
+    assert [len(calls) for calls in received] == [0, 1]
 
 
 @databases
@@ -705,18 +707,18 @@ def test_what_one_database_has_is_not_the_old_value_in_another(told):
 
 @database
 @on_each_save
-def test_s9_a_row_that_a_fixture_adds_is_raw(hear, tmp_path, signal):
-    heard = [hear(signal, sender=Writer, when=one) for one in (raw, ~raw)]
+def test_s9_a_row_that_a_fixture_adds_is_raw(listen, tmp_path, signal):
+    received = [listen(signal, sender=Writer, when=one) for one in (raw, ~raw)]
     load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Ada"}})
-    assert [len(calls) for calls in heard] == [1, 0]
+    assert [len(calls) for calls in received] == [1, 0]
 
 
 @database
 @on_each_save
-def test_a_row_that_a_fixture_adds_is_no_change(hear, tmp_path, signal):
-    heard = hear(signal, sender=Writer, when=changed("name"))
+def test_a_row_that_a_fixture_adds_is_no_change(listen, tmp_path, signal):
+    received = listen(signal, sender=Writer, when=changed("name"))
     load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Ada"}})
-    assert heard == []
+    assert received == []
 
 
 @database
@@ -740,11 +742,11 @@ def test_a_child_of_a_fixture_is_loaded_as_without_receivers(told, tmp_path):
 
 @database
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="m2m_changed has raw since Django 6.1")
-def test_s9_a_relation_that_a_fixture_adds_is_raw(hear, tmp_path):
+def test_s9_a_relation_that_a_fixture_adds_is_raw(listen, tmp_path):
     genre = Genre.objects.create()
-    heard = [hear(m2m_changed, sender=Novel.genres.through, when=one & action("post_add")) for one in (raw, ~raw)]
+    received = [listen(m2m_changed, sender=Novel.genres.through, when=one & action("post_add")) for one in (raw, ~raw)]
     load(tmp_path, {"model": "app.novel", "pk": 7, "fields": {"name": "Tides", "genres": [genre.pk]}})
-    assert [len(calls) for calls in heard] == [1, 0]
+    assert [len(calls) for calls in received] == [1, 0]
 
 
 # --- S10: migrations ----------------------------------------------------------------------------------------------
@@ -787,7 +789,7 @@ def test_s10_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(told
 
 
 @database
-def test_a_receiver_of_all_models_hears_those_of_today_beside_a_migration(receive, historical):
+def test_a_receiver_of_all_models_receives_those_of_today_beside_a_migration(receive, historical):
     called = []
 
     @receive(post_save, when=created)
@@ -801,24 +803,24 @@ def test_a_receiver_of_all_models_hears_those_of_today_beside_a_migration(receiv
 
 @database
 @on_each_save
-def test_a_plain_receiver_of_anybody_hears_a_model_of_a_migration_as_in_django(hear, historical, signal):
-    heard = hear(signal)
+def test_a_plain_receiver_of_anybody_receives_a_model_of_a_migration_as_in_django(listen, historical, signal):
+    received = listen(signal)
     rename(historical)
-    assert [sender for sender, _ in heard] == [historical] * 2
+    assert [sender for sender, _ in received] == [historical] * 2
 
 
 @database
-def test_a_plain_receiver_of_a_model_of_a_migration_hears_it_as_in_django(hear, historical):
-    heard = hear(post_save, sender=historical)
+def test_a_plain_receiver_of_a_model_of_a_migration_receives_it_as_in_django(listen, historical):
+    received = listen(post_save, sender=historical)
     rename(historical)
-    assert [payload["created"] for _, payload in heard] == [True, False]
+    assert [payload["created"] for _, payload in received] == [True, False]
 
 
 @database
-def test_a_plain_receiver_of_anybody_that_asks_for_changes_does_not_stop_a_migration(hear, historical):
-    heard = hear(post_save, when=changed("name"))
+def test_a_plain_receiver_of_anybody_that_asks_for_changes_does_not_stop_a_migration(listen, historical):
+    received = listen(post_save, when=changed("name"))
     rename(historical)
-    assert heard == []
+    assert received == []
 
 
 @database

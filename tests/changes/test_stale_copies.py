@@ -92,7 +92,7 @@ def moved(topics):
 
 
 def elsewhere(post, **values):
-    """Write a row as another process does, of whose writes nobody here hears."""
+    """Write a row as another process does: no receiver of this one is called."""
     type(post)._base_manager.using(post._state.db).filter(pk=post.pk).update(**values)
 
 
@@ -220,11 +220,11 @@ def test_a_row_is_read_once_for_all_receivers(told, post):
 
 
 def test_the_row_is_not_read_once_the_receiver_has_left(connect, post):
-    def hears(**kwargs):
+    def receives(**kwargs):
         """A receiver."""
 
-    connect(post_save, hears, sender=Post, when=changed("topic"), fetch="lock")
-    post_save.disconnect(hears, sender=Post)
+    connect(post_save, receives, sender=Post, when=changed("topic"), fetch="lock")
+    post_save.disconnect(receives, sender=Post)
     assert locking(post.save) == []
 
 
@@ -471,9 +471,9 @@ def test_a_save_lets_others_refer_to_the_row_and_a_deletion_does_not(told, post)
 def test_the_methods_of_django_are_its_own_again_when_the_receiver_has_left(connect):
     methods = [(Collector, "delete"), (Collector, "instances_with_model"), (DeleteQuery, "delete_batch")]
     before = [vars(owner)[name] for owner, name in methods]
-    post_delete.connect(hears, sender=Post, when=changed("topic"), fetch="lock")
+    post_delete.connect(receives, sender=Post, when=changed("topic"), fetch="lock")
     during = [vars(owner)[name] for owner, name in methods]
-    post_delete.disconnect(hears, sender=Post)
+    post_delete.disconnect(receives, sender=Post)
     assert [vars(owner)[name] for owner, name in methods] == before
     assert not {*before} & {*during}
 
@@ -492,8 +492,8 @@ def test_a_value_that_nobody_knows_is_unknown_in_a_deletion(told, post):
     assert got == [{"topic": Change(UNKNOWN, NO_ROW)}]
 
 
-def test_a_row_that_is_gone_is_not_deleted_again(told, hear, post):
-    got, others = told(Post, when=changed("topic")), hear(post_delete, sender=Post)
+def test_a_row_that_is_gone_is_not_deleted_again(told, listen, post):
+    got, others = told(Post, when=changed("topic")), listen(post_delete, sender=Post)
     later = told(Post, when=changed("topic"), delivery=OnCommit())
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     post.delete()
@@ -578,20 +578,20 @@ def test_all_fields_of_a_deleted_row_are_changed(told, post, topics):
     assert got == [{"topic": Change(topics[1].pk, NO_ROW), "text": Change("old", NO_ROW)}]
 
 
-def test_a_deletion_has_an_old_value_and_no_new_one(hear, post):
-    was = hear(post_delete, sender=Post, when=changed("text", was="old"), fetch="lock")
-    other = hear(post_delete, sender=Post, when=changed("text", was="new"), fetch="lock")
-    to = hear(post_delete, sender=Post, when=changed("text", to=None), fetch="lock")
-    new = hear(WRITTEN[1], sender=Post, when=created)
+def test_a_deletion_has_an_old_value_and_no_new_one(listen, post):
+    was = listen(post_delete, sender=Post, when=changed("text", was="old"), fetch="lock")
+    other = listen(post_delete, sender=Post, when=changed("text", was="new"), fetch="lock")
+    to = listen(post_delete, sender=Post, when=changed("text", to=None), fetch="lock")
+    new = listen(WRITTEN[1], sender=Post, when=created)
     post.delete()
     assert (len(was), other, to, new) == (1, [], [], [])
 
 
-def test_created_is_false_also_for_an_instance_that_was_never_saved(hear, post):
-    heard = hear(post_delete, sender=Post, when=created)
-    rest = hear(post_delete, sender=Post, when=~created)
+def test_created_is_false_also_for_an_instance_that_was_never_saved(listen, post):
+    received = listen(post_delete, sender=Post, when=created)
+    rest = listen(post_delete, sender=Post, when=~created)
     Post(pk=post.pk).delete()
-    assert (heard, len(rest)) == ([], 1)
+    assert (received, len(rest)) == ([], 1)
 
 
 def test_before_the_deletion_changes_are_those_that_it_will_make(told, topics):
@@ -600,8 +600,8 @@ def test_before_the_deletion_changes_are_those_that_it_will_make(told, topics):
     assert got == [{"topic": Change(topics[0].pk, NO_ROW)}]
 
 
-def test_deletions_that_nobody_locks_send_the_statements_of_django(told, hear, post):
-    hear(post_delete, sender=Post)
+def test_deletions_that_nobody_locks_send_the_statements_of_django(told, listen, post):
+    listen(post_delete, sender=Post)
     plain = statements(post.delete)
     told(Topic, when=changed("posts"))
     other = Post.objects.create()
@@ -971,20 +971,20 @@ def test_of_two_deletions_of_one_row_one_is_told(told, post):
 # --- what is shown, and mistakes ------------------------------------------------------------------------------------
 
 
-def hears(**kwargs):
+def receives(**kwargs):
     """A receiver."""
 
 
 def refusal(connect, signal, **options):
     with pytest.raises((TypeError, ValueError)) as caught:
-        connect(signal, hears, **options)
+        connect(signal, receives, **options)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("signal", [pre_save, pre_delete], ids=["pre_save", "pre_delete"])
 def test_a_lock_is_refused_on_a_signal_before_the_row_is_read(connect, signal):
     text = refusal(connect, signal, sender=Post, when=changed("topic"), fetch="lock")
-    assert text.startswith(f"{describe(hears)} has fetch='lock', which works on post_save and post_delete, not on ")
+    assert text.startswith(f"{describe(receives)} has fetch='lock', which works on post_save and post_delete, not on ")
     assert text.endswith(" Rows are read right before they are written, which is later than that.")
 
 
@@ -995,6 +995,6 @@ def test_a_lock_for_no_field_is_refused(connect):
 
 @pytest.mark.parametrize("signal", WRITTEN, ids=["post_save", "post_delete"])
 def test_the_list_of_receivers_shows_a_lock_once_as_it_was_written(connect, signal):
-    connect(signal, hears, sender=Post, when=changed("topic"), fetch="lock")
-    (row,) = [line for line in lines([full_name(hears)]) if "hears" in line]
+    connect(signal, receives, sender=Post, when=changed("topic"), fetch="lock")
+    (row,) = [line for line in lines([full_name(receives)]) if "receives" in line]
     assert row.endswith("app.Post  when=changed('topic'), fetch='lock'")

@@ -123,7 +123,7 @@ def _close_all_others():
     ],
 )
 def test_a_connection_that_is_cut_off_once(start, work, tell, place):
-    """After a commit too, of which the worker does not hear then."""
+    """After a commit too: the worker does not learn of it then."""
     start("send", "Order", *["some"] * 5).succeed()
     worker = work(cut_at=place)
     until_finished()

@@ -31,7 +31,7 @@ class Listener:
         return "called"
 
 
-def heard(signal, sender=None, **payload):
+def responses(signal, sender=None, **payload):
     """Return the responses of one send."""
     return [response for _, response in signal.send(sender=sender, **payload)]
 
@@ -67,22 +67,22 @@ def test_a_receiver_gets_signal_sender_and_payload(signal):
     assert got == {"signal": signal, "sender": Sender, "value": 1}
 
 
-def test_a_receiver_of_one_sender_does_not_hear_another(signal):
+def test_a_receiver_of_one_sender_does_not_receive_another(signal):
     signal.connect(first, sender=Sender)
-    assert heard(signal, object) == []
-    assert heard(signal, None) == []
+    assert responses(signal, object) == []
+    assert responses(signal, None) == []
 
 
 def test_connecting_twice_connects_once(signal):
     signal.connect(first)
     signal.connect(first)
-    assert heard(signal) == ["first"]
+    assert responses(signal) == ["first"]
 
 
 def test_one_receiver_connected_to_a_sender_and_to_all_is_called_twice(signal):
     signal.connect(first)
     signal.connect(first, sender=Sender)
-    assert heard(signal, Sender) == ["first", "first"]
+    assert responses(signal, Sender) == ["first", "first"]
 
 
 def test_disconnect_says_whether_the_receiver_was_connected(signal):
@@ -90,15 +90,15 @@ def test_disconnect_says_whether_the_receiver_was_connected(signal):
     assert signal.disconnect(first) is False
     assert signal.disconnect(first, sender=Sender) is True
     assert signal.disconnect(first, sender=Sender) is False
-    assert heard(signal, Sender) == []
+    assert responses(signal, Sender) == []
 
 
 def test_the_first_receiver_with_a_dispatch_uid_stays(signal):
     signal.connect(first, dispatch_uid="uid")
     signal.connect(second, dispatch_uid="uid")
-    assert heard(signal) == ["first"]
+    assert responses(signal) == ["first"]
     assert signal.disconnect(dispatch_uid="uid") is True
-    assert heard(signal) == []
+    assert responses(signal) == []
 
 
 def test_an_exception_ends_a_send_and_is_raised(signal):
@@ -134,8 +134,8 @@ def test_a_receiver_that_connects_another_does_not_change_the_send_under_way(sig
         return "connects"
 
     signal.connect(connects)
-    assert heard(signal) == ["connects"]
-    assert heard(signal) == ["connects", "second"]
+    assert responses(signal) == ["connects"]
+    assert responses(signal) == ["connects", "second"]
 
 
 def test_a_receiver_that_disconnects_itself_does_not_skip_the_next(signal):
@@ -145,8 +145,8 @@ def test_a_receiver_that_disconnects_itself_does_not_skip_the_next(signal):
 
     signal.connect(leaves)
     signal.connect(first)
-    assert heard(signal) == ["leaves", "first"]
-    assert heard(signal) == ["first"]
+    assert responses(signal) == ["leaves", "first"]
+    assert responses(signal) == ["first"]
 
 
 def test_has_listeners_follows_connections(signal):
@@ -161,10 +161,10 @@ def test_a_function_that_dies_is_gone(signal):
         return "local"
 
     signal.connect(local)
-    assert heard(signal) == ["local"]
+    assert responses(signal) == ["local"]
     del local
     gc.collect()
-    assert heard(signal) == []
+    assert responses(signal) == []
     assert not signal.has_listeners()
 
 
@@ -174,20 +174,20 @@ def test_a_bound_method_is_gone_with_its_owner(signal):
     assert signal.send(None) == [(listener.method, "method")]
     del listener
     gc.collect()
-    assert heard(signal) == []
+    assert responses(signal) == []
 
 
 def test_a_callable_object_is_referred_to_weakly(signal):
     listener = Listener()
     signal.connect(listener)
-    assert heard(signal) == ["called"]
+    assert responses(signal) == ["called"]
     del listener
     gc.collect()
-    assert heard(signal) == []
+    assert responses(signal) == []
 
 
 @pytest.mark.parametrize("verb", ["send", "send_robust"])
-def test_a_receiver_that_dies_during_a_send_still_hears_it(signal, verb):
+def test_a_receiver_that_dies_during_a_send_still_receives_it(signal, verb):
     listeners = [Listener()]
 
     def drops(**kwargs):
@@ -205,7 +205,7 @@ def test_a_strong_connection_keeps_a_receiver_alive(signal):
     signal.connect(Listener().method, weak=False)
     signal.connect(lambda **kwargs: "lambda", weak=False)
     gc.collect()
-    assert heard(signal) == ["method", "lambda"]
+    assert responses(signal) == ["method", "lambda"]
 
 
 def test_a_receiver_without_weak_references_can_be_connected_strongly(signal):
@@ -228,16 +228,16 @@ def test_receivers_that_die_between_two_sends_are_dropped_among_others(signal):
     for listener in listeners:
         signal.connect(listener.method, sender=Sender)
     signal.connect(first)
-    assert len(heard(signal, Sender)) == 6
+    assert len(responses(signal, Sender)) == 6
     del listeners[1:], listener
-    assert heard(signal, Sender) == ["method", "first"]
+    assert responses(signal, Sender) == ["method", "first"]
 
 
 def test_a_dead_receiver_does_not_bring_its_connection_back_when_its_id_is_used_again(signal):
     for _ in range(50):
         listener = Listener()
         signal.connect(listener)
-        assert heard(signal) == ["called"]
+        assert responses(signal) == ["called"]
         del listener
     assert len(signal._table.anyone.index) < 20
 

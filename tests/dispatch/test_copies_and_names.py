@@ -18,7 +18,7 @@ def declared(sender, *, value: int) -> None:
 
 
 def receiver(**kwargs):
-    return "heard"
+    return "received"
 
 
 def is_big(value, **kwargs):
@@ -146,8 +146,8 @@ def test_rows_made_by_hand_are_connected(signal):
         (("dead", id(None)), reference, None, False),
     ]
     assert [row[0] for row in signal.receivers][:2] == [(id(receiver), id(None)), ("uid", id(sender))]
-    assert [response for _, response in signal.send(sender)] == ["heard", "weakly"]
-    assert [response for _, response in signal.send(Sender)] == ["heard", "weakly"]
+    assert [response for _, response in signal.send(sender)] == ["received", "weakly"]
+    assert [response for _, response in signal.send(Sender)] == ["received", "weakly"]
     assert signal.disconnect(dispatch_uid="uid", sender=sender)
 
 
@@ -173,7 +173,7 @@ def test_putting_a_row_into_the_list_connects_it(signal):
     other.connect(receiver)
     signal.receivers.append(other.receivers[0])
     signal.receivers += []
-    assert signal.send(None) == [(receiver, "heard")]
+    assert signal.send(None) == [(receiver, "received")]
 
 
 def test_a_list_that_another_one_has_replaced_is_only_a_list(signal):
@@ -185,7 +185,7 @@ def test_a_list_that_another_one_has_replaced_is_only_a_list(signal):
     before.append(row)
     assert signal.send(None) == []
     signal.receivers = before
-    assert signal.send(None) == [(receiver, "heard")]
+    assert signal.send(None) == [(receiver, "received")]
 
 
 def test_a_copy_of_the_list_is_a_plain_list(signal):
@@ -193,7 +193,7 @@ def test_a_copy_of_the_list_is_a_plain_list(signal):
     rows = signal.receivers.copy()
     rows.clear()
     assert type(copy.copy(signal.receivers)) is type(rows) is list
-    assert signal.send(None) == [(receiver, "heard")]
+    assert signal.send(None) == [(receiver, "received")]
 
 
 def test_the_cache_and_the_lock_of_django_are_there(signal):
@@ -202,7 +202,7 @@ def test_the_cache_and_the_lock_of_django_are_there(signal):
         signal.sender_receivers_cache.clear()
     signal._clear_dead_receivers()
     signal._flag_dead_receivers()
-    assert signal.send(None) == [(receiver, "heard")]
+    assert signal.send(None) == [(receiver, "received")]
 
 
 def test_connecting_empties_the_cache_that_only_other_packages_fill():
@@ -218,16 +218,16 @@ def test_the_table_of_the_class_is_its_descriptor():
 
 def test_a_row_without_a_reference_to_its_sender_finds_it_by_its_id(signal):
     signal.receivers = [((id(receiver), id(Sender)), weakref.ref(receiver), False)]
-    assert signal.send(Sender) == [(receiver, "heard")]
+    assert signal.send(Sender) == [(receiver, "received")]
     assert signal._table.existing(Sender).sender() is Sender
 
 
 def test_a_row_of_a_sender_that_cannot_be_found_is_kept_under_its_id(signal):
     sender = "a string"
     signal.receivers = [((id(receiver), id(sender)), receiver, None, False)]
-    assert signal.send(sender) == [(receiver, "heard")]
+    assert signal.send(sender) == [(receiver, "received")]
     signal.receivers = signal.receivers[:]
-    assert signal.send(sender) == [(receiver, "heard")]
+    assert signal.send(sender) == [(receiver, "received")]
 
 
 def test_a_receiver_with_options_is_named_as_itself_in_its_row(signal):

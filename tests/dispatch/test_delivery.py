@@ -14,22 +14,22 @@ class Later:
         return "later"
 
 
-def hears(value, **kwargs):
+def receives(value, **kwargs):
     return value
 
 
 def test_a_policy_is_handed_the_call_and_says_what_the_send_lists():
     signal, later = Signal(), Later()
-    signal.connect(hears, delivery=later)
-    assert signal.send(None, value=1) == [(hears, "later")]
+    signal.connect(receives, delivery=later)
+    assert signal.send(None, value=1) == [(receives, "later")]
     (call,) = later.calls
-    assert call == Call(hears, {"signal": signal, "sender": None, "value": 1})
+    assert call == Call(receives, {"signal": signal, "sender": None, "value": 1})
     assert call.make() == 1
 
 
 def test_a_policy_is_not_handed_a_call_that_is_not_due():
     signal, later = Signal(), Later()
-    signal.connect(hears, delivery=later, when=lambda value, **kwargs: value > 1)
+    signal.connect(receives, delivery=later, when=lambda value, **kwargs: value > 1)
     assert signal.send(None, value=1) == []
     assert later.calls == []
 
@@ -37,9 +37,9 @@ def test_a_policy_is_not_handed_a_call_that_is_not_due():
 async def test_a_policy_may_put_the_call_of_an_async_receiver_off():
     signal, later = Signal(), Later()
 
-    async def hears_async(value, **kwargs):
+    async def receives_async(value, **kwargs):
         return value
 
-    signal.connect(hears_async, delivery=later)
-    assert await signal.asend(None, value=1) == [(hears_async, "later")]
+    signal.connect(receives_async, delivery=later)
+    assert await signal.asend(None, value=1) == [(receives_async, "later")]
     assert await later.calls[0].make() == 1

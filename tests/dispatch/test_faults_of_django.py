@@ -57,9 +57,9 @@ def test_zero_is_a_dispatch_uid(signal):
 @pytest.mark.parametrize("caching", [False, True])
 def test_an_unhashable_sender_can_send(caching):
     signal = Signal(use_caching=caching)
-    receiver = lambda **kwargs: "heard"  # noqa: E731
+    receiver = lambda **kwargs: "received"  # noqa: E731
     signal.connect(receiver)
-    assert signal.send(sender=["unhashable"]) == [(receiver, "heard")]
+    assert signal.send(sender=["unhashable"]) == [(receiver, "received")]
     assert signal.has_listeners(["unhashable"])
 
 

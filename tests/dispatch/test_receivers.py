@@ -34,7 +34,7 @@ class OtherHandler(Handler):
     pass
 
 
-def heard(signal):
+def responses(signal):
     return [response for _, response in signal.send(None)]
 
 
@@ -62,9 +62,9 @@ kept = Handler()
 def test_d3_every_kind_of_callable_connects_once_and_disconnects(signal, receiver, response):
     signal.connect(receiver)
     signal.connect(receiver)
-    assert heard(signal) == [response]
+    assert responses(signal) == [response]
     assert signal.disconnect(receiver)
-    assert heard(signal) == []
+    assert responses(signal) == []
 
 
 def test_a_bound_method_is_known_by_its_owner_and_function(signal):
@@ -72,13 +72,13 @@ def test_a_bound_method_is_known_by_its_owner_and_function(signal):
     signal.connect(kept.method)
     other = Handler()
     signal.connect(other.method)
-    assert heard(signal) == ["method", "method"]
+    assert responses(signal) == ["method", "method"]
 
 
 def test_a_class_method_of_a_subclass_is_another_receiver(signal):
     signal.connect(Handler.on_class)
     signal.connect(OtherHandler.on_class)
-    assert heard(signal) == ["Handler", "OtherHandler"]
+    assert responses(signal) == ["Handler", "OtherHandler"]
 
 
 def test_functions_made_in_a_loop_are_different_receivers(signal):
@@ -92,10 +92,10 @@ def test_functions_made_in_a_loop_are_different_receivers(signal):
         made.append(receiver)
         signal.connect(receiver)
     signal.connect(made[1])
-    assert heard(signal) == [0, 1, 2]
+    assert responses(signal) == [0, 1, 2]
     assert signal.disconnect(made[0])
     assert not signal.disconnect(made[0])
-    assert heard(signal) == [1, 2]
+    assert responses(signal) == [1, 2]
 
 
 def test_two_decorated_versions_of_one_function_are_different_receivers(signal):
@@ -109,7 +109,7 @@ def test_two_decorated_versions_of_one_function_are_different_receivers(signal):
     one, two = decorated(1), decorated(2)
     for function in (one, two, module_level):
         signal.connect(function)
-    assert heard(signal) == [1, 2, "module level"]
+    assert responses(signal) == [1, 2, "module level"]
 
 
 @pytest.fixture
@@ -127,10 +127,10 @@ def receivers_module(tmp_path, monkeypatch):
 
 
 def test_a_module_imported_under_two_names_connects_once(signal, receivers_module):
-    receivers_module.write_text("def hears(**kwargs): return __name__\n")
-    signal.connect(importlib.import_module("app_receivers").hears)
-    signal.connect(importlib.import_module("package.app_receivers").hears)
-    assert heard(signal) == ["package.app_receivers"]
+    receivers_module.write_text("def receives(**kwargs): return __name__\n")
+    signal.connect(importlib.import_module("app_receivers").receives)
+    signal.connect(importlib.import_module("package.app_receivers").receives)
+    assert responses(signal) == ["package.app_receivers"]
 
 
 def test_a_decorated_function_imported_under_two_names_connects_once(signal, receivers_module):
@@ -141,25 +141,25 @@ def test_a_decorated_function_imported_under_two_names_connects_once(signal, rec
         "    def wrapper(**kwargs): return function(**kwargs)\n"
         "    return wrapper\n"
         "@plain\n"
-        "def hears(**kwargs): return __name__\n"
+        "def receives(**kwargs): return __name__\n"
     )
-    signal.connect(importlib.import_module("app_receivers").hears)
-    signal.connect(importlib.import_module("package.app_receivers").hears)
-    assert heard(signal) == ["package.app_receivers"]
+    signal.connect(importlib.import_module("app_receivers").receives)
+    signal.connect(importlib.import_module("package.app_receivers").receives)
+    assert responses(signal) == ["package.app_receivers"]
 
 
 def test_a_reloaded_function_takes_the_place_of_the_old_one(signal, receivers_module):
-    receivers_module.write_text("def hears(**kwargs): return 'old'\n")
+    receivers_module.write_text("def receives(**kwargs): return 'old'\n")
     module = importlib.import_module("app_receivers")
-    old = module.hears
+    old = module.receives
     signal.connect(old, weak=False)
     signal.connect(module_level)
-    receivers_module.write_text("\n\ndef hears(**kwargs): return 'new and longer'\n")
+    receivers_module.write_text("\n\ndef receives(**kwargs): return 'new and longer'\n")
     importlib.reload(module)
-    signal.connect(module.hears)
-    assert heard(signal) == ["new and longer", "module level"]
-    assert signal.disconnect(module.hears)
-    assert heard(signal) == ["module level"]
+    signal.connect(module.receives)
+    assert responses(signal) == ["new and longer", "module level"]
+    assert signal.disconnect(module.receives)
+    assert responses(signal) == ["module level"]
 
 
 def test_two_functions_that_one_module_gives_the_same_name_are_two(signal, receivers_module):
@@ -167,18 +167,18 @@ def test_two_functions_that_one_module_gives_the_same_name_are_two(signal, recei
         "connected = []\n"
         "def keep(function): connected.append(function); return function\n"
         "@keep\n"
-        "def hears(**kwargs): return 'one'\n"
+        "def receives(**kwargs): return 'one'\n"
         "@keep\n"
-        "def hears(**kwargs): return 'two'\n"
+        "def receives(**kwargs): return 'two'\n"
     )
     module = importlib.import_module("app_receivers")
     one, two = module.connected
-    module.hears = one  # as it is where a decorator connects the second
+    module.receives = one  # as it is where a decorator connects the second
     signal.connect(one, weak=False)
     signal.connect(two, weak=False)
-    assert heard(signal) == ["one", "two"]
+    assert responses(signal) == ["one", "two"]
     assert signal.disconnect(two)
-    assert heard(signal) == ["one"]
+    assert responses(signal) == ["one"]
 
 
 def test_a_decorator_that_copies_only_the_name_makes_different_receivers(signal, receivers_module):
@@ -196,7 +196,7 @@ def test_a_decorator_that_copies_only_the_name_makes_different_receivers(signal,
     one, two = module.one(module_level), module.two(module_level)
     signal.connect(one)
     signal.connect(two)
-    assert heard(signal) == ["one", "two"]
+    assert responses(signal) == ["one", "two"]
 
 
 def test_a_function_that_wraps_a_class_connects(signal):
@@ -205,7 +205,7 @@ def test_a_function_that_wraps_a_class_connects(signal):
         return "wrapper"
 
     signal.connect(wrapper)
-    assert heard(signal) == ["wrapper"]
+    assert responses(signal) == ["wrapper"]
 
 
 def test_a_falsy_receiver_with_options_is_called(signal):
@@ -217,27 +217,27 @@ def test_a_falsy_receiver_with_options_is_called(signal):
 
     falsy = Falsy()
     signal.connect(falsy, when=lambda **kwargs: True)
-    assert heard(signal) == ["falsy"]
+    assert responses(signal) == ["falsy"]
 
 
 def test_functions_without_a_file_are_known_by_identity(signal):
     one, two = {}, {}
-    exec("def hears(**kwargs): return 1", one)
-    exec("def hears(**kwargs): return 2", two)
-    signal.connect(one["hears"])
-    signal.connect(two["hears"])
-    assert heard(signal) == [1, 2]
+    exec("def receives(**kwargs): return 1", one)
+    exec("def receives(**kwargs): return 2", two)
+    signal.connect(one["receives"])
+    signal.connect(two["receives"])
+    assert responses(signal) == [1, 2]
 
 
 def test_the_decorator_connects_to_one_signal_or_to_several():
     one, two = Signal(), Signal()
 
     @receiver([one, two], order=3)
-    def hears(**kwargs):
-        return "heard"
+    def receives(**kwargs):
+        return "received"
 
-    assert heard(one) == heard(two) == ["heard"]
-    assert hears() == "heard"
+    assert responses(one) == responses(two) == ["received"]
+    assert receives() == "received"
 
 
 def test_rows_that_are_put_back_after_a_disconnect_have_their_options():

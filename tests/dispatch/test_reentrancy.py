@@ -60,7 +60,7 @@ def test_another_row_or_another_database_is_not_the_same(calls):
     assert calls == [(1, "default"), (2, "default"), (1, "other"), (2, "default")]
 
 
-def test_other_receivers_hear_the_inner_send(calls):
+def test_other_receivers_receive_the_inner_send(calls):
     @receiver(saved)
     def saves(instance, **kwargs):
         instance.save()

@@ -49,89 +49,89 @@ def _nothing_is_left_open():
     assert watch == []
 
 
-def heard(signal, sender=Product, **payload):
+def responses(signal, sender=Product, **payload):
     return [response for _, response in signal.send(sender=sender, **payload)]
 
 
 def test_mute_without_arguments_silences_everything(signal):
     with mute():
-        assert heard(signal) == []
+        assert responses(signal) == []
         assert not signal.has_listeners(Product)
-    assert heard(signal) == ["first", "second"]
+    assert responses(signal) == ["first", "second"]
 
 
 def test_mute_of_a_signal_leaves_others(signal):
     other = Signal()
     other.connect(first)
     with mute(signal):
-        assert heard(signal) == []
-        assert heard(other) == ["first"]
+        assert responses(signal) == []
+        assert responses(other) == ["first"]
 
 
 def test_mute_of_a_receiver_leaves_others(signal):
     with mute(first):
-        assert heard(signal) == ["second"]
+        assert responses(signal) == ["second"]
 
 
 def test_mute_of_a_bound_method(signal):
     listener = Listener()
     signal.connect(listener.method)
     with mute(listener.method):
-        assert heard(signal) == ["first", "second"]
+        assert responses(signal) == ["first", "second"]
 
 
 def test_mute_of_a_receiver_with_options(signal):
     signal.connect(first, sender=Order, when=lambda **kwargs: True)
     with mute(first):
-        assert heard(signal, Order) == []
+        assert responses(signal, Order) == []
 
 
 def test_mute_of_a_sender_leaves_others(signal):
     with mute(Product):
-        assert heard(signal) == []
-        assert heard(signal, Order) == ["first"]
+        assert responses(signal) == []
+        assert responses(signal, Order) == ["first"]
     with mute(sender=[Order, "text"]):
-        assert heard(signal) == ["first", "second"]
-        assert heard(signal, Order) == heard(signal, "".join("text")) == []
+        assert responses(signal) == ["first", "second"]
+        assert responses(signal, Order) == responses(signal, "".join("text")) == []
 
 
 def test_mute_of_a_signal_and_a_sender_needs_both(signal):
     other = Signal()
     other.connect(first)
     with mute(signal, sender=Product):
-        assert heard(signal) == []
-        assert heard(signal, Order) == ["first"]
-        assert heard(other) == ["first"]
+        assert responses(signal) == []
+        assert responses(signal, Order) == ["first"]
+        assert responses(other) == ["first"]
 
 
 def test_mute_of_async_receivers(signal):
     signal.connect(third)
     with mute(first, second):
-        assert heard(signal) == ["third"]
+        assert responses(signal) == ["third"]
     with mute(third):
-        assert heard(signal) == ["first", "second"]
+        assert responses(signal) == ["first", "second"]
 
 
 def test_nested_mutes_end_one_by_one(signal):
     muted = mute(signal)
     with muted:
         with muted, mute(first):
-            assert heard(signal) == []
-        assert heard(signal) == []
-    assert heard(signal) == ["first", "second"]
+            assert responses(signal) == []
+        assert responses(signal) == []
+    assert responses(signal) == ["first", "second"]
 
 
 def test_a_mute_ends_with_an_exception(signal):
     with pytest.raises(ValueError, match=r"^inside$"), mute(signal):
         raise ValueError("inside")
-    assert heard(signal) == ["first", "second"]
+    assert responses(signal) == ["first", "second"]
 
 
 def test_mute_decorates_functions_and_coroutine_functions(signal):
     @mute(signal)
     def sends():
         """Send."""
-        return heard(signal)
+        return responses(signal)
 
     @mute(signal)
     async def sends_async():
@@ -140,13 +140,13 @@ def test_mute_decorates_functions_and_coroutine_functions(signal):
     assert sends() == []
     assert sends.__doc__ == "Send."
     assert asyncio.run(sends_async()) == []
-    assert heard(signal) == ["first", "second"]
+    assert responses(signal) == ["first", "second"]
 
 
 def test_another_thread_is_not_muted(signal):
     got = []
     with mute(signal):
-        thread = threading.Thread(target=lambda: got.extend(heard(signal)))
+        thread = threading.Thread(target=lambda: got.extend(responses(signal)))
         thread.start()
         thread.join()
     assert got == ["first", "second"]
@@ -158,14 +158,14 @@ async def test_another_task_is_not_muted_and_a_child_is(signal):
     async def other():
         await muted.wait()
         try:
-            return heard(signal)
+            return responses(signal)
         finally:
             asked.set()
 
     before = asyncio.create_task(other())
     with mute(signal):
         muted.set()
-        child = asyncio.create_task(asyncio.to_thread(heard, signal))
+        child = asyncio.create_task(asyncio.to_thread(responses, signal))
         await asked.wait()
         assert await child == []
     assert await before == ["first", "second"]
@@ -176,7 +176,7 @@ async def test_a_task_that_outlives_the_block_is_not_muted_any_more(signal):
 
     async def later():
         await ended.wait()
-        return heard(signal)
+        return responses(signal)
 
     with mute(signal):
         task = asyncio.create_task(later())
@@ -189,7 +189,7 @@ async def test_a_task_that_outlives_the_block_is_not_muted_any_more(signal):
 async def test_an_async_send_is_muted_in_its_thread_too(signal):
     inner = Signal()
     inner.connect(first)
-    signal.connect(lambda **kwargs: heard(inner), sender=Order, weak=False)
+    signal.connect(lambda **kwargs: responses(inner), sender=Order, weak=False)
     with mute(inner):
         assert [response for _, response in await signal.asend(Order)] == ["first", []]
 
@@ -198,13 +198,13 @@ async def test_a_scope_that_is_left_in_another_task_disturbs_nothing(signal):
     muted = mute(signal)
     await asyncio.create_task(asyncio.to_thread(muted.__enter__))
     muted.__exit__(None, None, None)
-    assert heard(signal) == ["first", "second"]
+    assert responses(signal) == ["first", "second"]
 
 
 def test_capture_records_sends_and_receivers_are_called(signal):
     with capture(signal) as sent:
-        assert heard(signal, value=1) == ["first", "second"]
-        heard(signal, Order, value=2)
+        assert responses(signal, value=1) == ["first", "second"]
+        responses(signal, Order, value=2)
     assert [(one.signal, one.sender, one.kwargs) for one in sent] == [
         (signal, Product, {"value": 1}),
         (signal, Order, {"value": 2}),
@@ -217,9 +217,9 @@ def test_capture_records_sends_and_receivers_are_called(signal):
 def test_capture_of_everything_and_of_one_sender(signal):
     other = Signal()
     with capture() as everything, capture(signal, sender=Order) as orders:
-        heard(signal)
-        heard(other)
-        heard(signal, Order)
+        responses(signal)
+        responses(other)
+        responses(signal, Order)
     assert [one.signal for one in everything] == [signal, other, signal]
     assert [one.sender for one in orders] == [Order]
 
@@ -235,14 +235,14 @@ def test_a_captured_signal_without_receivers_has_listeners():
 
 def test_capture_works_below_mute(signal):
     with mute(), capture(signal) as sent:
-        assert heard(signal) == []
+        assert responses(signal) == []
     assert len(sent) == 1
 
 
 def test_assert_sent_finds_values_and_says_what_was_sent_instead(signal):
     with capture(signal) as sent:
-        heard(signal, number=1)
-        heard(signal, number=2)
+        responses(signal, number=1)
+        responses(signal, number=2)
     assert sent.assert_sent(number=2) is sent[1]
     sent.assert_not_sent(number=3)
     listing = r"Captured:\n  shop\.sold from <class '.*Product'>: \{'number': 1\}\n  shop\.sold .*: \{'number': 2\}$"
@@ -264,7 +264,7 @@ def test_an_observer_is_told_of_sends_and_calls(signal):
     events = []
     with observe(events.append):
         signal.send(Product, value=1)
-    heard(signal)
+    responses(signal)
     sent, *calls = events
     assert (type(sent), sent.signal, sent.sender, sent.kwargs, sent.parent) == (
         Sent,
@@ -285,7 +285,7 @@ def test_an_observer_that_raises_is_logged_and_counted(signal, caplog):
         raise RuntimeError("broken")
 
     with observe(broken) as observer, caplog.at_level(logging.ERROR):
-        assert heard(signal) == ["first", "second"]
+        assert responses(signal) == ["first", "second"]
     assert observer.errors == 3
     assert "broken failed on a Sent event" in caplog.records[0].getMessage()
 
@@ -297,7 +297,7 @@ def test_the_exception_of_a_receiver_is_the_outcome_that_observers_see(signal):
     events = []
     signal.connect(fails, order=-1)
     with observe(events.append), pytest.raises(ValueError, match=r"^no$"):
-        heard(signal)
+        responses(signal)
     assert str(events[-1].outcome) == "no"
 
 
@@ -320,11 +320,11 @@ def test_a_receiver_that_is_not_due_is_no_call(signal):
     events = []
     signal.connect(first, sender=Order, when=lambda **kwargs: False)
     with mute(second), observe(events.append):
-        assert heard(signal, Order) == ["first"]
+        assert responses(signal, Order) == ["first"]
     assert [type(event) for event in events] == [Sent, Called]
 
 
-async def test_observers_hear_async_receivers(signal):
+async def test_observers_receive_async_receivers(signal):
     signal.connect(third)
     events = []
     with observe(events.append):

@@ -1,4 +1,4 @@
-"""Who hears a send, and in which order."""
+"""Who receives a send, and in which order."""
 
 import gc
 import random
@@ -31,7 +31,7 @@ def named(name):
 a, b, c, d = map(named, "abcd")
 
 
-def heard(signal, sender=None):
+def responses(signal, sender=None):
     return [response for _, response in signal.send(sender=sender)]
 
 
@@ -45,29 +45,29 @@ def test_d4_a_lower_order_is_called_first_and_ties_are_in_the_order_of_connectin
     signal.connect(b, order=5)
     signal.connect(c, order=-1, sender=Base)
     signal.connect(d, sender=Base)
-    assert heard(signal, Base) == ["c", "a", "d", "b"]
+    assert responses(signal, Base) == ["c", "a", "d", "b"]
 
 
 def test_several_senders_are_given_as_a_list(signal):
     signal.connect(a, sender=[Base, Child])
-    assert (heard(signal, Base), heard(signal, Child), heard(signal)) == (["a"], ["a"], [])
+    assert (responses(signal, Base), responses(signal, Child), responses(signal)) == (["a"], ["a"], [])
     assert signal.disconnect(a, sender=[Base, Child])
-    assert heard(signal, Base) == []
+    assert responses(signal, Base) == []
 
 
 def test_equal_strings_are_one_sender(signal):
     signal.connect(a, sender="".join(["app.", "Model"]))
-    assert heard(signal, "".join(["app", ".Model"])) == ["a"]
+    assert responses(signal, "".join(["app", ".Model"])) == ["a"]
     assert signal.disconnect(a, sender="app.Model")
-    assert heard(signal, "app.Model") == []
+    assert responses(signal, "app.Model") == []
 
 
 def test_equal_tuples_and_numbers_are_one_sender_and_true_is_not_one(signal):
     signal.connect(a, sender=tuple(map(int, "12")))
     signal.connect(b, sender=1)
-    assert heard(signal, (1, 2)) == ["a"]
-    assert heard(signal, 1) == ["b"]
-    assert heard(signal, True) == []
+    assert responses(signal, (1, 2)) == ["a"]
+    assert responses(signal, 1) == ["b"]
+    assert responses(signal, True) == []
 
 
 def test_a_sender_that_compares_equal_but_can_be_referred_to_weakly_is_known_by_identity(signal):
@@ -79,15 +79,15 @@ def test_a_sender_that_compares_equal_but_can_be_referred_to_weakly_is_known_by_
 
     one, other = Row(), Row()
     signal.connect(a, sender=one)
-    assert heard(signal, one) == ["a"]
-    assert heard(signal, other) == []
+    assert responses(signal, one) == ["a"]
+    assert responses(signal, other) == []
 
 
 def test_an_object_without_weak_references_is_a_sender(signal):
     sender, other = object(), object()
     signal.connect(a, sender=sender)
-    assert heard(signal, sender) == ["a"]
-    assert heard(signal, other) == []
+    assert responses(signal, sender) == ["a"]
+    assert responses(signal, other) == []
     assert signal.disconnect(a, sender=sender)
 
 
@@ -95,10 +95,10 @@ def test_an_unhashable_sender_is_known_by_identity(signal):
     sender = {"no": "hash"}
     signal.connect(a, sender=sender)
     signal.connect(b)
-    assert heard(signal, sender) == ["a", "b"]
-    assert heard(signal, {"no": "hash"}) == ["b"]
+    assert responses(signal, sender) == ["a", "b"]
+    assert responses(signal, {"no": "hash"}) == ["b"]
     assert signal.disconnect(a, sender=sender)
-    assert heard(signal, sender) == ["b"]
+    assert responses(signal, sender) == ["b"]
 
 
 def test_senders_that_are_held_are_let_go_when_their_receivers_have_died(signal):
@@ -109,18 +109,18 @@ def test_senders_that_are_held_are_let_go_when_their_receivers_have_died(signal)
     assert len(signal._table.values) < 200
 
 
-def test_subclasses_hear_with_the_class(signal):
+def test_subclasses_receive_with_the_class(signal):
     signal.connect(a, sender=Base, subclasses=True)
-    assert [heard(signal, sender) for sender in (Base, Child, Grandchild, object, None)] == [["a"]] * 3 + [[], []]
+    assert [responses(signal, sender) for sender in (Base, Child, Grandchild, object, None)] == [["a"]] * 3 + [[], []]
 
 
-def test_a_subclass_that_is_made_later_is_heard(signal):
+def test_a_subclass_that_is_made_later_is_received(signal):
     signal.connect(a, sender=Base, subclasses=True)
 
     class Later(Child):
         pass
 
-    assert heard(signal, Later) == ["a"]
+    assert responses(signal, Later) == ["a"]
 
 
 def test_a_receiver_of_several_bases_keeps_its_place_in_the_order(signal):
@@ -128,16 +128,16 @@ def test_a_receiver_of_several_bases_keeps_its_place_in_the_order(signal):
     signal.connect(b, sender=Base, subclasses=True)
     signal.connect(c)
     signal.connect(d, sender=Base, subclasses=True, order=-1)
-    assert heard(signal, Child) == ["d", "a", "b", "c"]
+    assert responses(signal, Child) == ["d", "a", "b", "c"]
     assert signal.disconnect(b, sender=Base, subclasses=True)
-    assert heard(signal, Child) == ["d", "a", "c"]
+    assert responses(signal, Child) == ["d", "a", "c"]
 
 
-def test_a_string_sender_is_heard_beside_subclasses(signal):
+def test_a_string_sender_is_received_beside_subclasses(signal):
     signal.connect(a, sender=Base, subclasses=True)
     signal.connect(b, sender="text")
-    assert heard(signal, "text") == ["b"]
-    assert heard(signal, Child) == ["a"]
+    assert responses(signal, "text") == ["b"]
+    assert responses(signal, Child) == ["a"]
 
 
 def test_a_class_that_dies_takes_the_receivers_of_its_subclasses_along(signal):
@@ -166,7 +166,7 @@ def test_d8_ten_thousand_receivers_of_other_senders_leave_a_route_alone(signal):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_history_of_connections_is_heard_as_a_plain_list_would_be(seed):
+def test_any_history_of_connections_is_received_as_a_plain_list_would_be(seed):
     """Compare the dispatcher with the list that it stands for."""
     chance, signal, expected, senders = random.Random(seed), Signal(), [], [None, Base, Child, "s", "t"]
     receivers = [named(str(number)) for number in range(8)]

@@ -51,17 +51,17 @@ def receiver_number(number):
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_a_receiver_is_heard_from_the_moment_its_connect_returns():
+def test_a_receiver_is_received_from_the_moment_its_connect_returns():
     signal, missed = Signal(), []
 
     def connects_and_sends(sender):
         for _ in range(300):
             receiver = receiver_number(0)
             signal.connect(receiver, sender=sender)
-            if not any(heard is receiver for heard, _ in signal.send(sender=Sender)):
+            if not any(received is receiver for received, _ in signal.send(sender=Sender)):
                 missed.append(receiver)
             signal.disconnect(receiver, sender=sender)
-            if any(heard is receiver for heard, _ in signal.send(sender=Sender)):
+            if any(received is receiver for received, _ in signal.send(sender=Sender)):
                 missed.append(receiver)
 
     in_threads(*(lambda sender=sender: connects_and_sends(sender) for sender in (None, Sender, None, Sender)))

@@ -56,8 +56,8 @@ def test_a_signal_is_listed_by_its_name(connect):
     assert listing("book_read")[0] == f"{__name__}.book_read"
 
 
-def test_a_signal_of_django_is_listed_by_the_name_of_its_module(hear):
-    hear(post_save, sender=Writer)
+def test_a_signal_of_django_is_listed_by_the_name_of_its_module(listen):
+    listen(post_save, sender=Writer)
     assert "django.db.models.signals.post_save" in listing()
 
 
@@ -238,7 +238,7 @@ def test_a_signal_without_receivers_is_listed_where_all_are_asked_for():
     assert listing("book_read", "--all") == [f"{__name__}.book_read"]
 
 
-def test_a_signal_that_nobody_hears_is_reported():
+def test_a_signal_that_nobody_receives_is_reported():
     assert listing("book_read") == ["No signal, receiver or sender has such a name."]
 
 

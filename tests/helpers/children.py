@@ -11,7 +11,7 @@ def note(**kwargs):
 
 
 def send(signal, pipe):
-    """Set Django up, and tell who hears a signal that came from another process."""
+    """Set Django up, and tell who receives a signal that came from another process."""
     django.setup()
     signal.connect(note)
     pipe.send(([receiver.__name__ for receiver, _ in signal.send(sender=None)], repr(signal)))

@@ -18,7 +18,7 @@ from tests.helpers.bare import stop_server
 from tests.helpers.fresh import fresh
 
 
-class Heard(NamedTuple):
+class Received(NamedTuple):
     """One call of a receiver."""
 
     sender: Any
@@ -26,18 +26,18 @@ class Heard(NamedTuple):
 
 
 @pytest.fixture
-def hear() -> Iterator[Any]:
-    """Connect a receiver for the time of a test: `heard = hear(post_save, sender=Novel)` is the list of its calls."""
+def listen() -> Iterator[Any]:
+    """Connect a receiver for a test: `received = listen(post_save, sender=Novel)` is the list of its calls."""
     with ExitStack() as stack:
 
         def connect(signal, sender=None, **options):
-            heard = []
+            received = []
 
             def note(signal, sender, **payload):
-                heard.append(Heard(sender, payload))
+                received.append(Received(sender, payload))
 
             connect_for_now(stack, signal, note, sender=sender, **options)
-            return heard
+            return received
 
         yield connect
 

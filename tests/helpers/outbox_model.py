@@ -51,7 +51,7 @@ class Stored:
 class Ending:
     """How an attempt must end."""
 
-    event: str  # the name under which observers hear of it
+    event: str  # the name of the event that observers receive
     after: Stored
     keeps: bool  # whether the writes of the receiver stay although it runs in a transaction
 

@@ -139,12 +139,12 @@ def test_a_save_beside_a_tool_that_stays_is_as_deep_after_a_thousand_turns_as_af
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["save_base", "_save_table"])
 def test_receivers_that_come_and_leave_while_a_method_is_mocked_are_called_after_it_too(connect, name):
-    heard = []
+    received = []
     connect(post_save, first, sender=Article, delivery=OnCommit())
     with mock.patch.object(Model, name, around(vars(Model)[name], [])):
-        connect(post_save, lambda sender, **kwargs: heard.append(sender), delivery=OnCommit(), weak=False)
+        connect(post_save, lambda sender, **kwargs: received.append(sender), delivery=OnCommit(), weak=False)
     Article.objects.create()
-    assert heard == [Article]
+    assert received == [Article]
 
 
 # --- steps --------------------------------------------------------------------------------------------------------

@@ -86,15 +86,15 @@ def numbers(receive):
     """Connect a durable receiver: the list has the numbers that it was called with; it fails for the negative ones."""
 
     def connect(**options):
-        heard = []
+        received = []
 
         @receive(sent, delivery=Durable(**options))
         def note_number(sender, number, **payload):
-            heard.append(number)
+            received.append(number)
             if number < 0:
                 raise MishapError(f"no {number}")
 
-        return heard
+        return received
 
     return connect
 
@@ -302,12 +302,12 @@ def test_a_backoff_may_be_a_function_of_the_attempt_that_failed(act):
 )
 def test_a_backoff_that_fails_stops_no_other(act, numbers, backoff):
     act(fail, retry=Retry(attempts=2, backoff=backoff))
-    heard = numbers()
+    received = numbers()
     send(1)
     with suppress(Exception):
         drain()
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 @pytest.mark.parametrize("seconds", [-5, 1e30, float("inf")])
@@ -353,10 +353,10 @@ def test_other_errors_are_retried_beside_one_to_give_up_on(act):
 
 
 def test_a_failing_delivery_stops_no_other(numbers):
-    heard = numbers(retry=at_once(2))
+    received = numbers(retry=at_once(2))
     send(1, -2, 3)
     drain()
-    assert sorted(heard) == [-2, -2, 1, 3]
+    assert sorted(received) == [-2, -2, 1, 3]
     assert Delivery.objects.filter(state=State.SUCCESSFUL).count() == 2
 
 
@@ -641,11 +641,11 @@ def test_what_a_receiver_does_whose_delivery_was_taken_is_undone(act, values):
 
 @each_taken
 def test_what_waits_for_its_commit_is_not_done_either(act, receive, values):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Genre, delivery=OnCommit())
     def note_genre(sender, **kwargs):
-        heard.append(sender)
+        received.append(sender)
 
     def write_late(**payload):
         Genre.objects.create()
@@ -654,7 +654,7 @@ def test_what_waits_for_its_commit_is_not_done_either(act, receive, values):
     act(write_late)
     send()
     drain(limit=1)
-    assert heard == []
+    assert received == []
 
 
 @each_taken
@@ -680,10 +680,10 @@ def test_one_that_was_taken_stops_no_other(act, numbers):
         Delivery.objects.filter(pk=delivery.id).update(worker="another")
 
     act(be_late)
-    heard = numbers()
+    received = numbers()
     send(1)
     assert drain() == [Succeeded()]
-    assert heard == [1]
+    assert received == [1]
 
 
 def break_down_after_the_commit(**payload):
@@ -704,10 +704,10 @@ def test_what_is_committed_has_succeeded_although_a_callback_after_the_commit_ra
 @really_committed
 def test_a_callback_after_the_commit_that_raises_stops_no_other(act, numbers):
     act(break_down_after_the_commit)
-    heard = numbers()
+    received = numbers()
     send(1)
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 @really_committed
@@ -731,16 +731,16 @@ def test_what_is_due_before_the_commit_of_a_receiver_that_fails_makes_it_fail(ac
 
 
 def test_what_a_receiver_sends_to_durable_ones_is_delivered_after_it(act, receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Genre, delivery=Durable())
     def note_genre(sender, instance, **kwargs):
-        heard.append(instance)
+        received.append(instance)
 
     act(write)
     send()
     assert types(drain()) == [Succeeded, Succeeded]
-    assert heard == [Genre.objects.get()]
+    assert received == [Genre.objects.get()]
 
 
 @really_committed
@@ -825,11 +825,11 @@ def test_a_receiver_that_closes_its_connection_has_failed_and_stops_no_other(act
         Genre.objects.create()
         connection.close()
 
-    heard = numbers()
+    received = numbers()
     act(close, retry=at_once(1))
     send(1)
     assert sorted(one.__name__ for one in types(drain())) == ["Dead", "Succeeded"]
-    assert (Genre.objects.count(), heard) == (0, [1])
+    assert (Genre.objects.count(), received) == (0, [1])
 
 
 def test_an_interrupt_ends_the_worker_and_is_no_attempt(act):
@@ -964,15 +964,15 @@ def test_a_receiver_of_a_batch_may_ask_for_its_delivery(receive):
 
 
 def test_one_that_does_not_ask_is_called_with_what_was_sent_and_no_more(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable())
     def note(**payload):
-        heard.append(payload)
+        received.append(payload)
 
     send(5)
     drain()
-    assert heard == [{"signal": sent, "sender": None, "using": "default", "number": 5}]
+    assert received == [{"signal": sent, "sender": None, "using": "default", "number": 5}]
 
 
 # --- order by key -------------------------------------------------------------------------------------------------
@@ -1020,10 +1020,10 @@ def test_those_without_a_key_do_not(act):
 def test_nor_do_those_of_another_receiver(act, numbers):
     action, _ = later_for(1)
     act(action, key=lambda **payload: "same")
-    heard = numbers(key=lambda **payload: "same")
+    received = numbers(key=lambda **payload: "same")
     send(1)
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 def test_a_path_that_ends_at_none_is_no_key(receive):
@@ -1102,29 +1102,29 @@ def test_what_is_given_up_is_not_waited_for(act, error):
 
 
 def test_what_runs_is_waited_for(numbers):
-    heard = numbers(key=lambda **payload: "same")
+    received = numbers(key=lambda **payload: "same")
     send(1, 2)
     first = Delivery.objects.first()
     later = timezone.now() + datetime.timedelta(hours=1)
     Delivery.objects.filter(pk=first.pk).update(state=State.RUNNING, worker="another", attempts=1, leased_until=later)
-    assert (drain(), heard) == ([], [])
+    assert (drain(), received) == ([], [])
 
 
 def test_one_that_is_redelivered_is_waited_for_again(numbers):
-    heard = numbers(key=lambda **payload: "same")
+    received = numbers(key=lambda **payload: "same")
     send(1, 2)
     first = Delivery.objects.first()
     later = timezone.now() + datetime.timedelta(hours=1)
     Delivery.objects.filter(pk=first.pk).update(due_at=later)
-    assert (drain(), heard) == ([], [])
+    assert (drain(), received) == ([], [])
 
 
 def test_those_of_its_old_name_come_first(numbers):
-    heard = numbers(key=lambda **payload: "same", aliases="shop.receivers.old_name")
+    received = numbers(key=lambda **payload: "same", aliases="shop.receivers.old_name")
     send(1, 2)
     later = timezone.now() + datetime.timedelta(hours=1)
     Delivery.objects.filter(pk=Delivery.objects.first().pk).update(receiver="shop.receivers.old_name", due_at=later)
-    assert (drain(), heard) == ([], [])
+    assert (drain(), received) == ([], [])
 
 
 def test_a_batch_may_have_a_key(receive):
@@ -1141,10 +1141,10 @@ def test_a_batch_may_have_a_key(receive):
 
 
 def test_deliveries_are_made_in_the_order_of_their_sends(numbers):
-    heard = numbers(key=lambda **payload: "same")
+    received = numbers(key=lambda **payload: "same")
     send(3, 1, 2, 5, 4)
     drain()
-    assert heard == [3, 1, 2, 5, 4]
+    assert received == [3, 1, 2, 5, 4]
 
 
 @really_committed
@@ -1185,21 +1185,21 @@ def test_several_workers_make_each_delivery_once_and_keep_the_order_of_a_key(rec
 
 
 def test_a_receiver_takes_the_deliveries_of_its_old_name(numbers):
-    heard = numbers(aliases=("shop.receivers.old_name", "shop.old_module.old_name"))
+    received = numbers(aliases=("shop.receivers.old_name", "shop.old_module.old_name"))
     send(1, 2)
     first, second = Delivery.objects.all()
     for one, name in ((first, "shop.receivers.old_name"), (second, "shop.old_module.old_name")):
         Delivery.objects.filter(pk=one.pk).update(receiver=name)
     assert types(drain()) == [Succeeded, Succeeded]
-    assert heard == [1, 2]
+    assert received == [1, 2]
 
 
 def test_an_alias_may_be_one_text(numbers):
-    heard = numbers(aliases="shop.receivers.old_name")
+    received = numbers(aliases="shop.receivers.old_name")
     send(1)
     Delivery.objects.update(receiver="shop.receivers.old_name")
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 def test_a_delivery_whose_receiver_is_not_known_waits(numbers):
@@ -1211,19 +1211,19 @@ def test_a_delivery_whose_receiver_is_not_known_waits(numbers):
 
 
 def test_a_name_that_differs_in_case_is_another_one(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, 2)
     first = Delivery.objects.first()
     Delivery.objects.filter(pk=first.pk).update(receiver=first.receiver.upper())
     drain()
-    assert heard == [2]
+    assert received == [2]
 
 
 def test_nor_is_it_run_by_its_id(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
     Delivery.objects.update(receiver=row().receiver.upper())
-    assert (run_one(row().pk, "default"), heard) == (None, [])
+    assert (run_one(row().pk, "default"), received) == (None, [])
 
 
 def test_a_receiver_with_a_very_long_name_is_known_by_it(receive):
@@ -1240,15 +1240,15 @@ def test_a_receiver_with_a_very_long_name_is_known_by_it(receive):
 
 
 def test_it_stops_no_other(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, 2)
     Delivery.objects.filter(pk=Delivery.objects.first().pk).update(receiver="shop.receivers.nobody")
     drain()
-    assert heard == [2]
+    assert received == [2]
 
 
 def test_nor_do_many(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
     Delivery.objects.bulk_create(
         Delivery(
@@ -1263,7 +1263,7 @@ def test_nor_do_many(numbers):
         for _ in range(300)
     )
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 def test_nobody_runs_one_by_its_id_whose_receiver_is_not_known(numbers):
@@ -1275,10 +1275,10 @@ def test_nobody_runs_one_by_its_id_whose_receiver_is_not_known(numbers):
 
 
 def test_it_is_made_when_the_receiver_is_there(connect):
-    heard = []
+    received = []
 
     def note(sender, number, **payload):
-        heard.append(number)
+        received.append(number)
 
     sent.connect(note, delivery=Durable())
     send(1)
@@ -1286,25 +1286,25 @@ def test_it_is_made_when_the_receiver_is_there(connect):
     assert drain() == []
     connect(sent, note, delivery=Durable())
     drain()
-    assert heard == [1]
+    assert received == [1]
 
 
 @pytest.mark.parametrize("fetch", [False, "lock"])
 @pytest.mark.parametrize("signal", [post_save, post_delete])
 def test_a_delivery_is_made_beside_receivers_of_its_signal_that_are_called_at_once_with_changes(signal, fetch, receive):
-    heard = []
+    received = []
 
     @receive(signal, sender=Genre, when=created | changed("name"), fetch=fetch)
     def compare(sender, changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     @receive(signal, sender=Genre, delivery=Durable())
     def note(sender, **kwargs):
-        heard.append("delivered")
+        received.append("delivered")
 
     Genre.objects.create(name="Crime").delete()
     assert drain() == [Succeeded()]
-    assert heard == [{} if signal is post_save else {"name": ("Crime", NO_ROW)}, "delivered"]
+    assert received == [{} if signal is post_save else {"name": ("Crime", NO_ROW)}, "delivered"]
 
 
 def test_a_receiver_that_is_disconnected_is_known_no_more_although_its_failure_is_remembered():
@@ -1319,31 +1319,31 @@ def test_a_receiver_that_is_disconnected_is_known_no_more_although_its_failure_i
 
 
 def test_a_delivery_can_be_run_by_its_id(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, 2)
     assert run_one(Delivery.objects.last().pk, "default") == Succeeded()
-    assert heard == [2]
+    assert received == [2]
 
 
 def test_one_that_is_done_is_not_run_by_its_id(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
     drain()
     assert run_one(row().pk, "default") is None
-    assert heard == [1]
+    assert received == [1]
 
 
 def test_nor_is_one_that_is_not_due(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
     Delivery.objects.update(due_at=timezone.now() + datetime.timedelta(hours=1))
-    assert (run_one(row().pk, "default"), heard) == (None, [])
+    assert (run_one(row().pk, "default"), received) == (None, [])
 
 
 def test_nor_is_one_whose_turn_it_is_not(numbers):
-    heard = numbers(key=lambda **payload: "same")
+    received = numbers(key=lambda **payload: "same")
     send(1, 2)
-    assert (run_one(Delivery.objects.last().pk, "default"), heard) == (None, [])
+    assert (run_one(Delivery.objects.last().pk, "default"), received) == (None, [])
 
 
 def test_nor_is_one_that_is_not_there(numbers):
@@ -1355,10 +1355,10 @@ class Postman:
     """The owner of a receiver."""
 
     def __init__(self):
-        self.heard = []
+        self.received = []
 
     def note(self, sender, number, **payload):
-        self.heard.append(number)
+        self.received.append(number)
 
 
 def test_a_method_may_be_a_receiver(connect):
@@ -1367,7 +1367,7 @@ def test_a_method_may_be_a_receiver(connect):
     send(1)
     assert row().receiver == f"{__name__}.Postman.note"
     drain()
-    assert postman.heard == [1]
+    assert postman.received == [1]
 
 
 def test_each_sender_of_a_receiver_has_its_own_policy(connect):
@@ -1507,33 +1507,33 @@ def test_one_that_updates_others_by_a_query_makes_one_for_each(receive):
     assert calls == [article.pk, Article.objects.first().pk]
 
 
-def test_a_save_in_a_receiver_is_heard_by_others(counting, receive):
-    heard = []
+def test_a_save_in_a_receiver_is_received_by_others(counting, receive):
+    received = []
 
     @receive(post_save, sender=Article)
     def note(sender, instance, **kwargs):
-        heard.append(instance.words)
+        received.append(instance.words)
 
     counting()
     Article.objects.create()
     drain(limit=5)
-    assert heard == [0, 1]
+    assert received == [0, 1]
 
 
 # --- async receivers ----------------------------------------------------------------------------------------------
 
 
 def test_an_async_receiver_is_called(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable())
     async def note(sender, number, delivery, **payload):
-        heard.append((number, delivery.attempt))
-        return "heard"
+        received.append((number, delivery.attempt))
+        return "received"
 
     send(1)
-    assert drain() == [Succeeded("heard")]
-    assert heard == [(1, 1)]
+    assert drain() == [Succeeded("received")]
+    assert received == [(1, 1)]
 
 
 def test_what_it_writes_and_its_success_are_one_transaction(receive):
@@ -1583,15 +1583,15 @@ def test_an_async_receiver_that_saves_its_instance_makes_no_new_delivery(receive
 
 
 async def test_async_code_can_let_a_thread_drain(receive, async_database):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable())
     async def note(sender, number, **payload):
-        heard.append(number)
+        received.append(number)
 
     await sync_to_async(send)(1)
     await sync_to_async(drain)()
-    assert heard == [1]
+    assert received == [1]
 
 
 # --- observers ----------------------------------------------------------------------------------------------------
@@ -1788,25 +1788,25 @@ def test_a_record_of_what_was_discarded_has_the_reason(act, log):
 
 
 def test_drain_makes_what_is_due_and_what_that_causes(act, numbers):
-    heard = numbers()
+    received = numbers()
     act(lambda number, **payload: send(number + 1) if number < 3 else None)
     send(1)
     drain()
-    assert heard == [1, 2, 3]
+    assert received == [1, 2, 3]
 
 
 def test_drain_goes_no_further_than_its_limit(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, 2, 3)
     assert drain(limit=2) == [Succeeded(), Succeeded()]
-    assert heard == [1, 2]
+    assert received == [1, 2]
     assert Delivery.objects.last().attempts == 0
 
 
 def test_a_limit_of_none_at_all_is_kept(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
-    assert (drain(limit=0), heard) == ([], [])
+    assert (drain(limit=0), received) == ([], [])
 
 
 def test_a_text_in_place_of_a_list_of_queues_is_refused():
@@ -1815,9 +1815,9 @@ def test_a_text_in_place_of_a_list_of_queues_is_refused():
 
 
 def test_of_no_queues_nothing_is_made(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
-    assert (drain(queues=[]), heard) == ([], [])
+    assert (drain(queues=[]), received) == ([], [])
 
 
 def test_attempts_count_for_the_limit(act):
@@ -1827,39 +1827,39 @@ def test_attempts_count_for_the_limit(act):
 
 
 def test_drain_makes_those_of_the_queues_that_it_is_given(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(queue="mail"))
     def send_mail(sender, **payload):
-        heard.append("mail")
+        received.append("mail")
 
     @receive(sent, delivery=Durable(queue="sms"))
     def send_sms(sender, **payload):
-        heard.append("sms")
+        received.append("sms")
 
     @receive(sent, delivery=Durable())
     def note(sender, **payload):
-        heard.append("default")
+        received.append("default")
 
     send()
     drain(queues=["mail", "sms"])
-    assert sorted(heard) == ["mail", "sms"]
+    assert sorted(received) == ["mail", "sms"]
 
 
 def test_drain_makes_those_of_the_database_that_it_is_given(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, using="default")
     send(2, using="other")
     drain(using="other")
-    assert heard == [2]
+    assert received == [2]
 
 
 def test_drain_leaves_alone_what_another_worker_has(numbers):
-    heard = numbers()
+    received = numbers()
     send(1)
     later = timezone.now() + datetime.timedelta(hours=1)
     Delivery.objects.update(state=State.RUNNING, worker="another", attempts=1, leased_until=later)
-    assert (drain(), heard) == ([], [])
+    assert (drain(), received) == ([], [])
 
 
 def test_drain_of_nothing_is_nothing(db):
@@ -1867,11 +1867,11 @@ def test_drain_of_nothing_is_nothing(db):
 
 
 def test_what_is_due_first_is_made_first(numbers):
-    heard = numbers()
+    received = numbers()
     send(1, 2)
     Delivery.objects.filter(pk=Delivery.objects.last().pk).update(due_at=timezone.now() - datetime.timedelta(days=1))
     drain()
-    assert heard == [2, 1]
+    assert received == [2, 1]
 
 
 @really_committed
@@ -1892,27 +1892,27 @@ def lost(numbers):
     """Let a worker have taken a delivery and never come back."""
 
     def lose(attempts=1, **options):
-        heard = numbers(**options)
+        received = numbers(**options)
         send(1)
         ago = timezone.now() - datetime.timedelta(minutes=5)
         values = {"state": State.RUNNING, "worker": "lost", "attempts": attempts}
         Delivery.objects.update(**values, claimed_at=ago, leased_until=ago)
-        return heard
+        return received
 
     return lose
 
 
 def test_what_a_lost_worker_has_taken_is_made_when_it_is_rescued(lost):
-    heard = lost(retry=at_once(3))
+    received = lost(retry=at_once(3))
     rescue("default")
     drain()
-    assert (heard, row().state, row().attempts) == ([1], State.SUCCESSFUL, 2)
+    assert (received, row().state, row().attempts) == ([1], State.SUCCESSFUL, 2)
 
 
 def test_a_lost_worker_has_had_its_attempt(lost):
-    heard = lost(attempts=3, retry=at_once(3))
+    received = lost(attempts=3, retry=at_once(3))
     rescue("default")
-    assert (heard, row().state) == ([], State.DEAD)
+    assert (received, row().state) == ([], State.DEAD)
 
 
 def test_the_lost_attempt_is_kept(lost):

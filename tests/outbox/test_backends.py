@@ -458,19 +458,19 @@ def test_the_immediate_backend_makes_many_deliveries_of_one_key_in_their_order(t
 @in_test
 def test_what_a_delivery_sends_is_made_after_it_by_the_immediate_backend(tasks, receive):
     tasks("immediate.ImmediateBackend")
-    first, second, heard = Signal(), Signal(), []
+    first, second, received = Signal(), Signal(), []
 
     @receive(first, delivery=Durable(backend="fleet", atomic=False))
     def send_second(sender, **kwargs):
         second.send(sender=None)
-        heard.append("first")
+        received.append("first")
 
     @receive(second, delivery=Durable(backend="fleet"))
     def note_second(sender, **kwargs):
-        heard.append("second")
+        received.append("second")
 
     first.send(sender=None)
-    assert heard == ["first", "second"]
+    assert received == ["first", "second"]
 
 
 @in_test

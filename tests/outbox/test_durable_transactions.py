@@ -41,16 +41,16 @@ def mishap():
 
 @pytest.fixture
 def store(receive):
-    """Connect a durable receiver: `heard = store(post_save, sender=Article)` is the list of what it is called with."""
+    """Connect a durable receiver: `received = store(post_save, sender=Article)` is the list of its calls."""
 
     def connect(signal, policy=None, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=policy or Durable(), **options)
         def note(sender, **payload):
-            heard.append({"sender": sender, **payload})
+            received.append({"sender": sender, **payload})
 
-        return heard
+        return received
 
     return connect
 
@@ -60,13 +60,13 @@ def batches(receive):
     """Connect a durable receiver of batches: the list has each that it is called with."""
 
     def connect(signal, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=Durable(batch=True), **options)
         def note_batch(sender, batch, **kwargs):
-            heard.append(batch)
+            received.append(batch)
 
-        return heard
+        return received
 
     return connect
 
@@ -88,20 +88,20 @@ def test_t1_a_delivery_is_stored_once_by_the_outermost_block(store):
 
 
 def test_t1_the_receiver_is_called_by_a_worker_and_not_before(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     with transaction.atomic():
         article = Article.objects.create(title="a")
-    assert heard == []
+    assert received == []
     drain()
-    assert [one["instance"] for one in heard] == [article]
+    assert [one["instance"] for one in received] == [article]
 
 
 def test_t1_a_delivery_that_is_done_is_not_done_again(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     Article.objects.create()
     assert drain() == [Succeeded()]
     assert drain() == []
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @really_committed
@@ -147,7 +147,7 @@ def test_t2_a_change_that_was_rolled_back_is_stored_once_by_the_next_save(store)
 
 
 def test_t3_a_savepoint_that_rolls_back_takes_its_deliveries_with_it(store):
-    heard = store(post_save, sender=Article, when=changed("words"))
+    received = store(post_save, sender=Article, when=changed("words"))
     outer, inner = Article.objects.create(words=1), Article.objects.create(words=1)
     with transaction.atomic():
         outer.words = 2
@@ -157,20 +157,20 @@ def test_t3_a_savepoint_that_rolls_back_takes_its_deliveries_with_it(store):
             inner.save()
             raise MishapError
     drain()
-    assert [one["instance"] for one in heard] == [outer]
+    assert [one["instance"] for one in received] == [outer]
     assert changes_of(inner)["words"] == (1, 2)
 
 
 @pytest.fixture
 def words(receive):
     """The changes of `Article.words` that a durable receiver is called with."""
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("words"), delivery=Durable())
     def note_words(sender, instance, changes, **kwargs):
-        heard.append(changes["words"])
+        received.append(changes["words"])
 
-    return heard
+    return received
 
 
 def test_t4_what_was_saved_outside_of_the_savepoint_is_what_counts(words):
@@ -201,16 +201,16 @@ def test_t5_without_a_batch_each_save_is_a_delivery_with_its_old_value(words):
 
 
 def test_t5_a_batch_is_one_delivery_with_the_net_change(batches):
-    heard = batches(post_save, sender=Article, when=changed("words"))
+    received = batches(post_save, sender=Article, when=changed("words"))
     article = Article.objects.create(words=0)
     save_as(article, 1, 2, 3)
     assert stored() == 1
     drain()
-    assert [batch.changes("words") for batch in heard] == [[(article.pk, 0, 3)]]
+    assert [batch.changes("words") for batch in received] == [[(article.pk, 0, 3)]]
 
 
 def test_t5_a_batch_leaves_out_what_a_savepoint_has_undone(batches):
-    heard = batches(post_save, sender=Article, when=changed("words"))
+    received = batches(post_save, sender=Article, when=changed("words"))
     outer, inner = Article.objects.create(words=1), Article.objects.create(words=1)
     with transaction.atomic():
         save_as(outer, 2)
@@ -219,7 +219,7 @@ def test_t5_a_batch_leaves_out_what_a_savepoint_has_undone(batches):
             save_as(outer, 3)
             raise MishapError
     drain()
-    assert [batch.changes("words") for batch in heard] == [[(outer.pk, 1, 2)]]
+    assert [batch.changes("words") for batch in received] == [[(outer.pk, 1, 2)]]
 
 
 def test_t6_there_and_back_is_no_delivery_of_a_batch(batches):
@@ -239,26 +239,26 @@ def test_t7_what_was_created_and_deleted_is_no_delivery_of_a_batch(batches):
 
 
 def test_t7_what_was_created_and_updated_is_created_with_the_final_values(batches):
-    heard = batches([post_save, post_delete], sender=Article)
+    received = batches([post_save, post_delete], sender=Article)
     with transaction.atomic():
         article = Article.objects.create(words=1)
         article.words = 2
         article.save()
     drain()
-    (batch,) = heard
+    (batch,) = received
     assert [one.words for one in batch.created] == [2]
     assert (batch.updated, batch.deleted) == ([], [])
 
 
 def test_t7_what_was_updated_and_deleted_is_deleted_with_its_key(batches):
     article = Article.objects.create(words=1)
-    heard = batches([post_save, post_delete], sender=Article)
+    received = batches([post_save, post_delete], sender=Article)
     key = article.pk
     with transaction.atomic():
         article.save()
         article.delete()
     drain()
-    (batch,) = heard
+    (batch,) = received
     assert [one.pk for one in batch.deleted] == [key]
 
 
@@ -295,11 +295,11 @@ def test_t8_a_callback_of_others_that_raises_loses_nothing(store):
 
 
 def test_t9_what_a_receiver_saves_is_delivered_after_its_own_commit(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=Durable())
     def go_on(sender, instance, **kwargs):
-        heard.append(instance.words)
+        received.append(instance.words)
         with transaction.atomic():
             if instance.words < 3:
                 Article.objects.create(words=instance.words + 1)
@@ -307,11 +307,11 @@ def test_t9_what_a_receiver_saves_is_delivered_after_its_own_commit(receive):
 
     Article.objects.create(words=1)
     drain()
-    assert heard == [1, 2, 3]
+    assert received == [1, 2, 3]
 
 
 def test_t9_what_a_receiver_that_fails_has_saved_is_not_delivered(receive, store):
-    heard = store(post_save, sender=Genre)
+    received = store(post_save, sender=Genre)
 
     @receive(post_save, sender=Article, delivery=Durable(retry=Retry(attempts=1)))
     def save_and_fail(sender, **kwargs):
@@ -320,7 +320,7 @@ def test_t9_what_a_receiver_that_fails_has_saved_is_not_delivered(receive, store
 
     Article.objects.create()
     drain()
-    assert (heard, Delivery.objects.filter(signal__endswith="post_save", sender="app.Genre").count()) == ([], 0)
+    assert (received, Delivery.objects.filter(signal__endswith="post_save", sender="app.Genre").count()) == ([], 0)
 
 
 # --- autocommit ---------------------------------------------------------------------------------------------------
@@ -406,18 +406,18 @@ def test_t12_an_inline_receiver_finds_row_and_delivery_committed_and_its_error_r
 @really_committed
 def test_t12_a_receiver_of_pre_save_is_stored_in_the_transaction_of_the_row(store):
     article = Article.objects.create()
-    heard = store(pre_save, sender=Article)
+    received = store(pre_save, sender=Article)
     article.save()
     drain()
-    assert [one["instance"] for one in heard] == [article]
+    assert [one["instance"] for one in received] == [article]
 
 
 @really_committed
-def test_t12_a_receiver_of_pre_save_hears_a_row_that_gets_its_key_later(store):
-    heard = store(pre_save, sender=Article)
+def test_t12_a_receiver_of_pre_save_receives_a_row_that_gets_its_key_later(store):
+    received = store(pre_save, sender=Article)
     article = Article.objects.create()
     drain()
-    assert [one["instance"] for one in heard] == [article]
+    assert [one["instance"] for one in received] == [article]
 
 
 def create_article():
@@ -513,11 +513,11 @@ each_write = pytest.mark.parametrize(
 @really_committed
 @each_write
 def test_in_autocommit_a_write_has_its_delivery(rows, store, write, signal, sender, options):
-    heard = store(signal, sender=sender, **options)
+    received = store(signal, sender=sender, **options)
     write()
     assert stored() == 1
     assert drain() == [Succeeded()]
-    assert [one["sender"] for one in heard] == [sender]
+    assert [one["sender"] for one in received] == [sender]
 
 
 @really_committed
@@ -555,10 +555,10 @@ def test_in_autocommit_many_to_many_rows_whose_delivery_cannot_be_stored_are_und
 @really_committed
 def test_in_autocommit_a_signal_of_ones_own_has_its_delivery(store):
     shipped = Signal(name="shop.shipped")
-    heard = store(shipped)
+    received = store(shipped)
     shipped.send(sender=None, using="default", carrier="train")
     drain()
-    assert [one["carrier"] for one in heard] == ["train"]
+    assert [one["carrier"] for one in received] == ["train"]
 
 
 @really_committed
@@ -659,11 +659,11 @@ def test_t14_of_two_databases_only_the_one_that_commits_has_its_deliveries(store
 
 
 def test_t14_the_deliveries_of_a_database_are_made_by_its_own_worker(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     article = Article.objects.using("other").create(title="there")
     assert drain() == []
     assert drain(using="other") == [Succeeded()]
-    assert [(one["instance"], one["instance"]._state.db) for one in heard] == [(article, "other")]
+    assert [(one["instance"], one["instance"]._state.db) for one in received] == [(article, "other")]
 
 
 def test_t14_a_signal_goes_by_the_database_that_it_tells(store):
@@ -776,11 +776,11 @@ class TestT17InsideATestCase:
 
     def test_and_those_of_batches_too(self, batches, settings):
         settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
-        heard = batches(post_save, sender=Article)
+        received = batches(post_save, sender=Article)
         with TestCase.captureOnCommitCallbacks(execute=True):
             article = Article.objects.create()
         drain()
-        assert [batch.created for batch in heard] == [[article]]
+        assert [batch.created for batch in received] == [[article]]
 
     def test_callbacks_that_are_captured_do_not_come_twice(self, store):
         store(post_save, sender=Article)
@@ -810,7 +810,7 @@ class TestT17InsideATestCase:
 
 
 def test_t18_what_receivers_save_before_the_commit_is_stored_with_the_rest(store, receive):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def go_on(sender, instance, **kwargs):
@@ -820,11 +820,11 @@ def test_t18_what_receivers_save_before_the_commit_is_stored_with_the_rest(store
     with transaction.atomic():
         Article.objects.create(words=1)
     drain()
-    assert [one["instance"].words for one in heard] == [1, 2, 3, 4, 5]
+    assert [one["instance"].words for one in received] == [1, 2, 3, 4, 5]
 
 
 def test_t18_a_batch_has_what_receivers_save_before_the_commit(batches, receive):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def go_on(sender, instance, **kwargs):
@@ -833,10 +833,10 @@ def test_t18_a_batch_has_what_receivers_save_before_the_commit(batches, receive)
 
     Article.objects.create(words=1)
     drain()
-    assert [[one.words for one in batch.created] for batch in heard] == [[1, 2, 3, 4, 5]]
+    assert [[one.words for one in batch.created] for batch in received] == [[1, 2, 3, 4, 5]]
 
 
-def test_t18_receivers_that_save_what_each_other_hears_are_no_cycle_before_the_commit(store, receive):
+def test_t18_receivers_that_save_what_each_other_receives_are_no_cycle_before_the_commit(store, receive):
     @receive(post_save, sender=Article, delivery=Durable())
     def go_on(sender, instance, **kwargs):
         Genre.objects.create()
@@ -866,7 +866,7 @@ def test_t19_the_error_of_the_database_is_what_the_caller_sees_and_nothing_is_st
 
 @really_committed
 def test_t20_threads_do_not_see_each_others_batches(batches):
-    heard = batches(post_save, sender=Ticket)
+    received = batches(post_save, sender=Ticket)
     both_are_in = threading.Barrier(2, timeout=20)
 
     def create(count):
@@ -883,11 +883,11 @@ def test_t20_threads_do_not_see_each_others_batches(batches):
     for thread in threads:
         thread.join()
     drain()
-    assert sorted(len(batch.created) for batch in heard) == [2, 3]
+    assert sorted(len(batch.created) for batch in received) == [2, 3]
 
 
 async def test_t20_async_tasks_do_not_see_each_others_batches(batches, async_database):
-    heard = batches(post_save, sender=Ticket)
+    received = batches(post_save, sender=Ticket)
 
     def create(count):
         with transaction.atomic():
@@ -898,22 +898,22 @@ async def test_t20_async_tasks_do_not_see_each_others_batches(batches, async_dat
     create_in_thread = sync_to_async(create, thread_sensitive=False)
     await asyncio.gather(create_in_thread(2), create_in_thread(3))
     await sync_to_async(drain)()
-    assert sorted(len(batch.created) for batch in heard) == [2, 3]
+    assert sorted(len(batch.created) for batch in received) == [2, 3]
 
 
 async def test_a_save_of_async_code_has_its_delivery(store, async_database):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     article = await Article.objects.acreate()
     await sync_to_async(drain)()
-    assert await sync_to_async(lambda: [one["instance"] for one in heard] == [article])()
+    assert await sync_to_async(lambda: [one["instance"] for one in received] == [article])()
 
 
 async def test_a_send_of_async_code_has_its_delivery(store, async_database):
     shipped = Signal(name="shop.shipped")
-    heard = store(shipped)
+    received = store(shipped)
     await shipped.asend(sender=Article, carrier="post")
     await sync_to_async(drain)()
-    assert [one["carrier"] for one in heard] == ["post"]
+    assert [one["carrier"] for one in received] == ["post"]
 
 
 # --- statements ---------------------------------------------------------------------------------------------------
@@ -979,16 +979,16 @@ def test_a_save_in_autocommit_is_a_transaction_of_two_statements(store):
 
 
 def test_what_the_outbox_writes_is_told_to_nobody(store):
-    heard = [store(post_save, bulk=True), store(post_update)]
+    received = [store(post_save, bulk=True), store(post_update)]
     Article.objects.create()
     Article.objects.update(words=1)
     drain(limit=10)
-    assert {one["sender"] for one in (*heard[0], *heard[1])} == {Article}
+    assert {one["sender"] for one in (*received[0], *received[1])} == {Article}
     assert stored() == 3
 
 
 @really_committed
-def test_a_save_that_nobody_hears_begins_no_transaction(store):
+def test_a_save_that_nobody_receives_begins_no_transaction(store):
     store(post_save, sender=Article)
     assert [one.split()[0] for one in statements(Genre.objects.create)] == ["INSERT"]
 
@@ -1041,27 +1041,27 @@ def test_its_times_are_those_of_the_database(store):
 
 
 def test_deliveries_are_in_the_order_of_their_sends(receive, store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     with transaction.atomic():
         for number in (3, 1, 2):
             Article.objects.create(words=number)
     assert [*Delivery.objects.values_list("id", flat=True)] == sorted(Delivery.objects.values_list("id", flat=True))
     drain()
-    assert [one["instance"].words for one in heard] == [3, 1, 2]
+    assert [one["instance"].words for one in received] == [3, 1, 2]
 
 
 def test_a_receiver_of_several_signals_is_told_which(receive):
-    heard = []
+    received = []
 
     @receive([post_save, post_delete], sender=Article, delivery=Durable())
     def note(signal, sender, instance, **kwargs):
-        heard.append((signal, "created" in kwargs))
+        received.append((signal, "created" in kwargs))
 
     article = Article.objects.create()
     drain()
     article.delete()
     drain()
-    assert heard == [(post_save, True), (post_delete, False)]
+    assert received == [(post_save, True), (post_delete, False)]
 
 
 # --- who sends ----------------------------------------------------------------------------------------------------
@@ -1076,35 +1076,35 @@ def test_a_muted_receiver_stores_nothing(store, is_atomic):
 
 
 def test_a_condition_is_asked_at_the_send(store):
-    heard = store(post_save, sender=Article, when=created)
+    received = store(post_save, sender=Article, when=created)
     article = Article.objects.create()
     article.save()
     drain()
-    assert [one["created"] for one in heard] == [True]
+    assert [one["created"] for one in received] == [True]
 
 
-def test_a_receiver_of_one_database_hears_no_other(store):
+def test_a_receiver_of_one_database_receives_no_other(store):
     store(post_save, sender=Article, using="other")
     Article.objects.create()
     Article.objects.using("other").create()
     assert (stored("default"), stored("other")) == (0, 1)
 
 
-def test_a_receiver_of_subclasses_hears_a_child_as_what_it_is(store):
-    heard = store(post_save, sender=Novel, subclasses=True)
+def test_a_receiver_of_subclasses_receives_a_child_as_what_it_is(store):
+    received = store(post_save, sender=Novel, subclasses=True)
     book = Audiobook.objects.create()
     drain()
-    assert [(one["sender"], one["instance"]) for one in heard] == [(Audiobook, book)]
+    assert [(one["sender"], one["instance"]) for one in received] == [(Audiobook, book)]
 
 
 def test_an_object_that_is_saved_as_two_rows_comes_as_two_instances(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     with transaction.atomic():
         article = Article.objects.create()
         first, article.pk, article._state.adding = article.pk, None, True
         article.save()
     drain()
-    assert [one["instance"].pk for one in heard] == [first, article.pk]
+    assert [one["instance"].pk for one in received] == [first, article.pk]
 
 
 def test_an_instance_that_is_deleted_later_in_the_transaction_had_its_key_when_it_was_saved(receive):
@@ -1155,30 +1155,30 @@ def test_a_batch_has_the_values_of_the_row_that_was_deleted_and_not_those_of_a_s
     Article.objects.create(words=1)
     stale = Article.objects.get()
     Article.objects.update(words=2)
-    heard = batches(post_delete, sender=Article)
+    received = batches(post_delete, sender=Article)
     stale.delete()
     drain()
-    assert [one.words for batch in heard for one in batch.deleted] == [2]
+    assert [one.words for batch in received for one in batch.deleted] == [2]
 
 
 def test_a_batch_has_one_event_for_a_row_that_was_saved_through_a_proxy_too(batches):
-    heard = batches(post_save, sender=[Novel, Reprint])
+    received = batches(post_save, sender=[Novel, Reprint])
     with transaction.atomic():
         novel = Novel.objects.create(name="a")
         Reprint(pk=novel.pk, name="b").save()
     drain()
-    assert [[(event.sender, event.kind, event.instance.name) for event in batch.events] for batch in heard] == [
+    assert [[(event.sender, event.kind, event.instance.name) for event in batch.events] for batch in received] == [
         [(Reprint, "created", "b")]
     ]
 
 
 def test_a_batch_of_relations_has_their_net_change(batches):
     novel, genre = Novel.objects.create(name="a"), Genre.objects.create(name="b")
-    heard = batches(m2m_changes, sender=Novel.genres.through)
+    received = batches(m2m_changes, sender=Novel.genres.through)
     with transaction.atomic():
         novel.genres.add(genre)
         novel.genres.remove(genre)
     assert not Delivery.objects.exists()
     novel.genres.add(genre)
     drain()
-    assert [event.kwargs["added"] for batch in heard for event in batch.events] == [{(novel.pk, genre.pk)}]
+    assert [event.kwargs["added"] for batch in received for event in batch.events] == [{(novel.pk, genre.pk)}]

@@ -178,17 +178,17 @@ def test_it_is_no_lost_worker(raises):
 
 
 def test_other_deliveries_are_made_by_the_same_thread(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(retry=Retry(attempts=1)))
     def stop_every_other(sender, delivery, **payload):
-        heard.append(threading.current_thread().name)
+        received.append(threading.current_thread().name)
         if delivery.id % 2:
             raise SystemExit
 
     send(4)
     Worker().run(drain=True)
-    assert (len(heard), len({*heard})) == (4, 1)
+    assert (len(received), len({*received})) == (4, 1)
     assert sorted(states()) == [State.DEAD] * 2 + [State.SUCCESSFUL] * 2
 
 
@@ -220,16 +220,16 @@ def test_ctrl_c_ends_a_drain_and_is_no_attempt(raises):
     assert (row().state, row().attempts) == (State.READY, 0)
 
 
-def test_an_interrupt_is_no_ctrl_c_where_the_process_hears_sigint_itself(raises):
+def test_an_interrupt_is_no_ctrl_c_where_the_process_receives_sigint_itself(raises):
     raises(KeyboardInterrupt(), retry=twice())
     send()
-    with hearing_sigint():
+    with receiving_sigint():
         outcomes = drain()
     assert [type(one) for one in outcomes] == [Again, Dead]
 
 
 @contextmanager
-def hearing_sigint():
+def receiving_sigint():
     before = signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
         yield

@@ -53,7 +53,7 @@ def muted(receive):
 
     @receive(asked)
     def answer(sender, **payload):
-        return "heard"
+        return "received"
 
     return lambda: not asked.send(sender=None)
 

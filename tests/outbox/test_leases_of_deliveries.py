@@ -76,23 +76,23 @@ def states():
 
 @pytest.mark.usefixtures("short")
 def test_what_a_worker_claimed_longer_ago_than_its_lease_is_dropped(calls):
-    heard = calls(atomic=False)
+    received = calls(atomic=False)
     send(1, 2, 3)
     outcomes = claiming(3).outcomes()
     next(outcomes)  # and then it stands still
     until(lambda: rescue("default"))
     drain()
-    assert (list(outcomes), sorted(heard)) == ([], [1, 2, 3])
+    assert (list(outcomes), sorted(received)) == ([], [1, 2, 3])
 
 
 @pytest.mark.usefixtures("short")
 def test_what_is_dropped_while_nobody_has_rescued_it_is_given_back(calls):
-    heard = calls(atomic=False)
+    received = calls(atomic=False)
     send(1, 2, 3)
     outcomes = claiming(3).outcomes()
     next(outcomes)
     until(lambda: lost_workers("default"))
-    assert (list(outcomes), heard) == ([], [1])
+    assert (list(outcomes), received) == ([], [1])
     assert states() == [State.SUCCESSFUL, State.READY, State.READY]
     assert set(Delivery.objects.filter(state=State.READY).values_list("attempts", "worker")) == {(0, "")}
 
@@ -104,10 +104,10 @@ def test_a_worker_that_has_lost_a_delivery_drops_the_others(calls):
         if number == 1:
             Delivery.objects.filter(state=State.RUNNING).update(worker="another one")
 
-    heard = calls(lose, atomic=False)
+    received = calls(lose, atomic=False)
     send(1, 2, 3)
     runner = claiming(3)
-    assert (list(runner.outcomes()), heard) == ([None], [1])
+    assert (list(runner.outcomes()), received) == ([None], [1])
     assert states() == [State.RUNNING] * 3
 
 
@@ -115,10 +115,10 @@ def test_what_it_has_still_is_given_back_then(calls):
     def lose(number):
         Delivery.objects.filter(pk=first).update(worker="another one")
 
-    heard = calls(lose, atomic=False)
+    received = calls(lose, atomic=False)
     send(1, 2)
     first = Delivery.objects.order_by("pk").first().pk
-    assert (list(claiming(2).outcomes()), heard) == ([None], [1])
+    assert (list(claiming(2).outcomes()), received) == ([None], [1])
     assert states() == [State.RUNNING, State.READY]
 
 
@@ -264,8 +264,8 @@ def _fresh_connection():
 @pytest.mark.usefixtures("_fresh_connection")
 @pytest.mark.parametrize("make", [drain, lambda: run_one(Delivery.objects.get().pk)], ids=["worker", "fleet"])
 def test_a_success_that_could_not_be_recorded_is_recorded_on_a_new_connection(calls, make):
-    heard = calls(lambda number: end_own(), atomic=False)
+    received = calls(lambda number: end_own(), atomic=False)
     send(1)
     make()
     row = Delivery.objects.get()
-    assert (heard, row.state, row.attempts, row.failures) == ([1], State.SUCCESSFUL, 1, [])
+    assert (received, row.state, row.attempts, row.failures) == ([1], State.SUCCESSFUL, 1, [])

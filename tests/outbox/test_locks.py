@@ -29,7 +29,7 @@ def _receiver(connect):
 
 
 def note(signal, name, **kwargs):
-    """Hear of a move."""
+    """Receive a move."""
 
 
 @pytest.fixture

@@ -28,27 +28,27 @@ def gone(**values):
 
 
 def test_a_receiver_of_changes_is_called_although_its_row_is_gone(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("cover"), delivery=Durable())
     def delete_the_old_file(sender, changes, **kwargs):
-        heard.append(changes["cover"].old)
+        received.append(changes["cover"].old)
 
     gone(cover="old.png")
     assert drain() == [Succeeded()]
-    assert heard == ["old.png"]
+    assert received == ["old.png"]
 
 
 def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_is_that_of_its_row(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=Durable())
     def note(sender, **kwargs):
-        heard.append((kwargs["instance"], kwargs["instance"].__class__))
+        received.append((kwargs["instance"], kwargs["instance"].__class__))
 
     article = Article.objects.create()
     drain()
-    assert heard == [(article, Article)]
+    assert received == [(article, Article)]
 
 
 def test_an_async_receiver_can_use_an_instance_for_which_it_has_no_parameter(receive):
@@ -91,96 +91,96 @@ def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_and_that_is_gone_di
 
 
 def test_a_receiver_that_says_so_is_called_with_the_key_of_a_row_that_is_gone(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=created, delivery=Durable(missing="call"))
     def note(sender, instance, created, **kwargs):
-        heard.append((type(instance), instance.pk, created))
+        received.append((type(instance), instance.pk, created))
         with pytest.raises(ObjectDoesNotExist):
             instance.title  # noqa: B018
 
     pk = gone()
     assert drain() == [Succeeded()]
-    assert heard == [(Article, pk, True)]
+    assert received == [(Article, pk, True)]
 
 
 def test_a_receiver_that_says_so_is_called_with_a_row_that_is_there(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=Durable(missing="call"))
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     Article.objects.create(title="there")
     drain()
-    assert heard == ["there"]
+    assert received == ["there"]
 
 
 @pytest.mark.parametrize(("model", "values"), [(Audiobook, {}), (Seat, {"row": 1, "number": 2})])
 def test_a_receiver_is_called_with_keys_of_every_kind(receive, model, values):
-    heard = []
+    received = []
 
     @receive(post_save, delivery=Durable(missing="call"), sender=[Audiobook, Seat])
     def note(sender, instance, **kwargs):
-        heard.append(instance.pk)
+        received.append(instance.pk)
 
     instance = model.objects.create(**values)
     model.objects.filter(pk=instance.pk)._raw_delete("default")
     assert drain() == [Succeeded()]
-    assert heard == [instance.pk]
+    assert received == [instance.pk]
 
 
 def test_a_receiver_is_called_with_instances_inside_of_other_values(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(missing="call"))
     def note(sender, articles, **kwargs):
-        heard.append([one.pk for one in articles])
+        received.append([one.pk for one in articles])
 
     article = Article.objects.create()
     sent.send(sender=None, using="default", articles=[article])
     Article.objects.filter(pk=article.pk)._raw_delete("default")
     assert drain() == [Succeeded()]
-    assert heard == [[article.pk]]
+    assert received == [[article.pk]]
 
 
 def test_a_batch_has_rows_that_are_gone_where_its_receiver_says_so(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=created | changed("words"), delivery=Durable(batch=True, missing="call"))
     def note(sender, batch, **kwargs):
-        heard.append([(event.kind, event.pk, event.instance.pk) for event in batch.events])
+        received.append([(event.kind, event.pk, event.instance.pk) for event in batch.events])
 
     with transaction.atomic():
         first, second = Article.objects.create(), Article.objects.create()
     Article.objects.filter(pk=first.pk)._raw_delete("default")
     assert drain() == [Succeeded()]
-    assert heard == [[("created", first.pk, first.pk), ("created", second.pk, second.pk)]]
+    assert received == [[("created", first.pk, first.pk), ("created", second.pk, second.pk)]]
 
 
 def test_a_deletion_has_its_values_as_ever(receive):
-    heard = []
+    received = []
 
     @receive(post_delete, sender=Article, delivery=Durable(missing="call"))
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     Article.objects.create(title="gone").delete()
     drain()
-    assert heard == ["gone"]
+    assert received == ["gone"]
 
 
 def test_a_receiver_is_not_called_again_for_a_row_that_is_gone_and_that_it_saves_again(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=created, delivery=Durable())
     def save_again(sender, **kwargs):
-        heard.append("called")
+        received.append("called")
         Article.objects.create(pk=pk)
 
     pk = gone()
     assert drain() == [Succeeded()]
-    assert heard == ["called"]
+    assert received == ["called"]
 
 
 def test_another_word_for_rows_that_are_gone_is_refused():

@@ -32,11 +32,11 @@ def _no_notice_yet(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _receivers(connect):
-    connect(noted, hear, delivery=Durable(queue="mail"))
+    connect(noted, listen, delivery=Durable(queue="mail"))
 
 
-def hear(signal, **kwargs):
-    """Hear of a note."""
+def listen(signal, **kwargs):
+    """Receive a note."""
 
 
 def send():
@@ -134,13 +134,13 @@ def test_a_process_sends_one_notice_for_many_commits_in_a_row(listener, monkeypa
 
 
 def test_each_queue_has_its_own_notice(listener, connect):
-    connect(noted, hear_too, delivery=Durable(queue="reports"))
+    connect(noted, receive_too, delivery=Durable(queue="reports"))
     send()
     assert sorted(listener.queues()) == ["mail", "reports"]
 
 
-def hear_too(signal, **kwargs):
-    """Hear of a note too."""
+def receive_too(signal, **kwargs):
+    """Receive a note too."""
 
 
 def test_notices_take_a_small_part_of_the_time_of_a_sender(monkeypatch):

@@ -203,11 +203,11 @@ def test_what_has_not_finished_cannot_be_deleted(state):
     assert everything().exists()
 
 
-def test_receivers_of_deletions_hear_nothing_of_it(hear):
-    heard = [*hear(pre_delete), *hear(post_delete)]
+def test_receivers_of_deletions_receive_nothing_of_it(listen):
+    received = [*listen(pre_delete), *listen(post_delete)]
     deliver(State.SUCCESSFUL)
     delete(everything())
-    assert heard == []
+    assert received == []
 
 
 # --- what is kept -------------------------------------------------------------------------------------------------

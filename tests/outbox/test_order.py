@@ -19,15 +19,15 @@ moved = Signal(name="tests.moved")
 
 
 @pytest.fixture
-def heard(connect):
-    """Connect a receiver of deliveries by key; what it heard is the list."""
-    heard = []
+def received(connect):
+    """Connect a receiver of deliveries by key; what it received is the list."""
+    received = []
 
     def note(signal, name, **kwargs):
-        heard.append(name)
+        received.append(name)
 
     connect(moved, note, delivery=Durable(key="account"))
-    return heard
+    return received
 
 
 def send(name, account="a", *, wait_for=None, begun=None):
@@ -74,7 +74,7 @@ def _held_before_the_commit(monkeypatch):
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer, so there is nothing to wait for")
-def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(heard):
+def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(received):
     begun, free = threading.Event(), threading.Event()
     first = send("first", begun=begun, wait_for=free)
     assert begun.wait(60)
@@ -85,11 +85,11 @@ def test_a_delivery_is_not_numbered_before_another_of_its_key_is_committed(heard
     first.join(60)
     second.join(60)
     drain()
-    assert heard == ["first", "second"]
+    assert received == ["first", "second"]
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
-def test_one_of_another_key_waits_for_nobody(heard):
+def test_one_of_another_key_waits_for_nobody(received):
     begun, free = threading.Event(), threading.Event()
     first = send("first", begun=begun, wait_for=free)
     assert begun.wait(60)
@@ -99,11 +99,11 @@ def test_one_of_another_key_waits_for_nobody(heard):
     free.set()
     first.join(60)
     drain()
-    assert sorted(heard) == ["first", "second"]
+    assert sorted(received) == ["first", "second"]
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
-def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(heard):
+def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(received):
     def refuse():
         raise OperationalError("no commit")
 
@@ -118,11 +118,11 @@ def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(heard):
     second.join(60)
     assert not second.is_alive()
     drain()
-    assert heard == ["second"]
+    assert received == ["second"]
 
 
 @pytest.mark.skipif(connection.vendor != "mysql", reason="only there are the locks those of the session")
-def test_a_key_that_stays_locked_leaves_no_other_one_locked(heard, monkeypatch):
+def test_a_key_that_stays_locked_leaves_no_other_one_locked(received, monkeypatch):
     monkeypatch.setattr(key_locks, "_SECONDS_LOCKED", 0)
     begun, free = threading.Event(), threading.Event()
     holder = send("first", account="a", begun=begun, wait_for=free)
@@ -134,19 +134,19 @@ def test_a_key_that_stays_locked_leaves_no_other_one_locked(heard, monkeypatch):
     for thread in (holder, *others):
         thread.join(60)
     drain()
-    assert sorted(heard) == sorted([*"bcdefgh", "first"])
+    assert sorted(received) == sorted([*"bcdefgh", "first"])
 
 
-def test_several_keys_of_a_transaction_are_written_together(heard):
+def test_several_keys_of_a_transaction_are_written_together(received):
     with transaction.atomic():
         for name, account in [("1", "b"), ("2", "a"), ("3", "b"), ("4", None)]:
             moved.send(sender=None, using="default", name=name, account=account)
     assert Delivery.objects.count() == 4
     drain()
-    assert [name for name in heard if name in ("1", "3")] == ["1", "3"]
+    assert [name for name in received if name in ("1", "3")] == ["1", "3"]
 
 
-def test_what_is_done_after_a_commit_keeps_no_key_locked(heard, connect):
+def test_what_is_done_after_a_commit_keeps_no_key_locked(received, connect):
     others = []
 
     def send_another(signal, name, **kwargs):
@@ -159,7 +159,7 @@ def test_what_is_done_after_a_commit_keeps_no_key_locked(heard, connect):
         moved.send(sender=None, using="default", name="first", account="a")
     assert not others[0].is_alive()
     drain()
-    assert heard == ["first", "second"]
+    assert received == ["first", "second"]
 
 
 # --- one at a time ------------------------------------------------------------------------------------------------
@@ -169,11 +169,11 @@ class Gate:
     """A receiver that notes each call, and waits in those that are to wait until it may go on."""
 
     def __init__(self):
-        self.heard, self.waiting = [], set()
+        self.received, self.waiting = [], set()
         self.has_begun, self.may_go_on = threading.Event(), threading.Event()
 
     def __call__(self, signal, name, **kwargs):
-        self.heard.append(name)
+        self.received.append(name)
         if name in self.waiting:
             self.has_begun.set()
             assert self.may_go_on.wait(60)
@@ -236,11 +236,11 @@ def test_one_that_is_redelivered_while_the_next_of_its_key_is_claimed_does_not_r
     assert gate.has_begun.wait(60)
     free.set()
     slow.join(60)
-    assert gate.heard == ["first", "first"], "the second waits for the first, which runs"
+    assert gate.received == ["first", "first"], "the second waits for the first, which runs"
     assert list(Delivery.objects.order_by("pk").values_list("state", "attempts")) == [("RUNNING", 1), ("READY", 0)]
     gate.may_go_on.set()
     other.join(60)
-    assert gate.heard == ["first", "first", "second"]
+    assert gate.received == ["first", "first", "second"]
 
 
 def send_all_named(*names):

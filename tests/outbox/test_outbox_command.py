@@ -454,7 +454,7 @@ def test_work_that_is_interrupted_stops_after_its_chunk(monkeypatch):
     assert Operation.objects.get().status == "stopped"
 
 
-def test_long_work_says_less_to_who_wants_to_hear_less(monkeypatch):
+def test_long_work_says_less_to_who_wants_to_receive_less(monkeypatch):
     monkeypatch.setattr(outbox, "STEP", CHUNK)
     deliver_many(CHUNK + 1, State.DEAD)
     assert operate("redeliver", "--verbosity", 0) == f"Redelivered {CHUNK + 1} deliveries."
@@ -640,7 +640,7 @@ def test_a_worker_says_what_it_does_where_the_settings_show_no_log(name, capsys,
 
 
 @really_committed
-def test_it_says_nothing_to_who_wants_to_hear_nothing(name, capsys, monkeypatch):
+def test_it_says_nothing_to_who_wants_to_receive_nothing(name, capsys, monkeypatch):
     monkeypatch.setattr(logging.getLogger("heliograph.outbox"), "propagate", False)
     run("run", "--drain", "--verbosity", 0)
     assert capsys.readouterr().err == ""

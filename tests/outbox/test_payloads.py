@@ -80,16 +80,16 @@ class Priority(enum.IntEnum):
 
 @pytest.fixture
 def store(receive):
-    """Connect a durable receiver: `heard = store(post_save, sender=Article)` is the list of what it is called with."""
+    """Connect a durable receiver: `received = store(post_save, sender=Article)` is the list of its calls."""
 
     def connect(signal, policy=None, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=policy or Durable(), **options)
         def note(signal, sender, **payload):
-            heard.append(payload)
+            received.append(payload)
 
-        return heard
+        return received
 
     return connect
 
@@ -99,23 +99,23 @@ def batches(receive):
     """Connect a durable receiver of batches: the list has each that it is called with."""
 
     def connect(signal, policy=None, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=policy or Durable(batch=True), **options)
         def note_batch(sender, batch, **kwargs):
-            heard.append(batch)
+            received.append(batch)
 
-        return heard
+        return received
 
     return connect
 
 
 def travelled(store, value):
     """Send a value, and return what the receiver is called with."""
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, using="default", value=value)
     assert drain() == [Succeeded()]
-    (payload,) = heard
+    (payload,) = received
     return payload["value"]
 
 
@@ -221,12 +221,12 @@ def test_a_dict_keeps_the_order_of_its_keys(store):
 
 def test_what_a_receiver_is_called_with_is_its_own(store):
     labels = ["a"]
-    heard = store(sent)
+    received = store(sent)
     with transaction.atomic():
         sent.send(sender=None, using="default", labels=labels)
         labels.append("b")
     drain()
-    assert heard[0]["labels"] == ["a"]
+    assert received[0]["labels"] == ["a"]
 
 
 def test_the_payload_is_json_that_says_its_version(store):
@@ -274,19 +274,19 @@ def test_an_instance_is_loaded_again(store, make):
 
 
 def test_an_instance_has_what_its_row_has_when_the_worker_comes(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     article = Article.objects.create(title="old")
     Article.objects.filter(pk=article.pk).update(title="new")
     drain()
-    assert heard[0]["instance"].title == "new"
+    assert received[0]["instance"].title == "new"
 
 
 def test_an_instance_is_loaded_from_the_database_that_it_is_of(store):
-    heard = store(sent)
+    received = store(sent)
     article = Article.objects.using("other").create(title="there")
     sent.send(sender=None, using="default", article=article)
     drain()
-    assert (heard[0]["article"]._state.db, heard[0]["article"].title) == ("other", "there")
+    assert (received[0]["article"]._state.db, received[0]["article"].title) == ("other", "there")
 
 
 def test_instances_inside_of_other_values_are_loaded(store):
@@ -300,35 +300,35 @@ def test_a_lazy_object_is_the_instance_that_it_stands_for(store):
 
 
 def test_so_is_one_that_is_called_the_instance(store):
-    heard = store(sent)
+    received = store(sent)
     article = Article.objects.using("other").create(title="there")
     sent.send(sender=None, using="default", instance=article)
     drain()
-    assert [one["instance"]._state.db for one in heard] == ["other"]
+    assert [one["instance"]._state.db for one in received] == ["other"]
 
 
 @pytest.mark.parametrize("payload", [{}, {"using": "default"}], ids=["alone", "with its database"])
 def test_a_lazy_object_may_be_called_the_instance(store, payload):
-    heard = store(sent)
+    received = store(sent)
     article = make_article()
     sent.send(sender=None, instance=SimpleLazyObject(lambda: article), **payload)
     drain()
-    assert [one["instance"] for one in heard] == [article]
+    assert [one["instance"] for one in received] == [article]
 
 
 def test_a_signal_of_ones_own_may_send_changes_of_its_own(store):
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, instance=make_article(), changes={"note": "x", "title": "y"})
     drain()
-    assert [one["changes"] for one in heard] == [{"note": "x", "title": "y"}]
+    assert [one["changes"] for one in received] == [{"note": "x", "title": "y"}]
 
 
 def test_a_signal_of_ones_own_may_send_names_that_django_has_for_other_things(store):
     names = {"request": "r", "origin": "o", "connection": "c", "plan": "gold", "stdout": 1, "batch": 2, "delivery": 3}
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, using="default", **names)
     drain()
-    assert [{name: one.get(name) for name in names} for one in heard] == [names]
+    assert [{name: one.get(name) for name in names} for one in received] == [names]
 
 
 def test_nothing_of_a_row_is_stored_but_its_key(store):
@@ -339,21 +339,21 @@ def test_nothing_of_a_row_is_stored_but_its_key(store):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_an_instance_that_is_saved_is_the_one_that_the_receiver_handles(store, make):
-    heard = store(post_save, sender={make_proxy: Reprint, make_child: Audiobook}.get(make))
+    received = store(post_save, sender={make_proxy: Reprint, make_child: Audiobook}.get(make))
     instance = make()
     drain()
-    assert [one["instance"] for one in heard] == [instance]
+    assert [one["instance"] for one in received] == [instance]
 
 
 def test_a_receiver_of_a_save_is_called_with_what_it_sends(store):
-    heard = store(post_save, sender=Article)
+    received = store(post_save, sender=Article)
     article = Article.objects.create()
     article.save(update_fields=["title"])
     drain()
-    for one in heard:
+    for one in received:
         one.pop("delivery", None)
     common = {"instance": article, "raw": False, "using": "default"}
-    assert heard == [
+    assert received == [
         {**common, "created": True, "update_fields": None},
         {**common, "created": False, "update_fields": frozenset({"title"})},
     ]
@@ -361,19 +361,19 @@ def test_a_receiver_of_a_save_is_called_with_what_it_sends(store):
 
 def test_a_receiver_of_pre_save_is_called_with_what_it_sends(store):
     article = Article.objects.create()
-    heard = store(pre_save, sender=Article)
+    received = store(pre_save, sender=Article)
     article.save()
     drain()
-    assert {"instance": article, "raw": False, "using": "default", "update_fields": None}.items() <= heard[0].items()
+    assert {"instance": article, "raw": False, "using": "default", "update_fields": None}.items() <= received[0].items()
 
 
 def test_many_to_many_changes_come_as_they_were_sent(store):
-    heard = store(m2m_changed, sender=Novel.genres.through)
+    received = store(m2m_changed, sender=Novel.genres.through)
     novel, genre = Novel.objects.create(), Genre.objects.create()
     novel.genres.add(genre)
     drain()
     wanted = {"instance": novel, "reverse": False, "model": Genre, "pk_set": {genre.pk}, "using": "default"}
-    for action, one in zip(("pre_add", "post_add"), heard, strict=True):
+    for action, one in zip(("pre_add", "post_add"), received, strict=True):
         assert {"action": action, **wanted}.items() <= one.items()
 
 
@@ -390,34 +390,34 @@ def test_the_sender_is_a_model_that_django_has_made(receive):
 
 
 def test_the_changes_of_a_relation_come_as_pairs_of_keys(receive):
-    heard = []
+    received = []
 
     @receive(m2m_changes, sender=Novel.genres.through, delivery=Durable())
     def note(sender, added, removed, **kwargs):
-        heard.append((added, removed))
+        received.append((added, removed))
 
     novel, genre = Novel.objects.create(), Genre.objects.create()
     novel.genres.add(genre)
     drain()
-    assert heard == [(frozenset({(novel.pk, genre.pk)}), frozenset())]
+    assert received == [(frozenset({(novel.pk, genre.pk)}), frozenset())]
 
 
-def test_of_two_signals_of_one_name_the_receiver_is_told_of_the_one_that_it_hears(receive):
-    heard = []
+def test_of_two_signals_of_one_name_the_receiver_is_told_of_the_one_that_it_receives(receive):
+    received = []
     first, second = Signal(name="shop.twin"), Signal(name="shop.twin")
 
     @receive(first, delivery=Durable())
     def note_first(signal, **payload):
-        heard.append(signal)
+        received.append(signal)
 
     @receive(second, delivery=Durable())
     def note_second(signal, **payload):
-        heard.append(signal)
+        received.append(signal)
 
     for signal in (first, second):
         signal.send(sender=None, using="default")
     drain()
-    assert heard == [first, second]
+    assert received == [first, second]
 
 
 @pytest.mark.parametrize("sender", [None, "shop", Article], ids=repr)
@@ -441,13 +441,13 @@ def changes_for(receive):
     """Connect a durable receiver of the changes of articles: the list has those that it is called with."""
 
     def connect(when=None, sender=Article, **options):
-        heard = []
+        received = []
 
         @receive(post_save, sender=sender, when=when, delivery=Durable(), **options)
         def note(sender, changes, **kwargs):
-            heard.append(changes)
+            received.append(changes)
 
-        return heard
+        return received
 
     return connect
 
@@ -459,27 +459,27 @@ def change(article, **values):
 
 
 def test_changes_travel_as_values_of_the_send(changes_for):
-    heard = changes_for(changed("words", "title"))
+    received = changes_for(changed("words", "title"))
     article = Article.objects.create(title="a", words=1)
     change(article, title="b", words=2)
     change(article, title="c")
     drain()
-    assert heard == [{"title": ("a", "b"), "words": (1, 2)}, {"title": ("b", "c")}]
+    assert received == [{"title": ("a", "b"), "words": (1, 2)}, {"title": ("b", "c")}]
 
 
 def test_a_change_has_its_old_and_its_new_value(changes_for):
-    heard = changes_for(changed("words"))
+    received = changes_for(changed("words"))
     change(Article.objects.create(words=1), words=2)
     drain()
-    assert (heard[0]["words"].old, heard[0]["words"].new) == (1, 2)
+    assert (received[0]["words"].old, received[0]["words"].new) == (1, 2)
 
 
 def test_changes_are_those_of_the_fields_that_are_watched(changes_for):
-    heard = changes_for(changed("words"))
+    received = changes_for(changed("words"))
     change(Article.objects.create(title="old title", words=1), title="new title", words=2)
     assert ("old title" in text(), "new title" in text()) == (False, False)
     drain()
-    assert heard == [{"words": (1, 2)}]
+    assert received == [{"words": (1, 2)}]
 
 
 def test_a_receiver_that_asks_for_no_changes_has_none_stored(store):
@@ -489,20 +489,20 @@ def test_a_receiver_that_asks_for_no_changes_has_none_stored(store):
 
 
 def test_a_row_that_is_created_has_no_changes(changes_for):
-    heard = changes_for(created | changed("words"))
+    received = changes_for(created | changed("words"))
     Article.objects.create(words=1)
     drain()
-    assert heard == [{}]
+    assert received == [{}]
 
 
 def test_changes_of_any_field_are_those_of_all(changes_for):
-    heard = changes_for(changed())
+    received = changes_for(changed())
     published = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
     author = Writer.objects.create()
     article = Article.objects.create()
     change(article, price=Decimal("1.50"), published=published, labels=["a"], author=author)
     drain()
-    assert {name: change for name, change in heard[0].items() if name != "updated"} == {
+    assert {name: change for name, change in received[0].items() if name != "updated"} == {
         "price": (0, Decimal("1.50")),
         "published": (None, published),
         "labels": ([], ["a"]),
@@ -511,34 +511,34 @@ def test_changes_of_any_field_are_those_of_all(changes_for):
 
 
 def test_the_change_of_a_file_is_that_of_its_name(changes_for):
-    heard = changes_for(changed("cover"))
+    received = changes_for(changed("cover"))
     change(Article.objects.create(cover="a.png"), cover="b.png")
     drain()
-    assert heard == [{"cover": ("a.png", "b.png")}]
+    assert received == [{"cover": ("a.png", "b.png")}]
 
 
 def test_a_value_that_nobody_knows_is_unknown(changes_for):
-    heard = changes_for(changed("words"))
+    received = changes_for(changed("words"))
     Article.objects.create(words=1)
     article = Article.objects.only("id").get()
     article.words = 2
     article.save()
     drain()
-    assert heard[0]["words"].old is UNKNOWN
+    assert received[0]["words"].old is UNKNOWN
 
 
 def test_a_change_by_an_expression_can_be_stored(changes_for):
-    heard = changes_for(changed("words"))
+    received = changes_for(changed("words"))
     change(Article.objects.create(words=1), words=F("words") + 1)
     assert drain() == [Succeeded()]
-    assert heard[0]["words"].old == 1
+    assert received[0]["words"].old == 1
 
 
 # --- rows that are gone -------------------------------------------------------------------------------------------
 
 
 def test_an_instance_that_was_deleted_has_the_fields_of_its_row(store):
-    heard = store(post_delete, sender=Article)
+    received = store(post_delete, sender=Article)
     author = Writer.objects.create()
     article = Article.objects.create(
         title="a",
@@ -553,82 +553,82 @@ def test_an_instance_that_was_deleted_has_the_fields_of_its_row(store):
     wanted = {field.attname: getattr(article, field.attname) for field in Article._meta.concrete_fields}
     article.delete()
     drain()
-    gone = heard[0]["instance"]
+    gone = received[0]["instance"]
     assert {name: getattr(gone, name) for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("signal", [pre_delete, post_delete])
 def test_so_it_does_on_both_signals_of_a_deletion(store, signal):
-    heard = store(signal, sender=Country)
+    received = store(signal, sender=Country)
     Country.objects.create(code="de", name="Germany").delete()
     drain()
-    gone = heard[0]["instance"]
+    gone = received[0]["instance"]
     assert (gone.pk, gone.name, gone._state.db, gone._state.adding) == ("de", "Germany", "default", False)
 
 
 def test_a_child_that_was_deleted_has_the_fields_of_its_parent(store):
-    heard = store(post_delete, sender=Audiobook)
+    received = store(post_delete, sender=Audiobook)
     Audiobook.objects.create(name="a", minutes=3).delete()
     drain()
-    assert (heard[0]["instance"].name, heard[0]["instance"].minutes) == ("a", 3)
+    assert (received[0]["instance"].name, received[0]["instance"].minutes) == ("a", 3)
 
 
 def test_a_row_of_a_composite_key_has_it_when_it_is_gone(store):
-    heard = store(post_delete, sender=Seat)
+    received = store(post_delete, sender=Seat)
     Seat.objects.create(row=1, number=2).delete()
     drain()
-    assert heard[0]["instance"].pk == (1, 2)
+    assert received[0]["instance"].pk == (1, 2)
 
 
 def test_what_the_database_has_computed_is_there_too(store):
-    heard = store(post_delete, sender=Account)
+    received = store(post_delete, sender=Account)
     Account.objects.create(balance=4)
     Account.objects.get().delete()
     drain()
-    assert (heard[0]["instance"].limit, heard[0]["instance"].twice) == (100, 8)
+    assert (received[0]["instance"].limit, received[0]["instance"].twice) == (100, 8)
 
 
 def test_a_field_that_was_not_loaded_is_not_stored(store):
     Article.objects.create(title="the title", words=1)
-    heard = store(post_delete, sender=Article)
+    received = store(post_delete, sender=Article)
     Article.objects.only("words").get().delete()
     drain()
-    assert "title" in heard[0]["instance"].get_deferred_fields()
+    assert "title" in received[0]["instance"].get_deferred_fields()
 
 
 def test_a_value_that_the_database_was_to_compute_is_not_stored(store):
-    heard = store(post_delete, sender=Article)
+    received = store(post_delete, sender=Article)
     article = Article.objects.create(words=1)
     article.words = F("words") + 1
     article.delete()
     drain()
-    assert heard[0]["instance"].get_deferred_fields() == {"words"}
+    assert received[0]["instance"].get_deferred_fields() == {"words"}
 
 
 def test_rows_that_a_query_has_deleted_have_their_fields(store):
-    heard = store(post_delete, sender=Ware)
+    received = store(post_delete, sender=Ware)
     Ware.objects.bulk_create([Ware(name="a", stock=1), Ware(name="b", stock=2)])
     Ware.objects.all().delete()
     drain()
-    assert sorted((one["instance"].name, one["instance"].stock) for one in heard) == [("a", 1), ("b", 2)]
+    assert sorted((one["instance"].name, one["instance"].stock) for one in received) == [("a", 1), ("b", 2)]
 
 
 def test_rows_that_went_with_their_parent_have_their_fields(store):
-    heard = store(post_delete, sender=Novel)
+    received = store(post_delete, sender=Novel)
     writer = Writer.objects.create()
     Novel.objects.create(name="a", writer=writer)
     key = writer.pk
     writer.delete()
     drain()
-    assert (heard[0]["instance"].name, heard[0]["instance"].writer_id) == ("a", key)
+    assert (received[0]["instance"].name, received[0]["instance"].writer_id) == ("a", key)
 
 
 def test_the_origin_of_a_deletion_is_left_out(store):
-    heard = store(post_delete, sender=Article)
+    received = store(post_delete, sender=Article)
     make_article()
     Article.objects.all().delete()
     drain()
-    assert "origin" not in heard[0]
+    assert "origin" not in received[0]
 
 
 # --- passwords ----------------------------------------------------------------------------------------------------
@@ -649,71 +649,71 @@ each_hash = pytest.mark.parametrize("hashed", HASHES.values(), ids=HASHES)
 
 
 def test_o4_the_change_of_a_password_is_told_and_neither_of_its_values(changes_for):
-    heard = changes_for(changed("password"), sender=User)
+    received = changes_for(changed("password"), sender=User)
     user = User.objects.create_user("a", password="old")
     first = user.password
     user.set_password("new")
     user.save()
     assert (first in text(), user.password in text()) == (False, False)
     drain()
-    assert heard == [{"password": (UNKNOWN, UNKNOWN)}]
+    assert received == [{"password": (UNKNOWN, UNKNOWN)}]
 
 
 def test_o4_a_password_is_deferred_in_a_user_who_was_deleted(store):
-    heard = store(post_delete, sender=User)
+    received = store(post_delete, sender=User)
     user = User.objects.create_user("a", password="secret")
     hashed = user.password
     user.delete()
     assert hashed not in text()
     drain()
-    gone = heard[0]["instance"]
+    gone = received[0]["instance"]
     assert (gone.username, gone.get_deferred_fields()) == ("a", {"password"})
 
 
 def test_nor_is_it_there_when_users_are_deleted_by_a_query(store):
-    heard = store(post_delete, sender=User)
+    received = store(post_delete, sender=User)
     hashed = User.objects.create_user("a", password="secret").password
     User.objects.all().delete()
     assert hashed not in text()
     drain()
-    assert heard[0]["instance"].get_deferred_fields() == {"password"}
+    assert received[0]["instance"].get_deferred_fields() == {"password"}
 
 
 def test_nor_in_a_batch(batches):
-    heard = batches(post_delete, sender=User)
+    received = batches(post_delete, sender=User)
     user = User.objects.create_user("a", password="secret")
     hashed = user.password
     user.delete()
     assert hashed not in text()
     drain()
-    assert heard[0].deleted[0].get_deferred_fields() == {"password"}
+    assert received[0].deleted[0].get_deferred_fields() == {"password"}
 
 
 def test_a_batch_tells_that_a_password_is_changed_and_neither_of_its_values(batches):
-    heard = batches(post_save, sender=User, when=changed("password"))
+    received = batches(post_save, sender=User, when=changed("password"))
     user = User.objects.create_user("a", password="old")
     hashed = user.password
     user.set_password("new")
     user.save()
     assert (hashed in text(), user.password in text()) == (False, False)
     drain()
-    assert heard[0].changes("password") == [(user.pk, UNKNOWN, UNKNOWN)]
+    assert received[0].changes("password") == [(user.pk, UNKNOWN, UNKNOWN)]
 
 
 @each_hash
 def test_a_text_that_looks_like_a_hash_is_told_in_changes(changes_for, hashed):
-    heard = changes_for(changed("title"))
+    received = changes_for(changed("title"))
     change(Article.objects.create(title="a"), title=hashed)
     drain()
-    assert heard == [{"title": ("a", hashed)}]
+    assert received == [{"title": ("a", hashed)}]
 
 
 @each_hash
 def test_a_text_that_looks_like_a_hash_is_there_in_a_row_that_is_gone(store, hashed):
-    heard = store(post_delete, sender=Article)
+    received = store(post_delete, sender=Article)
     Article.objects.create(title=hashed, labels=[hashed]).delete()
     drain()
-    assert (heard[0]["instance"].title, heard[0]["instance"].labels) == (hashed, [hashed])
+    assert (received[0]["instance"].title, received[0]["instance"].labels) == (hashed, [hashed])
 
 
 @each_hash
@@ -755,19 +755,19 @@ def note_any(sender, **kwargs):
     "name", ["password", "password1", "secret", "access_token", "stripe_api_key", "PASSWORD", "old_password"]
 )
 def test_a_sensitive_name_of_a_payload_is_left_out(store, name):
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, using="default", **{name: "the value"})
     assert "the value" not in text()
     assert drain() == [Succeeded()]
-    assert name not in heard[0]
+    assert name not in received[0]
 
 
 @pytest.mark.parametrize("name", ["passwords", "token_count", "keywords", "author", "key", "secretary", "passport"])
 def test_a_name_that_only_resembles_a_sensitive_one_is_stored(store, name):
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, using="default", **{name: "the value"})
     drain()
-    assert heard[0][name] == "the value"
+    assert received[0][name] == "the value"
 
 
 def wants_token(sender, token="", **kwargs):
@@ -791,54 +791,54 @@ def test_a_receiver_may_have_a_parameter_with_a_sensitive_name_that_its_signal_n
 
 def test_the_settings_say_which_names_are_sensitive(store, settings):
     settings.HELIOGRAPH = {"SENSITIVE_FIELDS": ["iban"]}
-    heard = store(sent)
+    received = store(sent)
     sent.send(sender=None, using="default", iban="DE02", token="t")
     drain()
-    assert ("iban" in heard[0], heard[0]["token"]) == (False, "t")
+    assert ("iban" in received[0], received[0]["token"]) == (False, "t")
 
 
 def test_the_settings_may_name_one_field_of_one_model(store, settings):
     settings.HELIOGRAPH = {"SENSITIVE_FIELDS": ["app.Article.title"]}
-    heard = store(post_delete)
+    received = store(post_delete)
     Article.objects.create(title="a").delete()
     Genre.objects.create(name="b").delete()
     drain()
-    article, genre = (one["instance"] for one in heard)
+    article, genre = (one["instance"] for one in received)
     assert ("title" in article.get_deferred_fields(), genre.name) == (True, "b")
 
 
 def test_a_primary_key_is_stored_whatever_its_name(store, settings):
     settings.HELIOGRAPH = {"SENSITIVE_FIELDS": ["code"]}
-    heard = store(post_delete, sender=Country)
+    received = store(post_delete, sender=Country)
     Country.objects.create(code="de", name="Germany").delete()
     drain()
-    assert (heard[0]["instance"].pk, heard[0]["instance"].name) == ("de", "Germany")
+    assert (received[0]["instance"].pk, received[0]["instance"].name) == ("de", "Germany")
 
 
 def test_a_password_that_a_query_sets_is_unknown_in_its_changes(changes_for):
     user = User.objects.create_user("a", password="old")
-    heard = changes_for(changed("password"), sender=User, bulk=True)
+    received = changes_for(changed("password"), sender=User, bulk=True)
     hashed = make_password("new")
     User.objects.filter(pk=user.pk).update(password=hashed)
     assert (hashed in text(), user.password in text()) == (False, False)
     drain()
-    assert heard == [{"password": (UNKNOWN, UNKNOWN)}]
+    assert received == [{"password": (UNKNOWN, UNKNOWN)}]
 
 
 def test_a_secret_in_the_values_of_an_update_is_unknown(store):
-    heard = store(pre_update, sender=User)
+    received = store(pre_update, sender=User)
     hashed = make_password("new")
     User.objects.update(password=hashed, first_name="Ada")
     assert hashed not in text()
     drain()
-    assert heard[0]["values"] == {"password": UNKNOWN, "first_name": "Ada"}
+    assert received[0]["values"] == {"password": UNKNOWN, "first_name": "Ada"}
 
 
 def test_so_is_what_the_database_computes(store):
-    heard = store(pre_update, sender=Ware)
+    received = store(pre_update, sender=Ware)
     Ware.objects.update(stock=F("stock") + 1)
     drain()
-    assert heard[0]["values"] == {"stock": UNKNOWN}
+    assert received[0]["values"] == {"stock": UNKNOWN}
 
 
 def test_a_user_who_is_saved_travels_without_a_password(store):
@@ -851,16 +851,16 @@ def test_a_user_who_is_saved_travels_without_a_password(store):
 
 
 def test_a_login_is_delivered_without_its_request(client, receive):
-    heard = []
+    received = []
 
     @receive(user_logged_in, delivery=Durable())
     def note(sender, user, **kwargs):
-        heard.append((user, "request" in kwargs))
+        received.append((user, "request" in kwargs))
 
     user = User.objects.create_user("a", password="secret")
     client.force_login(user)
     drain()
-    assert heard == [(user, False)]
+    assert received == [(user, False)]
 
 
 def wants_request(sender, request, user, **kwargs): ...
@@ -886,28 +886,28 @@ def test_a_receiver_that_asks_for_what_cannot_leave_the_process_is_refused(recei
 
 
 def test_a_receiver_of_an_update_needs_no_query(receive):
-    heard = []
+    received = []
 
     @receive(pre_update, sender=Ware, delivery=Durable())
     def note(sender, values, using, **kwargs):
-        heard.append((values, using))
+        received.append((values, using))
 
     Ware.objects.create(name="a")
     Ware.objects.update(stock=5)
     drain()
-    assert heard == [({"stock": 5}, "default")]
+    assert received == [({"stock": 5}, "default")]
 
 
 @pytest.fixture
 def origins(receive):
     """The origins of deletions of articles, for a durable receiver that asks for them."""
-    heard = []
+    received = []
 
     @receive(post_delete, sender=Article, delivery=Durable())
     def note_origin(sender, origin, **kwargs):
-        heard.append(origin)
+        received.append(origin)
 
-    return heard
+    return received
 
 
 def test_the_origin_of_a_deletion_is_refused_if_it_is_a_query(origins):
@@ -1057,30 +1057,30 @@ def test_a_batch_of_more_than_256_kib_rolls_the_transaction_back(batches):
 
 
 def test_a_batch_of_a_thousand_rows_is_stored(batches):
-    heard = batches(post_save, sender=Ware, bulk=True)
+    received = batches(post_save, sender=Ware, bulk=True)
     Ware.objects.bulk_create([Ware(name=str(number)) for number in range(1000)])
     drain()
-    assert [len(batch.created) for batch in heard] == [1000]
+    assert [len(batch.created) for batch in received] == [1000]
 
 
 # --- batches ------------------------------------------------------------------------------------------------------
 
 
 def test_a_batch_is_a_row_for_each_sender(batches):
-    heard = batches(post_save, sender=[Article, Genre])
+    received = batches(post_save, sender=[Article, Genre])
     with transaction.atomic():
         for model in (Article, Genre, Article):
             model.objects.create()
     assert [*Delivery.objects.values_list("sender", flat=True)] == ["app.Article", "app.Genre"]
     drain()
-    assert [len(batch.instances) for batch in heard] == [2, 1]
+    assert [len(batch.instances) for batch in received] == [2, 1]
 
 
 @pytest.fixture
 def full_batch(batches):
     """A batch of a row that is new, one that is changed, and one that is gone; and the keys of these."""
     updated, deleted = Article.objects.create(words=1), Article.objects.create(title="gone")
-    heard = batches([post_save, post_delete], sender=Article, when=changed("words") | is_new_or_gone)
+    received = batches([post_save, post_delete], sender=Article, when=changed("words") | is_new_or_gone)
     gone = deleted.pk
     updated.refresh_from_db()
     with transaction.atomic():
@@ -1088,7 +1088,7 @@ def full_batch(batches):
         change(updated, words=2, title="unseen")
         deleted.delete()
     drain()
-    (batch,) = heard
+    (batch,) = received
     return batch, (new.pk, updated.pk, gone)
 
 
@@ -1134,30 +1134,30 @@ def test_the_events_of_a_batch_say_what_they_are(full_batch):
 
 
 def test_an_event_of_a_batch_has_what_was_sent(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     article = Article.objects.create()
     article.save(update_fields=["title"])
     drain()
-    kwargs = heard[1].events[0].kwargs
+    kwargs = received[1].events[0].kwargs
     assert {"created": False, "using": "default", "update_fields": {"title"}, "instance": article}.items() <= (
         kwargs.items()
     )
 
 
 def test_the_instances_of_a_batch_are_loaded_when_the_worker_comes(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     Article.objects.create(title="old")
     Article.objects.update(title="new")
     drain()
-    assert [one.title for one in heard[0].instances] == ["new"]
+    assert [one.title for one in received[0].instances] == ["new"]
 
 
 def test_the_instances_of_a_batch_are_loaded_in_one_query(batches, django_assert_num_queries):
-    heard = []
+    received = []
 
     def look(batch):
         with django_assert_num_queries(0):
-            heard.append([one.name for one in batch.instances])
+            received.append([one.name for one in batch.instances])
 
     connected = batches(post_save, sender=Ware, bulk=True)
     Ware.objects.bulk_create([Ware(name=str(number)) for number in range(20)])
@@ -1166,7 +1166,7 @@ def test_the_instances_of_a_batch_are_loaded_in_one_query(batches, django_assert
         (batch,) = connected
         look(batch)
     assert tables.count(Ware._meta.db_table) == 1
-    assert heard == [[str(number) for number in range(20)]]
+    assert received == [[str(number) for number in range(20)]]
 
 
 class CapturedTables:
@@ -1187,17 +1187,17 @@ class CapturedTables:
 
 
 def test_instances_of_a_batch_that_are_gone_are_left_out(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     with transaction.atomic():
         first, second = make_article(), make_article()
     Article.objects.filter(pk=first.pk).delete()
     drain()
-    assert [batch.pks for batch in heard] == [[second.pk]]
+    assert [batch.pks for batch in received] == [[second.pk]]
 
 
 @pytest.mark.parametrize("signal", [sent, m2m_changed], ids=["a signal of ones own", "m2m_changed"])
 def test_sends_of_a_batch_whose_instances_are_gone_are_left_out(batches, signal):
-    heard = batches(signal)
+    received = batches(signal)
     genre = Genre.objects.create()
     with transaction.atomic():
         first, second = Novel.objects.create(), Novel.objects.create()
@@ -1205,24 +1205,24 @@ def test_sends_of_a_batch_whose_instances_are_gone_are_left_out(batches, signal)
             signal.send(sender=Novel.genres.through, instance=novel, model=Genre, pk_set={genre.pk}, using="default")
     Novel.objects.filter(pk=first.pk).delete()
     drain()
-    assert [batch.instances for batch in heard] == [[second]]
+    assert [batch.instances for batch in received] == [[second]]
 
 
 def test_a_batch_of_which_nothing_is_left_is_discarded(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     make_article()
     Article.objects.all().delete()
     (outcome,) = drain()
-    assert (type(outcome), heard, Delivery.objects.get().state) == (Discarded, [], State.DISCARDED)
+    assert (type(outcome), received, Delivery.objects.get().state) == (Discarded, [], State.DISCARDED)
 
 
 def test_a_batch_that_must_be_whole_is_attempted_again(batches):
-    heard = batches(post_save, Durable(batch=True, missing="retry", retry=AT_ONCE), sender=Article)
+    received = batches(post_save, Durable(batch=True, missing="retry", retry=AT_ONCE), sender=Article)
     with transaction.atomic():
         first, _ = make_article(), make_article()
     Article.objects.filter(pk=first.pk).delete()
     assert [type(outcome) for outcome in drain()] == [Again, Dead]
-    assert heard == []
+    assert received == []
 
 
 def test_a_batch_that_must_be_whole_may_fail_at_once(batches):
@@ -1235,114 +1235,114 @@ def test_a_batch_that_must_be_whole_may_fail_at_once(batches):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_batch_has_rows_of_every_kind_of_key(batches, make):
-    heard = batches(post_save, sender={make_proxy: Reprint, make_child: Audiobook}.get(make))
+    received = batches(post_save, sender={make_proxy: Reprint, make_child: Audiobook}.get(make))
     instance = make()
     drain()
-    assert [(batch.instances, batch.pks) for batch in heard] == [([instance], [instance.pk])]
+    assert [(batch.instances, batch.pks) for batch in received] == [([instance], [instance.pk])]
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_batch_has_rows_that_are_gone_of_every_kind_of_key(batches, make):
     instance = make()
-    heard = batches(post_delete, sender={make_proxy: Reprint, make_child: Audiobook}.get(make, type(instance)))
+    received = batches(post_delete, sender={make_proxy: Reprint, make_child: Audiobook}.get(make, type(instance)))
     key = instance.pk
     instance.delete()
     drain()
-    assert [([one.pk for one in batch.deleted], batch.pks) for batch in heard] == [([key], [key])]
+    assert [([one.pk for one in batch.deleted], batch.pks) for batch in received] == [([key], [key])]
 
 
 def test_a_batch_of_a_database_is_loaded_from_it(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     article = Article.objects.using("other").create()
     drain(using="other")
-    assert [[(one, one._state.db) for one in batch.instances] for batch in heard] == [[(article, "other")]]
+    assert [[(one, one._state.db) for one in batch.instances] for batch in received] == [[(article, "other")]]
 
 
 def test_a_receiver_of_a_batch_is_told_the_database(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=Durable(batch=True))
     def note(signal, sender, batch, using, **kwargs):
-        heard.append((signal, sender, using))
+        received.append((signal, sender, using))
 
     Article.objects.using("other").create()
     drain(using="other")
-    assert heard == [(post_save, Article, "other")]
+    assert received == [(post_save, Article, "other")]
 
 
 def test_a_batch_of_what_is_about_to_be_saved_has_keys(batches):
-    heard = batches(pre_save, sender=Article)
+    received = batches(pre_save, sender=Article)
     article = Article.objects.create()
     drain()
-    assert [(batch.pks, batch.created) for batch in heard] == [([article.pk], [article])]
+    assert [(batch.pks, batch.created) for batch in received] == [([article.pk], [article])]
 
 
 def test_a_signal_of_ones_own_has_batches(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append([event.kwargs["carrier"] for event in batch.events])
+        received.append([event.kwargs["carrier"] for event in batch.events])
 
     with transaction.atomic():
         for carrier in ("post", "train"):
             sent.send(sender=Article, using="default", carrier=carrier)
     drain()
-    assert heard == [["post", "train"]]
+    assert received == [["post", "train"]]
 
 
 def test_many_to_many_changes_have_batches(receive):
-    heard = []
+    received = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=Durable(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append(([event.kwargs["action"] for event in batch.events], batch.instances))
+        received.append(([event.kwargs["action"] for event in batch.events], batch.instances))
 
     novel = Novel.objects.create()
     novel.genres.add(Genre.objects.create())
     drain()
-    assert heard == [(["pre_add", "post_add"], [novel])]
+    assert received == [(["pre_add", "post_add"], [novel])]
 
 
 def test_a_batch_of_bulk_writes_has_their_changes(batches):
     first, second = Ware.objects.create(name="a", stock=1), Ware.objects.create(name="b", stock=2)
-    heard = batches(post_save, sender=Ware, bulk=True, when=changed("stock"))
+    received = batches(post_save, sender=Ware, bulk=True, when=changed("stock"))
     with transaction.atomic():
         Ware.objects.update(stock=F("stock") + 1)
     drain()
-    assert sorted(heard[0].changes("stock")) == [(first.pk, 1, 2), (second.pk, 2, 3)]
+    assert sorted(received[0].changes("stock")) == [(first.pk, 1, 2), (second.pk, 2, 3)]
 
 
 def test_a_batch_of_rows_that_a_query_has_deleted_has_their_fields(batches):
-    heard = batches(post_delete, sender=Ware, bulk=True)
+    received = batches(post_delete, sender=Ware, bulk=True)
     Ware.objects.create(name="a", stock=1)
     Ware.objects.all().delete()
     drain()
-    assert [[(one.name, one.stock) for one in batch.deleted] for batch in heard] == [[("a", 1)]]
+    assert [[(one.name, one.stock) for one in batch.deleted] for batch in received] == [[("a", 1)]]
 
 
 def test_a_bulk_write_sends_a_batch_of_its_own(receive):
-    heard = []
+    received = []
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
     def note(sender, batch, **kwargs):
-        heard.append([one.name for one in batch.created])
+        received.append([one.name for one in batch.created])
 
     Ware.objects.bulk_create([Ware(name="a"), Ware(name="b")])
     drain()
-    assert heard == [["a", "b"]]
+    assert received == [["a", "b"]]
 
 
 @pytest.fixture
 def updates(receive):
     """The batches of updates of wares, for a durable receiver."""
-    heard = []
+    received = []
 
     @receive(post_update, sender=Ware, delivery=Durable())
     def note(sender, batch, **kwargs):
-        heard.append(batch)
+        received.append(batch)
 
-    return heard
+    return received
 
 
 def test_an_update_sends_a_batch_with_its_rows(updates):
@@ -1352,8 +1352,8 @@ def test_an_update_sends_a_batch_with_its_rows(updates):
     assert [(batch.pks, [one.stock for one in batch.updated]) for batch in updates] == [([ware.pk], [5])]
 
 
-def test_an_update_sends_a_batch_with_the_changes_that_others_watch(updates, hear):
-    hear(post_save, sender=Ware, bulk=True, when=changed("stock"))
+def test_an_update_sends_a_batch_with_the_changes_that_others_watch(updates, listen):
+    listen(post_save, sender=Ware, bulk=True, when=changed("stock"))
     ware = Ware.objects.create(name="a", stock=1)
     Ware.objects.update(stock=5)
     drain()
@@ -1361,30 +1361,30 @@ def test_an_update_sends_a_batch_with_the_changes_that_others_watch(updates, hea
 
 
 def test_rows_that_were_there_already_are_not_in_the_batch_of_a_bulk_write(receive):
-    heard = []
+    received = []
     Ware.objects.create(name="a")
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
     def note(sender, batch, **kwargs):
-        heard.append([one.name for one in batch.created])
+        received.append([one.name for one in batch.created])
 
     Ware.objects.bulk_create([Ware(name="a"), Ware(name="b")], ignore_conflicts=True)
     drain()
-    assert heard == [["b"]]
+    assert received == [["b"]]
 
 
 def test_a_deletion_sends_a_batch_with_the_keys(receive):
-    heard = []
+    received = []
 
     @receive(post_bulk_delete, sender=Ware, delivery=Durable())
     def note(sender, batch, **kwargs):
-        heard.append(batch.pks)
+        received.append(batch.pks)
 
     ware = Ware.objects.create(name="a")
     key = ware.pk
     Ware.objects.all().delete()
     drain()
-    assert heard == [[key]]
+    assert received == [[key]]
 
 
 # --- as others are called -----------------------------------------------------------------------------------------
@@ -1543,27 +1543,27 @@ def rewrite(change):
 
 
 def test_a_declared_payload_travels_with_its_defaults(store):
-    heard = store(shipped)
+    received = store(shipped)
     article = make_article()
     shipped.send(sender=Article, article=article)
     drain()
-    assert (heard[0]["article"], heard[0]["carrier"], heard[0]["labels"]) == (article, "post", ("fragile",))
+    assert (received[0]["article"], received[0]["carrier"], received[0]["labels"]) == (article, "post", ("fragile",))
 
 
 def test_a_name_that_is_new_in_the_contract_has_its_default(store):
-    heard = store(shipped)
+    received = store(shipped)
     shipped.send(sender=Article, article=make_article(), carrier="train")
     rewrite(lambda payload: payload["kwargs"].pop("carrier"))
     drain()
-    assert heard[0]["carrier"] == "post"
+    assert received[0]["carrier"] == "post"
 
 
 def test_a_name_that_has_left_the_contract_is_passed_all_the_same(store):
-    heard = store(shipped)
+    received = store(shipped)
     shipped.send(sender=Article, article=make_article())
     rewrite(lambda payload: payload["kwargs"].update(weight=3))
     drain()
-    assert heard[0]["weight"] == 3
+    assert received[0]["weight"] == 3
 
 
 def test_a_name_without_a_default_that_is_missing_is_a_failure_that_names_it(receive):
@@ -1591,18 +1591,18 @@ def test_a_payload_of_a_later_version_is_not_misread(receive, policy):
 
 
 def test_a_model_that_is_no_more_is_handed_back_and_stops_no_other(receive):
-    heard = []
+    received = []
 
     @receive(shipped, delivery=Durable(retry=Retry(attempts=1)))
     def note(sender, article, **kwargs):
-        heard.append(article)
+        received.append(article)
 
     article = make_article()
     shipped.send(sender=Article, article=article)
     rewrite(lambda payload: payload["kwargs"].update(article=gone_model(payload["kwargs"]["article"])))
     shipped.send(sender=Article, article=article)
     assert [type(outcome) for outcome in drain()] == [HandedBack, Succeeded]
-    assert heard == [article]
+    assert received == [article]
 
 
 def gone_model(stored):
@@ -1617,24 +1617,24 @@ def orphan(receive):
     """Connect a receiver, and save and delete what it handles: return the key, and what it is called with."""
 
     def connect(policy):
-        heard = []
+        received = []
 
         @receive(post_save, sender=Article, delivery=policy)
         def note(sender, instance, **kwargs):
-            heard.append(instance)
+            received.append(instance)
 
         key = make_article().pk
         Article.objects.all().delete()
-        return key, heard
+        return key, received
 
     return connect
 
 
 def test_a_delivery_whose_instance_is_gone_is_discarded(orphan):
-    _, heard = orphan(Durable())
+    _, received = orphan(Durable())
     (outcome,) = drain()
     row = Delivery.objects.get()
-    assert (row.state, heard, outcome) == (State.DISCARDED, [], Discarded(row.error))
+    assert (row.state, received, outcome) == (State.DISCARDED, [], Discarded(row.error))
 
 
 def test_the_reason_names_the_model_and_the_key(orphan):
@@ -1645,36 +1645,36 @@ def test_the_reason_names_the_model_and_the_key(orphan):
 
 
 def test_it_is_attempted_again_where_the_receiver_says_so(orphan):
-    key, heard = orphan(Durable(missing="retry", retry=AT_ONCE))
+    key, received = orphan(Durable(missing="retry", retry=AT_ONCE))
     again, dead = drain()
-    assert (type(again), type(dead), heard) == (Again, Dead, [])
+    assert (type(again), type(dead), received) == (Again, Dead, [])
     assert str(key) in str(dead.error)
 
 
 def test_it_succeeds_when_the_row_is_back(orphan):
-    key, heard = orphan(Durable(missing="retry", retry=Retry(attempts=2, backoff=fixed(1000))))
+    key, received = orphan(Durable(missing="retry", retry=Retry(attempts=2, backoff=fixed(1000))))
     drain()
     Article.objects.create(pk=key)
     Delivery.objects.filter(state=State.READY).update(due_at=timezone.now() - datetime.timedelta(seconds=5))
     first, *_ = drain()
-    assert (first, [one.pk for one in heard][:1]) == (Succeeded(), [key])
+    assert (first, [one.pk for one in received][:1]) == (Succeeded(), [key])
 
 
 def test_it_is_dead_at_once_where_the_receiver_says_so(orphan):
-    key, heard = orphan(Durable(missing="fail"))
-    assert ([type(outcome) for outcome in drain()], heard) == ([Dead], [])
+    key, received = orphan(Durable(missing="fail"))
+    assert ([type(outcome) for outcome in drain()], received) == ([Dead], [])
     row = Delivery.objects.get()
     assert (row.state, row.attempts, str(key) in row.error) == (State.DEAD, 1, True)
 
 
 @pytest.mark.parametrize("wrap", [list, dict], ids=["list", "dict"])
 def test_so_it_is_for_an_instance_inside_of_another_value(store, wrap):
-    heard = store(sent)
+    received = store(sent)
     article = make_article()
     value = [article] if wrap is list else {"article": article}
     sent.send(sender=None, using="default", value=value)
     Article.objects.all().delete()
-    assert ([type(outcome) for outcome in drain()], heard) == ([Discarded], [])
+    assert ([type(outcome) for outcome in drain()], received) == ([Discarded], [])
 
 
 def test_what_a_receiver_cannot_find_itself_is_its_own_failure(receive):

@@ -43,15 +43,15 @@ def _warn_anew():
 
 
 @pytest.fixture
-def heard(receive):
+def received(receive):
     """What a durable receiver of `sent` is called with."""
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(retry=Retry(attempts=1)))
     def note(sender, **payload):
-        heard.append(payload)
+        received.append(payload)
 
-    return heard
+    return received
 
 
 def rewrite(change, **columns):
@@ -92,11 +92,11 @@ each_newer = pytest.mark.parametrize(("change", "text"), NEWER.values(), ids=NEW
 
 
 @each_newer
-def test_what_a_newer_release_has_written_is_handed_back(heard, change, text):
+def test_what_a_newer_release_has_written_is_handed_back(received, change, text):
     send()
     rewrite(change)
     (outcome,) = drain()
-    assert (type(outcome), type(outcome.error), heard) == (HandedBack, UnreadableError, [])
+    assert (type(outcome), type(outcome.error), received) == (HandedBack, UnreadableError, [])
     row = Delivery.objects.get()
     assert (row.state, row.attempts, row.worker, row.leased_until, row.history) == (State.READY, 0, "", None, "")
     with pytest.raises(UnreadableError, match=text):
@@ -104,7 +104,7 @@ def test_what_a_newer_release_has_written_is_handed_back(heard, change, text):
     assert row.error.startswith("UnreadableError: ")
 
 
-def test_it_is_never_dead_however_often_it_is_handed_back(heard):
+def test_it_is_never_dead_however_often_it_is_handed_back(received):
     send()
     rewrite(value({"$": "money", "value": 1}))
     outcomes = []
@@ -129,7 +129,7 @@ def test_attempts_that_failed_before_are_neither_more_nor_less(receive):
 
 
 @pytest.mark.parametrize(("age", "pause"), [(0, 1), (60, 15), (240, 60), (86400, 300)])
-def test_the_pause_grows_with_the_age_of_the_delivery(heard, age, pause):
+def test_the_pause_grows_with_the_age_of_the_delivery(received, age, pause):
     send()
     rewrite(value({"$": "money", "value": 1}), created_at=DatabaseLater(-age))
     (outcome,) = drain()
@@ -138,31 +138,31 @@ def test_the_pause_grows_with_the_age_of_the_delivery(heard, age, pause):
     assert row.due_at - row.now == pytest.approx(timedelta(seconds=pause), abs=timedelta(seconds=5))
 
 
-def test_a_newer_worker_makes_it(heard):
+def test_a_newer_worker_makes_it(received):
     send()
     rewrite(value({"$": "money", "value": 1}))
     drain()
     rewrite(value(7), due_at=F("created_at"))
     assert drain() == [Succeeded()]
-    assert [one["value"] for one in heard] == [7]
+    assert [one["value"] for one in received] == [7]
 
 
 def test_those_behind_it_with_its_key_wait(receive):
-    heard = []
+    received = []
 
     @receive(sent, delivery=Durable(key="value"))
     def note(sender, value, **payload):
-        heard.append(value)
+        received.append(value)
 
     send("a")
     rewrite(value({"$": "money", "value": 1}))
     send("a")
     send("b")
     drain()
-    assert heard == ["b"]
+    assert received == ["b"]
 
 
-def test_it_is_logged_once_for_a_receiver_and_a_reason(heard, caplog):
+def test_it_is_logged_once_for_a_receiver_and_a_reason(received, caplog):
     caplog.set_level(logging.WARNING, "heliograph.outbox")
     for _ in range(3):
         send()
@@ -175,7 +175,7 @@ def test_it_is_logged_once_for_a_receiver_and_a_reason(heard, caplog):
     )
 
 
-def test_who_observes_is_told(heard):
+def test_who_observes_is_told(received):
     events = []
     send()
     rewrite(value({"$": "money", "value": 1}))
@@ -185,13 +185,13 @@ def test_who_observes_is_told(heard):
     assert names == ["delivery_started", "delivery_handed_back"]
 
 
-def test_a_worker_that_is_notified_of_it_hands_it_back_too(heard):
+def test_a_worker_that_is_notified_of_it_hands_it_back_too(received):
     send()
     rewrite(value({"$": "money", "value": 1}))
     assert type(run_one(Delivery.objects.get().pk)) is HandedBack
 
 
-def test_the_status_shows_it_as_a_problem(heard):
+def test_the_status_shows_it_as_a_problem(received):
     send()
     rewrite(value({"$": "money", "value": 1}))
     drain()
@@ -202,7 +202,7 @@ def test_the_status_shows_it_as_a_problem(heard):
     assert "1 cannot be read by this release" in out.getvalue()
 
 
-def test_the_admin_shows_why_it_waits(heard, client):
+def test_the_admin_shows_why_it_waits(received, client):
     send()
     rewrite(value({"$": "money", "value": 1}))
     drain()
@@ -210,7 +210,7 @@ def test_the_admin_shows_why_it_waits(heard, client):
     assert "of the kind &#x27;money&#x27; is unknown" in client.get("/admin/heliograph_outbox/delivery/").text
 
 
-def test_it_can_be_discarded(heard):
+def test_it_can_be_discarded(received):
     send()
     rewrite(value({"$": "money", "value": 1}))
     drain()
@@ -226,13 +226,13 @@ def change_policy(connect):
     """Send to a receiver with one policy, and let a receiver of the same name with another one take what waits."""
 
     def change(signal, before, after, write, sender=None, when=None, asks_before=False, asks_after=False):
-        heard = []
+        received = []
 
         def note(sender, batch=None, **kwargs):
-            heard.append(kwargs if batch is None else batch)
+            received.append(kwargs if batch is None else batch)
 
         def note_changes(sender, changes, **kwargs):
-            heard.append({**kwargs, "changes": changes})
+            received.append({**kwargs, "changes": changes})
 
         note_changes.__qualname__ = note.__qualname__
         first, second = (note_changes if asks else note for asks in (asks_before, asks_after))
@@ -243,7 +243,7 @@ def change_policy(connect):
         for one in signals:
             one.disconnect(first, sender=sender)
             connect(one, second, sender=sender, when=when, delivery=after)
-        return drain(), heard
+        return drain(), received
 
     return change
 
@@ -279,8 +279,8 @@ def test_its_changes_are_those_of_the_batch(change_policy):
 
 def test_a_stored_call_without_changes_is_handed_back_where_batches_have_them(change_policy):
     when = created | changed("title")
-    (outcome,), heard = change_policy(post_save, ONE, BATCH, save_twice, sender=Article, when=when)
-    assert (type(outcome), heard) == (HandedBack, [])
+    (outcome,), received = change_policy(post_save, ONE, BATCH, save_twice, sender=Article, when=when)
+    assert (type(outcome), received) == (HandedBack, [])
     assert "A call without changes waits for" in Delivery.objects.get().error
 
 
@@ -305,13 +305,13 @@ def test_a_stored_call_whose_row_is_gone_is_discarded(change_policy):
         article = Article.objects.create()
         Article.objects.filter(pk=article.pk)._raw_delete("default")
 
-    (outcome,), heard = change_policy(post_save, ONE, BATCH, save_what_goes, sender=Article)
-    assert (type(outcome), heard) == (Discarded, [])
+    (outcome,), received = change_policy(post_save, ONE, BATCH, save_what_goes, sender=Article)
+    assert (type(outcome), received) == (Discarded, [])
 
 
 def test_a_stored_call_of_pre_save_is_handed_back(change_policy):
-    (outcome,), heard = change_policy(pre_save, ONE, BATCH, Article.objects.create, sender=Article)
-    assert (type(outcome), heard) == (HandedBack, [])
+    (outcome,), received = change_policy(pre_save, ONE, BATCH, Article.objects.create, sender=Article)
+    assert (type(outcome), received) == (HandedBack, [])
     assert "nobody knows whether its row was new" in Delivery.objects.get().error
 
 
@@ -330,8 +330,8 @@ def test_the_changes_of_its_event_are_those_of_the_call(change_policy):
 
 
 def test_a_stored_batch_without_changes_is_handed_back_where_the_receiver_asks_for_them(change_policy):
-    (outcome,), heard = change_policy(post_save, BATCH, ONE, save_twice, sender=Article, asks_after=True)
-    assert (type(outcome), heard) == (HandedBack, [])
+    (outcome,), received = change_policy(post_save, BATCH, ONE, save_twice, sender=Article, asks_after=True)
+    assert (type(outcome), received) == (HandedBack, [])
 
 
 def test_a_stored_batch_of_a_deletion_is_a_call_with_the_row_that_is_gone(change_policy):
@@ -345,15 +345,15 @@ def test_a_stored_batch_of_several_events_is_handed_back_and_says_what_to_do(cha
             Article.objects.create()
             Article.objects.create()
 
-    (outcome,), heard = change_policy(post_save, BATCH, ONE, write, sender=Article)
-    assert (type(outcome), heard) == (HandedBack, [])
+    (outcome,), received = change_policy(post_save, BATCH, ONE, write, sender=Article)
+    assert (type(outcome), received) == (HandedBack, [])
     assert "A batch of 2 waits for" in Delivery.objects.get().error
     assert "put batch=True back until it is done" in Delivery.objects.get().error
 
 
 def test_a_stored_batch_of_two_signals_is_a_call_of_the_one_that_was_sent(change_policy):
-    _, heard = change_policy([post_save, post_delete], BATCH, ONE, Article.objects.create, sender=Article)
-    assert [one["signal"] for one in heard] == [post_save]
+    _, received = change_policy([post_save, post_delete], BATCH, ONE, Article.objects.create, sender=Article)
+    assert [one["signal"] for one in received] == [post_save]
 
 
 def test_many_to_many_changes_are_converted_too(change_policy):
@@ -365,15 +365,15 @@ def test_many_to_many_changes_are_converted_too(change_policy):
 
 
 def test_a_signal_that_sends_a_batch_of_its_own_is_not_converted(receive):
-    heard = []
+    received = []
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
     def note(sender, batch, **kwargs):
-        heard.append(batch)
+        received.append(batch)
 
     Ware.objects.bulk_create([Ware(name="a")])
     assert drain() == [Succeeded()]
-    assert len(heard[0].events) == 1
+    assert len(received[0].events) == 1
 
 
 def test_a_receiver_that_fails_is_dead_as_ever(receive):

@@ -286,7 +286,7 @@ def test_who_asks_again_does_not_wait_for_the_grace(act):
     gate.may_go_on.set()
 
 
-def test_in_the_main_thread_it_hears_sigterm_and_puts_back_who_heard_it_before(act):
+def test_in_the_main_thread_it_receives_sigterm_and_puts_back_who_received_it_before(act):
     before = signal.getsignal(signal.SIGTERM)
     act(lambda **payload: os.kill(os.getpid(), signal.SIGTERM))
     send()

@@ -65,8 +65,8 @@ def exactly(text):
     return f"^{re.escape(text)}$"
 
 
-def titles(heard):
-    return [payload["instance"].title for _, payload in heard]
+def titles(received):
+    return [payload["instance"].title for _, payload in received]
 
 
 # --- created ----------------------------------------------------------------------------------------------------
@@ -74,61 +74,61 @@ def titles(heard):
 
 @database
 @on_each_save
-def test_created_holds_for_a_new_row_only(hear, signal):
-    heard = hear(signal, sender=Article, when=created)
+def test_created_holds_for_a_new_row_only(listen, signal):
+    received = listen(signal, sender=Article, when=created)
     article = Article.objects.create()
     article.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_not_created_holds_for_a_row_that_is_there(hear, signal):
-    heard = hear(signal, sender=Article, when=~created)
+def test_not_created_holds_for_a_row_that_is_there(listen, signal):
+    received = listen(signal, sender=Article, when=~created)
     article = Article.objects.create()
-    assert heard == []
+    assert received == []
     article.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_created_holds_once_for_a_key_that_is_a_default(hear, signal):
-    heard = hear(signal, sender=Ticket, when=created)
+def test_created_holds_once_for_a_key_that_is_a_default(listen, signal):
+    received = listen(signal, sender=Ticket, when=created)
     ticket = Ticket.objects.create()
     ticket.save()
     Ticket.objects.get().save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_created_says_after_the_save_what_the_database_did(hear):
+def test_created_says_after_the_save_what_the_database_did(listen):
     Country.objects.create(code="de")
-    heard = hear(post_save, sender=Country, when=created)
+    received = listen(post_save, sender=Country, when=created)
     Country(code="de", name="Germany").save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_created_says_before_the_save_what_django_takes_the_instance_for(hear):
+def test_created_says_before_the_save_what_django_takes_the_instance_for(listen):
     Country.objects.create(code="de")
-    heard = hear(pre_save, sender=Country, when=created)
+    received = listen(pre_save, sender=Country, when=created)
     Country(code="de", name="Germany").save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_created_reads_what_a_custom_signal_sends_under_this_name(hear):
-    heard = hear(published, when=created)
+def test_created_reads_what_a_custom_signal_sends_under_this_name(listen):
+    received = listen(published, when=created)
     published.send(Article, instance=Article(), created=False)
-    assert heard == []
+    assert received == []
     published.send(Article, instance=Article(), created=True)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_created_looks_at_the_instance_where_a_custom_signal_sends_no_such_name(hear):
-    heard = hear(published, when=created)
+def test_created_looks_at_the_instance_where_a_custom_signal_sends_no_such_name(listen):
+    received = listen(published, when=created)
     published.send(Article, instance=Article())
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- raw --------------------------------------------------------------------------------------------------------
@@ -136,30 +136,30 @@ def test_created_looks_at_the_instance_where_a_custom_signal_sends_no_such_name(
 
 @database
 @on_each_save
-def test_raw_holds_while_a_fixture_is_loaded(hear, tmp_path, signal):
-    heard = hear(signal, sender=Article, when=raw)
+def test_raw_holds_while_a_fixture_is_loaded(listen, tmp_path, signal):
+    received = listen(signal, sender=Article, when=raw)
     Article.objects.create(title="saved")
     load(tmp_path, {"model": "app.article", "pk": 99, "fields": {"title": "loaded", "updated": "2020-01-01T00:00Z"}})
-    assert titles(heard) == ["loaded"]
+    assert titles(received) == ["loaded"]
 
 
 @database
 @on_each_save
-def test_created_and_not_raw_leaves_fixtures_out(hear, tmp_path, signal):
-    heard = hear(signal, sender=Article, when=created & ~raw)
+def test_created_and_not_raw_leaves_fixtures_out(listen, tmp_path, signal):
+    received = listen(signal, sender=Article, when=created & ~raw)
     load(tmp_path, {"model": "app.article", "pk": 99, "fields": {"title": "loaded", "updated": "2020-01-01T00:00Z"}})
     Article.objects.create(title="saved")
-    assert titles(heard) == ["saved"]
+    assert titles(received) == ["saved"]
 
 
 @database
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="m2m_changed has raw since Django 6.1")
-def test_raw_holds_for_the_relations_that_a_fixture_has(hear, tmp_path):
-    heard = hear(m2m_changed, sender=Novel.genres.through, when=raw & action("post_add"))
+def test_raw_holds_for_the_relations_that_a_fixture_has(listen, tmp_path):
+    received = listen(m2m_changed, sender=Novel.genres.through, when=raw & action("post_add"))
     genre = Genre.objects.create()
     Novel.objects.create().genres.add(genre)
     load(tmp_path, {"model": "app.novel", "pk": 99, "fields": {"name": "loaded", "genres": [genre.pk]}})
-    assert [payload["instance"].pk for _, payload in heard] == [99]
+    assert [payload["instance"].pk for _, payload in received] == [99]
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 1), reason="m2m_changed has raw since Django 6.1")
@@ -186,10 +186,10 @@ def test_one_receiver_of_saves_and_deletions_leaves_fixtures_out(receive, tmp_pa
 
 
 @database
-def test_raw_does_not_hold_for_a_custom_signal_that_does_not_say_so(hear):
-    heard = hear(published, when=~raw)
+def test_raw_does_not_hold_for_a_custom_signal_that_does_not_say_so(listen):
+    received = listen(published, when=~raw)
     published.send(Article, instance=Article())
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- changed ----------------------------------------------------------------------------------------------------
@@ -207,185 +207,185 @@ def article():
 
 @database
 @on_each_save
-def test_changed_holds_where_the_field_has_another_value(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_changed_holds_where_the_field_has_another_value(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     loaded = article()
     loaded.title = "Moons"
     loaded.save()
-    assert titles(heard) == ["Moons"]
+    assert titles(received) == ["Moons"]
 
 
 @database
 @on_each_save
-def test_changed_does_not_hold_where_another_field_has_another_value(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_changed_does_not_hold_where_another_field_has_another_value(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     loaded = article()
     loaded.words = 7
     loaded.save()
-    assert heard == []
+    assert received == []
 
 
 @database
 @on_each_save
-def test_changed_does_not_hold_for_a_row_that_is_created(hear, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_changed_does_not_hold_for_a_row_that_is_created(listen, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     Article.objects.create(title="Tides")
-    assert heard == []
+    assert received == []
 
 
 @database
 @on_each_save
-def test_created_or_changed_holds_for_both(hear, signal):
-    heard = hear(signal, sender=Article, when=created | changed("title"))
+def test_created_or_changed_holds_for_both(listen, signal):
+    received = listen(signal, sender=Article, when=created | changed("title"))
     article = Article.objects.create(title="Tides")
     article.save()
     article.title = "Moons"
     article.save()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @database
 @on_each_save
-def test_not_changed_holds_where_the_field_has_the_same_value(hear, article, signal):
+def test_not_changed_holds_where_the_field_has_the_same_value(listen, article, signal):
     loaded = article()
-    heard = hear(signal, sender=Article, when=~changed("title") & ~created)
+    received = listen(signal, sender=Article, when=~changed("title") & ~created)
     Article.objects.get(pk=loaded.pk).save()
-    assert titles(heard) == ["Tides"]
+    assert titles(received) == ["Tides"]
 
 
 @database
 @on_each_save
 @pytest.mark.parametrize("fields", [{"title": "Moons"}, {"words": 7}, {"title": "Moons", "words": 7}])
-def test_changed_of_several_fields_holds_where_one_is_changed(hear, article, signal, fields):
-    heard = hear(signal, sender=Article, when=changed("title", "words"))
+def test_changed_of_several_fields_holds_where_one_is_changed(listen, article, signal, fields):
+    received = listen(signal, sender=Article, when=changed("title", "words"))
     loaded = article()
     vars(loaded).update(fields)
     loaded.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_changed_of_no_field_holds_where_any_is_changed(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed())
+def test_changed_of_no_field_holds_where_any_is_changed(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed())
     loaded = article()
     loaded.save()
-    assert heard == []
+    assert received == []
     loaded.labels = ["new"]
     loaded.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_a_field_that_is_not_saved_is_not_changed(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_a_field_that_is_not_saved_is_not_changed(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     loaded = article()
     loaded.title = "Moons"
     loaded.save(update_fields=["words"])
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_changed_without_a_sender_holds_for_each_model(hear):
-    heard = hear(post_save, when=changed())
+def test_changed_without_a_sender_holds_for_each_model(listen):
+    received = listen(post_save, when=changed())
     for model in (Writer, Genre):
         instance = model.objects.create(name="Ada")
         instance.name = "Grace"
         instance.save()
-    assert [sender for sender, _ in heard] == [Writer, Genre]
+    assert [sender for sender, _ in received] == [Writer, Genre]
 
 
 @database
 @pytest.mark.parametrize("options", [{}, {"sender": Named, "subclasses": True}], ids=["anybody", "a base"])
 @pytest.mark.parametrize("condition", [changed("writer"), changed("writer", was=None)], ids=repr)
-def test_changed_holds_for_the_models_that_have_the_field(hear, options, condition):
-    heard = hear(post_save, when=condition, **options)
+def test_changed_holds_for_the_models_that_have_the_field(listen, options, condition):
+    received = listen(post_save, when=condition, **options)
     writer, novel = Writer.objects.create(name="Ada"), Novel.objects.create()
     writer.name = "Grace"
     writer.save()
     novel.writer = writer
     novel.save()
-    assert [sender for sender, _ in heard] == [Novel]
+    assert [sender for sender, _ in received] == [Novel]
 
 
 @database
 @pytest.mark.parametrize("signal", [pre_delete, post_delete], ids=["pre_delete", "post_delete"])
-def test_a_deletion_changes_each_field_whatever_was_assigned(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_a_deletion_changes_each_field_whatever_was_assigned(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     loaded, other = article(), article()
     loaded.title = "Moons"
     loaded.delete()
     other.delete()
-    assert titles(heard) == ["Moons", other.title]
+    assert titles(received) == ["Moons", other.title]
 
 
 # --- changed, from one value to another ---------------------------------------------------------------------------
 
 
-def moves(hear, article, field, *values, **given):
+def moves(listen, article, field, *values, **given):
     """Return which of the steps from one value of a field to the next a condition holds for."""
-    heard = hear(post_save, sender=Article, when=changed(field, **given))
+    received = listen(post_save, sender=Article, when=changed(field, **given))
     loaded = article(**{field: values[0]})
     steps = []
     for before, after in pairwise(values):
-        heard.clear()
+        received.clear()
         setattr(loaded, field, after)
         loaded.save()
-        steps += [(before, after)] * len(heard)
+        steps += [(before, after)] * len(received)
     return steps
 
 
 @database
-def test_changed_to_holds_for_the_value_after(hear, article):
-    assert moves(hear, article, "title", "a", "b", "c", "b", "a", to="b") == [("a", "b"), ("c", "b")]
+def test_changed_to_holds_for_the_value_after(listen, article):
+    assert moves(listen, article, "title", "a", "b", "c", "b", "a", to="b") == [("a", "b"), ("c", "b")]
 
 
 @database
-def test_changed_was_holds_for_the_value_before(hear, article):
-    assert moves(hear, article, "title", "a", "b", "c", "b", "a", was="b") == [("b", "c"), ("b", "a")]
+def test_changed_was_holds_for_the_value_before(listen, article):
+    assert moves(listen, article, "title", "a", "b", "c", "b", "a", was="b") == [("b", "c"), ("b", "a")]
 
 
 @database
-def test_changed_was_and_to_holds_for_one_step(hear, article):
-    assert moves(hear, article, "title", "a", "b", "c", "b", "a", was="b", to="a") == [("b", "a")]
+def test_changed_was_and_to_holds_for_one_step(listen, article):
+    assert moves(listen, article, "title", "a", "b", "c", "b", "a", was="b", to="a") == [("b", "a")]
 
 
 @database
-def test_changed_to_a_value_does_not_hold_where_it_stays(hear, article):
-    assert moves(hear, article, "title", "b", "b", to="b") == []
+def test_changed_to_a_value_does_not_hold_where_it_stays(listen, article):
+    assert moves(listen, article, "title", "b", "b", to="b") == []
 
 
 @database
-def test_changed_from_and_to_the_same_value_never_holds(hear, article):
-    assert moves(hear, article, "title", "a", "a", "b", "a", was="a", to="a") == []
+def test_changed_from_and_to_the_same_value_never_holds(listen, article):
+    assert moves(listen, article, "title", "a", "a", "b", "a", was="a", to="a") == []
 
 
 @database
-def test_changed_to_compares_as_the_database_does(hear, article):
-    assert moves(hear, article, "words", 1, "2", 3, to=2) == [(1, "2")]
+def test_changed_to_compares_as_the_database_does(listen, article):
+    assert moves(listen, article, "words", 1, "2", 3, to=2) == [(1, "2")]
 
 
 @database
-def test_changed_to_takes_a_value_in_another_form(hear, article):
-    assert moves(hear, article, "words", 1, 2, 3, to="2") == [(1, 2)]
+def test_changed_to_takes_a_value_in_another_form(listen, article):
+    assert moves(listen, article, "words", 1, 2, 3, to="2") == [(1, 2)]
 
 
 @database
-def test_changed_to_true_is_not_changed_to_another_number(hear, article):
-    assert moves(hear, article, "words", 0, 2, 1, to=1) == [(2, 1)]
+def test_changed_to_true_is_not_changed_to_another_number(listen, article):
+    assert moves(listen, article, "words", 0, 2, 1, to=1) == [(2, 1)]
 
 
 @database
-def test_changed_was_none_holds_where_there_was_no_value(hear, article):
+def test_changed_was_none_holds_where_there_was_no_value(listen, article):
     ada = Writer.objects.create()
-    assert moves(hear, article, "author_id", None, ada.pk, None, was=None) == [(None, ada.pk)]
+    assert moves(listen, article, "author_id", None, ada.pk, None, was=None) == [(None, ada.pk)]
 
 
 @database
-def test_changed_to_none_holds_where_there_is_no_value(hear, article):
+def test_changed_to_none_holds_where_there_is_no_value(listen, article):
     ada = Writer.objects.create()
-    assert moves(hear, article, "author", None, ada, None, to=None) == [(ada, None)]
+    assert moves(listen, article, "author", None, ada, None, to=None) == [(ada, None)]
 
 
 @database
@@ -394,24 +394,24 @@ def test_changed_to_none_holds_where_there_is_no_value(hear, article):
     "value", [lambda ada: ada, lambda ada: ada.pk, lambda ada: str(ada.pk)], ids=["object", "key", "text"]
 )
 @pytest.mark.parametrize("assigned", ["author", "author_id"])
-def test_changed_to_takes_an_object_or_its_key(hear, article, name, value, assigned):
+def test_changed_to_takes_an_object_or_its_key(listen, article, name, value, assigned):
     ada, grace = Writer.objects.create(), Writer.objects.create()
-    heard = hear(post_save, sender=Article, when=changed(name, to=value(ada)))
+    received = listen(post_save, sender=Article, when=changed(name, to=value(ada)))
     loaded = article()
     for writer in (grace, ada):
         setattr(loaded, assigned, writer if assigned == "author" else writer.pk)
         loaded.save()
-    assert [payload["instance"].author_id for _, payload in heard] == [ada.pk]
+    assert [payload["instance"].author_id for _, payload in received] == [ada.pk]
 
 
 @database
-def test_changed_was_takes_an_object(hear, article):
+def test_changed_was_takes_an_object(listen, article):
     ada, grace = Writer.objects.create(), Writer.objects.create()
-    assert moves(hear, article, "author", ada, grace, ada, was=grace) == [(grace, ada)]
+    assert moves(listen, article, "author", ada, grace, ada, was=grace) == [(grace, ada)]
 
 
 @isolate_apps("tests.app")
-def test_changed_to_takes_an_object_of_a_key_that_is_not_the_primary_one(hear):
+def test_changed_to_takes_an_object_of_a_key_that_is_not_the_primary_one(listen):
     class Shelf(models.Model):
         label = models.CharField(max_length=5, unique=True)
 
@@ -424,11 +424,11 @@ def test_changed_to_takes_an_object_of_a_key_that_is_not_the_primary_one(hear):
         class Meta:
             app_label = "app"
 
-    heard = hear(published, sender=Volume, when=changed("shelf", to=Shelf(pk=7, label="B")))
+    received = listen(published, sender=Volume, when=changed("shelf", to=Shelf(pk=7, label="B")))
     volume = Volume.from_db("default", ["id", "shelf_id"], [1, "A"])
     volume.shelf_id = "B"
     published.send(Volume, instance=volume)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
@@ -442,80 +442,80 @@ def test_changed_to_an_object_that_is_not_saved_is_refused():
 
 @database
 @pytest.mark.parametrize("value", ["a", "b"])
-def test_changed_was_on_several_fields_holds_where_one_of_them_had_the_value(hear, article, value):
-    heard = hear(post_save, sender=Article, when=changed("title", "slug", was="a"))
+def test_changed_was_on_several_fields_holds_where_one_of_them_had_the_value(listen, article, value):
+    received = listen(post_save, sender=Article, when=changed("title", "slug", was="a"))
     loaded = article(title="x", slug=value)
     loaded.slug = "c"
     loaded.save()
-    assert len(heard) == (value == "a")
+    assert len(received) == (value == "a")
 
 
 @database
-def test_changed_to_on_several_fields_does_not_hold_for_one_that_is_not_changed(hear, article):
-    heard = hear(post_save, sender=Article, when=changed("title", "slug", to="a"))
+def test_changed_to_on_several_fields_does_not_hold_for_one_that_is_not_changed(listen, article):
+    received = listen(post_save, sender=Article, when=changed("title", "slug", to="a"))
     loaded = article(title="a", slug="b")
     loaded.slug = "c"
     loaded.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_was_and_to_are_asked_of_the_same_field(hear, article):
-    heard = hear(post_save, sender=Article, when=changed("title", "slug", was="a", to="b"))
+def test_was_and_to_are_asked_of_the_same_field(listen, article):
+    received = listen(post_save, sender=Article, when=changed("title", "slug", was="a", to="b"))
     loaded = article(title="a", slug="x")
     loaded.title, loaded.slug = "c", "b"
     loaded.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_an_old_value_that_is_not_known_is_a_change(hear):
-    heard = hear(post_save, sender=Article, when=changed("title"))
+def test_an_old_value_that_is_not_known_is_a_change(listen):
+    received = listen(post_save, sender=Article, when=changed("title"))
     Article.objects.create(title="Tides")
     deferred = Article.objects.defer("title").get()
     deferred.title = "Tides"
     deferred.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @pytest.mark.parametrize("value", ["Tides", "Moons", ""])
-def test_an_old_value_that_is_not_known_was_nothing(hear, value):
-    heard = hear(post_save, sender=Article, when=changed("title", was=value))
+def test_an_old_value_that_is_not_known_was_nothing(listen, value):
+    received = listen(post_save, sender=Article, when=changed("title", was=value))
     Article.objects.create(title="Tides")
     deferred = Article.objects.defer("title").get()
     deferred.title = "Moons"
     deferred.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_an_old_value_that_is_not_known_was_not_none_either(hear):
-    heard = hear(post_save, sender=Article, when=changed("author", was=None))
+def test_an_old_value_that_is_not_known_was_not_none_either(listen):
+    received = listen(post_save, sender=Article, when=changed("author", was=None))
     Article.objects.create()
     deferred = Article.objects.defer("author").get()
     deferred.author = Writer.objects.create()
     deferred.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_an_old_value_that_is_not_known_does_not_matter_for_the_value_after(hear):
-    heard = hear(post_save, sender=Article, when=changed("title", to="Moons"))
+def test_an_old_value_that_is_not_known_does_not_matter_for_the_value_after(listen):
+    received = listen(post_save, sender=Article, when=changed("title", to="Moons"))
     Article.objects.create(title="Tides")
     deferred = Article.objects.defer("title").get()
     deferred.title = "Moons"
     deferred.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_a_value_that_is_an_expression_is_not_the_value_after_before_it_is_saved(hear, article):
-    heard = hear(pre_save, sender=Article, when=changed("words", to=1))
+def test_a_value_that_is_an_expression_is_not_the_value_after_before_it_is_saved(listen, article):
+    received = listen(pre_save, sender=Article, when=changed("words", to=1))
     loaded = article()
     loaded.words = F("words") + 1
     loaded.save()
-    assert heard == []
+    assert received == []
 
 
 # --- update_fields ------------------------------------------------------------------------------------------------
@@ -528,49 +528,49 @@ def test_a_value_that_is_an_expression_is_not_the_value_after_before_it_is_saved
     [(None, False), (["title"], True), (["words"], False), (["title", "words"], True)],
     ids=["no fields", "this field", "another field", "both"],
 )
-def test_update_fields_holds_where_the_field_is_named(hear, signal, told, holds):
+def test_update_fields_holds_where_the_field_is_named(listen, signal, told, holds):
     article = Article.objects.create()
-    heard = hear(signal, sender=Article, when=update_fields("title"))
+    received = listen(signal, sender=Article, when=update_fields("title"))
     article.save(update_fields=told)
-    assert len(heard) == holds
+    assert len(received) == holds
 
 
 @database
 @on_each_save
-def test_update_fields_of_several_holds_where_one_is_named(hear, signal):
+def test_update_fields_of_several_holds_where_one_is_named(listen, signal):
     article = Article.objects.create()
-    heard = hear(signal, sender=Article, when=update_fields("title", "words"))
+    received = listen(signal, sender=Article, when=update_fields("title", "words"))
     article.save(update_fields=["words", "slug"])
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
 @pytest.mark.parametrize(("told", "holds"), [(None, False), (["slug"], True)])
-def test_update_fields_without_a_name_holds_where_any_is_named(hear, signal, told, holds):
+def test_update_fields_without_a_name_holds_where_any_is_named(listen, signal, told, holds):
     article = Article.objects.create()
-    heard = hear(signal, sender=Article, when=update_fields())
+    received = listen(signal, sender=Article, when=update_fields())
     article.save(update_fields=told)
-    assert len(heard) == holds
+    assert len(received) == holds
 
 
 @database
 @on_each_save
 @pytest.mark.parametrize("asked", ["author", "author_id"])
 @pytest.mark.parametrize("told", ["author", "author_id"])
-def test_update_fields_knows_a_foreign_key_by_both_its_names(hear, signal, asked, told):
+def test_update_fields_knows_a_foreign_key_by_both_its_names(listen, signal, asked, told):
     article = Article.objects.create()
-    heard = hear(signal, sender=Article, when=update_fields(asked))
+    received = listen(signal, sender=Article, when=update_fields(asked))
     article.save(update_fields=[told])
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_update_fields_without_a_sender_does_not_hold_for_a_model_that_has_no_such_field(hear):
-    heard = hear(post_save, when=update_fields("title"))
+def test_update_fields_without_a_sender_does_not_hold_for_a_model_that_has_no_such_field(listen):
+    received = listen(post_save, when=update_fields("title"))
     writer = Writer.objects.create()
     writer.save(update_fields=["name"])
-    assert heard == []
+    assert received == []
 
 
 # --- action -------------------------------------------------------------------------------------------------------
@@ -578,27 +578,27 @@ def test_update_fields_without_a_sender_does_not_hold_for_a_model_that_has_no_su
 
 @database
 @pytest.mark.parametrize("asked", [["post_add"], ["pre_add", "post_clear"], ["pre_remove", "post_remove"]])
-def test_action_holds_for_the_actions_that_it_names(hear, asked):
-    heard = hear(m2m_changed, sender=Novel.genres.through, when=action(*asked))
+def test_action_holds_for_the_actions_that_it_names(listen, asked):
+    received = listen(m2m_changed, sender=Novel.genres.through, when=action(*asked))
     novel, genre = Novel.objects.create(), Genre.objects.create()
     novel.genres.add(genre)
     novel.genres.remove(genre)
     novel.genres.clear()
-    assert [payload["action"] for _, payload in heard] == asked
+    assert [payload["action"] for _, payload in received] == asked
 
 
 @database
-def test_not_action_holds_for_the_others(hear):
-    heard = hear(m2m_changed, sender=Novel.genres.through, when=~action("pre_add"))
+def test_not_action_holds_for_the_others(listen):
+    received = listen(m2m_changed, sender=Novel.genres.through, when=~action("pre_add"))
     Novel.objects.create().genres.add(Genre.objects.create())
-    assert [payload["action"] for _, payload in heard] == ["post_add"]
+    assert [payload["action"] for _, payload in received] == ["post_add"]
 
 
-def test_action_reads_what_a_custom_signal_sends_under_this_name(hear):
-    heard = hear(published, when=action("post_add"))
+def test_action_reads_what_a_custom_signal_sends_under_this_name(listen):
+    received = listen(published, when=action("post_add"))
     published.send(None, action="pre_add")
     published.send(None, action="post_add")
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- using --------------------------------------------------------------------------------------------------------
@@ -606,45 +606,45 @@ def test_action_reads_what_a_custom_signal_sends_under_this_name(hear):
 
 @databases
 @pytest.mark.parametrize("using", ["other", ["other"], ("default", "other")])
-def test_using_names_the_databases_that_a_receiver_is_for(hear, using):
-    heard = hear(post_save, sender=Writer, using=using)
+def test_using_names_the_databases_that_a_receiver_is_for(listen, using):
+    received = listen(post_save, sender=Writer, using=using)
     for alias in ("default", "other"):
         Writer(name="Ada").save(using=alias)
-    assert [payload["using"] for _, payload in heard] == [alias for alias in ("default", "other") if alias in using]
+    assert [payload["using"] for _, payload in received] == [alias for alias in ("default", "other") if alias in using]
 
 
 @databases
-def test_using_is_asked_together_with_a_condition(hear):
-    heard = hear(post_save, sender=Writer, using="other", when=created)
+def test_using_is_asked_together_with_a_condition(listen):
+    received = listen(post_save, sender=Writer, using="other", when=created)
     for alias in ("default", "other"):
         writer = Writer(name="Ada")
         writer.save(using=alias)
         writer.save(using=alias)
-    assert [(payload["using"], payload["created"]) for _, payload in heard] == [("other", True)]
+    assert [(payload["using"], payload["created"]) for _, payload in received] == [("other", True)]
 
 
 @databases
 @pytest.mark.parametrize("signal", [pre_save, pre_delete, post_delete, m2m_changed])
-def test_using_works_on_each_signal_that_tells_the_database(hear, signal):
-    heard = hear(signal, using="other")
+def test_using_works_on_each_signal_that_tells_the_database(listen, signal):
+    received = listen(signal, using="other")
     for alias in ("default", "other"):
         novel, genre = Novel.objects.using(alias).create(), Genre.objects.using(alias).create()
         novel.genres.add(genre)
         novel.delete()
-    assert {payload["using"] for _, payload in heard} == {"other"}
+    assert {payload["using"] for _, payload in received} == {"other"}
 
 
 @databases
 def test_using_works_on_a_custom_signal_that_tells_the_database(receive):
-    heard = []
+    received = []
 
     @receive(published, using="other")
-    def hears(using, **kwargs):
-        heard.append(using)
+    def receives(using, **kwargs):
+        received.append(using)
 
     for alias in ("default", "other"):
         published.send(None, using=alias)
-    assert heard == ["other"]
+    assert received == ["other"]
 
 
 # --- where conditions are written -----------------------------------------------------------------------------------
@@ -652,144 +652,144 @@ def test_using_works_on_a_custom_signal_that_tells_the_database(receive):
 
 @database
 @on_each_save
-def test_a_function_can_stand_to_the_right_of_a_condition(hear, signal):
-    heard = hear(signal, sender=Article, when=created & is_big)
+def test_a_function_can_stand_to_the_right_of_a_condition(listen, signal):
+    received = listen(signal, sender=Article, when=created & is_big)
     for words in (10, 2000):
         Article.objects.create(words=words).save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_a_function_can_stand_to_the_left_of_a_condition(hear, signal):
-    heard = hear(signal, sender=Article, when=is_big & created)
+def test_a_function_can_stand_to_the_left_of_a_condition(listen, signal):
+    received = listen(signal, sender=Article, when=is_big & created)
     for words in (10, 2000):
         Article.objects.create(words=words).save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @on_each_save
-def test_a_function_can_be_an_alternative_to_a_condition(hear, signal):
-    heard = hear(signal, sender=Article, when=is_big | created)
+def test_a_function_can_be_an_alternative_to_a_condition(listen, signal):
+    received = listen(signal, sender=Article, when=is_big | created)
     for words in (10, 2000):
         Article.objects.create(words=words).save()
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
 @database
 def test_a_condition_works_in_djangos_decorator():
-    heard = []
+    received = []
 
     @django_receiver(post_save, sender=Article, when=changed("title"))
-    def hears(instance, **kwargs):
-        heard.append(instance.title)
+    def receives(instance, **kwargs):
+        received.append(instance.title)
 
     article = Article.objects.create(title="Tides")
     article.title = "Moons"
     article.save()
-    assert heard == ["Moons"]
+    assert received == ["Moons"]
 
 
 @database
 def test_a_condition_works_in_the_decorator_on_several_signals_and_senders(receive):
-    heard = []
+    received = []
 
     @receive([pre_save, post_save], sender=[Writer, Genre], when=changed("name"))
-    def hears(sender, **kwargs):
-        heard.append(sender)
+    def receives(sender, **kwargs):
+        received.append(sender)
 
     for model in (Writer, Genre, Novel):
         instance = model.objects.create(name="Ada")
         instance.name = "Grace"
         instance.save()
-    assert heard == [Writer, Writer, Genre, Genre]
+    assert received == [Writer, Writer, Genre, Genre]
 
 
 @database
-def test_a_condition_works_with_a_sender_that_is_named(hear):
-    heard = hear(post_save, sender="app.Article", when=changed("title"))
+def test_a_condition_works_with_a_sender_that_is_named(listen):
+    received = listen(post_save, sender="app.Article", when=changed("title"))
     article = Article.objects.create(title="Tides")
     article.title = "Moons"
     article.save()
-    assert titles(heard) == ["Moons"]
+    assert titles(received) == ["Moons"]
 
 
 @database
 @on_each_save
 def test_a_condition_works_with_an_async_receiver_of_save(receive, signal):
-    heard = []
+    received = []
 
     @receive(signal, sender=Article, when=changed("title", to="Moons"))
-    async def hears(instance, **kwargs):
-        heard.append(instance.title)
+    async def receives(instance, **kwargs):
+        received.append(instance.title)
 
     article = Article.objects.create(title="Tides")
     article.title = "Moons"
     article.save()
-    assert heard == ["Moons"]
+    assert received == ["Moons"]
 
 
 @committing
 @on_each_save
 @pytest.mark.parametrize("is_async", [True, False], ids=["async receiver", "sync receiver"])
 async def test_a_condition_works_with_asave(receive, async_database, signal, is_async):
-    heard = []
+    received = []
 
-    def hears(instance, **kwargs):
-        heard.append(instance.title)
+    def receives(instance, **kwargs):
+        received.append(instance.title)
 
-    async def hears_async(instance, **kwargs):
-        heard.append(instance.title)
+    async def receives_async(instance, **kwargs):
+        received.append(instance.title)
 
-    receive(signal, sender=Article, when=~created & changed("title"))(hears_async if is_async else hears)
+    receive(signal, sender=Article, when=~created & changed("title"))(receives_async if is_async else receives)
     article = await Article.objects.acreate(title="Tides")
     await article.asave()
     article.title = "Moons"
     await article.asave()
-    assert heard == ["Moons"]
+    assert received == ["Moons"]
 
 
 @database
 @pytest.mark.parametrize("signal", [shipped, published], ids=["declared", "plain"])
-def test_changed_works_on_a_custom_signal_that_sends_an_instance(hear, article, signal):
-    heard = hear(signal, sender=Article, when=changed("title"))
+def test_changed_works_on_a_custom_signal_that_sends_an_instance(listen, article, signal):
+    received = listen(signal, sender=Article, when=changed("title"))
     loaded = article()
     signal.send(sender=Article, instance=loaded)
-    assert heard == []
+    assert received == []
     loaded.title = "Moons"
     signal.send(sender=Article, instance=loaded)
-    assert titles(heard) == ["Moons"]
+    assert titles(received) == ["Moons"]
 
 
 @database
 @pytest.mark.parametrize("sender", [None, "the warehouse", object], ids=["anybody", "a string", "a class"])
-def test_changed_works_on_a_custom_signal_whose_sender_is_no_model(hear, article, sender):
-    heard = hear(shipped, sender=sender, when=changed("title"))
+def test_changed_works_on_a_custom_signal_whose_sender_is_no_model(listen, article, sender):
+    received = listen(shipped, sender=sender, when=changed("title"))
     loaded = article()
     loaded.title = "Moons"
     shipped.send(sender=sender, instance=loaded)
-    assert titles(heard) == ["Moons"]
+    assert titles(received) == ["Moons"]
 
 
 @database
-def test_changed_works_on_a_custom_signal_that_sends_an_instance_of_a_child(hear):
-    heard = hear(shipped, sender=Novel, when=changed("name"))
+def test_changed_works_on_a_custom_signal_that_sends_an_instance_of_a_child(listen):
+    received = listen(shipped, sender=Novel, when=changed("name"))
     audiobook = Audiobook.objects.create(name="Tides")
     audiobook.name = "Moons"
 
     shipped.send(sender=Novel, instance=audiobook)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_changed_works_on_a_custom_signal_that_sends_an_object_which_is_loaded_lazily(hear, article):
-    heard = hear(shipped, sender=Article, when=changed("title"))
+def test_changed_works_on_a_custom_signal_that_sends_an_object_which_is_loaded_lazily(listen, article):
+    received = listen(shipped, sender=Article, when=changed("title"))
     loaded = article()
     loaded.title = "Moons"
 
     shipped.send(sender=Article, instance=SimpleLazyObject(lambda: loaded))
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -879,31 +879,31 @@ def test_a_condition_cannot_be_altered(condition, name):
 
 
 @database
-def test_a_condition_that_is_connected_is_what_it_was(hear):
+def test_a_condition_that_is_connected_is_what_it_was(listen):
     condition = changed("title")
-    hear(post_save, sender=Article, when=condition)
+    listen(post_save, sender=Article, when=condition)
     assert vars(condition) == vars(changed("title"))
 
 
 @database
-def test_a_condition_can_be_used_for_two_models(hear):
+def test_a_condition_can_be_used_for_two_models(listen):
     condition = changed("name")
-    heard = [hear(post_save, sender=model, when=condition) for model in (Writer, Genre)]
+    received = [listen(post_save, sender=model, when=condition) for model in (Writer, Genre)]
     for model in (Writer, Genre):
         instance = model.objects.create(name="Ada")
         instance.name = "Grace"
         instance.save()
-    assert [len(calls) for calls in heard] == [1, 1]
+    assert [len(calls) for calls in received] == [1, 1]
 
 
 @database
-def test_a_pickled_condition_works(hear, article):
-    heard = hear(post_save, sender=Article, when=pickle.loads(pickle.dumps(changed("title", to="Moons"))))
+def test_a_pickled_condition_works(listen, article):
+    received = listen(post_save, sender=Article, when=pickle.loads(pickle.dumps(changed("title", to="Moons"))))
     loaded = article()
     for title in ("Moons", "Tides"):
         loaded.title = title
         loaded.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 # --- without adoption -----------------------------------------------------------------------------------------------
@@ -1201,8 +1201,8 @@ def test_a_value_without_a_field_is_refused(given):
 
 
 @pytest.mark.parametrize("instance", [None, "an article", Article], ids=["none", "a string", "a class"])
-def test_a_plain_signal_that_sends_no_instance_of_a_model_says_so(hear, instance):
-    hear(published, when=changed("title"))
+def test_a_plain_signal_that_sends_no_instance_of_a_model_says_so(listen, instance):
+    listen(published, when=changed("title"))
     text = (
         f"changed('title') asks for 'instance', and published sent {instance!r}."
         " Send the instance of a model under this name, or take the condition away."
@@ -1211,8 +1211,8 @@ def test_a_plain_signal_that_sends_no_instance_of_a_model_says_so(hear, instance
         published.send(None, instance=instance)
 
 
-def test_a_plain_signal_that_does_not_send_the_name_says_so(hear):
-    hear(published, when=changed("title"))
+def test_a_plain_signal_that_does_not_send_the_name_says_so(listen):
+    listen(published, when=changed("title"))
     text = (
         "changed('title') asks for 'instance', and published sent None."
         " Send the instance of a model under this name, or take the condition away."
@@ -1221,8 +1221,8 @@ def test_a_plain_signal_that_does_not_send_the_name_says_so(hear):
         published.send(None)
 
 
-def test_a_plain_signal_that_sends_neither_created_nor_an_instance_says_so(hear):
-    hear(published, when=created)
+def test_a_plain_signal_that_sends_neither_created_nor_an_instance_says_so(listen):
+    listen(published, when=created)
 
     with pytest.raises(TypeError, match=r"^created asks for "):
         published.send(None)

@@ -82,9 +82,9 @@ def test_a_list_and_a_tuple_of_models_are_several_senders(connect, signal, sever
 @pytest.mark.parametrize("decorate", [receiver, django_receiver, dispatch.receiver], ids=["ours", "django", "plain"])
 def test_a_tuple_of_models_is_several_senders_in_every_decorator(decorate):
     decorate(post_save, sender=(Writer, Genre))(note)
-    heard = connections()
+    received = connections()
     post_save.disconnect(note, sender=(Writer, Genre))
-    assert [sender for _, sender in heard] == [Writer, Genre]
+    assert [sender for _, sender in received] == [Writer, Genre]
 
 
 def test_a_tuple_is_a_value_where_anything_can_be_a_sender(connect):
@@ -103,7 +103,7 @@ def test_a_signal_of_models_of_another_package_takes_a_tuple(connect):
     assert [sender for _, sender in connections()] == [Writer, Genre]
 
 
-def test_subclasses_of_several_named_models_are_heard(connect):
+def test_subclasses_of_several_named_models_are_received(connect):
     connect(post_save, note, sender=["app.Novel", Named], subclasses=True)
     assert {sender for _, sender in connections()} == {Novel, Named}
 
@@ -132,17 +132,17 @@ def test_a_model_that_a_migration_works_with_can_be_a_sender(connect):
 def test_an_app_is_a_sender_of_the_signals_of_migrations_in_each_of_its_forms(signal, sender):
     sender = sender() if not isinstance(sender, type) and callable(sender) else sender
     receiver(signal, sender=sender)(note)
-    heard = connections()
+    received = connections()
     assert signal.disconnect(note, sender=sender)
-    assert heard == [(signal.name.rpartition(".")[2], apps.get_app_config("app"))]
+    assert received == [(signal.name.rpartition(".")[2], apps.get_app_config("app"))]
     assert connections() == []
 
 
 @pytest.mark.django_db
-def test_a_receiver_of_an_app_is_called_when_the_app_is_migrated(hear):
-    heard = hear(post_migrate, sender="auth")
+def test_a_receiver_of_an_app_is_called_when_the_app_is_migrated(listen):
+    received = listen(post_migrate, sender="auth")
     emit_post_migrate_signal(verbosity=0, interactive=False, db="default")
-    assert [payload["app_config"].label for _, payload in heard] == ["auth"]
+    assert [payload["app_config"].label for _, payload in received] == ["auth"]
 
 
 def test_the_class_of_all_apps_is_no_sender():
@@ -175,12 +175,12 @@ def test_an_app_is_a_sender_also_where_django_runs_its_signals():
         from heliograph.signals import post_migrate
         from django.apps import apps
         from django.core.management import call_command
-        heard = []
+        received = []
         @receiver(post_migrate, sender="auth")
         def note(sender, **kwargs):
-            heard.append(sender.label)
+            received.append(sender.label)
         call_command("migrate", verbosity=0)
-        tell(heard)
+        tell(received)
     """
     assert run(script, **NOT_ADOPTED) == [["auth"]]
 
@@ -322,9 +322,9 @@ class RefusingAnother(Refusing):
 
 def test_d5_a_list_that_is_refused_inside_another_leaves_the_other_connected():
     post_save.connect(note, sender=["app.Novel", Writer], delivery=RefusingAnother(None))
-    heard, others = connections(), connections(dict)
+    received, others = connections(), connections(dict)
     post_save.disconnect(note, sender=["app.Novel", Writer])
-    assert (heard, others) == ([("post_save", Novel), ("post_save", Writer)], [])
+    assert (received, others) == ([("post_save", Novel), ("post_save", Writer)], [])
 
 
 def test_d5_a_list_that_was_connected_goes_when_the_list_around_it_is_refused():

@@ -21,20 +21,20 @@ class Foreign:
         return [function(signal=self, **payload) for function, _, _ in self.connected]
 
 
-def hears(value, **kwargs):
+def receives(value, **kwargs):
     return value
 
 
 @pytest.mark.parametrize("sender", [None, "one"])
 def test_a_plain_receiver_is_connected_to_a_foreign_signal_as_it_is(sender):
     foreign = Foreign()
-    assert receiver(foreign, sender=sender)(hears) is hears
-    assert foreign.connected == [(hears, sender, True)]
+    assert receiver(foreign, sender=sender)(receives) is receives
+    assert foreign.connected == [(receives, sender, True)]
 
 
 def test_several_senders_and_a_condition_work_on_a_foreign_signal():
     foreign = Foreign()
-    receiver(foreign, sender=["one", "two"], when=lambda value, **kwargs: value > 1)(hears)
+    receiver(foreign, sender=["one", "two"], when=lambda value, **kwargs: value > 1)(receives)
     assert [(sender, weak) for _, sender, weak in foreign.connected] == [("one", False), ("two", False)]
     assert foreign.send(sender="one", value=2) == [2, 2]
     assert [repr(response) for response in foreign.send(sender="one", value=1)] == ["SKIPPED", "SKIPPED"]

@@ -45,7 +45,7 @@ def test_the_name_of_a_sender_does_not_mind_the_case(signal):
     assert send(signal, Writer) == [note]
 
 
-def test_other_models_are_not_heard(signal):
+def test_other_models_are_not_received(signal):
     signal.connect(note, sender="app.Writer")
     assert send(signal, Genre) == []
 
@@ -62,9 +62,9 @@ def test_a_sender_can_be_named_in_djangos_decorator(signal):
 
 def test_djangos_decorator_takes_a_list_of_signals(signal):
     django_receiver([signal, post_init], sender="app.Writer")(note)
-    heard = send(signal, Writer) == [note] and note in [row[1]() for row in post_init.receivers]
+    received = send(signal, Writer) == [note] and note in [row[1]() for row in post_init.receivers]
     post_init.disconnect(note, sender=Writer)
-    assert heard
+    assert received
 
 
 def test_djangos_decorator_takes_a_tuple_of_signals(signal):
@@ -107,7 +107,7 @@ def test_a_name_without_a_dot_is_refused_in_djangos_words(signal):
 
 
 @isolate_apps("tests.app")
-def test_a_model_that_is_defined_later_is_heard_from_then_on(signal):
+def test_a_model_that_is_defined_later_is_received_from_then_on(signal):
     signal.connect(note, sender="app.Later")
 
     class Later(models.Model):
@@ -130,10 +130,10 @@ def test_a_list_of_models_may_be_loaded_one_by_one(signal):
 
 @isolate_apps("tests.app")
 def test_a_receiver_is_kept_while_it_waits_for_its_model(signal):
-    heard = []
+    received = []
 
     def fleeting(**kwargs):
-        heard.append(kwargs)
+        received.append(kwargs)
 
     signal.connect(fleeting, sender="app.Later", weak=False)
     del fleeting
@@ -143,7 +143,7 @@ def test_a_receiver_is_kept_while_it_waits_for_its_model(signal):
             app_label = "app"
 
     signal.send(sender=Later)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @isolate_apps("tests.app")
@@ -240,10 +240,10 @@ def test_djangos_check_says_so_where_the_app_has_no_such_model():
 
 
 @pytest.mark.django_db
-def test_the_user_model_can_be_named_by_its_setting(hear, settings):
-    heard = hear(post_save, sender=settings.AUTH_USER_MODEL)
+def test_the_user_model_can_be_named_by_its_setting(listen, settings):
+    received = listen(post_save, sender=settings.AUTH_USER_MODEL)
     get_user_model().objects.create(username="ada")
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 SWAPPED = {
@@ -258,13 +258,13 @@ def test_a_swapped_user_model_can_be_named_before_it_is_loaded():
         from tests.helpers.members.models import Member
         call_command("migrate", run_syncdb=True, verbosity=0)
         Member.objects.create_user("ada")
-        tell(heard)
+        tell(received)
     """
     early = """
         from django.db.models.signals import post_save
-        heard = []
+        received = []
         def note(sender, **kwargs):
-            heard.append(sender.__name__)
+            received.append(sender.__name__)
         post_save.connect(note, sender="members.Member")
         """
     assert run(script, early=early, **SWAPPED) == [["Member"]]

@@ -421,10 +421,10 @@ def test_a_tool_that_adds_names_to_a_receiver_is_believed(connect):
     assert [response for _, response in post_save.send(sender=Writer, instance=None)] == ["mail"]
 
 
-def test_a_callable_that_does_not_tell_its_parameters_is_believed_as_a_condition(hear):
-    heard = hear(opened, when=partial(dict, is_asked=True))
+def test_a_callable_that_does_not_tell_its_parameters_is_believed_as_a_condition(listen):
+    received = listen(opened, when=partial(dict, is_asked=True))
     opened.send(sender=None)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_d5_a_receiver_of_a_relation_that_is_connected_to_one_of_its_sides_is_found_by_a_check(connect):

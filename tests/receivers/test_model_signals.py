@@ -133,15 +133,15 @@ def test_a_receiver_runs_for_the_same_key_in_another_database(receive):
 
 
 @database
-def test_other_receivers_hear_the_save_of_a_receiver(receive, hear):
-    heard = hear(post_save, sender=Writer)
+def test_other_receivers_receive_the_save_of_a_receiver(receive, listen):
+    received = listen(post_save, sender=Writer)
 
     @receive(post_save, sender=Writer)
     def save_again(instance, **kwargs):
         instance.save()
 
     Writer.objects.create()
-    assert [payload["created"] for _, payload in heard] == [True, False]
+    assert [payload["created"] for _, payload in received] == [True, False]
 
 
 @database
@@ -401,36 +401,36 @@ def test_d10_mute_silences(connect, targets):
     ],
     ids=["another signal", "another model", "another signal of the sender", "another sender of the signal"],
 )
-def test_mute_of_something_else_does_not_silence(hear, targets):
-    heard = hear(post_save, sender=Writer)
+def test_mute_of_something_else_does_not_silence(listen, targets):
+    received = listen(post_save, sender=Writer)
     with targets():
         Writer.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_d10_mute_is_over_after_an_exception(hear):
-    heard = hear(post_save, sender=Writer)
+def test_d10_mute_is_over_after_an_exception(listen):
+    received = listen(post_save, sender=Writer)
     with pytest.raises(ZeroDivisionError), mute():
         raise ZeroDivisionError
     Writer.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_d10_mute_nests(hear):
-    heard = hear(post_save, sender=Writer)
+def test_d10_mute_nests(listen):
+    received = listen(post_save, sender=Writer)
     with mute(post_save):
         with mute(post_save):
             pass
         Writer.objects.create()
     Writer.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_d10_mute_decorates_a_function(hear):
-    heard = hear(post_save, sender=Writer)
+def test_d10_mute_decorates_a_function(listen):
+    received = listen(post_save, sender=Writer)
 
     @mute(post_save)
     def create():
@@ -438,39 +438,39 @@ def test_d10_mute_decorates_a_function(hear):
 
     create()
     Writer.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_mute_silences_what_a_deletion_sends(hear):
-    heard = hear(post_delete, sender=Writer)
+def test_mute_silences_what_a_deletion_sends(listen):
+    received = listen(post_delete, sender=Writer)
     writer = Writer.objects.create()
     with mute(post_delete):
         writer.delete()
-    assert (heard, Writer.objects.count()) == ([], 0)
+    assert (received, Writer.objects.count()) == ([], 0)
 
 
 @database
-def test_mute_silences_what_a_change_of_a_relation_sends(hear):
-    heard = hear(m2m_changed)
+def test_mute_silences_what_a_change_of_a_relation_sends(listen):
+    received = listen(m2m_changed)
     novel, genre = Novel.objects.create(), Genre.objects.create()
     with mute(m2m_changed):
         novel.genres.add(genre)
-    assert (heard, list(novel.genres.all())) == ([], [genre])
+    assert (received, list(novel.genres.all())) == ([], [genre])
 
 
 @committing
-async def test_d10_mute_silences_acreate(hear, async_database):
-    heard = hear(post_save, sender=Writer)
+async def test_d10_mute_silences_acreate(listen, async_database):
+    received = listen(post_save, sender=Writer)
     with mute(post_save):
         await Writer.objects.acreate()
     await Writer.objects.acreate()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @committing
-async def test_mute_decorates_a_coroutine_function(hear, async_database):
-    heard = hear(post_save, sender=Writer)
+async def test_mute_decorates_a_coroutine_function(listen, async_database):
+    received = listen(post_save, sender=Writer)
 
     @mute(post_save)
     async def create():
@@ -478,7 +478,7 @@ async def test_mute_decorates_a_coroutine_function(hear, async_database):
 
     await create()
     await Writer.objects.acreate()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @committing
@@ -495,8 +495,8 @@ async def test_mute_silences_async_receivers(receive, async_database):
 
 
 @committing
-async def test_d6_mute_silences_one_task_of_two(hear, async_database):
-    heard = hear(post_save, sender=Writer)
+async def test_d6_mute_silences_one_task_of_two(listen, async_database):
+    received = listen(post_save, sender=Writer)
     muted, saved = asyncio.Event(), asyncio.Event()
 
     async def quietly():
@@ -511,20 +511,20 @@ async def test_d6_mute_silences_one_task_of_two(hear, async_database):
         saved.set()
 
     await asyncio.gather(quietly(), loudly())
-    assert [payload["instance"].name for _, payload in heard] == ["loud"]
+    assert [payload["instance"].name for _, payload in received] == ["loud"]
 
 
 @committing
-def test_d10_mute_leaves_the_saves_of_another_thread_alone(hear):
-    heard = hear(post_save, sender=Writer)
+def test_d10_mute_leaves_the_saves_of_another_thread_alone(listen):
+    received = listen(post_save, sender=Writer)
     with mute(post_save):
         in_a_thread(Writer.objects.create)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @committing
-def test_a_thread_may_mute_while_another_one_sends(hear):
-    heard = hear(post_save, sender=Writer)
+def test_a_thread_may_mute_while_another_one_sends(listen):
+    received = listen(post_save, sender=Writer)
 
     def quietly():
         with mute(post_save):
@@ -536,7 +536,7 @@ def test_a_thread_may_mute_while_another_one_sends(hear):
         Writer.objects.create()
     for thread in threads:
         thread.join()
-    assert len(heard) == 4
+    assert len(received) == 4
 
 
 @committing
@@ -602,28 +602,28 @@ def test_trace_prints_the_tree_of_what_a_save_causes(connect):
 
 
 @committing
-async def test_a_request_does_not_see_what_another_one_mutes(hear, async_client, async_database, settings):
+async def test_a_request_does_not_see_what_another_one_mutes(listen, async_client, async_database, settings):
     settings.ROOT_URLCONF = "tests.helpers.urls"
-    heard = hear(post_save, sender=Writer)
+    received = listen(post_save, sender=Writer)
     await asyncio.gather(*(async_client.get(f"/save{'-quietly' * (number % 2)}/?name={number}") for number in range(6)))
-    assert sorted(payload["instance"].name for _, payload in heard) == ["0", "2", "4"]
+    assert sorted(payload["instance"].name for _, payload in received) == ["0", "2", "4"]
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
 @database
-def test_d8_a_receiver_of_another_model_leaves_the_route_of_this_one(hear):
-    hear(post_save, sender=Writer)
+def test_d8_a_receiver_of_another_model_leaves_the_route_of_this_one(listen):
+    listen(post_save, sender=Writer)
     Writer.objects.create()
     before = post_save._table.route(Writer)
-    hear(post_save, sender=Genre)
+    listen(post_save, sender=Genre)
     assert post_save._table.route(Writer) is before
 
 
 @database
-def test_d8_a_receiver_of_another_model_that_goes_leaves_the_route_of_this_one(hear):
-    hear(post_save, sender=Writer)
+def test_d8_a_receiver_of_another_model_that_goes_leaves_the_route_of_this_one(listen):
+    listen(post_save, sender=Writer)
 
     def fleeting(**kwargs):
         """A receiver."""
@@ -636,18 +636,18 @@ def test_d8_a_receiver_of_another_model_that_goes_leaves_the_route_of_this_one(h
 
 
 @database
-def test_a_receiver_of_another_signal_leaves_the_route_of_this_one(hear):
-    hear(post_init, sender=Writer)
+def test_a_receiver_of_another_signal_leaves_the_route_of_this_one(listen):
+    listen(post_init, sender=Writer)
     Writer()
     before = post_init._table.route(Writer)
-    hear(post_save, sender=Writer)
+    listen(post_save, sender=Writer)
     assert post_init._table.route(Writer) is before
 
 
 @database
-def test_d8_the_receivers_of_other_models_are_not_in_the_route_of_this_one(hear):
+def test_d8_the_receivers_of_other_models_are_not_in_the_route_of_this_one(listen):
     before = len(post_save._table.route(Writer).sync)
     for model in (Genre, Novel, Review, Reading):
-        hear(post_save, sender=model)
-    hear(post_save, sender=Writer)
+        listen(post_save, sender=model)
+    listen(post_save, sender=Writer)
     assert len(post_save._table.route(Writer).sync) == before + 1

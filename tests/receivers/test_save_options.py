@@ -355,7 +355,7 @@ def test_a_receiver_that_saves_its_instance_again_has_its_own_changes_afterwards
 
 
 @database
-def test_other_receivers_have_the_changes_of_the_save_that_they_hear(receive, told):
+def test_other_receivers_have_the_changes_of_the_save_that_they_receive(receive, told):
     @receive(post_save, sender=Writer, when=changed("name"))
     def save_again(instance, **kwargs):
         instance.name = "Hedy"
@@ -437,11 +437,11 @@ def test_changes_is_refused_on_a_signal_of_no_save_or_deletion(connect, signal):
 
 
 @database
-def test_a_receiver_that_can_do_without_changes_hears_other_signals_as_in_django(receive):
+def test_a_receiver_that_can_do_without_changes_receives_other_signals_as_in_django(receive):
     got = []
 
     @receive([post_save, m2m_changed])
-    def hears(changes=None, **kwargs):
+    def receives(changes=None, **kwargs):
         got.append(changes)
 
     novel, genre = Novel(), Genre.objects.create()
@@ -453,10 +453,10 @@ def test_a_receiver_that_can_do_without_changes_hears_other_signals_as_in_django
 def test_a_model_signal_of_another_package_may_send_something_named_changes(connect):
     signal, got = ModelSignal(), []
 
-    def hears(changes, **kwargs):
+    def receives(changes, **kwargs):
         got.append(changes)
 
-    connect(signal, hears, sender=Writer)
+    connect(signal, receives, sender=Writer)
     signal.send(sender=Writer, changes="its own")
     assert got == ["its own"]
 
@@ -485,11 +485,11 @@ def test_fetch_asks_for_the_old_values_of_an_instance_that_was_built_by_hand(tol
 
 
 @database
-def test_fetch_keeps_a_receiver_quiet_where_the_old_value_is_the_same(hear):
-    heard = hear(post_save, sender=Article, when=changed("title"), fetch=True)
+def test_fetch_keeps_a_receiver_quiet_where_the_old_value_is_the_same(listen):
+    received = listen(post_save, sender=Article, when=changed("title"), fetch=True)
     article = Article.objects.create(title="Tides")
     Article(pk=article.pk, title="Tides", words=7).save()
-    assert heard == []
+    assert received == []
 
 
 @database
@@ -655,11 +655,11 @@ def test_fetch_works_for_all_fields(told):
 
 
 @database
-def test_fetch_keeps_a_receiver_of_all_fields_quiet_where_the_old_values_are_the_same(hear):
-    heard = hear(post_save, sender=Writer, when=changed(), fetch=True)
+def test_fetch_keeps_a_receiver_of_all_fields_quiet_where_the_old_values_are_the_same(listen):
+    received = listen(post_save, sender=Writer, when=changed(), fetch=True)
     writer = Writer.objects.create(name="Ada")
     Writer(pk=writer.pk, name="Ada").save()
-    assert heard == []
+    assert received == []
 
 
 @database
@@ -667,7 +667,7 @@ def test_fetch_works_for_an_async_receiver(receive):
     got = []
 
     @receive(post_save, sender=Writer, when=changed("name"), fetch=True)
-    async def hears(changes, **kwargs):
+    async def receives(changes, **kwargs):
         got.append(changes)
 
     writer = Writer.objects.create(name="Ada")
@@ -722,23 +722,23 @@ def test_the_database_is_asked_once_a_save_where_that_is_always_done(told):
 
 @database
 def test_a_receiver_that_leaves_takes_its_queries_along(receive):
-    def hears(changes, **kwargs):
+    def receives(changes, **kwargs):
         """A receiver."""
 
-    receive(post_save, sender=Writer, fetch="always")(hears)
+    receive(post_save, sender=Writer, fetch="always")(receives)
     one, _ = two_copies("Ada")
-    post_save.disconnect(hears, sender=Writer)
+    post_save.disconnect(receives, sender=Writer)
     assert verbs(one.save) == ["UPDATE"]
 
 
 @pytest.mark.parametrize("when", [None, created], ids=["no condition", "a condition on no field"])
 def test_fetch_without_fields_is_refused(connect, when):
-    def hears(**kwargs):
+    def receives(**kwargs):
         """A receiver."""
 
     text = "fetch= asks for old values of no field: add when=changed(...) or a parameter named changes."
     with pytest.raises(TypeError, match=exactly(text)):
-        connect(post_save, hears, sender=Article, when=when, fetch=True)
+        connect(post_save, receives, sender=Article, when=when, fetch=True)
 
 
 @pytest.mark.parametrize("fetch", ["sometimes", 7, ["title"]])
@@ -749,13 +749,13 @@ def test_fetch_takes_three_values(connect, fetch):
 
 
 def test_fetch_is_refused_on_a_signal_of_no_save(connect):
-    def hears(**kwargs):
+    def receives(**kwargs):
         """A receiver."""
 
     hint = "fetch='lock' does, and reads rows before they are deleted."
     text = f" has fetch=, which works on pre_save and post_save, not on post_delete. {hint}"
     with pytest.raises(TypeError, match=f"{re.escape(text)}$"):
-        connect(post_delete, hears, sender=Article, when=changed("title"), fetch=True)
+        connect(post_delete, receives, sender=Article, when=changed("title"), fetch=True)
 
 
 # --- writes -----------------------------------------------------------------------------------------------------
@@ -780,13 +780,13 @@ def test_a_field_that_a_receiver_does_not_say_it_writes_is_not_saved_as_in_djang
 
 
 @database
-def test_receivers_of_post_save_see_the_field_that_was_written(slugify, hear):
+def test_receivers_of_post_save_see_the_field_that_was_written(slugify, listen):
     slugify()
-    heard = hear(post_save, sender=Article)
+    received = listen(post_save, sender=Article)
     article = Article.objects.create(title="Tides")
     article.title = "Moons"
     article.save(update_fields=["title"])
-    assert heard[1].payload["update_fields"] == {"title", "slug"}
+    assert received[1].payload["update_fields"] == {"title", "slug"}
 
 
 @database
@@ -810,41 +810,41 @@ def test_a_later_receiver_of_pre_save_sees_the_field_that_was_written(slugify, t
 
 
 @database
-def test_a_receiver_that_sets_nothing_adds_nothing(slugify, hear):
+def test_a_receiver_that_sets_nothing_adds_nothing(slugify, listen):
     slugify()
-    heard = hear(post_save, sender=Article)
+    received = listen(post_save, sender=Article)
     article = Article.objects.create(title="Tides")
     article.words = 7
     article.save(update_fields=["words"])
-    assert heard[1].payload["update_fields"] == {"words"}
+    assert received[1].payload["update_fields"] == {"words"}
 
 
 @database
-def test_a_receiver_that_sets_the_value_that_was_there_adds_nothing(receive, hear):
+def test_a_receiver_that_sets_the_value_that_was_there_adds_nothing(receive, listen):
     @receive(pre_save, sender=Article, writes=["price"])
     def price(instance, **kwargs):
         instance.price = "1.0"
 
-    heard = hear(post_save, sender=Article)
+    received = listen(post_save, sender=Article)
     article = Article.objects.create()
     Article.objects.get(pk=article.pk).save(update_fields=["words"])
-    assert heard[1].payload["update_fields"] == {"words"}
+    assert received[1].payload["update_fields"] == {"words"}
 
 
 @database
-def test_a_save_of_all_fields_stays_one(slugify, hear):
+def test_a_save_of_all_fields_stays_one(slugify, listen):
     slugify()
-    heard = hear(post_save, sender=Article)
+    received = listen(post_save, sender=Article)
     Article.objects.create(title="Tides")
-    assert heard[0].payload["update_fields"] is None
+    assert received[0].payload["update_fields"] is None
 
 
 @database
-def test_a_save_of_no_fields_stays_one(slugify, hear):
+def test_a_save_of_no_fields_stays_one(slugify, listen):
     slugify()
     article = Article.objects.create(title="Tides")
-    heard = hear(pre_save, sender=Article)
-    assert (verbs(lambda: article.save(update_fields=[])), heard) == ([], [])
+    received = listen(pre_save, sender=Article)
+    assert (verbs(lambda: article.save(update_fields=[])), received) == ([], [])
 
 
 @database
@@ -878,16 +878,16 @@ def test_a_field_that_a_receiver_sets_to_none_is_saved_where_it_was_deferred(rec
 
 
 @database
-def test_a_deferred_field_that_a_receiver_reads_is_not_saved(receive, hear):
+def test_a_deferred_field_that_a_receiver_reads_is_not_saved(receive, listen):
     @receive(pre_save, sender=Article, writes=["slug"])
     def read(instance, **kwargs):
         instance.slug  # noqa: B018 - it is loaded
 
     Article.objects.create(title="Tides", slug="old")
-    heard = hear(post_save, sender=Article)
+    received = listen(post_save, sender=Article)
     article = Article.objects.only("title").get()
     article.save(update_fields=["title"])
-    assert heard[0].payload["update_fields"] == {"title"}
+    assert received[0].payload["update_fields"] == {"title"}
 
 
 @database
@@ -1008,12 +1008,12 @@ class Later:
 
 @pytest.mark.parametrize("signal", [post_save, pre_delete, m2m_changed], ids=lambda signal: signal.name)
 def test_writes_is_refused_on_another_signal_than_pre_save(connect, signal):
-    def hears(**kwargs):
+    def receives(**kwargs):
         """A receiver."""
 
     text = f" has writes=, which works on pre_save, not on {title(signal)}."
     with pytest.raises(TypeError, match=f"{re.escape(text)}$"):
-        connect(signal, hears, sender=Article, writes=["slug"])
+        connect(signal, receives, sender=Article, writes=["slug"])
 
 
 def test_writes_is_refused_for_a_receiver_that_runs_later(connect):

@@ -21,18 +21,18 @@ def note(**kwargs):
     """A receiver."""
 
 
-def titles(heard):
-    return [payload["instance"].title for _, payload in heard]
+def titles(received):
+    return [payload["instance"].title for _, payload in received]
 
 
-def saved(heard, instance, field, *values):
+def saved(received, instance, field, *values):
     """Return those of the values with whose save the receiver was called."""
     called = []
     for value in values:
-        before = len(heard)
+        before = len(received)
         setattr(instance, field, value)
         instance.save()
-        called += [value] * (len(heard) - before)
+        called += [value] * (len(received) - before)
     return called
 
 
@@ -41,64 +41,64 @@ def saved(heard, instance, field, *values):
 
 @database
 @pytest.mark.parametrize("several", [list, tuple, set, frozenset])
-def test_several_new_values_mean_any_of_them(hear, several):
-    heard = hear(post_save, sender=Article, when=changed("title", to=several(["b", "c"])))
-    assert saved(heard, Article.objects.create(title="a"), "title", "b", "c", "d") == ["b", "c"]
+def test_several_new_values_mean_any_of_them(listen, several):
+    received = listen(post_save, sender=Article, when=changed("title", to=several(["b", "c"])))
+    assert saved(received, Article.objects.create(title="a"), "title", "b", "c", "d") == ["b", "c"]
 
 
 @database
 @pytest.mark.parametrize("several", [list, tuple, set, frozenset])
-def test_several_old_values_mean_any_of_them(hear, several):
-    heard = hear(post_save, sender=Article, when=changed("title", was=several(["a", "c"])))
-    assert saved(heard, Article.objects.create(title="a"), "title", "b", "c", "d") == ["b", "d"]
+def test_several_old_values_mean_any_of_them(listen, several):
+    received = listen(post_save, sender=Article, when=changed("title", was=several(["a", "c"])))
+    assert saved(received, Article.objects.create(title="a"), "title", "b", "c", "d") == ["b", "d"]
 
 
 @database
-def test_several_keys_and_instances_mean_any_of_them(hear):
+def test_several_keys_and_instances_mean_any_of_them(listen):
     writers = [Writer.objects.create(name=name) for name in "abc"]
-    heard = hear(post_save, sender=Article, when=changed("author", to=[writers[0], writers[1].pk, None]))
+    received = listen(post_save, sender=Article, when=changed("author", to=[writers[0], writers[1].pk, None]))
     article = Article.objects.create(author=writers[2])
     for author in (*writers, None):
         article.author = author
         article.save()
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
 @database
-def test_several_values_are_compared_as_the_database_does(hear):
-    heard = hear(post_save, sender=Article, when=changed("price", to=["1.50", 2]))
-    assert saved(heard, Article.objects.create(), "price", "1.5", "2.00", "3") == ["1.5", "2.00"]
+def test_several_values_are_compared_as_the_database_does(listen):
+    received = listen(post_save, sender=Article, when=changed("price", to=["1.50", 2]))
+    assert saved(received, Article.objects.create(), "price", "1.5", "2.00", "3") == ["1.5", "2.00"]
 
 
 @database
-def test_a_list_is_one_value_of_a_field_whose_values_are_lists(hear):
-    heard = hear(post_save, sender=Article, when=changed("labels", to=["a", "b"]))
+def test_a_list_is_one_value_of_a_field_whose_values_are_lists(listen):
+    received = listen(post_save, sender=Article, when=changed("labels", to=["a", "b"]))
     article = Article.objects.create()
     for labels in (["a"], ["a", "b"], []):
         article.labels = labels
         article.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="arrays are PostgreSQL's")
-def test_a_list_is_one_value_of_an_array(hear):
+def test_a_list_is_one_value_of_an_array(listen):
     from tests.app.models import Basket
 
-    heard = hear(post_save, sender=Basket, when=changed("items", to=["a", "b"]) | has(items=["c"]))
+    received = listen(post_save, sender=Basket, when=changed("items", to=["a", "b"]) | has(items=["c"]))
     basket = Basket.objects.create()
     for items in (["a"], ["a", "b"], ["c"]):
         basket.items = items
         basket.save()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @database
-def test_several_values_hold_for_rows_of_a_bulk_write(hear):
-    heard = hear(post_save, sender=Article, bulk=True, when=changed("title", to=["b", "c"]))
+def test_several_values_hold_for_rows_of_a_bulk_write(listen):
+    received = listen(post_save, sender=Article, bulk=True, when=changed("title", to=["b", "c"]))
     Article.objects.bulk_create([Article(title="a"), Article(title="b")])
     Article.objects.update(title="c")
-    assert titles(heard) == ["c", "c"]
+    assert titles(received) == ["c", "c"]
 
 
 def test_conditions_with_several_values_are_values_themselves():
@@ -114,70 +114,70 @@ def test_conditions_with_several_values_are_values_themselves():
 
 @database
 @pytest.mark.parametrize("signal", [pre_save, post_save], ids=["pre_save", "post_save"])
-def test_a_value_that_is_there_holds_whether_it_is_changed_or_not(hear, signal):
-    heard = hear(signal, sender=Article, when=has(title="b"))
+def test_a_value_that_is_there_holds_whether_it_is_changed_or_not(listen, signal):
+    received = listen(signal, sender=Article, when=has(title="b"))
     article = Article.objects.create(title="b")
     article.save()
-    assert saved(heard, article, "title", "c", "b") == ["b"]
-    assert len(heard) == 3
+    assert saved(received, article, "title", "c", "b") == ["b"]
+    assert len(received) == 3
 
 
 @database
 @pytest.mark.parametrize("given", ["2.505", Decimal("2.5")])
-def test_a_number_is_compared_as_the_database_rounds_it_whether_it_is_changed_or_not(hear, given):
+def test_a_number_is_compared_as_the_database_rounds_it_whether_it_is_changed_or_not(listen, given):
     stored = Article.objects.create(price=given)
     stored.refresh_from_db()
-    heard = hear(post_save, sender=Article, bulk=True, when=has(price=str(stored.price)))
+    received = listen(post_save, sender=Article, bulk=True, when=has(price=str(stored.price)))
     Article.objects.create(price=given).save()
     Article.objects.bulk_create([Article(price=given)])
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
 @database
-def test_all_fields_must_have_their_values(hear):
-    heard = hear(post_save, sender=Article, when=has(title=["a", "b"], words=3))
+def test_all_fields_must_have_their_values(listen):
+    received = listen(post_save, sender=Article, when=has(title=["a", "b"], words=3))
     for title, words in (("a", 3), ("b", 3), ("a", 4), ("c", 3)):
         Article.objects.create(title=title, words=words)
-    assert titles(heard) == ["a", "b"]
+    assert titles(received) == ["a", "b"]
 
 
 @database
-def test_it_combines_with_other_conditions(hear):
-    heard = hear(post_save, sender=Article, when=~has(title="a") & created | changed("title") & has(words=3))
+def test_it_combines_with_other_conditions(listen):
+    received = listen(post_save, sender=Article, when=~has(title="a") & created | changed("title") & has(words=3))
     article = Article.objects.create(title="a", words=3)
     Article.objects.create(title="b")
     article.title = "c"
     article.save()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @database
 @pytest.mark.parametrize("name", ["author", "author_id"])
-def test_a_foreign_key_is_asked_for_by_an_instance_or_its_key(hear, name):
+def test_a_foreign_key_is_asked_for_by_an_instance_or_its_key(listen, name):
     ada, bob = Writer.objects.create(name="Ada"), Writer.objects.create(name="Bob")
-    heard = hear(post_save, sender=Article, when=has(**{name: [ada, bob.pk]}))
+    received = listen(post_save, sender=Article, when=has(**{name: [ada, bob.pk]}))
     for author in (ada, bob, None):
         Article.objects.create(author=author)
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 @database
 @pytest.mark.parametrize("signal", [pre_delete, post_delete], ids=["pre_delete", "post_delete"])
-def test_a_deleted_row_has_its_values(hear, signal):
-    heard = hear(signal, sender=Article, when=has(title="a"))
+def test_a_deleted_row_has_its_values(listen, signal):
+    received = listen(signal, sender=Article, when=has(title="a"))
     Article.objects.create(title="a").delete()
     Article.objects.create(title="b").delete()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_rows_of_bulk_writes_have_their_values(hear):
-    heard = hear(post_save, sender=Article, bulk=True, when=has(title="b"))
-    gone = hear(post_delete, sender=Article, bulk=True, when=has(title="b"))
+def test_rows_of_bulk_writes_have_their_values(listen):
+    received = listen(post_save, sender=Article, bulk=True, when=has(title="b"))
+    gone = listen(post_delete, sender=Article, bulk=True, when=has(title="b"))
     Article.objects.bulk_create([Article(title="a"), Article(title="b")])
     Article.objects.filter(title="a").update(title="b")
     Article.objects.all().delete()
-    assert (len(heard), len(gone)) == (2, 2)
+    assert (len(received), len(gone)) == (2, 2)
 
 
 @database
@@ -199,47 +199,47 @@ def test_a_batch_has_the_rows_with_the_values_at_the_end(connect):
 
 
 @database
-def test_a_signal_of_ones_own_that_sends_an_instance_can_ask_for_values(hear):
-    heard = hear(lent, sender=Article, when=has(title="a"))
+def test_a_signal_of_ones_own_that_sends_an_instance_can_ask_for_values(listen):
+    received = listen(lent, sender=Article, when=has(title="a"))
     for title in "ab":
         lent.send(sender=Article, instance=Article(title=title))
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_a_field_that_is_not_loaded_is_loaded(hear, django_assert_num_queries):
+def test_a_field_that_is_not_loaded_is_loaded(listen, django_assert_num_queries):
     Article.objects.create(title="a")
-    heard = hear(pre_save, sender=Article, when=has(title="a"))
+    received = listen(pre_save, sender=Article, when=has(title="a"))
     article = Article.objects.only("words").get()
     with django_assert_num_queries(2):
         article.save(update_fields=["words"])
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 @database
-def test_a_field_that_was_not_loaded_of_a_row_that_is_gone_has_no_value(hear):
+def test_a_field_that_was_not_loaded_of_a_row_that_is_gone_has_no_value(listen):
     Article.objects.create(title="a")
     article = Article.objects.only("words").get()
-    heard = hear(post_delete, sender=Article, when=has(title="a"))
+    received = listen(post_delete, sender=Article, when=has(title="a"))
     article.delete()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_a_value_that_only_the_database_knows_is_none_that_is_asked_for(hear):
+def test_a_value_that_only_the_database_knows_is_none_that_is_asked_for(listen):
     account = Account.objects.create(balance=1)
-    heard = hear(pre_save, sender=Account, when=has(balance=[1, 2]))
+    received = listen(pre_save, sender=Account, when=has(balance=[1, 2]))
     account.balance = F("balance") + 1
     account.save()
-    assert heard == []
+    assert received == []
 
 
 @database
-def test_models_without_the_field_do_not_have_the_value(hear):
-    heard = hear(post_save, when=has(title="a"))
+def test_models_without_the_field_do_not_have_the_value(listen):
+    received = listen(post_save, when=has(title="a"))
     Writer.objects.create(name="a")
     Article.objects.create(title="a")
-    assert titles(heard) == ["a"]
+    assert titles(received) == ["a"]
 
 
 def test_it_prints_as_it_was_written_and_is_a_value():
@@ -306,12 +306,12 @@ def test_d5_a_field_that_no_model_has_is_found_by_the_check(connect):
 @database
 def test_the_decorator_takes_it_in_a_list_of_signals():
     @receiver([post_save, post_delete], sender=Article, when=has(title="a"))
-    def hears(**kwargs):
+    def receives(**kwargs):
         called.append(1)
 
     called = []
     article = Article.objects.create(title="a")
     article.delete()
-    post_save.disconnect(hears, sender=Article)
-    post_delete.disconnect(hears, sender=Article)
+    post_save.disconnect(receives, sender=Article)
+    post_delete.disconnect(receives, sender=Article)
     assert len(called) == 2

@@ -17,16 +17,16 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def batches(receive):
-    """Connect a receiver of inline batches: `heard = batches(post_save, sender=Article)` is the list of its batches."""
+    """Connect a receiver of inline batches: `received = batches(post_save, sender=Article)` is the list of them."""
 
     def connect(signal, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=Inline(batch=True), **options)
         def note(sender, batch, **kwargs):
-            heard.append(batch)
+            received.append(batch)
 
-        return heard
+        return received
 
     return connect
 
@@ -43,19 +43,19 @@ def made(count, **values):
 
 
 def test_a_save_is_one_call_with_one_event(batches):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     article = Article.objects.create()
     article.save()
-    assert kinds(heard) == [["created"], ["updated"]]
-    assert heard[0].instances == [article]
-    assert heard[0].pks == [article.pk]
+    assert kinds(received) == [["created"], ["updated"]]
+    assert received[0].instances == [article]
+    assert received[0].pks == [article.pk]
 
 
 def test_a_bulk_create_is_one_call_with_all_rows(batches):
-    heard = batches(post_save, sender=Article, bulk=True, when=created)
+    received = batches(post_save, sender=Article, bulk=True, when=created)
     articles = made(3)
-    assert [batch.pks for batch in heard] == [[article.pk for article in articles]]
-    assert heard[0].created == articles
+    assert [batch.pks for batch in received] == [[article.pk for article in articles]]
+    assert received[0].created == articles
 
 
 def test_what_a_receiver_creates_is_there_when_the_write_returns(receive):
@@ -72,53 +72,53 @@ def test_what_a_receiver_creates_is_there_when_the_write_returns(receive):
 
 def test_an_update_is_one_call_with_its_changes(batches):
     articles = made(3)
-    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    received = batches(post_save, sender=Article, bulk=True, when=changed("words"))
     Article.objects.update(words=1)
-    assert [sorted(batch.changes("words")) for batch in heard] == [[(articles[0].pk, 0, 1), (articles[2].pk, 2, 1)]]
+    assert [sorted(batch.changes("words")) for batch in received] == [[(articles[0].pk, 0, 1), (articles[2].pk, 2, 1)]]
 
 
 def test_a_bulk_update_is_one_call(batches):
     articles = made(2)
-    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    received = batches(post_save, sender=Article, bulk=True, when=changed("words"))
     for article in articles:
         article.words += 10
     Article.objects.bulk_update(articles, ["words"])
-    assert [dict(event.changes) for event in heard[0].events] == [{"words": (0, 10)}, {"words": (1, 11)}]
-    assert len(heard) == 1
+    assert [dict(event.changes) for event in received[0].events] == [{"words": (0, 10)}, {"words": (1, 11)}]
+    assert len(received) == 1
 
 
 def test_the_changes_of_a_save_are_in_its_event(batches):
-    heard = batches(post_save, sender=Article, when=created | changed("words"))
+    received = batches(post_save, sender=Article, when=created | changed("words"))
     article = Article.objects.create(words=1)
     article.words = 2
     article.save()
     article.save()
-    assert [[dict(event.changes) for event in batch.events] for batch in heard] == [[{}], [{"words": (1, 2)}]]
+    assert [[dict(event.changes) for event in batch.events] for batch in received] == [[{}], [{"words": (1, 2)}]]
 
 
 def test_an_upsert_is_one_call_with_new_rows_and_others(batches):
     there = Genre.objects.create(name="there")
-    heard = batches(post_save, sender=Genre, bulk=True, when=created | changed("name"))
+    received = batches(post_save, sender=Genre, bulk=True, when=created | changed("name"))
     options = {"update_conflicts": True, "update_fields": ["name"]}
     unique = {} if connection.vendor == "mysql" else {"unique_fields": ["id"]}
     Genre.objects.bulk_create([Genre(pk=there.pk, name="changed"), Genre(pk=there.pk + 1)], **options, **unique)
-    assert [sorted(kind for kind in batch) for batch in kinds(heard)] == [["created", "updated"]]
+    assert [sorted(kind for kind in batch) for batch in kinds(received)] == [["created", "updated"]]
 
 
 def test_a_delete_of_a_query_is_one_call(batches):
     articles = made(3)
-    heard = batches(post_delete, sender=Article, bulk=True)
+    received = batches(post_delete, sender=Article, bulk=True)
     Article.objects.all().delete()
-    assert [sorted(batch.pks) for batch in heard] == [[article.pk for article in articles]]
-    assert kinds(heard) == [["deleted"] * 3]
+    assert [sorted(batch.pks) for batch in received] == [[article.pk for article in articles]]
+    assert kinds(received) == [["deleted"] * 3]
 
 
-def test_a_delete_of_a_query_is_one_call_where_django_loads_its_rows_for_another_receiver(batches, hear):
+def test_a_delete_of_a_query_is_one_call_where_django_loads_its_rows_for_another_receiver(batches, listen):
     articles = made(3)
     pks = [article.pk for article in articles]
-    heard, others = batches(post_delete, sender=Article, bulk=True), hear(post_delete, sender=Article)
+    received, others = batches(post_delete, sender=Article, bulk=True), listen(post_delete, sender=Article)
     Article.objects.all().delete()
-    assert [sorted(batch.pks) for batch in heard] == [pks]
+    assert [sorted(batch.pks) for batch in received] == [pks]
     assert len(others) == 3
 
 
@@ -135,10 +135,10 @@ def test_a_cascade_is_one_call_for_each_model(batches, bulk):
 def test_a_delete_of_an_instance_is_one_call_with_its_key(batches):
     article = Article.objects.create()
     pk = article.pk
-    heard = batches(post_delete, sender=Article)
+    received = batches(post_delete, sender=Article)
     article.delete()
-    assert [batch.pks for batch in heard] == [[pk]]
-    assert heard[0].deleted[0].pk == pk
+    assert [batch.pks for batch in received] == [[pk]]
+    assert received[0].deleted[0].pk == pk
 
 
 def test_a_save_that_a_receiver_of_a_delete_makes_is_a_call_of_its_own(batches, receive):
@@ -153,56 +153,56 @@ def test_a_save_that_a_receiver_of_a_delete_makes_is_a_call_of_its_own(batches, 
     def note(sender, batch, **kwargs):
         order.append("saved")
 
-    heard = batches(post_delete, sender=Article, bulk=True)
+    received = batches(post_delete, sender=Article, bulk=True)
     made(1)
     Article.objects.all().delete()
     assert order == ["saved", "deleted"]
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_change_of_a_relation_is_one_call(batches):
     novel, genres = Novel.objects.create(), [Genre.objects.create(), Genre.objects.create()]
-    heard = batches(m2m_changes, sender=Novel.genres.through)
+    received = batches(m2m_changes, sender=Novel.genres.through)
     novel.genres.set(genres)
-    (batch,) = heard
+    (batch,) = received
     assert batch.events[0].kwargs["added"] == {(novel.pk, genre.pk) for genre in genres}
 
 
 def test_a_write_that_does_not_meet_the_condition_is_no_call(batches):
-    heard = batches(post_save, sender=Article, bulk=True, when=changed("words"))
+    received = batches(post_save, sender=Article, bulk=True, when=changed("words"))
     article = Article.objects.create(words=1)
     Article.objects.update(words=1)
     article.save()
     made(2)
-    assert heard == []
+    assert received == []
 
 
 def test_the_rows_of_a_write_that_meet_the_condition_are_in_its_batch(batches):
     def is_long(instance, **kwargs):
         return instance.words > 0
 
-    heard = batches(post_save, sender=Article, bulk=True, when=is_long)
+    received = batches(post_save, sender=Article, bulk=True, when=is_long)
     made(3)
-    assert [[one.words for one in batch.instances] for batch in heard] == [[1, 2]]
+    assert [[one.words for one in batch.instances] for batch in received] == [[1, 2]]
 
 
 def test_a_receiver_of_saves_and_deletes_has_a_call_for_each(batches):
-    heard = batches([post_save, post_delete], sender=Article)
+    received = batches([post_save, post_delete], sender=Article)
     Article.objects.create().delete()
-    assert kinds(heard) == [["created"], ["deleted"]]
+    assert kinds(received) == [["created"], ["deleted"]]
 
 
 def test_a_row_of_a_multi_table_child_is_one_call_for_its_model(batches):
-    heard = batches(post_save, sender=Audiobook)
+    received = batches(post_save, sender=Audiobook)
     Audiobook.objects.create()
-    assert kinds(heard) == [["created"]]
+    assert kinds(received) == [["created"]]
 
 
 def test_rows_of_a_proxy_are_a_call_of_its_own(batches):
-    heard = batches(post_save, sender=Reprint, bulk=True)
+    received = batches(post_save, sender=Reprint, bulk=True)
     Reprint.objects.bulk_create([Reprint(), Reprint()])
     Novel.objects.create()
-    assert kinds(heard) == [["created"] * 2]
+    assert kinds(received) == [["created"] * 2]
 
 
 # --- what is around a call ----------------------------------------------------------------------------------------
@@ -231,18 +231,18 @@ def test_an_error_after_a_save_in_autocommit_leaves_the_row_as_in_django(receive
 
 
 def test_a_receiver_is_not_called_again_for_rows_that_it_is_handling(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
     def save_again(sender, batch, **kwargs):
-        heard.append(len(batch.events))
+        received.append(len(batch.events))
         for article in batch.instances:
             article.save()
         Article.objects.filter(pk__in=batch.pks).update(words=7)
 
     Article.objects.create()
     made(2)
-    assert heard == [1, 2]
+    assert received == [1, 2]
 
 
 def test_a_receiver_that_says_so_is_an_error_where_it_is_called_again(receive):
@@ -255,11 +255,11 @@ def test_a_receiver_that_says_so_is_an_error_where_it_is_called_again(receive):
 
 
 def test_a_muted_receiver_is_not_called(batches):
-    heard = batches(post_save, sender=Article, bulk=True)
+    received = batches(post_save, sender=Article, bulk=True)
     with mute(post_save):
         Article.objects.create()
         made(2)
-    assert heard == []
+    assert received == []
 
 
 def test_a_call_is_traced_once_below_its_send(batches):
@@ -282,47 +282,47 @@ def test_a_send_lists_the_response_of_the_receiver(receive):
 
 
 def test_an_async_receiver_has_run_when_the_write_returns(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
     async def note(sender, batch, **kwargs):
-        heard.append(len(batch.events))
+        received.append(len(batch.events))
 
     Article.objects.create()
     made(2)
-    assert heard == [1, 2]
+    assert received == [1, 2]
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_save_from_async_code_is_one_call(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=Inline(batch=True))
     async def note(sender, batch, **kwargs):
-        heard.append(len(batch.events))
+        received.append(len(batch.events))
 
     await Article.objects.acreate()
-    assert heard == [1]
+    assert received == [1]
 
 
 @pytest.mark.django_db(databases=["default", "other"])
 def test_a_receiver_is_given_the_database_of_the_write(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
     def note(sender, batch, using, **kwargs):
-        heard.append(using)
+        received.append(using)
 
     Article.objects.using("other").bulk_create([Article()])
     Article.objects.create()
-    assert heard == ["other", "default"]
+    assert received == ["other", "default"]
 
 
 def test_a_model_without_bulk_keeps_the_statements_of_django(batches, django_assert_num_queries):
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     with django_assert_num_queries(1):
         Article.objects.bulk_create([Article()])
-    assert heard == []
+    assert received == []
 
 
 def test_the_policy_of_one_call_for_each_send_is_as_it_was():

@@ -43,13 +43,13 @@ def undone(**options):
 @pytest.fixture
 def titles(receive):
     """The titles of the articles of which a save was undone."""
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
-    return heard
+    return received
 
 
 def save(title="undone"):
@@ -214,17 +214,17 @@ def test_a_request_that_ends_in_an_error_undoes_all(titles, monkeypatch):
 
 
 def test_each_database_undoes_its_own(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
     def note(sender, using, **kwargs):
-        heard.append(using)
+        received.append(using)
 
     with transaction.atomic():
         save()
         with undone(using="other"):
             Article.objects.using("other").create()
-    assert heard == ["other"]
+    assert received == ["other"]
 
 
 def test_each_thread_undoes_its_own(titles):
@@ -251,24 +251,24 @@ def test_each_thread_undoes_its_own(titles):
 
 
 def test_a_save_in_autocommit_that_fails_undoes_what_was_sent_before_it(receive):
-    heard = []
+    received = []
 
     @receive(pre_save, sender=Country, delivery=OnRollback())
     def note(sender, instance, **kwargs):
-        heard.append((instance.code, transaction.get_connection().in_atomic_block))
+        received.append((instance.code, transaction.get_connection().in_atomic_block))
 
     Country.objects.create(code="de")
     with pytest.raises(IntegrityError):
         Country(code="de").save(force_insert=True)
-    assert heard == [("de", False)]
+    assert received == [("de", False)]
 
 
 def test_a_save_in_autocommit_that_a_receiver_before_it_refuses_undoes_what_was_sent_before(receive):
-    heard = []
+    received = []
 
     @receive(pre_save, sender=Article, delivery=OnRollback())
     def note(sender, **kwargs):
-        heard.append("undone")
+        received.append("undone")
 
     @receive(pre_save, sender=Article)
     def refuse(sender, **kwargs):
@@ -276,16 +276,16 @@ def test_a_save_in_autocommit_that_a_receiver_before_it_refuses_undoes_what_was_
 
     with mishap():
         save()
-    assert heard == ["undone"]
+    assert received == ["undone"]
 
 
 @pytest.mark.parametrize("signal", [pre_save, post_save])
 def test_a_save_in_autocommit_that_a_receiver_before_its_commit_refuses_is_undone(receive, signal):
-    heard = []
+    received = []
 
     @receive(signal, sender=Article, delivery=OnRollback())
     def note(sender, **kwargs):
-        heard.append(Article.objects.count())
+        received.append(Article.objects.count())
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def refuse(sender, **kwargs):
@@ -293,19 +293,19 @@ def test_a_save_in_autocommit_that_a_receiver_before_its_commit_refuses_is_undon
 
     with mishap():
         save()
-    assert heard == [0]
+    assert received == [0]
 
 
 def test_a_save_in_autocommit_of_a_row_with_parents_is_undone(receive):
-    heard = []
+    received = []
 
     @receive(pre_save, sender=Audiobook, delivery=OnRollback())
     def note(sender, **kwargs):
-        heard.append(Novel.objects.count())
+        received.append(Novel.objects.count())
 
     with pytest.raises((IntegrityError, ValueError)):
         Audiobook.objects.create(minutes="none")
-    assert heard == [0]
+    assert received == [0]
 
 
 def test_a_save_in_autocommit_that_a_receiver_after_it_refuses_is_kept(titles, receive):
@@ -324,12 +324,12 @@ def test_a_save_in_autocommit_has_the_statements_of_django(titles, django_assert
 
 
 def test_a_delete_that_a_receiver_refuses_is_undone(receive):
-    article, heard = save(), []
+    article, received = save(), []
     pk = article.pk
 
     @receive(post_delete, sender=Article, delivery=OnRollback())
     def note(sender, instance, **kwargs):
-        heard.append(instance.pk)
+        received.append(instance.pk)
 
     @receive(post_delete, sender=Article)
     def refuse(sender, **kwargs):
@@ -337,7 +337,7 @@ def test_a_delete_that_a_receiver_refuses_is_undone(receive):
 
     with mishap():
         article.delete()
-    assert heard == [pk]
+    assert received == [pk]
 
 
 # --- the call -----------------------------------------------------------------------------------------------------
@@ -382,25 +382,25 @@ def test_an_error_of_the_database_does_no_harm_to_the_transaction_that_goes_on(r
 
 
 def test_an_async_receiver_is_called(receive, caplog):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
     async def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
         raise ValueError("broken")
 
     with undone():
         save()
-    assert heard == ["undone"]
+    assert received == ["undone"]
     assert "broken" in caplog.text
 
 
 def test_a_batch_has_all_that_one_rollback_undoes(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=created | changed("words"), bulk=True, delivery=OnRollback(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append([(event.kind, event.instance.title, dict(event.changes)) for event in batch.events])
+        received.append([(event.kind, event.instance.title, dict(event.changes)) for event in batch.events])
 
     there = Article.objects.create(title="there", words=1)
     with transaction.atomic():
@@ -410,46 +410,46 @@ def test_a_batch_has_all_that_one_rollback_undoes(receive):
             Article.objects.bulk_create([Article(title="second")])
             there.words = 2
             there.save()
-    assert heard == [
+    assert received == [
         [("created", "first", {}), ("created", "second", {}), ("updated", "there", {"words": (1, 2)})],
     ]
 
 
 def test_the_changes_are_those_of_the_send(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("title"), delivery=OnRollback())
     def note(sender, changes, **kwargs):
-        heard.append(changes)
+        received.append(changes)
 
     article = save("old")
     with undone():
         article.title = "new"
         article.save()
-    assert heard == [{"title": ("old", "new")}]
+    assert received == [{"title": ("old", "new")}]
 
 
 def test_signals_about_no_row_and_of_relations_are_undone_too(receive):
-    paid, heard = Signal(), []
+    paid, received = Signal(), []
     novel, genre = Novel.objects.create(), Genre.objects.create()
 
     @receive([paid, m2m_changes], delivery=OnRollback())
     def note(sender, signal, **kwargs):
-        heard.append(signal)
+        received.append(signal)
 
     with undone():
         paid.send(sender=None)
         novel.genres.add(genre)
     paid.send(sender=None)
-    assert heard == [paid, m2m_changes]
+    assert received == [paid, m2m_changes]
 
 
 def test_other_policies_go_their_way_beside_it(titles, receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     @receive(post_save, sender=Article, delivery=Durable())
     def store(sender, **kwargs): ...
@@ -458,7 +458,7 @@ def test_other_policies_go_their_way_beside_it(titles, receive):
         save("kept")
         with undone():
             save()
-    assert (titles, heard) == (["undone"], ["kept"])
+    assert (titles, received) == (["undone"], ["kept"])
 
 
 def test_what_is_sent_before_the_commit_is_undone_by_what_follows(receive, titles):
@@ -490,16 +490,16 @@ def test_a_call_is_traced_as_a_part_of_its_send(titles):
 
 
 def test_a_receiver_that_has_left_meanwhile_is_called_all_the_same():
-    heard = []
+    received = []
 
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     post_save.connect(note, sender=Article, delivery=OnRollback())
     with undone():
         save()
         post_save.disconnect(note, sender=Article)
-    assert heard == ["undone"]
+    assert received == ["undone"]
 
 
 @pytest.mark.parametrize("policy", [OnRollback, OnRollback(), "rollback"])
@@ -530,11 +530,11 @@ class TestInsideATestCase:
         assert not connection.__dict__.get("_heliograph_on_rollback")
 
     def test_a_delete_that_fails_is_undone(self, receive):
-        article, heard = save(), []
+        article, received = save(), []
 
         @receive(post_delete, sender=Article, delivery=OnRollback())
         def note(sender, **kwargs):
-            heard.append("undone")
+            received.append("undone")
 
         @receive(post_delete, sender=Article)
         def refuse(sender, **kwargs):
@@ -542,14 +542,14 @@ class TestInsideATestCase:
 
         with mishap(), transaction.atomic():
             article.delete()
-        assert heard == ["undone"]
+        assert received == ["undone"]
 
     def test_a_save_that_fails_is_undone(self, receive):
-        heard = []
+        received = []
 
         @receive(pre_save, sender=Article, delivery=OnRollback())
         def note(sender, **kwargs):
-            heard.append("undone")
+            received.append("undone")
 
         @receive(post_save, sender=Article, delivery=BeforeCommit())
         def refuse(sender, **kwargs):
@@ -557,7 +557,7 @@ class TestInsideATestCase:
 
         with mishap():
             save()
-        assert heard == ["undone"]
+        assert received == ["undone"]
 
 
 @pytest.mark.parametrize("commits", [True, False])

@@ -19,16 +19,16 @@ POLICIES = [BeforeCommit, OnCommit, Durable]
 
 @pytest.fixture(params=POLICIES, ids=lambda policy: policy.__name__)
 def titles(request, receive):
-    """The titles of the articles of which a receiver hears, for each policy that waits for the commit."""
-    heard = []
+    """The titles of the articles that a receiver is called with, for each policy that waits for the commit."""
+    received = []
 
     @receive(post_save, sender=Article, delivery=request.param())
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     def made():
         drain()
-        return sorted(heard)
+        return sorted(received)
 
     return made
 
@@ -36,7 +36,7 @@ def titles(request, receive):
 @pytest.fixture(params=POLICIES, ids=lambda policy: policy.__name__)
 def batches(request, receive):
     """The batches of articles that a receiver is given, for each policy that waits for the commit."""
-    heard = []
+    received = []
 
     @receive(
         [post_save, post_delete],
@@ -46,11 +46,11 @@ def batches(request, receive):
         delivery=request.param(batch=True),
     )
     def note_batch(sender, batch, **kwargs):
-        heard.append([(event.kind, event.pk, dict(event.changes)) for event in batch.events])
+        received.append([(event.kind, event.pk, dict(event.changes)) for event in batch.events])
 
     def made():
         drain()
-        return heard
+        return received
 
     return made
 
@@ -112,18 +112,18 @@ def test_t3_a_savepoint_within_one_that_stays_takes_its_own_calls_along(titles):
 
 
 def test_t3_a_savepoint_from_before_its_receiver_takes_its_calls_along(receive):
-    heard = []
+    received = []
     with transaction.atomic():
         savepoint = connection.savepoint()
 
         @receive(post_save, sender=Article, delivery=OnCommit())
         def note(sender, instance, **kwargs):
-            heard.append(instance.title)
+            received.append(instance.title)
 
         save("undone")
         connection.savepoint_rollback(savepoint)
         save("after")
-    assert heard == ["after"]
+    assert received == ["after"]
 
 
 def test_t3_savepoints_whose_names_are_used_again_are_told_apart(titles):
@@ -154,18 +154,18 @@ def test_t3_a_savepoint_whose_name_was_used_again_can_be_rolled_back_once_the_ot
 
 
 def test_t3_a_savepoint_on_another_database_takes_along_the_calls_of_that_one(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def note(sender, instance, **kwargs):
-        heard.append(instance.title)
+        received.append(instance.title)
 
     with transaction.atomic(), transaction.atomic("other"):
         savepoint = make_savepoint("other")
         save("on default")
         Article.objects.using("other").create(title="on other")
         transaction.savepoint_rollback(savepoint, "other")
-    assert heard == ["on default"]
+    assert received == ["on default"]
     assert not Article.objects.using("other").exists()
 
 
@@ -196,37 +196,37 @@ def test_t3_a_batch_of_which_all_was_undone_is_no_call(batches):
 
 
 def test_a_savepoint_takes_along_calls_of_signals_about_no_row(receive):
-    paid, heard = Signal(), []
+    paid, received = Signal(), []
 
     @receive(paid, delivery=OnCommit(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append([event.kwargs["number"] for event in batch.events])
+        received.append([event.kwargs["number"] for event in batch.events])
 
     with transaction.atomic():
         paid.send(sender=None, number=1)
         savepoint = make_savepoint()
         paid.send(sender=None, number=2)
         transaction.savepoint_rollback(savepoint)
-    assert heard == [[1]]
+    assert received == [[1]]
 
 
 def test_a_savepoint_takes_along_calls_about_relations(receive):
-    novel, genre, heard = Novel.objects.create(), Genre.objects.create(), []
+    novel, genre, received = Novel.objects.create(), Genre.objects.create(), []
 
     @receive(m2m_changes, sender=Novel.genres.through, delivery=OnCommit())
     def note(sender, added, **kwargs):
-        heard.append(added)
+        received.append(added)
 
     with transaction.atomic():
         savepoint = make_savepoint()
         novel.genres.add(genre)
         transaction.savepoint_rollback(savepoint)
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("delivery", [BeforeCommit(), BeforeCommit(batch=True)], ids=repr)
 def test_a_receiver_before_the_commit_may_roll_back_what_another_one_waits_for(receive, delivery):
-    heard, savepoints = [], []
+    received, savepoints = [], []
 
     @receive(post_save, sender=Genre, delivery=BeforeCommit())
     def cause_and_undo(sender, instance, **kwargs):
@@ -239,10 +239,10 @@ def test_a_receiver_before_the_commit_may_roll_back_what_another_one_waits_for(r
 
     @receive(post_save, sender=Article, delivery=delivery)
     def note(sender, batch=None, **kwargs):
-        heard.append(batch)
+        received.append(batch)
 
     Genre.objects.create()
-    assert heard == []
+    assert received == []
 
 
 def test_a_durable_call_that_a_savepoint_has_undone_is_not_stored(receive):
@@ -305,15 +305,15 @@ class TestInsideATestCase:
 
     def test_and_out_of_the_callbacks_that_are_captured(self, receive, settings):
         settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
-        heard = []
+        received = []
 
         @receive(post_save, sender=Article, delivery=OnCommit())
         def note(sender, instance, **kwargs):
-            heard.append(instance.title)
+            received.append(instance.title)
 
         with TestCase.captureOnCommitCallbacks(execute=True):
             savepoint = make_savepoint()
             save("undone")
             transaction.savepoint_rollback(savepoint)
             save("after")
-        assert heard == ["after"]
+        assert received == ["after"]

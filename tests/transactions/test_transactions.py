@@ -48,13 +48,13 @@ def mishap():
 # --- OnCommit ---------------------------------------------------------------------------------------------------
 
 
-def test_t1_a_receiver_runs_once_after_the_outermost_commit(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t1_a_receiver_runs_once_after_the_outermost_commit(listen):
+    received = listen(post_save, sender=Article, delivery=OnCommit())
     with transaction.atomic():
         with transaction.atomic():
             Article.objects.create(title="a")
-        assert heard == []
-    assert len(heard) == 1
+        assert received == []
+    assert len(received) == 1
 
 
 def test_t1_the_row_is_there_for_other_connections(receive):
@@ -71,22 +71,22 @@ def test_t1_the_row_is_there_for_other_connections(receive):
     assert found == [1]
 
 
-def test_t2_after_a_rollback_it_never_runs_and_the_change_is_still_to_be_saved(hear):
-    heard = hear(post_save, sender=Article, when=changed("words"), delivery=OnCommit())
+def test_t2_after_a_rollback_it_never_runs_and_the_change_is_still_to_be_saved(listen):
+    received = listen(post_save, sender=Article, when=changed("words"), delivery=OnCommit())
     article = Article.objects.create(words=1)
     article.words = 2
     with mishap(), transaction.atomic():
         article.save()
         raise MishapError
-    assert heard == []
+    assert received == []
     assert changes_of(article)["words"] == (1, 2)
     article.save()
     article.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_t3_a_savepoint_that_rolls_back_takes_its_events_with_it(hear):
-    heard = hear(post_save, sender=Article, when=changed("words"), delivery=OnCommit())
+def test_t3_a_savepoint_that_rolls_back_takes_its_events_with_it(listen):
+    received = listen(post_save, sender=Article, when=changed("words"), delivery=OnCommit())
     outer, inner = Article.objects.create(words=1), Article.objects.create(words=1)
     with transaction.atomic():
         outer.words = 2
@@ -95,19 +95,19 @@ def test_t3_a_savepoint_that_rolls_back_takes_its_events_with_it(hear):
             inner.words = 2
             inner.save()
             raise MishapError
-    assert [one.payload["instance"] for one in heard] == [outer]
+    assert [one.payload["instance"] for one in received] == [outer]
     assert changes_of(inner)["words"] == (1, 2)
 
 
 def test_t4_what_was_saved_outside_of_the_savepoint_is_what_counts(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def note(sender, instance, changes, **kwargs):
-        heard.append(changes["words"])
+        received.append(changes["words"])
 
     article = Article.objects.create(words=1)
-    heard.clear()
+    received.clear()
     with transaction.atomic():
         article.words = 2
         article.save()
@@ -115,21 +115,21 @@ def test_t4_what_was_saved_outside_of_the_savepoint_is_what_counts(receive):
             article.words = 3
             article.save()
             raise MishapError
-    assert heard == [(1, 2)]
+    assert received == [(1, 2)]
     assert changes_of(article)["words"] == (2, 3)
 
 
 def test_t5_without_a_batch_each_save_is_an_event_with_its_old_value(receive):
-    heard = []
+    received = []
     article = Article.objects.create(words=0)
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def note(sender, instance, changes, **kwargs):
-        heard.append(changes["words"])
+        received.append(changes["words"])
 
     article = Article.objects.get()
     save_as(article, 1, 2, 3)
-    assert heard == [(0, 1), (1, 2), (2, 3)]
+    assert received == [(0, 1), (1, 2), (2, 3)]
 
 
 def save_as(article, *words):
@@ -141,26 +141,26 @@ def save_as(article, *words):
 
 @pytest.fixture
 def batches(receive):
-    """Connect a receiver of batches: `heard = batches(post_save, sender=Article)` is the list of them."""
+    """Connect a receiver of batches: `received = batches(post_save, sender=Article)` is the list of them."""
 
     def connect(signal, policy=BeforeCommit, **options):
-        heard = []
+        received = []
 
         @receive(signal, delivery=policy(batch=True), **options)
         def note(sender, batch, **kwargs):
-            heard.append(batch)
+            received.append(batch)
 
-        return heard
+        return received
 
     return connect
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 def test_t5_a_batch_has_one_event_with_the_net_change(batches, policy):
-    heard = batches(post_save, policy, sender=Article, when=changed("words"))
+    received = batches(post_save, policy, sender=Article, when=changed("words"))
     article = Article.objects.create(words=0)
     save_as(article, 1, 2, 3)
-    (batch,) = heard
+    (batch,) = received
     (event,) = batch.events
     assert event.changes == {"words": (0, 3)}
     assert batch.instances == batch.updated == [article]
@@ -168,63 +168,63 @@ def test_t5_a_batch_has_one_event_with_the_net_change(batches, policy):
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 def test_t6_there_and_back_is_no_net_change(batches, policy):
-    heard = batches(post_save, policy, sender=Article, when=changed("words"))
+    received = batches(post_save, policy, sender=Article, when=changed("words"))
     article = Article.objects.create(words=1)
     save_as(article, 2, 1)
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 def test_t7_what_was_created_and_deleted_is_nothing(batches, policy):
-    heard = batches([post_save, post_delete], policy, sender=Article)
+    received = batches([post_save, post_delete], policy, sender=Article)
     with transaction.atomic():
         article = Article.objects.create(words=1)
         article.words = 2
         article.save()
         article.delete()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 def test_t7_what_was_created_and_updated_is_created_with_the_final_values(batches, policy):
-    heard = batches([post_save, post_delete], policy, sender=Article)
+    received = batches([post_save, post_delete], policy, sender=Article)
     with transaction.atomic():
         article = Article.objects.create(words=1)
         article.words = 2
         article.save()
-    (batch,) = heard
+    (batch,) = received
     assert [one.words for one in batch.created] == [2]
     assert (batch.updated, batch.deleted) == ([], [])
 
 
 def test_t7_what_was_updated_and_deleted_is_deleted_with_its_key(batches):
-    heard = batches([post_save, post_delete], OnCommit, sender=Article)
+    received = batches([post_save, post_delete], OnCommit, sender=Article)
     article = Article.objects.create(words=1)
-    heard.clear()
+    received.clear()
     key = article.pk
     with transaction.atomic():
         article.save()
         article.delete()
-    (batch,) = heard
+    (batch,) = received
     assert [one.pk for one in batch.deleted] == [key]
 
 
-def test_t8_one_that_raises_is_logged_and_the_others_run(hear, receive, caplog):
-    first = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t8_one_that_raises_is_logged_and_the_others_run(listen, receive, caplog):
+    first = listen(post_save, sender=Article, delivery=OnCommit())
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def break_down(sender, **kwargs):
         raise MishapError("no way")
 
-    third = hear(post_save, sender=Article, delivery=OnCommit())
+    third = listen(post_save, sender=Article, delivery=OnCommit())
     with transaction.atomic():
         Article.objects.create()
     assert (len(first), len(third)) == (1, 1)
     assert "break_down after the commit (no way)" in caplog.text
 
 
-def test_t8_a_callback_of_others_that_raises_loses_nothing(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t8_a_callback_of_others_that_raises_loses_nothing(listen):
+    received = listen(post_save, sender=Article, delivery=OnCommit())
 
     def break_down():
         raise MishapError
@@ -232,38 +232,38 @@ def test_t8_a_callback_of_others_that_raises_loses_nothing(hear):
     with mishap(), transaction.atomic():
         transaction.on_commit(break_down)
         Article.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_t9_what_a_receiver_saves_after_the_commit_is_delivered_after_its_own(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def go_on(sender, instance, **kwargs):
-        heard.append(instance.words)
+        received.append(instance.words)
         with transaction.atomic():
             if instance.words < 3:
                 Article.objects.create(words=instance.words + 1)
-            before = len(heard)
-        assert len(heard) == before + (instance.words < 3) * (3 - instance.words)
+            before = len(received)
+        assert len(received) == before + (instance.words < 3) * (3 - instance.words)
 
     with transaction.atomic():
         Article.objects.create(words=1)
-    assert heard == [1, 2, 3]
+    assert received == [1, 2, 3]
 
 
-def test_t10_a_save_that_fails_in_autocommit_is_no_event(hear):
-    heard = [
-        hear(post_save, sender=Country, when=changed("name") | created, delivery=policy())
+def test_t10_a_save_that_fails_in_autocommit_is_no_event(listen):
+    received = [
+        listen(post_save, sender=Country, when=changed("name") | created, delivery=policy())
         for policy in (BeforeCommit, OnCommit)
     ]
     Country.objects.create(code="de", name="Germany")
     country = Country(code="de", name="Deutschland")
-    for one in heard:
+    for one in received:
         one.clear()
     with pytest.raises(IntegrityError):
         country.save(force_insert=True)
-    assert heard == [[], []]
+    assert received == [[], []]
     assert country._state.adding
 
 
@@ -341,23 +341,23 @@ def test_t12_receivers_of_pre_save_run_before_there_is_a_transaction(receive):
     assert order == [("inline", False, 0), ("before", True, 1), ("after", False, 1)]
 
 
-def test_t14_each_database_has_its_own_commit(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t14_each_database_has_its_own_commit(listen):
+    received = listen(post_save, sender=Article, delivery=OnCommit())
     with transaction.atomic():
         with transaction.atomic(using="other"):
             Article.objects.using("other").create(title="there")
-            assert heard == []
-        assert [one.payload["using"] for one in heard] == ["other"]
+            assert received == []
+        assert [one.payload["using"] for one in received] == ["other"]
         with mishap(), transaction.atomic(using="other"):
             Article.objects.using("other").create(title="there")
             raise MishapError
         Article.objects.create(title="here")
-    assert [one.payload["using"] for one in heard] == ["other", "default"]
+    assert [one.payload["using"] for one in received] == ["other", "default"]
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-def test_t15_where_commits_are_made_by_hand_there_is_a_clear_error(hear, policy):
-    hear(post_save, sender=Article, delivery=policy())
+def test_t15_where_commits_are_made_by_hand_there_is_a_clear_error(listen, policy):
+    listen(post_save, sender=Article, delivery=policy())
     transaction.set_autocommit(False)
     try:
         with pytest.raises(transaction.TransactionManagementError, match="note waits for the end of a transaction"):
@@ -425,7 +425,7 @@ def test_t19_the_error_of_the_database_is_what_the_caller_sees(receive):
 
 
 def test_t20_threads_do_not_see_each_others_batches(batches):
-    heard = batches(post_save, sender=Ticket)
+    received = batches(post_save, sender=Ticket)
     both_are_in = threading.Barrier(2, timeout=20)
 
     def create(count):
@@ -441,11 +441,11 @@ def test_t20_threads_do_not_see_each_others_batches(batches):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(len(batch.created) for batch in heard) == [2, 3]
+    assert sorted(len(batch.created) for batch in received) == [2, 3]
 
 
 async def test_t20_async_tasks_do_not_see_each_others_batches(batches, async_database):
-    heard = batches(post_save, sender=Ticket)
+    received = batches(post_save, sender=Ticket)
 
     def create(count):
         with transaction.atomic():
@@ -455,7 +455,7 @@ async def test_t20_async_tasks_do_not_see_each_others_batches(batches, async_dat
 
     create_in_thread = sync_to_async(create, thread_sensitive=False)
     await asyncio.gather(create_in_thread(2), create_in_thread(3))
-    assert sorted(len(batch.created) for batch in heard) == [2, 3]
+    assert sorted(len(batch.created) for batch in received) == [2, 3]
 
 
 # --- requests, tests, connections ---------------------------------------------------------------------------------
@@ -471,37 +471,37 @@ def broken():
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-def test_t13_a_request_that_ends_in_an_error_delivers_nothing(hear, policy, monkeypatch):
-    heard = hear(post_save, sender=Article, delivery=policy())
+def test_t13_a_request_that_ends_in_an_error_delivers_nothing(listen, policy, monkeypatch):
+    received = listen(post_save, sender=Article, delivery=policy())
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     view = BaseHandler().make_view_atomic(respond)
     with mishap():
         view(RequestFactory().get("/"), 500)
-    assert heard == []
+    assert received == []
     view(RequestFactory().get("/"), 200)
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_t13_a_durable_block_commits(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t13_a_durable_block_commits(listen):
+    received = listen(post_save, sender=Article, delivery=OnCommit())
     with transaction.atomic(durable=True):
         Article.objects.create()
-        assert heard == []
-    assert len(heard) == 1
+        assert received == []
+    assert len(received) == 1
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-def test_a_transaction_that_is_marked_for_rollback_delivers_nothing(hear, policy):
-    heard = hear(post_save, sender=Article, delivery=policy())
+def test_a_transaction_that_is_marked_for_rollback_delivers_nothing(listen, policy):
+    received = listen(post_save, sender=Article, delivery=policy())
     with transaction.atomic():
         Article.objects.create()
         transaction.set_rollback(True)
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
-def test_t16_a_connection_that_is_lost_before_the_commit_delivers_nothing(hear, receive):
-    after = hear(post_save, sender=Article, delivery=OnCommit())
+def test_t16_a_connection_that_is_lost_before_the_commit_delivers_nothing(listen, receive):
+    after = listen(post_save, sender=Article, delivery=OnCommit())
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def lose_connection(sender, **kwargs):
@@ -533,19 +533,19 @@ class TestT17InsideATestCase:
     """Inside a TestCase of Django, which rolls everything back."""
 
     @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-    def test_the_end_of_the_outermost_block_is_the_commit(self, hear, policy):
-        heard = hear(post_save, sender=Article, delivery=policy())
+    def test_the_end_of_the_outermost_block_is_the_commit(self, listen, policy):
+        received = listen(post_save, sender=Article, delivery=policy())
         with transaction.atomic():
             with transaction.atomic():
                 Article.objects.create()
-            assert heard == []
-        assert len(heard) == 1
+            assert received == []
+        assert len(received) == 1
 
     @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-    def test_without_a_block_a_save_is_its_own_commit(self, hear, policy):
-        heard = hear(post_save, sender=Article, delivery=policy())
+    def test_without_a_block_a_save_is_its_own_commit(self, listen, policy):
+        received = listen(post_save, sender=Article, delivery=policy())
         Article.objects.create()
-        assert len(heard) == 1
+        assert len(received) == 1
 
     def test_they_run_in_order(self, receive):
         order = []
@@ -572,46 +572,46 @@ class TestT17InsideATestCase:
             Article.objects.create()
         assert Article.objects.count() == 0
 
-    def test_a_block_that_is_rolled_back_delivers_nothing_then_or_later(self, hear):
-        heard = hear(post_save, sender=Article, delivery=OnCommit())
+    def test_a_block_that_is_rolled_back_delivers_nothing_then_or_later(self, listen):
+        received = listen(post_save, sender=Article, delivery=OnCommit())
         with mishap(), transaction.atomic():
             Article.objects.create()
             raise MishapError
         with transaction.atomic():
             pass
-        assert heard == []
+        assert received == []
 
     @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-    def test_a_switch_turns_it_off(self, hear, settings, policy):
+    def test_a_switch_turns_it_off(self, listen, settings, policy):
         settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
-        heard = hear(post_save, sender=Article, delivery=policy())
+        received = listen(post_save, sender=Article, delivery=policy())
         with transaction.atomic():
             Article.objects.create()
-        assert heard == []
+        assert received == []
 
     @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-    def test_then_callbacks_can_be_captured_as_those_of_django(self, hear, settings, policy):
+    def test_then_callbacks_can_be_captured_as_those_of_django(self, listen, settings, policy):
         settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
-        heard = hear(post_save, sender=Article, delivery=policy())
+        received = listen(post_save, sender=Article, delivery=policy())
         with TestCase.captureOnCommitCallbacks(execute=True) as callbacks:
             Article.objects.create()
-        assert (len(callbacks), len(heard)) == (1, 1)
+        assert (len(callbacks), len(received)) == (1, 1)
 
     def test_and_those_of_batches_too(self, batches, settings):
         settings.HELIOGRAPH = {"COMMIT_IN_TESTS": False}
-        heard = batches(post_save, OnCommit, sender=Article)
+        received = batches(post_save, OnCommit, sender=Article)
         with TestCase.captureOnCommitCallbacks(execute=True):
             article = Article.objects.create()
-        assert [batch.created for batch in heard] == [[article]]
+        assert [batch.created for batch in received] == [[article]]
 
-    def test_callbacks_that_are_captured_do_not_come_twice(self, hear):
-        heard = hear(post_save, sender=Article, delivery=OnCommit())
+    def test_callbacks_that_are_captured_do_not_come_twice(self, listen):
+        received = listen(post_save, sender=Article, delivery=OnCommit())
         with TestCase.captureOnCommitCallbacks(execute=True) as callbacks, transaction.atomic():
             Article.objects.create()
-        assert (callbacks, len(heard)) == ([], 1)
+        assert (callbacks, len(received)) == ([], 1)
 
-    def test_the_data_of_a_test_class_are_delivered_too(self, hear):
-        heard = hear(post_save, sender=Article, delivery=OnCommit())
+    def test_the_data_of_a_test_class_are_delivered_too(self, listen):
+        received = listen(post_save, sender=Article, delivery=OnCommit())
 
         class WithData(TestCase):
             databases = ("default",)
@@ -623,7 +623,7 @@ class TestT17InsideATestCase:
         WithData.setUpClass()
         WithData.tearDownClass()
         WithData.doClassCleanups()
-        assert len(heard) == 1
+        assert len(received) == 1
 
 
 # --- statements ---------------------------------------------------------------------------------------------------
@@ -635,11 +635,11 @@ def statements(function):
     return [query["sql"].split()[0] for query in queries.captured_queries]
 
 
-def test_a_model_without_such_receivers_sends_the_statements_that_it_sends_today(hear):
+def test_a_model_without_such_receivers_sends_the_statements_that_it_sends_today(listen):
     before = statements(save_delete_and_relate)
-    hear(post_save, sender=Article, delivery=BeforeCommit())
-    hear(post_save, sender=Article, delivery=OnCommit())
-    hear(post_save, sender=Novel)
+    listen(post_save, sender=Article, delivery=BeforeCommit())
+    listen(post_save, sender=Article, delivery=OnCommit())
+    listen(post_save, sender=Novel)
     assert statements(save_delete_and_relate) == before
     assert "BEGIN" not in statements(Novel.objects.create)
 
@@ -653,15 +653,15 @@ def save_delete_and_relate():
     novel.delete()
 
 
-def test_a_save_in_autocommit_begins_a_transaction_for_those_who_need_one(hear):
-    hear(post_save, sender=Article, delivery=OnCommit())
+def test_a_save_in_autocommit_begins_a_transaction_for_those_who_need_one(listen):
+    listen(post_save, sender=Article, delivery=OnCommit())
     assert statements(Article.objects.create) == ["INSERT"]
-    hear(post_save, sender=Article, delivery=BeforeCommit())
+    listen(post_save, sender=Article, delivery=BeforeCommit())
     assert statements(Article.objects.create) == ["BEGIN", "INSERT", "COMMIT"]
 
 
-def test_a_save_in_a_transaction_sends_no_more(hear):
-    hear(post_save, sender=Article, delivery=BeforeCommit())
+def test_a_save_in_a_transaction_sends_no_more(listen):
+    listen(post_save, sender=Article, delivery=BeforeCommit())
 
     def save():
         with transaction.atomic():
@@ -750,19 +750,19 @@ def test_what_an_async_receiver_raises_is_logged(receive, caplog):
 # --- other signals ------------------------------------------------------------------------------------------------
 
 
-def test_a_signal_of_ones_own_goes_by_the_database_that_it_tells(hear):
+def test_a_signal_of_ones_own_goes_by_the_database_that_it_tells(listen):
     shipped = Signal(name="shop.shipped")
-    heard = hear(shipped, delivery=OnCommit())
+    received = listen(shipped, delivery=OnCommit())
     with transaction.atomic():
         article = Article.objects.create()
         with transaction.atomic(using="other"):
             shipped.send(sender=None, using="other")
-        assert len(heard) == 1
+        assert len(received) == 1
         shipped.send(sender=None, article=article)
         shipped.send(sender=Article)
         shipped.send(sender=None)
-        assert len(heard) == 1
-    assert len(heard) == 4
+        assert len(received) == 1
+    assert len(received) == 4
 
 
 def test_before_a_commit_a_signal_has_to_tell_its_database(receive):
@@ -794,31 +794,31 @@ def test_a_declared_signal_has_batches_too(receive, policy):
     def shipped(sender, *, article, carrier="post"):
         """An article has left."""
 
-    heard = []
+    received = []
 
     @receive(shipped, delivery=policy(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append([event.kwargs["carrier"] for event in batch.events])
+        received.append([event.kwargs["carrier"] for event in batch.events])
 
     article = Article.objects.create()
     with transaction.atomic():
         shipped.send(sender=Article, article=article)
         shipped.send(sender=Article, article=article, carrier="train")
-    assert heard == [["post", "train"]]
+    assert received == [["post", "train"]]
 
 
 def test_many_to_many_changes_come_as_they_were_sent(receive):
-    heard = []
+    received = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=BeforeCommit(batch=True))
     def note(sender, batch, **kwargs):
-        heard.append(([event.kwargs["action"] for event in batch.events], batch.instances))
+        received.append(([event.kwargs["action"] for event in batch.events], batch.instances))
 
     novel, genre = Novel.objects.create(), Genre.objects.create()
     with transaction.atomic():
         novel.genres.add(genre)
         novel.genres.remove(genre)
-    assert heard == [(["pre_add", "post_add", "pre_remove", "post_remove"], [novel])]
+    assert received == [(["pre_add", "post_add", "pre_remove", "post_remove"], [novel])]
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
@@ -875,17 +875,17 @@ def test_nor_for_the_instances_of_its_batch(receive, policy):
     assert calls == [2, 1]
 
 
-def test_a_save_before_the_commit_has_no_change_to_report(hear, receive):
+def test_a_save_before_the_commit_has_no_change_to_report(listen, receive):
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def save_again(sender, instance, **kwargs):
         assert not instance._state.adding
         instance.save()
 
-    heard = hear(post_save, sender=Article, when=changed("words"))
+    received = listen(post_save, sender=Article, when=changed("words"))
     article = Article.objects.create(words=1)
     article.words = 2
     article.save()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_after_a_save_in_autocommit_that_was_refused_the_change_is_still_to_be_saved(receive):
@@ -1002,11 +1002,11 @@ async def test_and_of_a_call_of_an_async_receiver(receive, async_database):
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 @pytest.mark.parametrize("is_atomic", [True, False])
-def test_a_muted_receiver_has_nothing_to_wait_for(hear, policy, is_atomic):
-    heard = hear(post_save, sender=Article, delivery=policy())
+def test_a_muted_receiver_has_nothing_to_wait_for(listen, policy, is_atomic):
+    received = listen(post_save, sender=Article, delivery=policy())
     with transaction.atomic() if is_atomic else nullcontext(), mute(post_save):
         Article.objects.create()
-    assert heard == []
+    assert received == []
 
 
 def test_an_object_that_is_saved_as_two_rows_comes_as_two_instances(receive, batches):
@@ -1016,10 +1016,10 @@ def test_an_object_that_is_saved_as_two_rows_comes_as_two_instances(receive, bat
     def note(sender, instance, **kwargs):
         keys.append(instance.pk)
 
-    heard = batches(post_save, sender=Article)
+    received = batches(post_save, sender=Article)
     with transaction.atomic():
         article = Article.objects.create()
         first, article.pk, article._state.adding = article.pk, None, True
         article.save()
     assert keys == [first, article.pk]
-    assert [one.pk for one in heard[0].created] == keys
+    assert [one.pk for one in received[0].created] == keys

@@ -44,9 +44,9 @@ class MishapError(Exception):
 
 @pytest.mark.parametrize("model", [Article, Audiobook])
 @pytest.mark.parametrize("is_atomic", [True, False])
-def test_an_error_of_the_database_that_a_receiver_catches_is_no_success(hear, receive, model, is_atomic):
+def test_an_error_of_the_database_that_a_receiver_catches_is_no_success(listen, receive, model, is_atomic):
     Country.objects.create(code="de")
-    after = hear(post_save, sender=model, delivery=OnCommit())
+    after = listen(post_save, sender=model, delivery=OnCommit())
 
     @receive(post_save, sender=model, delivery=BeforeCommit())
     def collide(sender, **kwargs):
@@ -62,8 +62,8 @@ def test_an_error_of_the_database_that_a_receiver_catches_is_no_success(hear, re
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL takes no more statements after an error")
-def test_nor_is_one_of_which_django_does_not_know(hear, receive):
-    after = hear(post_save, sender=Article, delivery=OnCommit())
+def test_nor_is_one_of_which_django_does_not_know(listen, receive):
+    after = listen(post_save, sender=Article, delivery=OnCommit())
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def ask_nonsense(sender, **kwargs):
@@ -127,11 +127,11 @@ def test_a_receiver_that_wants_to_know_is_told_the_chain(receive):
 
 
 def test_a_batch_guards_the_rows_that_it_has_and_no_others(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, when=changed("words"), delivery=BeforeCommit(batch=True))
     def count(sender, batch, **kwargs):
-        heard.append(sorted(one.title for one in batch.instances))
+        received.append(sorted(one.title for one in batch.instances))
         other = Article.objects.exclude(pk__in=[one.pk for one in batch.instances]).get()
         if not other.words:
             other.words = 1
@@ -144,15 +144,15 @@ def test_a_batch_guards_the_rows_that_it_has_and_no_others(receive):
         first.save()
         second.words = 1
         second.save()
-    assert heard == [["second"], ["first"]]
+    assert received == [["second"], ["first"]]
 
 
 # --- saves in autocommit ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-def test_a_model_that_writes_its_row_in_its_own_way_is_delivered(hear, monkeypatch, policy):
-    heard = hear([pre_save, post_save][1], sender=Genre, delivery=policy())
+def test_a_model_that_writes_its_row_in_its_own_way_is_delivered(listen, monkeypatch, policy):
+    received = listen([pre_save, post_save][1], sender=Genre, delivery=policy())
 
     def _save_table(self, raw, cls, force_insert, force_update, using, update_fields):
         Genre._base_manager.bulk_create([self])
@@ -160,19 +160,19 @@ def test_a_model_that_writes_its_row_in_its_own_way_is_delivered(hear, monkeypat
 
     monkeypatch.setattr(Genre, "_save_table", _save_table, raising=False)
     Genre.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
-def test_a_save_that_is_told_to_receivers_of_another_model_is_delivered(hear, receive):
-    heard = hear(post_save, sender=Novel, delivery=BeforeCommit())
-    hear(post_save, sender=Reprint, delivery=BeforeCommit())
+def test_a_save_that_is_told_to_receivers_of_another_model_is_delivered(listen, receive):
+    received = listen(post_save, sender=Novel, delivery=BeforeCommit())
+    listen(post_save, sender=Reprint, delivery=BeforeCommit())
 
     @receive(post_save, sender=Reprint)
     def tell_novel(sender, instance, signal, **kwargs):
         signal.send(sender=Novel, instance=instance, **kwargs)
 
     Reprint.objects.create()
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 def test_a_copy_that_pre_save_makes_in_another_database_is_a_save_of_its_own(receive):
@@ -237,11 +237,11 @@ def test_copies_that_receivers_make_are_no_longer_being_saved(receive):
     assert copies[0]._state.__dict__.get("_heliograph_turn", SimpleNamespace(instance=None)).instance is None
 
 
-def test_an_instance_that_is_sent_by_hand_needs_no_more_than_its_receivers_ask_for(hear):
-    heard = hear(post_save, sender=Article, delivery=OnCommit())
+def test_an_instance_that_is_sent_by_hand_needs_no_more_than_its_receivers_ask_for(listen):
+    received = listen(post_save, sender=Article, delivery=OnCommit())
     post_save.send(sender=Article)
     post_save.send(sender=Article, instance=Article())
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 # --- a transaction that is under way ------------------------------------------------------------------------------
@@ -261,18 +261,18 @@ def test_a_receiver_that_is_connected_in_a_transaction_is_called_before_its_comm
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
-def test_a_receiver_that_is_disconnected_in_a_transaction_is_called_for_what_it_has_heard(policy):
-    heard = []
+def test_a_receiver_that_is_disconnected_in_a_transaction_is_called_for_what_it_has_received(policy):
+    received = []
 
     def note(sender, **kwargs):
-        heard.append(connection.in_atomic_block)
+        received.append(connection.in_atomic_block)
 
     post_save.connect(note, sender=Article, delivery=policy())
     with transaction.atomic():
         Article.objects.create()
         post_save.disconnect(note, sender=Article)
         Article.objects.create()
-    assert heard == [policy is BeforeCommit]
+    assert received == [policy is BeforeCommit]
 
 
 def test_the_patches_are_there_for_as_long_as_somebody_waits():
@@ -307,47 +307,47 @@ def test_the_patches_are_there_for_as_long_as_somebody_waits():
 
 
 def batches_of(receive, signal, **options):
-    heard = []
+    received = []
 
     @receive(signal, delivery=BeforeCommit(batch=True), **options)
     def note(sender, batch, **kwargs):
-        heard.append(batch)
+        received.append(batch)
 
-    return heard
+    return received
 
 
 def test_a_batch_of_pre_save_knows_what_was_new(receive):
-    heard = batches_of(receive, pre_save, sender=Article, when=created)
+    received = batches_of(receive, pre_save, sender=Article, when=created)
     with transaction.atomic():
         article = Article.objects.create()
         article.save()
-    assert [batch.created for batch in heard] == [[article]]
+    assert [batch.created for batch in received] == [[article]]
 
 
 def test_a_batch_of_all_signals_has_one_event_for_a_row(receive):
-    heard = batches_of(receive, [pre_save, post_save, post_delete], sender=Article)
+    received = batches_of(receive, [pre_save, post_save, post_delete], sender=Article)
     with transaction.atomic():
         Article.objects.create()
         Article.objects.create().delete()
-    assert [[event.kind for event in batch.events] for batch in heard] == [["created"]]
+    assert [[event.kind for event in batch.events] for batch in received] == [["created"]]
 
 
 def test_what_was_deleted_and_created_again_is_updated(receive):
     Country.objects.create(code="de", name="Germany")
-    heard = batches_of(receive, [post_save, post_delete], sender=Country)
+    received = batches_of(receive, [post_save, post_delete], sender=Country)
     with transaction.atomic():
         Country.objects.get(code="de").delete()
         Country.objects.create(code="de", name="Deutschland")
-    assert [[(event.kind, event.instance.name) for event in batch.events] for batch in heard] == [
+    assert [[(event.kind, event.instance.name) for event in batch.events] for batch in received] == [
         [("updated", "Deutschland")]
     ]
 
 
-def test_a_function_with_two_conditions_hears_what_one_of_them_lets_through(receive):
-    heard = []
+def test_a_function_with_two_conditions_receives_what_one_of_them_lets_through(receive):
+    received = []
 
     def note(sender, batch, **kwargs):
-        heard.append([event.kind for event in batch.events])
+        received.append([event.kind for event in batch.events])
 
     policy = BeforeCommit(batch=True)
     receive(post_save, sender=Article, when=created, delivery=policy, dispatch_uid="new")(note)
@@ -356,85 +356,85 @@ def test_a_function_with_two_conditions_hears_what_one_of_them_lets_through(rece
     article.words = 5
     article.save()
     article.save()
-    assert heard == [["created"], ["updated"]]
+    assert received == [["created"], ["updated"]]
 
 
 def test_update_fields_of_a_batch_are_those_of_all_saves(receive):
     article = Article.objects.create()
-    heard = batches_of(receive, post_save, sender=Article)
+    received = batches_of(receive, post_save, sender=Article)
     with transaction.atomic():
         article.save(update_fields=["title"])
         article.save(update_fields=["words"])
     with transaction.atomic():
         article.save(update_fields=["title"])
         article.save()
-    assert [batch.events[0].kwargs["update_fields"] for batch in heard] == [{"title", "words"}, None]
+    assert [batch.events[0].kwargs["update_fields"] for batch in received] == [{"title", "words"}, None]
 
 
 def test_changes_that_nobody_asked_for_are_an_error_that_says_how_to_ask(receive):
     article = Article.objects.create()
-    heard = batches_of(receive, post_save, sender=Article, when=~raw)
+    received = batches_of(receive, post_save, sender=Article, when=~raw)
     article.save()
     with pytest.raises(LookupError, match=r"Article object .* are not known: .* Connect it with when=changed\("):
-        heard[0].events[0].changes  # noqa: B018 - to ask is what raises
+        received[0].events[0].changes  # noqa: B018 - to ask is what raises
 
 
 def test_changes_of_several_instances_of_a_row_are_put_together(receive):
     key = Article.objects.create(words=1, title="a").pk
-    heard = batches_of(receive, post_save, sender=Article, when=changed())
+    received = batches_of(receive, post_save, sender=Article, when=changed())
     with transaction.atomic():
         first, second = Article.objects.get(pk=key), Article.objects.get(pk=key)
         first.words = 2
         first.save(update_fields=["words"])
         second.title = "b"
         second.save(update_fields=["title"])
-    (event,) = heard[0].events
+    (event,) = received[0].events
     assert event.changes == {"words": (1, 2), "title": ("a", "b")}
 
 
 def test_a_new_row_has_no_changes(receive):
-    heard = batches_of(receive, post_save, sender=Article, when=created | changed("words"))
+    received = batches_of(receive, post_save, sender=Article, when=created | changed("words"))
     Article.objects.create(words=1)
-    assert heard[0].events[0].changes == {}
+    assert received[0].events[0].changes == {}
 
 
 def test_a_condition_without_a_hash_can_be_asked(receive):
-    heard = batches_of(receive, post_save, sender=Article, when=changed("labels", to=["new"]))
+    received = batches_of(receive, post_save, sender=Article, when=changed("labels", to=["new"]))
     article = Article.objects.create()
     article.labels = ["new"]
     article.save()
-    assert [batch.updated for batch in heard] == [[article]]
+    assert [batch.updated for batch in received] == [[article]]
 
 
 def test_equal_senders_have_one_batch(receive):
     shipped = Signal(name="shop.shipped")
-    heard = batches_of(receive, shipped)
+    received = batches_of(receive, shipped)
     with transaction.atomic():
         for sender in ("shop", "".join(["sh", "op"]), "station"):
             shipped.send(sender=sender, using="default")
-    assert [len(batch.events) for batch in heard] == [2, 1]
+    assert [len(batch.events) for batch in received] == [2, 1]
 
 
 def test_an_event_and_a_batch_can_be_kept_in_a_set(receive):
-    heard = batches_of(receive, post_save, sender=Article)
+    received = batches_of(receive, post_save, sender=Article)
     Article.objects.create()
-    assert len({heard[0], *heard[0].events}) == 2
+    assert len({received[0], *received[0].events}) == 2
 
 
 def test_a_condition_of_an_async_batch_may_ask_the_database(receive):
-    heard = []
+    received = []
 
     def has_genre(instance, **kwargs):
         return Genre.objects.exists()
 
     @receive(post_save, sender=Article, when=has_genre, delivery=OnCommit(batch=True))
     async def note(sender, batch, **kwargs):
-        heard.append(batch)
+        received.append(batch)
 
     Article.objects.create()
     Genre.objects.create()
     Article.objects.create()
-    assert [len(batch.events) for batch in heard] == [1]
+    assert [len(batch.events) for batch in received] == [1]
 
 
 def test_a_condition_that_raises_after_the_commit_is_logged(receive, caplog):
@@ -453,11 +453,11 @@ def test_a_condition_that_raises_after_the_commit_is_logged(receive, caplog):
 
 @pytest.mark.django_db
 class TestInsideATestCase:
-    def test_a_callback_that_was_captured_is_not_called_again(self, hear):
-        heard = hear(post_save, sender=Article, delivery=OnCommit())
+    def test_a_callback_that_was_captured_is_not_called_again(self, listen):
+        received = listen(post_save, sender=Article, delivery=OnCommit())
         with transaction.atomic(), TestCase.captureOnCommitCallbacks(execute=True):
             Article.objects.create()
-        assert len(heard) == 1
+        assert len(received) == 1
 
     @pytest.mark.parametrize("is_refused", [True, False])
     def test_a_child_can_be_refused(self, receive, is_refused):
@@ -470,8 +470,8 @@ class TestInsideATestCase:
             Audiobook.objects.create()
         assert Novel.objects.count() == int(not is_refused)
 
-    def test_what_is_refused_leaves_nothing_for_later(self, hear, receive):
-        heard = hear(post_delete, sender=Article, delivery=OnCommit())
+    def test_what_is_refused_leaves_nothing_for_later(self, listen, receive):
+        received = listen(post_delete, sender=Article, delivery=OnCommit())
         is_refused = True
 
         @receive(post_delete, sender=Article, delivery=BeforeCommit())
@@ -484,18 +484,18 @@ class TestInsideATestCase:
             article.delete()
         is_refused = False
         Article.objects.create().delete()
-        assert len(heard) == 1
+        assert len(received) == 1
 
 
 # --- other receivers and dispatchers ------------------------------------------------------------------------------
 
 
 def test_what_a_wrapper_around_an_async_function_returns_is_awaited(receive):
-    heard = []
+    received = []
 
     async def inner(**kwargs):
         await asyncio.sleep(0)
-        heard.append(kwargs["instance"])
+        received.append(kwargs["instance"])
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     @wraps(inner)
@@ -503,7 +503,7 @@ def test_what_a_wrapper_around_an_async_function_returns_is_awaited(receive):
         return inner(**kwargs)
 
     article = Article.objects.create()
-    assert heard == [article]
+    assert received == [article]
 
 
 def test_policies_work_where_django_runs_its_own_signals():
@@ -514,24 +514,24 @@ def test_policies_work_where_django_runs_its_own_signals():
         from django.contrib.auth.models import Group
         from heliograph import BeforeCommit, OnCommit, receiver
 
-        heard = []
+        received = []
 
         @receiver(post_save, sender=Group, delivery=BeforeCommit())
         def before(sender, **kwargs):
-            heard.append(("before", connection.in_atomic_block))
+            received.append(("before", connection.in_atomic_block))
 
         @receiver(post_save, sender=Group, delivery=OnCommit())
         async def after(sender, **kwargs):
-            heard.append("after")
+            received.append("after")
 
         from django.core.management import call_command
         call_command("migrate", verbosity=0)
-        heard.clear()
+        received.clear()
         Group.objects.create(name="autocommit")
         with transaction.atomic():
             Group.objects.create(name="atomic")
-            heard.append("end")
-        tell(heard)
+            received.append("end")
+        tell(received)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
         HELIOGRAPH={"ADOPT_DJANGO_SIGNALS": False},
@@ -593,21 +593,21 @@ def test_a_policy_that_is_told_nonsense_says_so():
 
 
 def test_changes_are_those_of_the_time_of_the_send(receive):
-    heard = []
+    received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
     def note(sender, instance, created, changes, **kwargs):
         if not created:
-            heard.append((changes["words"], changes_of(instance, "title")))
+            received.append((changes["words"], changes_of(instance, "title")))
 
     Article.objects.create(words=1)
-    heard.clear()
+    received.clear()
     article = Article.objects.get()
     with transaction.atomic():
         article.words = 2
         article.save()
         article.title = "a"
-    assert heard == [((1, 2), {"title": ("", "a")})]
+    assert received == [((1, 2), {"title": ("", "a")})]
 
 
 # --- batches of pre_save, of the deleted and of models that more is known of meanwhile ------------------------------
@@ -615,28 +615,28 @@ def test_changes_are_those_of_the_time_of_the_send(receive):
 
 def test_a_batch_of_pre_save_has_the_changes_of_what_is_written(receive):
     Article.objects.create(words=1, title="a")
-    heard = batches_of(receive, pre_save, sender=Article, when=changed("words", "title"))
+    received = batches_of(receive, pre_save, sender=Article, when=changed("words", "title"))
     article = Article.objects.get()
     article.words, article.title = 2, "b"
     with transaction.atomic():
         article.save(update_fields=["words"])
     with transaction.atomic():
         article.save()
-    assert [batch.events[0].changes for batch in heard] == [{"words": (1, 2)}, {"title": ("a", "b")}]
+    assert [batch.events[0].changes for batch in received] == [{"words": (1, 2)}, {"title": ("a", "b")}]
 
 
 def test_a_batch_of_deletions_has_the_values_of_the_row_and_not_what_was_set_and_never_saved(receive):
     Article.objects.create(words=1)
-    heard = batches_of(receive, post_delete, sender=Article)
+    received = batches_of(receive, post_delete, sender=Article)
     article = Article.objects.get()
     article.words = 2
     article.delete()
-    assert heard[0].events[0].instance.words == 1
+    assert received[0].events[0].instance.words == 1
 
 
 def test_where_more_is_watched_in_the_middle_of_it_what_was_watched_before_is_known(receive):
     Article.objects.create(words=1)
-    heard = batches_of(receive, post_save, sender=Article, when=changed("words"))
+    received = batches_of(receive, post_save, sender=Article, when=changed("words"))
     article = Article.objects.get()
     with transaction.atomic():
         article.words = 2
@@ -644,7 +644,7 @@ def test_where_more_is_watched_in_the_middle_of_it_what_was_watched_before_is_kn
         batches_of(receive, post_save, sender=Article, when=changed("title"), dispatch_uid="title")
         article.words = 3
         article.save()
-    assert heard[0].events[0].changes == {"words": (1, 3)}
+    assert received[0].events[0].changes == {"words": (1, 3)}
 
 
 def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
@@ -656,11 +656,11 @@ def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
         from django.db.models.signals import post_save
         from heliograph import BeforeCommit, receiver
 
-        heard = []
+        received = []
 
         def timed(inner):
             def end(self, *error):
-                heard.append("timed")
+                received.append("timed")
                 return inner(self, *error)
             return end
 
@@ -669,11 +669,11 @@ def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
 
         @receiver(post_save, sender=Group, delivery=BeforeCommit())
         def note(sender, **kwargs):
-            heard.append("before")
+            received.append("before")
 
         with transaction.atomic():
             Group.objects.create(name="a")
-        tell(heard)
+        tell(received)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
@@ -702,8 +702,8 @@ def test_instances_whose_key_the_database_will_compute_are_rows_of_their_own(rec
     assert keys == [one.pk for one in tokens]
 
 
-def test_a_connection_that_is_not_open_yet_is_known_to_be_committed_by_hand(hear, monkeypatch):
-    hear(pre_save, sender=Article, delivery=OnCommit())
+def test_a_connection_that_is_not_open_yet_is_known_to_be_committed_by_hand(listen, monkeypatch):
+    listen(pre_save, sender=Article, delivery=OnCommit())
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
     with pytest.raises(transaction.TransactionManagementError, match="is committed by hand"):
@@ -721,22 +721,22 @@ def test_a_policy_that_comes_last_and_causes_itself_is_named(receive, monkeypatc
         Genre.objects.create()
 
 
-def test_an_event_that_is_told_again_by_hand_is_another_one(hear, receive):
-    heard = hear(post_save, sender=Article, delivery=BeforeCommit())
+def test_an_event_that_is_told_again_by_hand_is_another_one(listen, receive):
+    received = listen(post_save, sender=Article, delivery=BeforeCommit())
 
     @receive(post_save, sender=Article)
     def tell_again(sender, instance, signal, **kwargs):
         signal.send(sender=sender, instance=instance, **kwargs)
 
     Article.objects.create()
-    assert len(heard) == 2
+    assert len(received) == 2
 
 
 def test_what_pre_save_takes_for_new_may_be_there(receive):
     Country.objects.create(code="de")
-    heard = batches_of(receive, [pre_save, post_save], sender=Country)
+    received = batches_of(receive, [pre_save, post_save], sender=Country)
     Country(code="de", name="Germany").save()
-    assert [event.kind for event in heard[0].events] == ["updated"]
+    assert [event.kind for event in received[0].events] == ["updated"]
 
 
 @pytest.mark.django_db
@@ -756,8 +756,8 @@ class TestOfATestCaseThatGoesOn:
         assert Genre.objects.count() == 1
         assert connection.run_on_commit == []
 
-    def test_an_error_of_the_database_is_that_of_django_where_nothing_is_undone(self, hear):
-        hear(post_save, sender=Country, delivery=OnCommit())
+    def test_an_error_of_the_database_is_that_of_django_where_nothing_is_undone(self, listen):
+        listen(post_save, sender=Country, delivery=OnCommit())
         Country.objects.create(code="de")
         with pytest.raises(IntegrityError):
             Country(code="de").save(force_insert=True)

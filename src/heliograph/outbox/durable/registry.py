@@ -33,9 +33,9 @@ class DurableReceiver(Hold):
     def __init__(self, name: str, receiver: Any, place: Target, policy: DurableOptions, options: Options) -> None:
         self.name = name if len(name) <= LONGEST_NAME else f"{name[:220]} {zlib.crc32(name.encode()):08x}"
         self.policy = policy
-        self.sender = label_of(place.sender)
+        self.sender = label_of(place.sender)  # what the table says of it
         self._signal = weakref.ref(place.signal)
-        self._model = place.sender if isinstance(place.sender, ModelBase) else None
+        self.model: Any = place.sender if isinstance(place.sender, ModelBase) else None
         self.is_guarded = options.reentrant != "allow"  # against being called again for what it is handling
         self._when = options.when
         parameters = parameters_of(receiver)
@@ -76,7 +76,7 @@ class DurableReceiver(Hold):
         entry = entry_of(signal)
         if not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by != "models"):
             return False
-        return self._model is None or issubclass(model, self._model) or issubclass(self._model, model)
+        return self.model is None or issubclass(model, self.model) or issubclass(self.model, model)
 
     @cached_property
     def signal(self) -> str:

@@ -15,13 +15,13 @@ from heliograph.bulk.signals import pre_update
 from heliograph.catalogue import entry_of
 from heliograph.dispatch import Call
 from heliograph.dispatch.connections import is_async
-from heliograph.dispatch.verification import parameters_of
 from heliograph.outbox.durable.registry import DurableReceiver, known
 from heliograph.outbox.payload.batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.converting import converted
 from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.payload.field_values import encoded_changes, encoded_gone, encoded_values
 from heliograph.outbox.payload.instances import loading, loading_unasked
+from heliograph.outbox.payload.kinds import KIND, VALUE
 from heliograph.outbox.payload.named_signals import signal_named
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
 from heliograph.outbox.payload.value_decoding import Decoder, is_row, read, verified
@@ -40,25 +40,26 @@ def text_of(call: Call, durable: DurableReceiver, using: str, key: Any = None) -
 
     `key` is the primary key that the instance had when it was sent.
     """
-    payload = call.payload
-    signal = payload["signal"]
+    payload, signal, sender = call.payload, call.payload["signal"], call.payload["sender"]
+    # The label of the model that the receiver is connected to is known.
+    own = None if sender is None else {KIND: "model", VALUE: durable.sender}
     return as_json(
         {
             "v": VERSION,
             "signal": None if signal is None else durable.signal,
-            "sender": encoded_as("sender", payload["sender"]),
-            "kwargs": _kwargs(call.receiver, using, payload, signal, key),
+            "sender": own if sender is durable.model else encoded_as("sender", sender),
+            "kwargs": _kwargs(durable, using, payload, signal, key),
         }
     )
 
 
-def _kwargs(receiver: Any, using: str, payload: Mapping[str, Any], signal: Any, key: Any) -> dict[str, Any]:
+def _kwargs(durable: DurableReceiver, using: str, payload: Mapping[str, Any], signal: Any, key: Any) -> dict[str, Any]:
     is_of_model = isinstance(signal, ModelSignal)
     return {
-        name: value if type(value) in PLAIN else _value(receiver, using, payload, signal, key, name)
+        name: value if type(value) in PLAIN else _value(durable, using, payload, signal, key, name)
         for name, value in payload.items()
         if name not in _OF_EVERY_CALL
-        if (is_of_model and name not in _LEFT_OUT) or not _is_left_out(name, signal, receiver)
+        if (is_of_model and name not in _LEFT_OUT) or not _is_left_out(name, signal, durable)
     }
 
 
@@ -69,20 +70,20 @@ _OF_EVERY_CALL = frozenset(("signal", "sender"))
 _LEFT_OUT = OF_THE_PROCESS | {"origin"}
 
 
-def _is_left_out(name: str, signal: Any, receiver: Any) -> bool:
+def _is_left_out(name: str, signal: Any, durable: DurableReceiver) -> bool:
     if name not in _LEFT_OUT:
         return is_sensitive(name) and not isinstance(signal, ModelSignal)
     entry = entry_of(signal)
     if entry is None or name not in entry.carries:
         return False
-    return all(parameter.name != name for parameter in parameters_of(receiver) or ())
+    return not durable.has_parameter(name)
 
 
-def _value(receiver: Any, using: str, payload: Mapping[str, Any], signal: Any, key: Any, name: str) -> Any:
+def _value(durable: DurableReceiver, using: str, payload: Mapping[str, Any], signal: Any, key: Any, name: str) -> Any:
     """Return what stands for the value of a name of a payload."""
     value, is_of_model = payload[name], isinstance(signal, ModelSignal)
     if isinstance(value, Batch):
-        return encoded_batch(value, partial(_kwargs, receiver, using))
+        return encoded_batch(value, partial(_kwargs, durable, using))
     if name == "changes" and is_of_model:
         return encoded_changes(payload["instance"].__class__, value)
     if signal is pre_update and name == "values":
@@ -90,7 +91,7 @@ def _value(receiver: Any, using: str, payload: Mapping[str, Any], signal: Any, k
     if (signal is post_delete or signal is pre_delete) and isinstance(value, Model):
         return encoded_gone(value, using)
     if name == "instance" and is_of_model and key is not None:
-        return row(type(value), key, using)
+        return row(type(value), key, using, durable.sender if type(value) is durable.model else None)
     return encoded_as(name, value)
 
 

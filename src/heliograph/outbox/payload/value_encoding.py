@@ -82,12 +82,15 @@ def _instance(instance: Any) -> dict[str, Any]:
     return row(type(instance), key_of(instance), router.db_for_write(type(instance), instance=instance))
 
 
-def row(model: Any, key: Any, using: str) -> dict[str, Any]:
-    """Return what stands for the instance of a row; `value_decoding.reference_of` reads it."""
+def row(model: Any, key: Any, using: str, label: str | None = None) -> dict[str, Any]:
+    """Return what stands for the instance of a row; `value_decoding.reference_of` reads it.
+
+    `label` is that of the model, if it is known.
+    """
     if key is None:
         raise UnsavedError(f"{model.__name__} has no primary key yet: save it first")
-    parts = _list(key) if isinstance(key, tuple) else [encoded(key)]
-    return {KIND: "row", VALUE: [model_label(model), parts, using]}
+    parts = _list(key) if isinstance(key, tuple) else [key if type(key) in PLAIN else encoded(key)]
+    return {KIND: "row", VALUE: [label or model_label(model), parts, using]}
 
 
 # --- who encodes what -------------------------------------------------------------------------------------------

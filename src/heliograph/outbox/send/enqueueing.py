@@ -24,7 +24,9 @@ def enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
             " 'heliograph.outbox' to INSTALLED_APPS, and migrate."
         )
     connection = connections[using]
-    if locks := key_locks.locks_of(rows):
+    keyed = [row for row in rows if row.key]
+    locks = key_locks.locks_of(keyed) if keyed else []
+    if locks:
         key_locks.prepare(connection, locks)
     ids: list[int] = []
     for some in _in_chunks(connection, rows):

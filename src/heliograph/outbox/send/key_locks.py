@@ -29,7 +29,7 @@ def locks_of(rows: Iterable[DeliveryRow]) -> list[int]:
 
     Two keys may have the same one: then their transactions wait for each other, and nothing else happens.
     """
-    return sorted({_lock_of(receiver, key) for receiver, key in {(row.receiver, row.key) for row in rows if row.key}})
+    return sorted({_lock_of(receiver, key) for receiver, key in {(row.receiver, row.key) for row in rows}})
 
 
 def _lock_of(receiver: str, key: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -19,7 +18,7 @@ from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
 from heliograph.outbox.send.storing import stored, write
 from heliograph.transactions.late_calls import Deferral
-from heliograph.transactions.pending import Pending, Stage
+from heliograph.transactions.pending import Stage
 
 
 class ThisDelivery(NamedTuple):
@@ -61,18 +60,13 @@ class Durable(DurableOptions):
 
     def deliver(self, call: Call) -> None:
         """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""
-        if is_of_app(call.sender) or entry_of(call.signal) is None:
+        if is_of_app(call.payload["sender"]) or entry_of(call.signal) is None:
             super().deliver(call)
 
-    def kept(self, call: Call, using: str) -> Call:
-        """Return the call with its payload as text: what cannot be stored fails here, where it is sent."""
-        kept: Call = stored(call, using)
-        return kept
-
-    @staticmethod
-    def make(due: Sequence[Pending]) -> None:
-        """Write these calls into the table, in the transaction."""
-        write(due)
+    # A call is made into text when it is sent, so that what cannot be stored fails there. It is written in the
+    # transaction.
+    kept = staticmethod(stored)
+    make = staticmethod(write)
 
 
 _ABOUT_SECRETS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from heliograph.outbox.migrating import has_table
 from heliograph.outbox.payload.calls import is_lasting, text_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
 from heliograph.outbox.rows import DeliveryRow
-from heliograph.outbox.send import enqueueing
+from heliograph.outbox.send.enqueueing import enqueue
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import BatchCall, together
 from heliograph.transactions.pending import Pending
@@ -32,64 +32,27 @@ LIMIT = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredCall(Call):
-    """A call whose payload is a text already."""
+    """A call whose row is made already, and is written before the commit."""
 
     durable: DurableReceiver
-    text: str
-    key: str
+    row: DeliveryRow
     primary_key: Any  # of the instance when it was sent
 
 
+# --- when it is sent --------------------------------------------------------------------------------------------
+
+
 def stored(call: Any, using: str) -> Any:
-    """Return a call as it is stored; one of a batch, or whose instance has no key yet, as it is.
+    """Return a call with its row; a call of a batch, or one whose instance has no key yet, as it is.
 
     Raises TypeError for what cannot be stored, and ValueError for what is too much.
     """
     if isinstance(call, Received):
         return call
     try:
-        return _stored_call(call, using)
+        return _stored_call(call, durable_of(call), using, call.primary_key)
     except UnsavedError:
         return call  # pre_save sends it before the database has given it a key
-
-
-def write(due: Sequence[Pending]) -> None:
-    """Write what these calls store into the table, in one statement for each database."""
-    rows: dict[str, list[DeliveryRow]] = {}
-    for one in due:
-        found = _stored_finally(one.call, one.using)
-        if found is not None:
-            rows.setdefault(one.using, []).append(_row(found))
-    for using, of_database in rows.items():
-        if has_table(using):
-            enqueueing.enqueue(using, of_database)
-        else:
-            logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
-
-
-def _stored_finally(call: Any, using: str) -> StoredCall | None:
-    """Return a call as it is stored at last; None for a batch of which nothing is left."""
-    if isinstance(call, StoredCall):
-        return call
-    if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
-        call = together([call])
-    if isinstance(call, BatchCall):
-        return _stored_batch(call, using)
-    try:
-        return _stored_call(call, using)
-    except UnsavedError as error:
-        raise _refusal(durable_of(call), call, error) from None
-
-
-def _stored_call(call: Any, using: str) -> StoredCall:
-    return _made(durable_of(call), call, using, call.primary_key)
-
-
-def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
-    batch, _ = call.batch_and_handling()
-    if not batch.events:
-        return None
-    return _made(durable_of(call.sends[0]), Call(call.receiver, {**call.payload, "batch": batch}), using)
 
 
 def durable_of(call: Any) -> DurableReceiver:
@@ -98,9 +61,10 @@ def durable_of(call: Any) -> DurableReceiver:
     return durable
 
 
-def _made(durable: DurableReceiver, call: Call, using: str, key: Any = None) -> StoredCall:
+def _stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: Any = None) -> StoredCall:
+    payload, policy = call.payload, durable.policy
     try:
-        text = _text_before(call, durable, using, key) or text_of(call, durable, using, key)
+        text = _text_before(call, durable, using, primary_key) or text_of(call, durable, using, primary_key)
     except UnsavedError:
         raise
     except UnstorableError as error:
@@ -110,7 +74,10 @@ def _made(durable: DurableReceiver, call: Call, using: str, key: Any = None) -> 
             f"{describe(call.receiver)} was sent too much by {durable.signal}: {len(text):,} bytes as JSON, and a"
             f" delivery has {LIMIT:,} at most. Send the keys of rows, and read them in the receiver."
         )
-    return StoredCall(call.receiver, call.payload, durable, text, _key(durable, call.payload), key)
+    sender = durable.sender if payload["sender"] is durable.model else label_of(payload["sender"])
+    key = "" if policy.key is None else _key(policy.key, durable, payload)
+    row = DeliveryRow(policy.backend, policy.queue, durable.name, durable.signal[:255], sender, key, text)
+    return StoredCall(call.receiver, payload, durable, row, primary_key)
 
 
 def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> str | None:
@@ -124,7 +91,7 @@ def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> 
         return None
     names = call.payload.keys()
     is_same = names == before.payload.keys() and all(call.payload[name] is before.payload[name] for name in names)
-    return before.text if is_same and is_lasting(call.payload) else None
+    return before.row.payload if is_same and is_lasting(call.payload) else None
 
 
 def _refusal(durable: DurableReceiver, call: Call, error: UnstorableError) -> TypeError:
@@ -134,27 +101,47 @@ def _refusal(durable: DurableReceiver, call: Call, error: UnstorableError) -> Ty
     )
 
 
-def _row(call: StoredCall) -> DeliveryRow:
-    durable, policy = call.durable, call.durable.policy
-    return DeliveryRow(
-        policy.backend,
-        policy.queue,
-        durable.name,
-        durable.signal[:255],
-        label_of(call.sender),
-        call.key,
-        call.text,
-    )
+# --- before the commit ------------------------------------------------------------------------------------------
+
+
+def write(due: Sequence[Pending]) -> None:
+    """Write the rows of these calls, in one statement for each database."""
+    rows: dict[str, list[DeliveryRow]] = {}
+    for one in due:
+        call = one.call if isinstance(one.call, StoredCall) else _stored_at_last(one.call, one.using)
+        if call is not None:
+            rows.setdefault(one.using, []).append(call.row)
+    for using, of_database in rows.items():
+        if has_table(using):
+            enqueue(using, of_database)
+        else:
+            logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
+
+
+def _stored_at_last(call: Any, using: str) -> StoredCall | None:
+    """Return a call of a batch, or one whose instance had no key, with its row; None for an empty batch."""
+    if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
+        call = together([call])
+    if isinstance(call, BatchCall):
+        return _stored_batch(call, using)
+    try:
+        return _stored_call(call, durable_of(call), using, call.primary_key)
+    except UnsavedError as error:
+        raise _refusal(durable_of(call), call, error) from None
+
+
+def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
+    batch, _ = call.batch_and_handling()
+    if not batch.events:
+        return None
+    return _stored_call(Call(call.receiver, {**call.payload, "batch": batch}), durable_of(call.sends[0]), using)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------
 
 
-def _key(durable: DurableReceiver, payload: dict[str, Any]) -> str:
+def _key(wanted: str | Callable[..., Any], durable: DurableReceiver, payload: dict[str, Any]) -> str:
     """Return the key of a delivery, "" for none."""
-    wanted = durable.policy.key
-    if wanted is None:
-        return ""
     value = _at(wanted.split("."), payload, durable) if isinstance(wanted, str) else wanted(**payload)
     if value is None:
         return ""

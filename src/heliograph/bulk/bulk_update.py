@@ -1,4 +1,4 @@
-"""Rewriting: the rows that the statements of a `bulk_update()` have changed."""
+"""Writes by `bulk_update()`: receivers are called before it, and get the rows that have another value than before."""
 
 from __future__ import annotations
 
@@ -6,10 +6,54 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from heliograph.bulk.audience import Audience, audience_of
+from heliograph.bulk.deliver import deliver_write, send_before
+from heliograph.bulk.update_statements import Update
+from heliograph.bulk.write import alias_of, as_one, in_place, in_transaction
 from heliograph.changes.rows import Rows, Updated, normal_key
+from heliograph.orm.querysets import BulkUpdate
+from heliograph.orm.steps import Proceed
 
 
-def rewritten(statements: Sequence[Updated], instances: Sequence[Any]) -> list[Rows]:
+def bulk_update(proceed: Proceed, update: BulkUpdate) -> Any:
+    """Send the bulk signals of an update of instances, if their model has an audience."""
+    audience = audience_of(update.queryset.model)
+    if audience is None:
+        return proceed(update)
+    update.instances, update.fields = instances, names = [*update.instances], [*update.fields]
+    if not _is_sound(update.queryset.model, instances, names):  # for which Django has its own error
+        return proceed(update)
+    return _sent(proceed, update, instances, names, audience)
+
+
+def _is_sound(model: Any, instances: Sequence[Any], names: Sequence[str]) -> bool:
+    """Return whether Django will write anything, and not refuse it."""
+    concrete = {name for one in model._meta.concrete_fields for name in (one.name, one.attname)}
+    return bool(instances and names) and concrete.issuperset(names) and all(one._is_pk_set() for one in instances)
+
+
+def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names: list[str], audience: Audience) -> Any:
+    using, model = alias_of(update.queryset), update.queryset.model
+    with in_transaction(using, model):
+        written = set(names)  # to which receivers may add
+        audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
+        send_before(model, instances, update_fields=written, using=using)
+        names += written.difference(names)
+        done: list[Updated] = []
+        statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
+        with as_one(lambda updated, _: updated is model), in_place(statements):
+            count = proceed(update)
+        # The fields are taken from the statements, since a manager may have replaced the names that it was given.
+        fields = frozenset[str]().union(*(rows.update_fields for rows in done))
+        writes = _rewritten(done, instances) if done else []
+        deliver_write(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)
+    return count
+
+
+# --- the rows that were changed -----------------------------------------------------------------------------------
+
+
+def _rewritten(statements: Sequence[Updated], instances: Sequence[Any]) -> list[Rows]:
     """Return the rows with a changed value, with their instances.
 
     All rows are one write, unless the statements have set different fields.

@@ -1,214 +1,68 @@
-"""Deletions: which rows a collector has deleted, those that it has never loaded included."""
+"""Deletions of many rows: receivers are called before them, and get the rows that they have really deleted."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import itemgetter, or_
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
-from django.db import connections
-from django.db.models import CASCADE, Model, Q, QuerySet, signals
-from django.db.models.sql import DeleteQuery, Query
+from django.db.models import Model
 
-from heliograph.bulk.audience import Audience, audience_of, bulk_receivers
-from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning
-from heliograph.changes.chunks import in_chunks
-from heliograph.changes.plans import plan_for
-from heliograph.changes.rows import Deleted, normal_key
-from heliograph.databases import database_of
-from heliograph.dispatch.scopes import current
-from heliograph.dispatch.sends import guarded_for
-from heliograph.transactions.collect import BatchDeferral
-
-# The signals through which deletions are received.
-SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "m2m_changes")
-
-
-# --- what need not be loaded --------------------------------------------------------------------------------------
+from heliograph.bulk.audience import audience_of
+from heliograph.bulk.delete_statements import (
+    SIGNALS,
+    deletion_of,
+    empties_keys,
+    is_of_cascade,
+    is_received,
+    needs_instances,
+    read_before,
+)
+from heliograph.bulk.deliver import deliver_deletion
+from heliograph.bulk.write import as_one, as_they_were, in_place, in_transaction, is_in_place
+from heliograph.orm.steps import Proceed
+from heliograph.transactions.deleted_values import recorded
+from heliograph.transactions.inline_batches import as_one_write
 
 
-def needs_instances(model: Any, using: str) -> bool:
-    """Return whether rows must be loaded before they are deleted, since it is not enough to know them afterwards."""
-    if not returns_whole_rows(model, using):
-        return True
-    return any(_needs_each(signal, model) for signal in (signals.pre_delete, signals.post_delete))
+def delete(proceed: Proceed, collector: Any) -> Any:
+    """Send the bulk signals of a deletion, if a model of its rows has an audience."""
+    if not is_in_place() and not empties_keys(collector):
+        return _sent(proceed, collector) if is_received(collector) else proceed(collector)
+    with in_place(None), as_one(is_of_cascade):  # inside of another deletion, this one is for itself
+        return _sent(proceed, collector) if is_received(collector) else proceed(collector)
 
 
-def returns_whole_rows(model: Any, using: str) -> bool:
-    """Return whether a deletion can return whole rows; the columns of a child are in several tables."""
-    options = model._meta
-    is_whole = not options.parents and are_sent_as_stored(options.concrete_fields)
-    connection = connections[using]
-    return is_whole and database_of(connection).returns_rows(connection, of="DELETE")
+def _sent(proceed: Proceed, collector: Any) -> Any:
+    using, origin = collector.using, collector.origin
+    instances = [one for of_model in collector.data.values() for one in of_model]
+    # Django takes the keys of instances away before the commit.
+    with as_they_were(instances, using), in_transaction(using, read_before(collector)):
+        deletion = deletion_of(collector)
+        for model, audience in deletion.audiences.items():
+            if "pre_bulk_delete" in audience.signals and (rows := deletion.queryset(collector, model)) is not None:
+                audience.send("pre_bulk_delete", model, queryset=rows, using=using, origin=origin)
+        with as_one_write(is_deletion=True):
+            with in_place(deletion), recorded(deletion):
+                result = proceed(collector)
+            for model, audience in deletion.audiences.items():
+                deliver_deletion(audience, deletion, model, origin)
+    return result
 
 
-def _needs_each(signal: Any, model: Any) -> bool:
-    """Return whether a receiver needs the instance of each row, and is not content with the rows afterwards."""
-    content = 0 if signal is signals.pre_delete else len(bulk_receivers(signal, model))
-    all_receivers = sum(map(len, signal._live_receivers(model)))
-    return all_receivers > content or any(scope.hears(signal, model) for scope in current())
+# --- which rows Django loads before it deletes them ---------------------------------------------------------------
 
 
-# --- what was deleted ---------------------------------------------------------------------------------------------
+def can_fast_delete(proceed: Proceed, collector: Any, objs: Any, from_field: Any) -> Any:
+    """Say to `loads_instances` whether many rows are deleted: of a single instance Django sends its signals itself."""
+    collector._heliograph_is_fast = not isinstance(objs, Model)
+    try:
+        return proceed(collector, objs, from_field)
+    finally:
+        del collector._heliograph_is_fast
 
 
-@dataclass(eq=False)
-class Deletion:
-    """The statements by which a collector deletes rows of models that somebody listens to: they return the rows."""
-
-    using: str
-    audiences: dict[Any, Audience]  # by model
-    kept: frozenset[Any]  # the models of which a receiver gets deletions in a batch
-    collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
-    found: dict[Any, dict[Any, Any]]  # the same rows, locked and read, where DELETE returns no rows
-    origin: tuple[Any, Any]  # the model and the primary key of the one instance whose delete() was called, if it was
-    tables: defaultdict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # by model; with the number
-
-    def replaces(self, query: Any) -> bool:
-        """Return whether a query is one of them."""
-        return isinstance(query, DeleteQuery) and self._is_about(query.model) and self.is_returned(query.model)
-
-    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
-        """Delete, and return the number of rows."""
-        model = compiler.query.model
-        try:
-            table = _deleted(compiler, model._meta.concrete_fields)
-        except EmptyResultSet:
-            return inner()
-        self.tables[model] += table
-        return len(table)
-
-    def is_origin(self, model: Any, key: Any) -> bool:
-        """Return whether this is the one row that was to be deleted, and not one of many."""
-        return self.origin == (model, key)
-
-    def queryset(self, collector: Any, model: Any) -> Any:
-        """Return a query for the rows of a model that will be deleted along with others; None if there are none."""
-        keys = [key for key in self.collected.get(model, ()) if not self.is_origin(model, key)]
-        conditions = [Q(pk__in=rows.values("pk")) for rows in collector.fast_deletes if rows.model is model]
-        if keys:
-            conditions.append(Q(pk__in=keys))
-        return model._base_manager.using(self.using).filter(reduce(or_, conditions)) if conditions else None
-
-    def rows(self, model: Any) -> Deleted:
-        """Return the rows of a model that were deleted, with the primary keys that Django takes away."""
-        if self.is_returned(model):
-            table, plan = self.tables[model], plan_for(model, ())
-            keys = itemgetter(*(plan.columns.index(key) for key in plan.fields))
-            return Deleted(model, self.using, [*map(keys, table)], table)
-        found = self.found.get(model, {})
-        return Deleted(model, self.using, [*found], [*found.values()])
-
-    def has_loaded(self, model: Any, key: Any) -> bool:
-        """Return whether Django deletes the row with this key by an instance, and a receiver needs its values."""
-        return self._is_about(model) and key in self.collected.get(model, ())
-
-    def values_of(self, model: Any, key: Any) -> Mapping[str, Any] | None:
-        """Return the values of a row when it was deleted, by the attributes of its fields; None if it was not there."""
-        if not self.is_returned(model):
-            found = self.found[model].get(key)
-            return None if found is None else {one.attname: found.__dict__[one.attname] for one in _columns(model)}
-        row = self._returned(model).get(key)
-        return None if row is None else dict(zip((one.attname for one in _columns(model)), row, strict=True))
-
-    def _returned(self, model: Any) -> dict[Any, Sequence[Any]]:
-        """Return the deleted rows of a model, as the database returned them, by primary key."""
-        table, (known, by_key) = self.tables[model], self._by_key.get(model, (0, {}))
-        if known < len(table):
-            by_key = dict(zip(self.rows(model).pks, table, strict=True))
-            self._by_key[model] = len(table), by_key
-        return by_key
-
-    def _is_about(self, model: Any) -> bool:
-        return model in self.audiences or model in self.kept
-
-    def is_returned(self, model: Any) -> bool:
-        """Return whether the database returns its rows."""
-        return returns_whole_rows(model, self.using)
-
-
-def _columns(model: Any) -> Sequence[Any]:
-    columns: Sequence[Any] = model._meta.concrete_fields
-    return columns
-
-
-def is_received(collector: Any) -> bool:
-    """Return whether a receiver of bulk deletions, or of deletions in a batch, is for rows that a collector deletes."""
-    if any(map(_is_kept, collector.data)):
-        return True
-    if any(audience_of(model, *SIGNALS) is not None for model in collector.data):
-        return True
-    return any(audience_of(rows.model, *SIGNALS) is not None for rows in collector.fast_deletes)
-
-
-def _is_kept(model: Any) -> bool:
-    """Return whether a receiver gets the deletions of a model in a batch."""
-    receivers = (one for signal in (signals.pre_delete, signals.post_delete) for one in guarded_for(signal, model))
-    return any(isinstance(one.options.call, BatchDeferral) for one in receivers)
-
-
-def deletion_of(collector: Any) -> Deletion:
-    """Return the deletion of a collector; where DELETE returns no rows, they are locked and read first."""
-    collected = {model: {normal_key(one): one for one in of} for model, of in collector.data.items() if of}
-    models = dict.fromkeys([*collected, *(rows.model for rows in collector.fast_deletes)])
-    audiences = {model: audience for model in models if (audience := audience_of(model, *SIGNALS)) is not None}
-    kept = frozenset(filter(_is_kept, collected))
-    origin = collector.origin
-    alone = (type(origin), normal_key(origin)) if isinstance(origin, Model) else (None, None)
-    found = {
-        model: _locked(model, collector.using, [*collected.get(model, ())])
-        for model in {*audiences, *kept}
-        if not returns_whole_rows(model, collector.using)
-    }
-    return Deletion(collector.using, audiences, kept, collected, found, alone)
-
-
-def read_before(collector: Any) -> Any:
-    """Return a model whose rows must be read before a collector deletes them, since DELETE does not return them."""
-    received = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
-    return next((model for model in received if not returns_whole_rows(model, collector.using)), None)
-
-
-def empties_keys(collector: Any) -> bool:
-    """Return whether a collector may empty keys of rows that it is about to delete, where constraints do not wait."""
-    return bool(collector.field_updates) and not connections[collector.using].features.can_defer_constraint_checks
-
-
-def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
-    """Return whether an update is the first step of a deletion: of rows that go too, where constraints do not wait."""
-    keys = [model._meta.get_field(name).remote_field for name, value in values.items() if value is None]
-    return len(keys) == len(values) and all(key is not None and key.on_delete is CASCADE for key in keys)
-
-
-def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Any]:
-    """Lock and read the existing rows with these primary keys, also rows that the model's managers hide."""
-    rows: Any = QuerySet(model, using=using).order_by("pk").select_for_update()
-    return {one.pk: one for some in in_chunks(model, using, keys) for one in rows.filter(pk__in=some)}
-
-
-def _deleted(compiler: Any, fields: Any) -> list[Any]:
-    sql, params = compiler.as_sql()
-    if not sql.startswith("DELETE FROM"):  # MariaDB deletes from a join, and returns nothing then
-        compiler = _by_key(compiler)
-        sql, params = compiler.as_sql()
-    return fetched(compiler, sql + returning(compiler.connection, fields), params, fields)
-
-
-def _by_key(compiler: Any) -> Any:
-    """Return what deletes the same rows by their primary keys."""
-    query, model = compiler.query, compiler.query.model
-    select = query.chain(klass=Query)
-    select.clear_ordering(force=True)
-    select.clear_select_clause()
-    lock(select)
-    select.add_fields([key.attname for key in model._meta.pk_fields], allow_m2m=False)
-    rows = select.get_compiler(using=compiler.using).results_iter(tuple_expected=True)
-    keys = [tuple(row) if len(row) > 1 else row[0] for row in rows]
-    delete: Any = DeleteQuery(model)
-    delete.add_filter("pk__in", keys)
-    return delete.get_compiler(compiler.using)
+def loads_instances(proceed: Proceed, collector: Any, model: Any) -> Any:
+    """Return whether Django loads the rows of a model, which it does where it says that a signal has receivers."""
+    if audience_of(model, *SIGNALS) is None:
+        return proceed(collector, model)
+    # Where rows are not loaded as a whole, Django leaves out the fields that it has no use for.
+    return not getattr(collector, "_heliograph_is_fast", False) or needs_instances(model, collector.using)

@@ -10,10 +10,10 @@ from django.db.models.signals import post_delete, post_save, pre_save
 
 from heliograph.bulk import m2m
 from heliograph.bulk.audience import Audience, bulk_receivers
-from heliograph.bulk.delete import Deletion
+from heliograph.bulk.delete_statements import Deletion
 from heliograph.bulk.moved_keys import apart, sets_keys
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.rows import Rows
+from heliograph.changes.rows import Rows, Updated
 from heliograph.changes.saving import InBulk
 from heliograph.changes.tracking import ALL
 from heliograph.dispatch.guarded import Guarded
@@ -46,6 +46,12 @@ def deliver_write(
             _deliver(rows)
             if "m2m_changes" in audience.signals:
                 m2m.collect(rows)
+
+
+def deliver_update(audience: Audience, rows: Updated) -> None:
+    """Deliver the rows of an update, if there are any."""
+    names, using = rows.update_fields, rows.using
+    deliver_write(audience, "post_update", rows.model, [rows], update_fields=names, using=using)
 
 
 def deliver_deletion(audience: Audience, deletion: Deletion, model: Any, origin: Any) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from heliograph.bulk import hooks
 from heliograph.bulk.audience import Listening, ReceivesBulk, add
+from heliograph.bulk.patches import of_bulk_writes
 from heliograph.catalogue import entry_of, title
 from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.condition_base import Target
@@ -15,11 +15,9 @@ from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.steps import Hold, PatchLease
+from heliograph.orm.steps import Hold
 from heliograph.transactions.batches import RowBatch
 from heliograph.transactions.rows_at_work import HandlingRows, not_at_work
-
-_hooks = PatchLease(hooks.steps)
 
 
 def listen(target: Target) -> Listening:
@@ -32,7 +30,7 @@ def listen(target: Target) -> Listening:
 def _holds(target: Target) -> tuple[Hold, ...]:
     """Return holds on the patches by which bulk writes are known; pairs of a relation also need rollbacks."""
     is_of_pairs = getattr(entry_of(target.signal), "name", None) == "m2m_changes"
-    return (_hooks.take(), of_connections.take()) if is_of_pairs else (_hooks.take(),)
+    return (of_bulk_writes.take(), of_connections.take()) if is_of_pairs else (of_bulk_writes.take(),)
 
 
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete")

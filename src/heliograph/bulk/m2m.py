@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import connections, router
-from django.db.models.base import Model
 
 from heliograph.bulk.audience import audience_of
 from heliograph.bulk.m2m_sides import Pair, Side, sides_of
@@ -18,10 +17,10 @@ from heliograph.bulk.sql import locking
 from heliograph.bulk.write import in_transaction
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Rows
-from heliograph.orm import relations
+from heliograph.orm.relations import run_changes_in
 from heliograph.orm.savepoint_times import SavepointTime, now
-from heliograph.orm.saving import TableWrite, save_table
-from heliograph.orm.steps import Proceed, Step
+from heliograph.orm.saving import TableWrite
+from heliograph.orm.steps import Proceed
 
 # --- operations ---------------------------------------------------------------------------------------------------
 
@@ -124,40 +123,18 @@ def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]]
 # --- steps --------------------------------------------------------------------------------------------------------
 
 
-def steps() -> Iterator[Step]:
-    """Yield the steps for the methods of managers, each of which is one operation, and for rows that are saved."""
-    yield relations.get_manager.step("as_one", _get)
-    yield save_table.step("record_relation", _save_table, Model)
+def send_as_one(manager: Any) -> None:
+    """Let each method of a manager be one operation, if its relation has an audience."""
+    if audience_of(manager.through, "m2m_changes") is not None:
+        run_changes_in(partial(_operation_of, manager), manager)
 
 
-_OPERATIONS = ("add", "remove", "clear", "set", "set_base")
+def _operation_of(manager: Any, raw: bool) -> AbstractContextManager[Operation]:
+    return operation(router.db_for_write(manager.through, instance=manager.instance), raw=raw)
 
 
-def _get(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def __get__(self: Any, instance: Any, cls: Any = None) -> Any:  # noqa: N807 - that is its name
-        manager = inner(self, instance, cls)
-        if instance is not None and audience_of(manager.through, "m2m_changes") is not None:
-            for name in _OPERATIONS:
-                method = getattr(manager, name, None)  # Django 5.2 and 6.0 have no set_base()
-                if method is not None:
-                    setattr(manager, name, _as_one(manager, method))
-        return manager
-
-    return __get__
-
-
-def _as_one(manager: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def changed(*args: Any, **kwargs: Any) -> Any:
-        using = router.db_for_write(manager.through, instance=manager.instance)
-        with operation(using, raw=kwargs.get("raw", False)):
-            return method(*args, **kwargs)
-
-    return changed
-
-
-def _save_table(proceed: Proceed, write: TableWrite) -> Any:
+def record_relation(proceed: Proceed, write: TableWrite) -> Any:
+    """Send the pair of a row of a relation that is saved, for which Django sends nothing."""
     instance, using = write.instance, write.using
     if using is None or audience_of(type(instance), "m2m_changes") is None:
         return proceed(write)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from django.db import DatabaseError, connections, transaction
 
 from heliograph.changes.row_locks import locking_block
 from heliograph.transactions.pending import is_of_test
+
+
+def alias_of(queryset: Any) -> str:
+    """Return the alias of the database that a queryset writes to."""
+    queryset._for_write = True
+    using: str = queryset.db
+    return using
+
 
 # --- the transaction ---------------------------------------------------------------------------------------------
 
@@ -145,18 +153,11 @@ def as_one(of_write: Callable[[Any, Values], bool]) -> Iterator[None]:
         _under_way.reset(token)
 
 
-def get_compiler(inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the method of queries that gives what executes them."""
-
-    @wraps(inner)
-    def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = inner(self, *args, **kwargs)
-        statement = _under_way.get().statement
-        if statement is not None and statement.replaces(self):
-            compiler.execute_sql = partial(_execute, statement, compiler, compiler.execute_sql)
-        return compiler
-
-    return get_compiler
+def replace_statement(query: Any, compiler: Any) -> None:
+    """Let the compiler of a query execute the statement that is in place of Django's, if there is one."""
+    statement = _under_way.get().statement
+    if statement is not None and statement.replaces(query):
+        compiler.execute_sql = partial(_execute, statement, compiler, compiler.execute_sql)
 
 
 def _execute(statement: Statement, compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

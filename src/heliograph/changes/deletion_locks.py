@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any
 
 from django.db import connections
@@ -17,9 +16,7 @@ from heliograph.changes.row_locks import immediate, is_in_transaction, lock_data
 from heliograph.changes.rows import normal_key
 from heliograph.changes.saving import Deleting
 from heliograph.orm import deletion
-from heliograph.orm.steps import PatchLease, Step
-
-Method = Callable[..., Any]
+from heliograph.orm.steps import PatchLease, Proceed, Step
 
 
 def _steps() -> Iterator[Step]:
@@ -77,43 +74,31 @@ def _plan_of(model: Any) -> Plan | None:
     return plan if plan is not None and plan.locked_at_end else None
 
 
-def _delete(inner: Method) -> Method:
-    @wraps(inner)
-    def delete(self: Any) -> Any:
-        model = next(filter(_plan_of, self.data), None)
-        under_way = None if model is None else _Deletion(self)
-        token = _under_way.set(under_way)
-        try:
-            with nullcontext() if under_way is None else under_way.block(model):
-                return inner(self)
-        finally:
-            _under_way.reset(token)
-
-    return delete
+def _delete(proceed: Proceed, collector: Any) -> Any:
+    model = next(filter(_plan_of, collector.data), None)
+    under_way = None if model is None else _Deletion(collector)
+    token = _under_way.set(under_way)
+    try:
+        with nullcontext() if under_way is None else under_way.block(model):
+            return proceed(collector)
+    finally:
+        _under_way.reset(token)
 
 
 # Rows are read right after pre_delete, so that the values include the writes of its receivers. Later would be too late:
 # on a database without deferred constraints, Django's next step empties foreign keys in the rows that it will delete.
 
 
-def _instances_with_model(inner: Method) -> Method:
-    @wraps(inner)
-    def instances_with_model(self: Any) -> Iterator[Any]:
-        yield from inner(self)
-        under_way = _under_way.get()
-        if under_way is not None and under_way.collector is self and is_in_transaction(self.using):
-            under_way.lock()
-
-    return instances_with_model
+def _instances_with_model(proceed: Proceed, collector: Any) -> Iterator[Any]:
+    yield from proceed(collector)
+    under_way = _under_way.get()
+    if under_way is not None and under_way.collector is collector and is_in_transaction(collector.using):
+        under_way.lock()
 
 
-def _delete_batch(inner: Method) -> Method:
-    @wraps(inner)
-    def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
-        under_way = _under_way.get()
-        if under_way is not None and under_way.missing:
-            # Another transaction may have inserted a missing row again while this one waited for its lock.
-            pk_list = [key for key in pk_list if (self.model, key) not in under_way.missing]
-        return inner(self, pk_list, using)
-
-    return delete_batch
+def _delete_batch(proceed: Proceed, query: Any, keys: Any, using: str) -> Any:
+    under_way = _under_way.get()
+    if under_way is not None and under_way.missing:
+        # Another transaction may have inserted a missing row again while this one waited for its lock.
+        keys = [key for key in keys if (query.model, key) not in under_way.missing]
+    return proceed(query, keys, using)

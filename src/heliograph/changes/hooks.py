@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from functools import cache, partial, wraps
+from functools import cache, partial
 from typing import Any
 
 from django.db import router
@@ -216,33 +216,18 @@ def _get_object(proceed: Proceed, descriptor: Any, instance: Any) -> Any:
     return found
 
 
-def _bulk_create(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def bulk_create(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        made = inner(self, objs, *args, **kwargs)
-        if _inserts_all(*args, **kwargs):
-            _stored(made, None, self.db)
-        return made
-
-    return bulk_create
+def _bulk_create(proceed: Proceed, create: querysets.BulkCreate) -> Any:
+    made = proceed(create)
+    if not create.ignore_conflicts and not create.update_conflicts:  # otherwise nobody knows what is in the rows
+        _stored(made, None, create.queryset.db)
+    return made
 
 
-def _inserts_all(
-    batch_size: Any = None, ignore_conflicts: Any = False, update_conflicts: Any = False, *_: Any, **__: Any
-) -> bool:
-    """Return whether the rows are what the instances say: where they may be there already, nobody can tell."""
-    return not ignore_conflicts and not update_conflicts
-
-
-def _bulk_update(inner: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(inner)
-    def bulk_update(self: Any, objs: Any, fields: Any, *args: Any, **kwargs: Any) -> Any:
-        objs, names = tuple(objs), list(fields)
-        count = inner(self, objs, names, *args, **kwargs)
-        _stored(objs, names, self.db)
-        return count
-
-    return bulk_update
+def _bulk_update(proceed: Proceed, update: querysets.BulkUpdate) -> Any:
+    update.instances, update.fields = instances, names = tuple(update.instances), [*update.fields]
+    count = proceed(update)
+    _stored(instances, names, update.queryset.db)
+    return count
 
 
 def _stored(instances: Collection[Any], names: Collection[str] | None, using: str) -> None:

@@ -2,13 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import wraps
+from typing import Any
+
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery
 
-from heliograph.orm.steps import Method, made
+from heliograph.orm.steps import Method, Proceed, around
 
-delete = Method("delete", ("send", "lock_rows"), made, Collector)
-instances_with_model = Method("instances_with_model", ("lock_rows",), made, Collector)
-can_fast_delete = Method("can_fast_delete", ("send",), made, Collector)
-has_signal_listeners = Method("_has_signal_listeners", ("send",), made, Collector)
-delete_batch = Method("delete_batch", ("lock_rows",), made, DeleteQuery)
+
+def _delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def delete(self: Any) -> Any:
+        return run(self)
+
+    return delete
+
+
+delete = Method("delete", ("send", "lock_rows"), _delete, Collector)
+
+
+def _instances_with_model(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def instances_with_model(self: Any) -> Iterator[Any]:
+        yield from run(self)
+
+    return instances_with_model
+
+
+# Django goes through the instances for pre_delete, before it writes anything, and later for post_delete.
+instances_with_model = Method("instances_with_model", ("lock_rows",), _instances_with_model, Collector)
+
+
+def _can_fast_delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def can_fast_delete(self: Any, objs: Any, from_field: Any = None) -> Any:
+        return run(self, objs, from_field)
+
+    return can_fast_delete
+
+
+# Decides which rows are deleted without being loaded.
+can_fast_delete = Method("can_fast_delete", ("send",), _can_fast_delete, Collector)
+
+
+def _has_signal_listeners(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def _has_signal_listeners(self: Any, model: Any) -> Any:
+        return run(self, model)
+
+    return _has_signal_listeners
+
+
+# Decides which rows, and which of their fields, are loaded.
+has_signal_listeners = Method("_has_signal_listeners", ("send",), _has_signal_listeners, Collector)
+
+
+def _delete_batch(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    run = around(inner, steps)
+
+    @wraps(inner)
+    def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
+        return run(self, pk_list, using)
+
+    return delete_batch
+
+
+delete_batch = Method("delete_batch", ("lock_rows",), _delete_batch, DeleteQuery)

@@ -73,11 +73,6 @@ def around(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return reduce(lambda proceed, step: partial(step, proceed), reversed(steps), inner)
 
 
-def made(inner: Any, steps: Sequence[Proceed]) -> Any:
-    """Wrap a method whose steps are functions that return a wrapper of it."""
-    return reduce(lambda wrapped, make: make(wrapped), reversed(steps), inner)
-
-
 def join(steps: Iterable[Step]) -> None:
     """Put steps around their methods."""
     with registering:

@@ -1,0 +1,197 @@
+"""The statements of a `bulk_create()`: they insert rows, or ignore or update rows in conflict, and say which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db import connections
+from django.db.models import Q
+from django.db.models.constants import OnConflict
+from django.db.models.sql import InsertQuery
+
+from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
+from heliograph.changes.plans import Plan, plan_for, watched_among, with_columns_beside
+from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
+from heliograph.changes.values import is_expression
+from heliograph.databases import database_of
+from heliograph.orm.querysets import BulkCreate
+
+
+@dataclass(frozen=True)
+class Insert:
+    """The statements of a bulk_create, here one that inserts all rows or none: they are Django's own."""
+
+    model: Any
+    using: str
+
+    def replaces(self, query: Any) -> bool:
+        """Return whether a query is one of those that are not left to Django."""
+        return False
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
+        """Execute one of them."""
+        return inner()
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        """Return the rows that were written, out of these instances."""
+        return [Created.of(self.model, self.using, made)]
+
+    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        """Return the instances of which nobody knows whether their rows were written."""
+        return ()
+
+
+class InsertUnknown(Insert):
+    """The statements that find rows in conflict where the database does not return which: MySQL, or special fields."""
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        return []
+
+    def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
+        return [*made]  # the list itself is the caller's
+
+
+@dataclass(frozen=True)
+class InsertOrIgnore(Insert):
+    """The statements that insert what is not in conflict with a row: they return what they have inserted."""
+
+    table: Table = field(default_factory=list)
+
+    def replaces(self, query: Any) -> bool:
+        return _is_statement_of(query, self.model, OnConflict.IGNORE)
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
+        self.table.extend(_inserted(compiler, self.model._meta.concrete_fields))
+        return []  # as Django's
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        # Not the instances of the caller: nobody knows which of them is which row.
+        return [Created.of(self.model, self.using, instances_of(self.model, self.using, self.table))]
+
+
+@dataclass(frozen=True)
+class InsertOrUpdate(Insert):
+    """The statements that insert, or update the row in conflict: they return the values that are there then."""
+
+    names: frozenset[str]  # of the fields that are updated
+    identity: Sequence[Any]  # the fields that identify a row: `unique_fields`, or the primary key
+    plan: Plan  # the updated fields that a receiver watches
+    old: dict[Any, Sequence[Any]]  # the old values of the rows in conflict, by the values of `identity`
+    new: dict[Any, Sequence[Any]] = field(default_factory=dict)
+    instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
+
+    def replaces(self, query: Any) -> bool:
+        return _is_statement_of(query, self.model, OnConflict.UPDATE)
+
+    def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
+        asked = [*(args[0] or ())]  # the fields that Django wants to be returned
+        fields = [*asked, *self.identity, *self.plan.fields]
+        # Another transaction may have inserted a row after the rows in conflict were locked; PostgreSQL reports that.
+        marks = database_of(compiler.connection).insertion_marks(compiler.connection, self.model._meta.db_table)
+        rows = _inserted(compiler, fields, marks.columns)
+        are_new = marks.are_insertions([row[len(fields) :] for row in rows])
+        values = [row[len(asked) : len(fields)] for row in rows]
+        for instance, row, is_new in zip(self._instances(compiler.query.objs, values), values, are_new, strict=True):
+            self._keep(instance, row, is_new)
+        return [row[: len(asked)] for row in rows]
+
+    def _instances(self, given: Sequence[Any], values: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Return an instance for each row: the given ones, or new ones if a trigger has refused some of the rows."""
+        if len(values) == len(given):
+            return given
+        keys = [self.plan.key_of(row[len(self.identity) :]) for row in values]
+        found = loaded(self.model, self.using, keys)
+        return [found[key] for key in keys]
+
+    def _keep(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
+        key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]
+        if key in self.instances or (is_new and key not in self.old):
+            self.instances[key] = instance
+        else:
+            self.new[key] = values
+
+    def writes(self, made: Sequence[Any]) -> list[Rows]:
+        keys, unknown = self.plan.keys, self.plan.unknown
+        table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
+        return [
+            Created.of(self.model, self.using, [*self.instances.values()]),
+            Updated.of(self.model, self.using, self.names, self.plan, table),
+        ]
+
+
+def insertion_of(create: BulkCreate, using: str, instances: Sequence[Any], reads_all: bool) -> Insert:
+    """Return the statements of a bulk_create; rows in conflict that will be updated are locked and read."""
+    model = create.queryset.model
+    if not create.ignore_conflicts and not create.update_conflicts:
+        return Insert(model, using)
+    are_returned = connections[using].features.can_return_rows_from_bulk_insert
+    if not are_returned or not are_sent_as_stored(model._meta.concrete_fields):
+        return InsertUnknown(model, using)
+    if create.ignore_conflicts:
+        return InsertOrIgnore(model, using)
+    options = model._meta
+    written = [options.get_field(name) for name in create.update_fields or ()]
+    unique = [options.pk if name == "pk" else options.get_field(name) for name in create.unique_fields or ()]
+    if not all(one.concrete and not one.many_to_many for one in (*written, *unique)):
+        return Insert(model, using)  # which Django refuses
+    plan = plan_for(model, with_columns_beside(model, written if reads_all else watched_among(model, written)))
+    identity = unique or options.pk_fields
+    old = in_the_way(instances, using, unique, identity, plan)
+    return InsertOrUpdate(model, using, frozenset(one.name for one in written), identity, plan, old)
+
+
+def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
+    is_of_model = isinstance(query, InsertQuery) and query.model is model
+    return is_of_model and vars(query)["on_conflict"] is on_conflict
+
+
+def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
+    """Execute an insertion, and return these values of the rows that it has written."""
+    compiler.returning_fields = fields
+    return [row for sql, params in compiler.as_sql() for row in fetched(compiler, sql + more, params, fields)]
+
+
+# --- rows in the way ----------------------------------------------------------------------------------------------
+
+
+def in_the_way(
+    instances: Sequence[Any], using: str, unique_fields: Sequence[Any], identity: Sequence[Any], plan: Plan
+) -> dict[Any, Any]:
+    """Lock and read the rows that are in conflict with instances, by their values of `identity`."""
+    names = [one.attname for one in identity]
+    rows = locking(plan.model._base_manager.using(using)).values_list(*names, *plan.names)
+    conditions = (one for fields in _unique(plan.model, unique_fields) for one in _equal(instances, using, fields))
+    found = (row for condition in conditions for row in rows.filter(condition))
+    return {tuple(row[: len(names)]): row[len(names) :] for row in found}
+
+
+def _unique(model: Any, named: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the fields of which a row has no more than one set of values: all that there are, if none is named."""
+    if named:
+        yield named
+        return
+    options = model._meta
+    yield options.pk_fields
+    yield from ([one] for one in options.local_concrete_fields if one.unique and not one.primary_key)
+    constraints = [one.fields for one in options.total_unique_constraints]
+    yield from ([options.get_field(name) for name in names] for names in (*options.unique_together, *constraints))
+
+
+def _equal(instances: Sequence[Any], using: str, fields: Sequence[Any]) -> Iterator[Q]:
+    """Yield conditions that hold for the rows with the same values as one of the instances."""
+    values = [[getattr(instance, one.attname) for one in fields] for instance in instances]
+    known = [row for row in values if not any(value is None or is_expression(value) for value in row)]
+    names = [one.attname for one in fields]
+    most = connections[using].features.max_query_params or len(known) or 1
+    # A condition on several columns is a tree, of which SQLite takes no more than a thousand levels.
+    size = most if len(fields) == 1 else 200
+    for start in range(0, len(known), size):
+        some = known[start : start + size]
+        if len(fields) == 1:
+            yield Q((f"{names[0]}__in", [value for (value,) in some]))
+        else:
+            yield reduce(or_, (Q(*zip(names, row, strict=True)) for row in some))

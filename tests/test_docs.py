@@ -149,8 +149,10 @@ def test_every_system_check_is_in_the_reference(reference):
 
 
 def test_every_system_check_of_the_outbox_is_on_its_page(outbox):
-    folder = ROOT / "src" / "heliograph" / "outbox"
-    checks = "".join((folder / name).read_text(encoding="utf-8") for name in ("checks.py", "database_checks.py"))
+    package = ROOT / "src" / "heliograph"
+    files = [package / "outbox" / name for name in ("checks.py", "database_checks.py")]
+    files += (package / "databases").glob("*.py")
+    checks = "".join(file.read_text(encoding="utf-8") for file in files)
     identifiers = set(re.findall(r'"(?:heliograph\.)?([EWI]\d+)"', checks))
 
     assert identifiers

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.utils import ConnectionHandler
 
 from heliograph import Durable, Inline, Signal
+from heliograph.databases.sqlite import RECOMMENDED_OPTIONS
 from heliograph.outbox import database_checks
 from heliograph.outbox.checks import check_backends, check_installed, check_names, check_queues, check_settings
 from heliograph.outbox.database_checks import check_databases
@@ -321,7 +322,7 @@ WAL = {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"}
 
 
 def test_a_database_with_the_settings_of_the_hint_is_fine(messages):
-    settings = ast.literal_eval(f"{{{database_checks.SQLITE_OPTIONS}}}")
+    settings = ast.literal_eval(f"{{{RECOMMENDED_OPTIONS}}}")
     assert messages(**settings["OPTIONS"]) == []
 
 

@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from heliograph import Durable, OnCommit, Signal
+from heliograph.databases import mysql
 from heliograph.outbox.manage.operations import redeliver
 from heliograph.outbox.models import Delivery
-from heliograph.outbox.send import key_locks
 from heliograph.outbox.work.runner import drain, run_one
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,7 +123,7 @@ def test_a_transaction_that_fails_at_its_commit_lets_the_next_one_go_on(received
 
 @pytest.mark.skipif(connection.vendor != "mysql", reason="only there are the locks those of the session")
 def test_a_key_that_stays_locked_leaves_no_other_one_locked(received, monkeypatch):
-    monkeypatch.setattr(key_locks, "_SECONDS_LOCKED", 0)
+    monkeypatch.setattr(mysql, "SECONDS_LOCKED", 0)
     begun, free = threading.Event(), threading.Event()
     holder = send("first", account="a", begun=begun, wait_for=free)
     assert begun.wait(60)

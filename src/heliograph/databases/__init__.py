@@ -12,7 +12,7 @@ A *capability* is a fact about a database (`has_notices`); a method gives a piec
     >>> database.stored_decimal(Decimal("0.125"), places=2, digits=5)
     Decimal('0.13')                                          # on PostgreSQL; on SQLite it is 0.12
 
-Another database is one file with a subclass of `Database`, and an entry in `_DATABASES` here. The tests in
+Another database is one file with a subclass of `Database`, and an entry in `DESCRIBED` here. The tests in
 `tests/databases` run each capability that the class claims.
 """
 
@@ -20,15 +20,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import NotSupportedError, connections
+
 from heliograph.databases.general import Database
 from heliograph.databases.mysql import MySQL
 from heliograph.databases.postgresql import PostgreSQL
 from heliograph.databases.sqlite import SQLite
 
 GENERAL = Database()
-_DATABASES: dict[str, Database] = {one.vendor: one for one in (PostgreSQL(), MySQL(), SQLite())}
+DESCRIBED: dict[str, Database] = {one.vendor: one for one in (PostgreSQL(), MySQL(), SQLite())}
 
 
 def database_of(connection: Any) -> Database:
     """Return the description of the database behind a connection of Django; the general one for an unknown vendor."""
-    return _DATABASES.get(connection.vendor, GENERAL)
+    return DESCRIBED.get(connection.vendor, GENERAL)
+
+
+def database_with_outbox(connection: Any) -> Database:
+    """Return the description of the database behind a connection; NotSupportedError if the outbox does not know it."""
+    database = database_of(connection)
+    if not database.carries_outbox:
+        those = ", ".join(one.vendor for one in DESCRIBED.values() if one.carries_outbox)
+        raise NotSupportedError(f"The outbox runs on {those}, and not on {connection.vendor}.")
+    return database
+
+
+def database_at(using: str) -> Database:
+    """Return the description of the database of an alias by its settings, without a connection.
+
+    It is the general one for a name that is no alias.
+    """
+    engine = connections.settings.get(using, {}).get("ENGINE", "")
+    return next((one for one in DESCRIBED.values() if one.engine in engine), GENERAL)

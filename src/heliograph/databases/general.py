@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, ClassVar
 
-from heliograph.databases.pieces import SQL, Marks
+from django.db import DataError
+
+from heliograph.databases.pieces import SQL, Clock, Insertion, Marks, Problem
 
 
 class Database:
@@ -93,3 +95,123 @@ class Database:
     def insertion_marks(self, connection: Any, table: str) -> Marks:
         """Return the columns that say of each row after an upsert whether it was inserted."""
         return Marks(connection, connection.ops.quote_name(table))
+
+    # --- the outbox -----------------------------------------------------------------------------------------------
+
+    # Whether the outbox runs here: what follows is described, and tested.
+    carries_outbox: ClassVar[bool] = False
+
+    clock: ClassVar[Clock] = Clock(
+        *("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP + %s * INTERVAL '1' SECOND") * 2  # the standard of SQL
+    )
+
+    def interval(self, seconds: float) -> Any:
+        """Return so many seconds, or as many ago if they are negative, as the parameter of `clock.later`."""
+        return seconds
+
+    def quoted(self, name: str) -> str:
+        """Return a name in quotes, for statements that are made before there is a connection."""
+        return f'"{name}"'
+
+    def exact_text(self, kind: str) -> str:
+        """Return the type of a column whose texts are compared letter by letter, given its type without that."""
+        return kind
+
+    def lacks_letter(self, error: BaseException) -> bool:
+        """Return whether an error may say that a text has a letter that the character set of the database lacks."""
+        return isinstance(error, DataError | UnicodeError)
+
+    most_parameters: ClassVar[int] = 999  # of one statement; the smallest limit of the known databases
+
+    def insert(
+        self, connection: Any, insertion: Insertion, rows: Sequence[Sequence[Any]], locks: Sequence[int] = ()
+    ) -> list[int]:
+        """Insert rows by as few statements as possible, and return their ids (the column `id`) in the same order.
+
+        `locks` are numbers that were given to `lock`; a database may take them in the first of the statements.
+        """
+        most, ids = max(self.most_parameters // len(insertion.columns), 1), list[int]()
+        with connection.cursor() as cursor:
+            for start in range(0, len(rows), most):
+                ids += self._inserted(connection, cursor, insertion, rows[start : start + most], locks)
+        return ids
+
+    def _inserted(
+        self, connection: Any, cursor: Any, insertion: Insertion, rows: Sequence[Sequence[Any]], locks: Sequence[int]
+    ) -> list[int]:
+        """Insert rows by one statement; without RETURNING, their ids follow each other from the one that is given."""
+        sql = f"{insertion.into(insertion.columns)} VALUES {', '.join([insertion.row] * len(rows))}"
+        returns = self.returns_rows(connection, of="INSERT")
+        cursor.execute(f"{sql} RETURNING id" if returns else sql, [value for row in rows for value in row])
+        if returns:
+            return [number for (number,) in cursor.fetchall()]
+        return [*range(cursor.lastrowid, cursor.lastrowid + len(rows))]
+
+    def lock(self, connection: Any, numbers: Sequence[int], at_end: Callable[[Callable[[], None]], None]) -> None:
+        """Take locks, in this order, which other transactions wait for until this one has ended, or let `insert` do it.
+
+        `at_end` is given what is to be called when the transaction has ended.
+        """
+
+    def row_lock(self, alias: str, *, skips_locked: bool = False) -> str:
+        """Return what follows a SELECT that locks rows of a table with this alias, as an UPDATE locks them.
+
+        `skips_locked` leaves out the rows that another transaction has locked.
+        """
+        return " FOR UPDATE SKIP LOCKED" if skips_locked else " FOR UPDATE"
+
+    def has_begun(self, connection: Any) -> bool:
+        """Return whether a connection is in a transaction, also in one of which Django does not know."""
+        return False
+
+    # --- waking ---------------------------------------------------------------------------------------------------
+
+    has_notices: ClassVar[bool] = False  # whether a session can listen to notices that another one sends
+    counts_writes: ClassVar[bool] = False  # whether a session can ask cheaply whether another one has written
+
+    def notify(self, connection: Any, channel: str, text: str) -> None:
+        """Send a notice, in autocommit."""
+        raise NotImplementedError
+
+    def listen(self, connection: Any, channel: str) -> None:
+        """Begin to listen to a channel."""
+        raise NotImplementedError
+
+    def wait_for_notice(self, connection: Any, seconds: float) -> bool:
+        """Wait until a session that listens has been sent notices, or for a time; return whether it has."""
+        raise NotImplementedError
+
+    def count_of_writes(self, connection: Any) -> int:
+        """Return a number that changes when another session has written."""
+        raise NotImplementedError
+
+    # --- system checks --------------------------------------------------------------------------------------------
+
+    def most_connections(self, connection: Any) -> int | None:
+        """Return how many connections the user of a database may have at once; None if there is no limit."""
+        return None
+
+    def problems(self, connection: Any) -> Iterator[Problem]:
+        """Yield what hinders the outbox on this server, in this version, with these settings."""
+        yield from ()
+
+    # --- schemas --------------------------------------------------------------------------------------------------
+
+    engine: ClassVar[str] = ""  # a part of the ENGINE in the settings of a project, also of engines of other packages
+    has_search_path: ClassVar[bool] = False  # whether a connection has a search path of schemas, which may change
+
+    def default_search_path(self, connection: Any) -> tuple[str, ...]:
+        """Query for the search path with which a connection begins."""
+        return ()
+
+    def search_path(self, connection: Any) -> tuple[str, ...]:
+        """Query for the search path of a connection, by the driver itself: Django neither logs nor counts the query."""
+        return ()
+
+    def reported_search_path(self, connection: Any) -> tuple[str, ...] | None:
+        """Return the search path that the server has reported to the driver; None if it does not."""
+        return None
+
+    def schemas_with(self, connection: Any, table: str, path: Sequence[str]) -> set[str]:
+        """Query for the schemas of a search path that have a table."""
+        return set()

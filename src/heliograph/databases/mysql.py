@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from decimal import ROUND_HALF_UP
+from functools import partial
 from typing import Any
 
+from django.db import Error, OperationalError
+
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import SQL
+from heliograph.databases.pieces import SQL, Clock, Problem
 
 
 class MySQL(Database):
     """MySQL and MariaDB, by mysqlclient or PyMySQL."""
 
     vendor = "mysql"
+    engine = "mysql"
 
     rounding = ROUND_HALF_UP
 
@@ -34,6 +40,87 @@ class MySQL(Database):
         with connection.cursor() as cursor:
             cursor.execute(_LOCATORS, [_bare(table)])
             return [connection.ops.quote_name(name) for (name,) in cursor.fetchall()]
+
+    # --- the outbox -----------------------------------------------------------------------------------------------
+
+    carries_outbox = True
+    # There is no clock but that of the beginning of a statement; those who write have their locks before.
+    clock = Clock(*("UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL %s SECOND") * 2)
+    most_parameters = 2**16 - 1  # of a statement that is prepared; the drivers write parameters into the text
+
+    def quoted(self, name: str) -> str:
+        return f"`{name}`"
+
+    def exact_text(self, kind: str) -> str:
+        """Return the type of a column with capitals and small letters: in others they are the same."""
+        return f"{kind} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+    def lacks_letter(self, error: BaseException) -> bool:
+        if isinstance(error, OperationalError):  # as PyMySQL has it
+            return error.args[:1] == (_INCORRECT_STRING,)
+        return super().lacks_letter(error)
+
+    def lock(self, connection: Any, numbers: Sequence[int], at_end: Callable[[Callable[[], None]], None]) -> None:
+        """Take locks until the end of the transaction: the server would keep them for the session."""
+        names = [_name_of(connection, number) for number in numbers]
+        at_end(partial(_unlock, connection, names))  # also if only some of them can be had
+        with connection.cursor() as cursor:
+            locking = ", ".join(["GET_LOCK(%s, %s)"] * len(names))
+            cursor.execute(f"SELECT {locking}", [value for name in names for value in (name, SECONDS_LOCKED)])
+            if set(cursor.fetchone()) != {1}:
+                raise OperationalError(f"The locks {', '.join(names)} were not free within {SECONDS_LOCKED} s.")
+
+    def has_begun(self, connection: Any) -> bool:
+        """Return whether a connection is in a transaction. mysqlclient does not say so: MariaDB is asked then."""
+        status = getattr(connection.connection, "server_status", None)
+        return _says_so(connection) if status is None else bool(status & _STATUS_IN_TRANSACTION)
+
+    # --- system checks --------------------------------------------------------------------------------------------
+
+    def most_connections(self, connection: Any) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(_MOST_CONNECTIONS)
+            most: int = cursor.fetchone()[0]
+        return most
+
+    def problems(self, connection: Any) -> Iterator[Problem]:
+        if not connection.features.has_select_for_update_skip_locked:
+            yield Problem(
+                "E108",
+                f"{connection.display_name} {'.'.join(map(str, connection.mysql_version))} has no SKIP LOCKED, without"
+                " which workers wait for each other.",
+                "Use MariaDB 10.6 or newer, or MySQL 8.0.1 or newer.",
+            )
+
+
+_INCORRECT_STRING = 1366  # the number of an error
+_STATUS_IN_TRANSACTION = 1  # the bit of the status that the server sends with each answer
+
+SECONDS_LOCKED = 50  # how long a transaction waits for a lock: as InnoDB waits for a row unless it is told otherwise
+
+_MOST_CONNECTIONS = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_connections, 0), @@max_connections))"
+
+
+def _name_of(connection: Any, number: int) -> str:
+    """Return the name of a lock: the server has them, so those of another database on it have other names."""
+    return f"heliograph {zlib.crc32(connection.settings_dict['NAME'].encode()):08x} {number}"
+
+
+def _unlock(connection: Any, names: Sequence[str]) -> None:
+    with suppress(Error), connection.cursor() as cursor:  # a connection that was lost has no locks
+        cursor.execute(f"DO {', '.join(['RELEASE_LOCK(%s)'] * len(names))}", names)
+
+
+def _says_so(connection: Any) -> bool:
+    """Ask MariaDB whether a connection is in a transaction; MySQL cannot be asked."""
+    if not connection.mysql_is_mariadb:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@in_transaction")
+            return bool(cursor.fetchone()[0])
+    except Error:  # of a connection that is lost, and its transaction with it
+        return False
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""Pieces of statements that databases give: conditions, and the marks of rows that were inserted."""
+"""Pieces of statements that databases give, and the values that go in and out of the methods of `Database`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 SQL = tuple[str, list[Any]]  # a piece of SQL, with its parameters
@@ -26,3 +27,46 @@ class Marks:
     def are_insertions(self, marks: Sequence[Sequence[Any]]) -> Sequence[bool]:
         """Return for each row whether it may have been inserted, from its values of `columns`."""
         return [True] * len(marks)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a database, as SQL: these are the names of its times in UTC, as Django stores them."""
+
+    now: str  # when the statement began, as an index can be searched for
+    later: str  # the time after an interval, which is a parameter: `Database.interval`
+    # The same when a row is written: the statement may have waited for a lock since it began.
+    now_at_last: str
+    later_at_last: str
+
+
+@dataclass(frozen=True, eq=False)
+class Insertion:
+    """The columns of rows that are inserted: names in quotes."""
+
+    table: str
+    columns: Sequence[str]  # each row has a value for these
+    constants: Mapping[str, str]  # columns with the same SQL in all rows
+
+    def into(self, columns: Sequence[str]) -> str:
+        """Return the beginning of an INSERT that gives values for these columns, and then for the constants."""
+        return f"INSERT INTO {self.table} ({', '.join((*columns, *self.constants))})"
+
+    @cached_property
+    def constant_values(self) -> str:
+        """The SQL of the constants, in order."""
+        return ", ".join(self.constants.values())
+
+    @cached_property
+    def row(self) -> str:
+        """The SQL of one row after VALUES."""
+        return f"({', '.join(['%s'] * len(self.columns))}, {self.constant_values})"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What hinders the outbox on a database, as a system check says it."""
+
+    number: str  # of the check, such as "E108": an error, or "W101": a warning
+    text: str
+    hint: str

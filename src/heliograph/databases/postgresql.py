@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import select
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP
+from functools import cache
 from typing import Any
 
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import PLACE_NUMBER, SQL, Marks
+from heliograph.databases.pieces import PLACE_NUMBER, SQL, Clock, Insertion, Marks
 
 
 class PostgreSQL(Database):
     """PostgreSQL, by psycopg or psycopg2."""
 
     vendor = "postgresql"
+    engine = "postg"
 
     rounding = ROUND_HALF_UP
 
@@ -54,8 +58,100 @@ class PostgreSQL(Database):
         """
         return _MARKS.get(_kind_of(connection, table), Marks)(connection, connection.ops.quote_name(table))
 
+    # --- the outbox -----------------------------------------------------------------------------------------------
 
-_IN_ERROR = 3  # PQTRANS_INERROR of libpq
+    carries_outbox = True
+    clock = Clock(
+        "statement_timestamp()",
+        "statement_timestamp() + %s * interval '1 second'",
+        "clock_timestamp()",
+        "clock_timestamp() + %s * interval '1 second'",
+    )
+    most_parameters = 2**16 - 1  # which the protocol counts in 16 bits
+
+    def _inserted(
+        self, connection: Any, cursor: Any, insertion: Insertion, rows: Sequence[Sequence[Any]], locks: Sequence[int]
+    ) -> list[int]:
+        """Insert rows, with one parameter for a column that is the same in all rows: the driver works on each."""
+        first = rows[0]
+        columns = zip(*rows, strict=True)
+        varying = tuple(at for at, column in enumerate(columns) if column.count(first[at]) < len(rows)) or (0,)
+        same = tuple(at for at in range(len(first)) if at not in varying)
+        head, row, tail = _insertion(insertion, same, varying, is_keyed=bool(locks))
+        parameters = [*(first[at] for at in same), *(row[at] for row in rows for at in varying)]
+        cursor.execute(f"{head}{', '.join([row] * len(rows))}{tail}", [locks, *parameters] if locks else parameters)
+        return [number for (number,) in cursor.fetchall()]
+
+    def lock(self, connection: Any, numbers: Sequence[int], at_end: Callable[[Callable[[], None]], None]) -> None:
+        """Check deferred constraints, such as Django's foreign keys, which lock rows of others; `insert` then locks.
+
+        The numbers of the locks come last, since a transaction that waits for one may hold such a row.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            if len(connection.atomic_blocks) > 1:  # a test, which goes on in this transaction
+                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    def row_lock(self, alias: str, *, skips_locked: bool = False) -> str:
+        return f" FOR NO KEY UPDATE OF {alias}{' SKIP LOCKED' if skips_locked else ''}"
+
+    def has_begun(self, connection: Any) -> bool:
+        return connection.connection.info.transaction_status in (_IN_TRANSACTION, _IN_ERROR)
+
+    # --- waking ---------------------------------------------------------------------------------------------------
+
+    has_notices = True
+
+    def notify(self, connection: Any, channel: str, text: str) -> None:
+        """Send a notice by the driver itself, since Django would count it among the queries of a test or a request."""
+        with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [channel, text])
+
+    def listen(self, connection: Any, channel: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {channel}")
+
+    def wait_for_notice(self, connection: Any, seconds: float) -> bool:
+        raw = connection.connection
+        return bool(select.select([raw.fileno()], [], [], seconds)[0]) and _has_notices(raw)
+
+    # --- system checks --------------------------------------------------------------------------------------------
+
+    def most_connections(self, connection: Any) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(_MOST_CONNECTIONS)
+            most: int = cursor.fetchone()[0]
+        return most
+
+    # --- schemas --------------------------------------------------------------------------------------------------
+
+    has_search_path = True
+
+    def default_search_path(self, connection: Any) -> tuple[str, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
+            return _parsed(cursor.fetchone()[0], connection)
+
+    def search_path(self, connection: Any) -> tuple[str, ...]:
+        with connection.connection.cursor() as cursor:
+            cursor.execute("SHOW search_path")
+            return _parsed(cursor.fetchone()[0], connection)
+
+    def reported_search_path(self, connection: Any) -> tuple[str, ...] | None:
+        """Return the search path that the server has reported, as PostgreSQL 18 does."""
+        if connection.connection is None or connection.pg_version < _REPORTING:
+            return None
+        text = connection.connection.info.parameter_status("search_path")
+        return _parsed(text, connection) if text else None
+
+    def schemas_with(self, connection: Any, table: str, path: Sequence[str]) -> set[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(_SCHEMAS, [table, [*path]])
+            return {name for (name,) in cursor.fetchall()}
+
+
+# What libpq says of a transaction: it goes on (PQTRANS_INTRANS), or an error has broken it (PQTRANS_INERROR).
+_IN_TRANSACTION, _IN_ERROR = 2, 3
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -115,3 +211,70 @@ class _MarksOfPartitions(Marks):
 
 # Views and foreign tables have no such columns.
 _MARKS = {_TABLE: _MarksOfTable, _PARTITIONED: _MarksOfPartitions}
+
+
+# --- rows of the outbox -------------------------------------------------------------------------------------------
+
+
+@cache
+def _insertion(
+    insertion: Insertion, same: tuple[int, ...], varying: tuple[int, ...], *, is_keyed: bool
+) -> tuple[str, str, str]:
+    """Return what comes before the rows, each row, and what comes after them.
+
+    The columns at the places `same` have one value for all rows: their parameters come first, and then those of each
+    row. Before all of them, if some rows have keys, is a list of locks: so those of a key are numbered as they are
+    committed.
+    """
+    locks, held = (_LOCKS, ", held") if is_keyed else ("", "")
+    one, others = ([insertion.columns[at] for at in places] for places in (same, varying))
+    values = ", ".join([*["%s"] * len(one), *others, insertion.constant_values])
+    return (
+        f"{locks}{insertion.into([*one, *others])} SELECT {values} FROM (VALUES ",
+        f"({', '.join(['%s'] * len(others))})",
+        f") AS given ({', '.join(others)}){held} RETURNING id",
+    )
+
+
+_OURS = int.from_bytes(b"heli")  # the first of the two numbers of an advisory lock: projects have locks too
+_LOCKS = (
+    f"WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock({_OURS}, lock)"
+    " FROM (SELECT unnest(%s::int[]) AS lock ORDER BY 1) AS locks),"
+    " held AS MATERIALIZED (SELECT count(*) FROM locked) "
+)
+
+
+def _has_notices(raw: Any) -> bool:
+    """Return whether a connection of psycopg, or of psycopg2, has been sent notices, and take them."""
+    if hasattr(raw, "pgconn"):
+        raw.pgconn.consume_input()
+        return any([*iter(raw.pgconn.notifies, None)])
+    raw.poll()
+    found = bool(raw.notifies)
+    raw.notifies.clear()
+    return found
+
+
+_MOST_CONNECTIONS = (
+    "SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1), current_setting('max_connections')::int)"
+    " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+)
+
+
+# --- schemas ------------------------------------------------------------------------------------------------------
+
+_REPORTING = 18_00_00  # the first version that reports the search path to the client
+
+_SCHEMAS = """
+    SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relname = %s AND nspname = ANY(%s)
+"""
+
+# The name of a schema in a search path: in quotes, with each inner quote doubled, or without quotes.
+_NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
+
+
+def _parsed(text: str, connection: Any) -> tuple[str, ...]:
+    names = (quoted.replace('""', '"') or bare for quoted, bare in _NAME.findall(text))
+    user = connection.settings_dict["USER"]
+    return tuple(user if name == "$user" else name for name in names)

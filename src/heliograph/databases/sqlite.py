@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 from typing import Any
 
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import SQL
+from heliograph.databases.pieces import SQL, Clock, Insertion, Problem
+
+_FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"  # in which SQLite's texts compare with those that Django writes
 
 
 class SQLite(Database):
@@ -19,6 +23,7 @@ class SQLite(Database):
     """
 
     vendor = "sqlite"
+    engine = "lite"
 
     rounding = ROUND_HALF_EVEN
 
@@ -61,6 +66,95 @@ class SQLite(Database):
             cursor.execute(_LOCATORS, [_bare(table)])
             found = [name for (name,) in cursor.fetchall()]
         return [name if name == _ROWID else connection.ops.quote_name(name) for name in found]
+
+    # --- the outbox -----------------------------------------------------------------------------------------------
+
+    carries_outbox = True
+    clock = Clock(*(f"strftime({_FORMAT}, 'now')", f"strftime({_FORMAT}, 'now', %s || ' seconds')") * 2)
+
+    def interval(self, seconds: float) -> Any:
+        return f"{seconds:+.6f}"
+
+    def insert(
+        self, connection: Any, insertion: Insertion, rows: Sequence[Sequence[Any]], locks: Sequence[int] = ()
+    ) -> list[int]:
+        """Insert rows by one statement, whose one parameter is JSON: the limit of parameters does not count."""
+        with connection.cursor() as cursor:
+            cursor.execute(_insertion(insertion), [json.dumps([*rows])])
+            return [number for (number,) in cursor.fetchall()]
+
+    def row_lock(self, alias: str, *, skips_locked: bool = False) -> str:
+        """Return nothing: the one lock is that of the whole database."""
+        return ""
+
+    def has_begun(self, connection: Any) -> bool:
+        return bool(connection.connection.in_transaction)
+
+    # --- waking ---------------------------------------------------------------------------------------------------
+
+    counts_writes = True
+
+    def count_of_writes(self, connection: Any) -> int:
+        """Return the version of the database, which takes SQLite microseconds."""
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA data_version")
+            version: int = cursor.fetchone()[0]
+            return version
+
+    # --- system checks --------------------------------------------------------------------------------------------
+
+    def problems(self, connection: Any) -> Iterator[Problem]:
+        version = connection.Database.sqlite_version_info
+        if version < (3, 35):
+            text = f"SQLite {'.'.join(map(str, version))} cannot return what it updates, and workers have to know that."
+            yield Problem("E109", text, "Use SQLite 3.35 or newer.")
+        if not _is_of_a_test(connection):
+            yield from _problems_of_settings(connection)
+
+
+@cache
+def _insertion(insertion: Insertion) -> str:
+    """Return the statement whose one parameter is JSON: a list of lists of values."""
+    values = ", ".join(f"json_extract(value, '$[{at}]')" for at in range(len(insertion.columns)))
+    into, constants = insertion.into(insertion.columns), insertion.constant_values
+    return f"{into} SELECT {values}, {constants} FROM json_each(%s) WHERE true RETURNING id"
+
+
+# --- system checks ------------------------------------------------------------------------------------------------
+
+RECOMMENDED_OPTIONS = (
+    '"OPTIONS": {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",'
+    ' "transaction_mode": "IMMEDIATE"}'
+)
+
+
+def _problems_of_settings(connection: Any) -> Iterator[Problem]:
+    if connection.is_in_memory_db():
+        text = "This database is in the memory of one process: a worker, which is another one, sees no delivery."
+        yield Problem("W101", text, "Set NAME to a file.")
+        return
+    hint = f"Set in DATABASES[{connection.alias!r}]: {RECOMMENDED_OPTIONS}."
+    if _journal_mode(connection) != "wal":
+        text = "SQLite has no write-ahead log here: who writes waits for who reads, and the other way round."
+        yield Problem("W102", text, hint)
+    mode = str(connection.settings_dict["OPTIONS"].get("transaction_mode")).upper()
+    if mode not in ("IMMEDIATE", "EXCLUSIVE"):
+        text = (
+            "Transactions of SQLite begin without the lock to write here: of two that have read before they write, one"
+            " fails with 'database is locked'."
+        )
+        yield Problem("W103", text, hint)
+
+
+def _is_of_a_test(connection: Any) -> bool:
+    """Return whether Django has made this database in memory for tests, whose worker is the test itself."""
+    return str(connection.settings_dict["NAME"]).startswith("file:memorydb_")
+
+
+def _journal_mode(connection: Any) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        return str(cursor.fetchone()[0]).lower()
 
 
 _FLOAT = Context(prec=15)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db import DataError, OperationalError
-
 _LONGEST = 2000
 
 # The letters that character sets lack, the rarest first: emoji and others (MySQL's utf8mb3), all but those of Western
@@ -34,16 +32,6 @@ def with_fewer_letters(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if any(fewer[name] is not given[name] for name in given):
             given = fewer
             yield given
-
-
-def is_about_letters(error: BaseException) -> bool:
-    """Return whether a database may have refused a text for a letter that its character set lacks."""
-    if isinstance(error, OperationalError):  # as PyMySQL has it
-        return error.args[:1] == (_INCORRECT_STRING,)
-    return isinstance(error, DataError | UnicodeError)
-
-
-_INCORRECT_STRING = 1366  # of MariaDB and MySQL
 
 
 def _without(beyond: re.Pattern[str], text: str) -> str:

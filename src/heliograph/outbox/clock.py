@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import DateTimeField, Func
 
-from heliograph.outbox.sql import dialect_of, duration
+from heliograph.databases import database_with_outbox
 
 
 class DatabaseNow(Func):
@@ -15,7 +15,7 @@ class DatabaseNow(Func):
     output_field = DateTimeField()
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
-        return dialect_of(connection.vendor).now, []
+        return database_with_outbox(connection).clock.now, []
 
 
 class DatabaseLater(Func):
@@ -28,11 +28,13 @@ class DatabaseLater(Func):
         self.seconds = seconds
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
-        return dialect_of(connection.vendor).later, [duration(connection.vendor, self.seconds)]
+        database = database_with_outbox(connection)
+        return database.clock.later, [database.interval(self.seconds)]
 
 
 class DatabaseLaterAtLast(DatabaseLater):
     """The same, counted from the moment of writing: a statement that waits for a lock begins long before."""
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
-        return dialect_of(connection.vendor).later_at_last, [duration(connection.vendor, self.seconds)]
+        database = database_with_outbox(connection)
+        return database.clock.later_at_last, [database.interval(self.seconds)]

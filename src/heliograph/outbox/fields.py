@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import models
 
+from heliograph.databases import database_of
+
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # it takes no arguments when it runs
     """A short text; in others, MariaDB and MySQL see no difference between capitals and small letters."""
 
     def db_type(self, connection: Any) -> str | None:
         kind = super().db_type(connection)
-        return f"{kind} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if connection.vendor == "mysql" else kind
+        return kind and database_of(connection).exact_text(kind)

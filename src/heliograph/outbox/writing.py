@@ -8,18 +8,21 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from heliograph.databases import database_of
 from heliograph.outbox import sql
 
 
 @contextmanager
 def writing(using: str) -> Iterator[None]:
-    """Begin a transaction with SQLite's lock to write: who reads first may find that another has written.
+    """Begin a transaction that reads and then writes.
 
-    Where transactions are "IMMEDIATE", they have it already.
+    On SQLite, another one may write in between, and this one would be refused: it takes the lock for writing first,
+    unless the setting `transaction_mode` has made it begin with the lock.
     """
     connection: Any = connections[using]
     with transaction.atomic(using):
-        if connection.vendor == "sqlite" and not connection.transaction_mode:
+        database = database_of(connection)
+        if database.begins_as_reader(connection):
             with connection.cursor() as cursor:
-                cursor.execute(sql.writing_nothing(connection.vendor))
+                cursor.execute(sql.writing_nothing(database))
         yield

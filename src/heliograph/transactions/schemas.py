@@ -7,13 +7,13 @@ statement, one query asks for the search path in each transaction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from django.db import connections
 
+from heliograph.databases import database_at, database_of
 from heliograph.orm import cursors
 from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
 from heliograph.orm.steps import Hold, PatchLease, Proceed, Step
@@ -32,53 +32,25 @@ def path_of(using: str) -> Path | None:
     name = getattr(connection, "schema_name", None)
     if isinstance(name, str) and name:
         return (name, _PUBLIC)
-    return _reported(connection) or _asked(connection)
+    return database_of(connection).reported_search_path(connection) or _asked(connection)
 
 
 @cache
 def may_have_schemas(using: str) -> bool:
-    """Return whether a database is PostgreSQL; cached, since every call of a guarded receiver needs to know."""
-    engine = connections.settings.get(using, {}).get("ENGINE", "")  # a signal may send a `using` that is no alias
-    return "postg" in engine  # also in the names of PostGIS and of most engines of other packages
+    """Return whether a database has search paths; cached, since every call of a guarded receiver needs to know."""
+    return database_at(using).has_search_path  # a signal may send a `using` that is no alias
 
 
 def schema_of(using: str | None, path: Path | None, table: str) -> str | None:
     """Query for the first of these schemas that has a table; None if none of them has it."""
     if using is None or not may_have_schemas(using):
         return None
-    with connections[using].cursor() as cursor:
-        if path is None:
-            cursor.execute("SELECT reset_val FROM pg_settings WHERE name = 'search_path'")
-            path = _parsed(cursor.fetchone()[0], connections[using])
-        cursor.execute(_SCHEMAS, [table, [*path]])
-        found = {name for (name,) in cursor.fetchall()}
+    connection = connections[using]
+    database = database_of(connection)
+    if path is None:
+        path = database.default_search_path(connection)
+    found = database.schemas_with(connection, table, path)
     return next((name for name in path if name in found), None)
-
-
-_SCHEMAS = """
-    SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relname = %s AND nspname = ANY(%s)
-"""
-
-# The name of a schema in a search path: in quotes, with each inner quote doubled, or without quotes.
-_NAME = re.compile(r'"((?:[^"]|"")*)"|([^\s,"]+)')
-
-
-def _parsed(text: str, connection: Any) -> Path:
-    names = (quoted.replace('""', '"') or bare for quoted, bare in _NAME.findall(text))
-    user = connection.settings_dict["USER"]
-    return tuple(user if name == "$user" else name for name in names)
-
-
-def _reported(connection: Any) -> Path | None:
-    """Return the search path that the server has reported, as PostgreSQL 18 does."""
-    if connection.connection is None or connection.pg_version < _REPORTING:
-        return None
-    text = connection.connection.info.parameter_status("search_path")
-    return _parsed(text, connection) if text else None
-
-
-_REPORTING = 18_00_00  # the first version that reports it
 
 
 # --- before PostgreSQL 18 -----------------------------------------------------------------------------------------
@@ -91,15 +63,9 @@ def _asked(connection: Any) -> Path | None:
         return None
     identity = identity_of_transaction(connection)
     if known[1] is None or not is_same_transaction(identity, known[0]):
-        known = vars(connection)[_KNOWN] = (identity, _shown(connection))
+        known = vars(connection)[_KNOWN] = (identity, database_of(connection).search_path(connection))
     path: Path = known[1]
     return path
-
-
-def _shown(connection: Any) -> Path:
-    with connection.connection.cursor() as cursor:  # not one of Django's, which logs and counts queries
-        cursor.execute("SHOW search_path")
-        return _parsed(cursor.fetchone()[0], connection)
 
 
 def watching() -> tuple[Hold, ...]:

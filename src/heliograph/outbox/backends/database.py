@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db import connections
 
+from heliograph.databases import database_of
 from heliograph.outbox.notify.backend import Backend
 from heliograph.outbox.notify.notices import notify
 
@@ -17,7 +18,7 @@ class DatabaseBackend(Backend):
     options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it
 
     def is_notified(self, using: str) -> bool:
-        return bool(self.settings["NOTICES"]) and connections[using].vendor == "postgresql"
+        return bool(self.settings["NOTICES"]) and database_of(connections[using]).has_notices
 
     def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
         if self.is_notified(using):

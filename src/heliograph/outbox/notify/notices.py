@@ -7,10 +7,10 @@ one at a time. By itself, NOTIFY writes nothing to the log, and holds that lock 
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any
 
 from django.db import connections
 
+from heliograph.databases import database_of
 from heliograph.outbox.sql import CHANNEL
 
 # A process waits after each notice for so many times as long as that took: so notices take a fiftieth of its time at
@@ -28,12 +28,6 @@ def notify(using: str, queue: str) -> None:
     if began < _next.get((using, queue), 0.0) or not connection.get_autocommit():
         return
     _next[using, queue] = began + _LONGEST_PAUSE  # other threads leave it to this one
-    _execute(connection, queue)
+    database_of(connection).notify(connection, CHANNEL, queue)
     ended = monotonic()
     _next[using, queue] = ended + min(_SHARE * (ended - began), _LONGEST_PAUSE)
-
-
-def _execute(connection: Any, queue: str) -> None:
-    """Execute NOTIFY by the driver itself, since Django would count it among the queries of a test or a request."""
-    with connection.wrap_database_errors, connection.connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue])

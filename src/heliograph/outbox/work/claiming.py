@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models import F
 
+from heliograph.databases import database_of, database_with_outbox
 from heliograph.outbox import sql
 from heliograph.outbox.clock import DatabaseLaterAtLast, DatabaseNow
 from heliograph.outbox.conf import all_settings, settings_of
@@ -28,7 +29,7 @@ def claim(
     backends = own_backends()
     if not receivers or not backends or (queues is not None and not queues):
         return []
-    chosen = sql.due(connections[using].vendor, len(receivers), len(backends), len(queues or ()))
+    chosen = sql.due(database_with_outbox(connections[using]), len(receivers), len(backends), len(queues or ()))
     return _claimed(using, worker, chosen, [*receivers, *backends, *(queues or ()), size])
 
 
@@ -36,7 +37,8 @@ def claim_one(using: str, worker: str, receivers: Collection[str], number: int) 
     """Claim the delivery with this id, if it is due, of one of these receivers, and no other of its key comes first."""
     if not receivers:
         return None
-    found = _claimed(using, worker, sql.one_due(connections[using].vendor, len(receivers)), [*receivers, number])
+    chosen = sql.one_due(database_with_outbox(connections[using]), len(receivers))
+    found = _claimed(using, worker, chosen, [*receivers, number])
     return found[0] if found else None
 
 
@@ -47,13 +49,14 @@ def own_backends() -> list[str]:
 
 def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) -> list[Claim]:
     connection = connections[using]
-    taking = [worker, lease_for(connection.vendor)]
-    if connection.vendor == "mysql":
-        rows = _claimed_in_steps(connection, chosen, parameters, taking)
-    else:
+    database = database_of(connection)
+    taking = [worker, database.interval(settings_of("default").lease.total_seconds())]
+    if database.returns_rows(connection, of="UPDATE"):
         with connection.cursor() as cursor:
-            cursor.execute(sql.claim_at_once(connection.vendor, chosen), [*parameters, *taking])
+            cursor.execute(sql.claim_at_once(database, chosen), [*parameters, *taking])
             rows = cursor.fetchall()
+    else:
+        rows = _claimed_in_steps(connection, chosen, parameters, taking)
     claims = sorted((Claim(*row, worker=worker, using=using) for row in rows), key=attrgetter("id"))
     crossed = _handed_back_crossed(using, worker, [one.id for one in claims if one.key])
     return [one for one in claims if one.id not in crossed]
@@ -70,7 +73,7 @@ def _handed_back_crossed(using: str, worker: str, ids: Sequence[int]) -> Collect
         return ()
     connection = connections[using]
     with connection.cursor() as cursor:
-        cursor.execute(sql.crossed(connection.vendor, len(ids)), ids)
+        cursor.execute(sql.crossed(database_of(connection), len(ids)), ids)
         found = {row[0] for row in cursor.fetchall()}
     if found:
         hand_back(using, worker, found)
@@ -79,19 +82,15 @@ def _handed_back_crossed(using: str, worker: str, ids: Sequence[int]) -> Collect
 
 def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], taking: Sequence[Any]) -> list[Any]:
     """Claim where a database does not return what it updates."""
+    database = database_of(connection)
     with transaction.atomic(connection.alias), connection.cursor() as cursor:
         cursor.execute(chosen, parameters)
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
-        cursor.execute(sql.claim_of(connection.vendor, len(ids)), [*taking, *ids])
-        cursor.execute(sql.claimed_of(connection.vendor, len(ids)), ids)
+        cursor.execute(sql.claim_of(database, len(ids)), [*taking, *ids])
+        cursor.execute(sql.claimed_of(database, len(ids)), ids)
         return list(cursor.fetchall())
-
-
-def lease_for(vendor: str) -> Any:
-    """Return how long a worker may be silent, as a parameter of `Dialect.later`."""
-    return sql.duration(vendor, settings_of("default").lease.total_seconds())
 
 
 def keep(using: str, workers: Collection[str]) -> None:

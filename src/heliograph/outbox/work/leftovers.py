@@ -9,17 +9,13 @@ from typing import Any
 
 from django.db import Error, connections
 
+from heliograph.databases import database_of
+
 _ADVICE = {
     "a block of atomic() open": "write `with transaction.atomic(using={0!r}):`",
     "autocommit off": "call `set_autocommit(True, using={0!r})` in a `finally`, or use `transaction.atomic()`",
     "a transaction open that its SQL has begun": "end it with COMMIT or ROLLBACK, or use `transaction.atomic()`",
 }
-
-# What psycopg says of a connection that has begun a transaction: it goes on, or an error has broken it.
-_IN_TRANSACTION = (2, 3)
-
-# The bit of the status that MariaDB and MySQL send with each answer.
-_STATUS_IN_TRANSACTION = 1
 
 
 class LeftOpenError(Exception):
@@ -79,40 +75,13 @@ def _left(connection: Any, state: _State) -> str | None:
         return None
     if _is_manual(connection):
         return "autocommit off"
-    return "a transaction open that its SQL has begun" if _has_begun(connection) else None
+    return "a transaction open that its SQL has begun" if database_of(connection).has_begun(connection) else None
 
 
 def _is_manual(connection: Any) -> bool:
     if connection.connection is None:
         return not connection.settings_dict["AUTOCOMMIT"]
     return not connection.in_atomic_block and not connection.autocommit
-
-
-def _has_begun(connection: Any) -> bool:
-    """Return whether a connection is in a transaction of which Django does not know.
-
-    mysqlclient does not say so. MariaDB is asked then; MySQL cannot be.
-    """
-    raw = connection.connection
-    if connection.vendor == "sqlite":
-        return bool(raw.in_transaction)
-    if connection.vendor == "postgresql":
-        return raw.info.transaction_status in _IN_TRANSACTION
-    if connection.vendor != "mysql":
-        return False
-    status = getattr(raw, "server_status", None)
-    return _says_so(connection) if status is None else bool(status & _STATUS_IN_TRANSACTION)
-
-
-def _says_so(connection: Any) -> bool:
-    if not connection.mysql_is_mariadb:
-        return False
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT @@in_transaction")
-            return bool(cursor.fetchone()[0])
-    except Error:  # of a connection that is lost, and its transaction with it
-        return False
 
 
 def _end(connection: Any, state: _State) -> None:

@@ -14,8 +14,9 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
+from heliograph.databases import database_of
 from heliograph.outbox import sql
-from heliograph.outbox.charset import is_about_letters, one_line, storable, with_fewer_letters
+from heliograph.outbox.charset import one_line, storable, with_fewer_letters
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.durable.retrying import errors_in
 from heliograph.outbox.models import FINISHED, Delivery, State
@@ -85,7 +86,7 @@ def is_recorded(claim: Claim) -> bool:
 def _record_success(claim: Claim) -> int:
     connection = connections[claim.using]
     with connection.cursor() as cursor:
-        cursor.execute(sql.success(connection.vendor), claim.fence)
+        cursor.execute(sql.success(database_of(connection)), claim.fence)
         count: int = cursor.rowcount
     return count
 
@@ -98,14 +99,14 @@ def _record(claim: Claim, **values: Any) -> int:
 
 def _updated(rows: Any, values: dict[str, Any]) -> int:
     """Update rows, with letters escaped that the database lacks: an outcome is not lost for the text of an error."""
-    fewer = with_fewer_letters(values)
+    fewer, lacks_letter = with_fewer_letters(values), database_of(connections[rows.db]).lacks_letter
     while True:
         try:
             with transaction.atomic(rows.db):
                 count: int = rows.update(**values)
             return count
         except (Error, UnicodeError) as error:
-            narrowed = next(fewer, None) if is_about_letters(error) else None
+            narrowed = next(fewer, None) if lacks_letter(error) else None
             if narrowed is None:
                 raise
             values = narrowed

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+from heliograph.databases import database_of
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.durable import registry
 from heliograph.outbox.outcomes import Outcome, of_error
@@ -152,7 +153,7 @@ class Runner:
         On SQLite it may have the database to itself until its connection is closed; what it does afterwards fails.
         """
         raw = None if self._connection is None else self._connection.connection
-        if raw is not None and self._connection.vendor == "sqlite":
+        if raw is not None and database_of(self._connection).has_one_writer:
             raw.close()
         self.give_up()
 

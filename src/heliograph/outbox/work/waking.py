@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import select
 import threading
 from abc import ABC, abstractmethod
 from typing import Any
 
 from django.db import connections
 
+from heliograph.databases import database_of
 from heliograph.outbox.sql import CHANNEL
 from heliograph.outbox.work.thread_connections import close_connections, leave_pool
 
@@ -60,14 +60,11 @@ def _growing(first: float, idle: int) -> float:
     return min(first * 1.5 ** min(idle, 20), LONGEST)
 
 
-class WatchingFile(Waker):
-    """Asks SQLite whether another connection has written, which takes it microseconds."""
+class WatchingWrites(Waker):
+    """Asks the database again and again whether another connection has written, where that is cheap (SQLite)."""
 
     def mark(self) -> int:
-        with connections[self.using].cursor() as cursor:
-            cursor.execute("PRAGMA data_version")
-            version: int = cursor.fetchone()[0]
-            return version
+        return database_of(connections[self.using]).count_of_writes(connections[self.using])
 
     def wait(self, mark: int, idle: int) -> bool:
         return any(self.stop.wait(_GLANCE) or self.mark() != mark for _ in range(int(LONGEST / _GLANCE)))
@@ -77,7 +74,7 @@ _GLANCE = 0.025  # seconds
 
 
 class Listening(Waker):
-    """Listens to the notices that processes send by PostgreSQL after they have written deliveries.
+    """Listens to the notices that processes send after they have written deliveries (PostgreSQL).
 
     A process that has just sent a notice sends none, so a worker that was woken looks again, after a time that grows.
     """
@@ -118,30 +115,19 @@ class Listening(Waker):
 
     def _listen(self) -> None:
         leave_pool(self.using)
-        with connections[self.using].cursor() as cursor:
-            cursor.execute(f"LISTEN {CHANNEL}")
-        raw = connections[self.using].connection
+        connection = connections[self.using]
+        database = database_of(connection)
+        database.listen(connection, CHANNEL)
         self._is_listening = True
         self.wake()  # of what was written before anybody listened
         while not self.stop.is_set():
-            if select.select([raw.fileno()], [], [], LONGEST)[0] and _has_notices(raw):
+            if database.wait_for_notice(connection, LONGEST):
                 self.wake()
-
-
-def _has_notices(raw: Any) -> bool:
-    """Return whether a connection of psycopg, or of psycopg2, has been sent notices, and take them."""
-    if hasattr(raw, "pgconn"):
-        raw.pgconn.consume_input()
-        return any([*iter(raw.pgconn.notifies, None)])
-    raw.poll()
-    found = bool(raw.notifies)
-    raw.notifies.clear()
-    return found
-
-
-_WAKERS: dict[str, type[Waker]] = {"postgresql": Listening, "sqlite": WatchingFile}
 
 
 def waker_for(using: str, stop: threading.Event) -> Waker:
     """Return what lets the runners of a database wait."""
-    return _WAKERS.get(connections[using].vendor, Polling)(using, stop)
+    database = database_of(connections[using])
+    if database.has_notices:
+        return Listening(using, stop)
+    return WatchingWrites(using, stop) if database.counts_writes else Polling(using, stop)

@@ -72,12 +72,14 @@ class Run:
             model.objects.filter(pk=old).update(id=new)
 
     def savepoint(self, steps, is_kept):
-        before = dict(self.copies)
+        before, names = dict(self.copies), [(one, one.name) for one in self.copies.values()]
         with transaction.atomic():
             self.do(steps)
             transaction.set_rollback(not is_kept)
         if not is_kept:  # copies that were loaded in it are of rows that never were
             self.copies = {slot: one for slot, one in before.items() if one.pk is not None}
+            for one, name in names:  # a rollback does not change instances, of which an event has the last state
+                one.name = name
 
     def _forget(self, copy):
         self.copies = {slot: one for slot, one in self.copies.items() if one is not copy}

@@ -1,119 +1,167 @@
-"""Saves in autocommit: each is a transaction of its own, in which the row is written with what belongs to it."""
+"""Saves in autocommit: each is a transaction of its own, with the calls that belong to the row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections, router, transaction
 from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.saving import running as running_save
 from heliograph.conditions import Locked
-from heliograph.dispatch import Call, Condition
+from heliograph.dispatch import Condition
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.sends import guarded_for
+from heliograph.orm.savepoint_times import SavepointTime, now
+from heliograph.orm.saving import SaveBase, TableWrite
+from heliograph.orm.steps import Proceed
 from heliograph.transactions.flush import finish, make_alone
-from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, is_of_test, note
+from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, is_of_test, keep
 
-_NAME = "_heliograph_turn"
+_NAME = "_heliograph_autocommit_save"
+
+
+def around_save(proceed: Proceed, save: SaveBase) -> Any:
+    """Save an instance; in autocommit, as an `AutocommitSave` if a receiver waits for the end of a transaction."""
+    instance = save.instance
+    using = save.using or router.db_for_write(type(instance), instance=instance)
+    if is_in_transaction(connections[using]):
+        if running(instance) is None:
+            return proceed(save)
+        with _aside(instance):
+            return proceed(save)
+    before, after = [_waiting(signal, type(instance)) for signal in (pre_save, post_save)]
+    if instance._meta.auto_created or not (before or after):
+        return proceed(save)
+    with AutocommitSave(instance, using, before, after):
+        return proceed(save)
+
+
+def _waiting(signal: Any, sender: Any) -> list[Guarded]:
+    """Return the receivers of a signal that wait for the end of a transaction."""
+    return [one for one in guarded_for(signal, sender) if isinstance(one.options.delivery, Ending)]
+
+
+def around_table(proceed: Proceed, write: TableWrite) -> Any:
+    """Write a row; the row of an `AutocommitSave` in a transaction with the calls that belong to it."""
+    save = running(write.instance)
+    return proceed(write) if save is None or save.is_begun else save.write(proceed, write)
 
 
 class AutocommitSave:
     """A save in autocommit, from before pre_save until after post_save.
 
-    Django sends pre_save before there is a transaction, and post_save after it was committed. So calls that are noted
-    in pre_save wait here for the transaction; and the receivers of post_save whose calls belong into it are called
-    when the row is written, and passed over when Django sends post_save, which the others hear then.
+    Django sends pre_save before there is a transaction, and post_save after its commit. So calls that pre_save keeps
+    pending wait here for the transaction. The receivers of post_save whose calls belong to the transaction are called
+    when the row is written; when Django sends post_save, only the other receivers receive it.
     """
 
-    def __init__(self, instance: Any, using: str, is_joined: bool) -> None:
+    def __init__(self, instance: Any, using: str, before: list[Guarded], after: list[Guarded]) -> None:
+        """`before` and `after` are the receivers of pre_save and post_save that wait for the end of a transaction."""
         self.instance = instance
         self.using = using
         self.connection = connections[using]
-        self.is_joined = is_joined  # whether calls belong into the transaction of the row
+        # Whether calls belong to the transaction of the row. `OnRollback()` opens no transaction.
+        self.is_joined = any(_policy(one).stage in (Stage.BEFORE_COMMIT, Stage.LAST) for one in (*before, *after))
+        # The receivers that are called as soon as the row is written.
+        self.joined = [one for one in after if _policy(one).stage is not Stage.AFTER_COMMIT]
         self.outer = running(instance)
-        self.before: _Before | None = None  # as soon as the row, or that of a parent, is being written
+        self.state: _State | None = None  # as soon as the row, or the row of a parent, is being written
+        self.is_begun = False  # whether the row is being written, or was
         self.is_written = False
-        self.is_committed = False
-        self.called: list[Any] = []  # the conditions of the receivers that were called when the row was written
-        self.noted: list[Pending] = []
-        self.after: list[Pending] = []
+        self.since: SavepointTime | None = None  # the savepoint time at which the row was written in a transaction
+        self.called: list[Condition | None] = []  # the conditions of the receivers that were called with the row
+        self.pending: list[Pending] = []  # calls that wait for the transaction
+        self.after: list[Pending] = []  # calls that are made when the save is over
 
     def __enter__(self) -> None:
-        _mark(self.instance, self)
+        setattr(self.instance._state, _NAME, self)
 
     def __exit__(self, error: Any, *_: object) -> None:
         _mark(self.instance, self.outer)
+        is_committed = self._is_committed()
         try:
-            if self.before is not None:
-                self.before.end(is_committed=self.is_committed)
-            if not self.is_written and error is None:  # the model has a way of its own to write rows
-                for one in self.noted:
+            if self.state is not None:
+                self.state.end(is_committed=is_committed)
+            if not self.is_begun and error is None:  # the model has a way of its own to write rows
+                for one in self.pending:
                     make_alone(one)
-            if error is not None and not self.is_committed:
-                finish(one for one in self.noted if one.policy.stage is Stage.AFTER_ROLLBACK)
-            finish(self.after)
+            if error is not None and not is_committed:
+                finish(one for one in self.pending if one.policy.stage is Stage.AFTER_ROLLBACK)
+            if self.after:
+                finish(self.after)
         finally:
-            self.instance, self.before, self.noted, self.after = None, None, [], []  # a copy may hold this
+            # A copy of the instance may hold this.
+            self.instance, self.state, self.joined, self.pending, self.after = None, None, [], [], []
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
 
-    def note(self, one: Pending) -> None:
-        """Keep a call that pre_save or post_save notes outside of the transaction."""
-        if not self.is_written:
-            self.noted.append(one)
+    def _is_committed(self) -> bool:
+        is_undone = self.since is not None and (self.since.is_undone or self.connection.needs_rollback)
+        return self.is_written and not is_undone
+
+    def keep(self, one: Pending) -> None:
+        """Keep a call pending that a receiver of pre_save or post_save causes outside of the transaction."""
+        if not self.is_begun:
+            self.pending.append(one)
         elif one.policy.stage is Stage.AFTER_COMMIT:
             self.after.append(one)
         else:
             make_alone(one)
 
-    def begin(self) -> None:
-        """Remember what the instance is, before the first of its rows is written."""
-        if self.before is None:
-            self.before = _Before(self.instance, self.connection, self.is_joined)
-
-    def write(self, write: Callable[[], bool], raw: bool, update_fields: Collection[str] | None) -> bool:
-        """Write the row, with what belongs into its transaction; return whether it was there before."""
+    def write(self, proceed: Proceed, write: TableWrite) -> Any:
+        """Write a row; the last one, of the model itself, with the calls that belong to its transaction."""
+        if self.state is None:
+            self.state = _State(self.instance, self.connection, self.is_joined)
+        if not write.is_last:
+            return proceed(write)
+        self.is_begun = True
+        if is_in_transaction(self.connection):  # Django has opened it for the tables of parents
+            return self._write_in_transaction(proceed, write)
+        if self.is_joined:
+            with transaction.atomic(self.using):
+                return self._write_in_transaction(proceed, write)
+        updated = proceed(write)
         self.is_written = True
-        is_django = is_in_transaction(self.connection)
-        if not is_django and not self.is_joined:
-            updated = write()
-            self._committed()
-            self.after += [one for one in self.noted if one.policy.stage is Stage.AFTER_COMMIT]
-            return updated
-        with nullcontext() if is_django else transaction.atomic(self.using):
-            updated = write()
-            self._join(updated, raw, update_fields)
+        self.after += [one for one in self.pending if one.policy.stage is Stage.AFTER_COMMIT]
         return updated
 
-    def _join(self, updated: bool, raw: bool, update_fields: Collection[str] | None) -> None:
-        """Let what belongs into the transaction of the row be noted in it."""
+    def _write_in_transaction(self, proceed: Proceed, write: TableWrite) -> Any:
+        updated = proceed(write)
+        self.is_written, self.since = True, now(self.connection)
         instance = self.instance
         # As Django has it after the commit, and a receiver before it may ask.
         instance._state.adding, instance._state.db = False, self.using
         saving = running_save(instance)
         if saving is not None and saving.new is None:
-            saving.written(not updated, update_fields)
-        told = Pending(_Told(), Call(self._committed, {}), self.using)
-        noted, self.noted = self.noted, []
-        for one in (told, *noted):
-            note(self.connection, one)
-        payload = {"created": not updated, "update_fields": update_fields, "raw": raw, "using": self.using}
-        for policy, receiver in receivers(post_save, type(instance)):
-            if policy.stage is not Stage.AFTER_COMMIT:
-                receiver(signal=post_save, sender=type(instance), instance=instance, **payload)
+            saving.written(not updated, write.update_fields)
+        pending, self.pending = self.pending, []
+        for one in pending:
+            keep(self.connection, one)
+        self._send_to_joined(write, created=not updated)
+        return updated
+
+    def _send_to_joined(self, write: TableWrite, created: bool) -> None:
+        """Call the receivers of post_save whose calls belong to the transaction."""
+        carried = {"created": created, "update_fields": write.update_fields, "raw": write.raw, "using": self.using}
+        sender = type(self.instance)
+        for receiver in self.joined:
+            if receiver.connection.guarded is receiver:  # otherwise pre_save has disconnected it
+                receiver(signal=post_save, sender=sender, instance=self.instance, **carried)
                 self.called.append(receiver.when)
 
-    def _committed(self) -> None:
-        self.is_committed = True
+
+def _policy(receiver: Guarded) -> Any:
+    return receiver.options.delivery
 
 
-class _Before:
-    """What was there before a row was written: what Django sets in the instance must go if the row does."""
+class _State:
+    """The state of an instance before a row was written: what Django sets in the instance must go if the row does."""
 
     def __init__(self, instance: Any, connection: Any, is_joined: bool) -> None:
         meta, state, blocks = instance._meta, instance._state, connection.atomic_blocks
@@ -142,70 +190,38 @@ class _Before:
             self.connection.savepoint_commit(self.savepoint)
 
 
-class _Told(Ending):
-    """The policy of those who want to know of the commit."""
-
-    stage: ClassVar[Stage] = Stage.AFTER_COMMIT
-
-    @staticmethod
-    def make(due: Sequence[Pending]) -> None:
-        for one in due:
-            one.call.make()
-
-
-def turn_for(instance: Any, using: str) -> AbstractContextManager[None]:
-    """Return the turn of a save that begins; of none in a transaction, and where nobody waits for the end of one."""
-    if is_in_transaction(connections[using]):
-        return nullcontext() if running(instance) is None else _aside(instance)
-    found = [policy for signal in (pre_save, post_save) for policy, _ in receivers(signal, type(instance))]
-    if not found or instance._meta.auto_created:
-        return nullcontext()
-    return AutocommitSave(instance, using, any(policy.stage in _JOINED for policy in found))
-
-
-# The policies whose calls are made in the transaction of a row. `OnRollback()` opens no transaction.
-_JOINED = (Stage.BEFORE_COMMIT, Stage.LAST)
-
-
 @contextmanager
 def _aside(instance: Any) -> Iterator[None]:
-    """Let a save that a receiver makes, in a transaction, of the instance that it is handling be none of its turn."""
-    turn = running(instance)
+    """Let a save in a transaction be none of the `AutocommitSave` whose receiver saves the same instance."""
+    outer = running(instance)
     _mark(instance, None)
     try:
         yield
     finally:
-        _mark(instance, turn)
+        _mark(instance, outer)
 
 
-def _mark(instance: Any, turn: AutocommitSave | None) -> None:
-    if turn is not None:
-        setattr(instance._state, _NAME, turn)
+def _mark(instance: Any, save: AutocommitSave | None) -> None:
+    if save is not None:
+        setattr(instance._state, _NAME, save)
     else:
         instance._state.__dict__.pop(_NAME, None)
 
 
 def running(instance: Any) -> AutocommitSave | None:
-    """Return the turn of an instance that is being saved in autocommit."""
-    turn: AutocommitSave | None = getattr(instance._state, _NAME, None)
-    return turn if turn is not None and turn.instance is instance else None  # a copy has that of its source
+    """Return the `AutocommitSave` of an instance that is under way."""
+    save: AutocommitSave | None = getattr(instance._state, _NAME, None)
+    return save if save is not None and save.instance is instance else None  # a copy has that of its source
 
 
-def turn_of(payload: Mapping[str, Any]) -> AutocommitSave | None:
-    """Return the turn that a send is part of."""
+def save_of(payload: Mapping[str, Any]) -> AutocommitSave | None:
+    """Return the `AutocommitSave` that a send of pre_save or post_save is part of."""
     instance, signal = payload.get("instance"), payload["signal"]
     if instance is None or (signal is not post_save and signal is not pre_save):
         return None
-    turn = running(instance)
-    is_own = turn is not None and payload["sender"] is type(instance) and payload.get("using") == turn.using
-    return turn if is_own else None
-
-
-def receivers(signal: Any, sender: Any) -> Iterator[tuple[Ending, Guarded]]:
-    """Yield the receivers of a send that wait for the end of a transaction, each behind its policy."""
-    for one in guarded_for(signal, sender):
-        if isinstance(one.options.delivery, Ending):
-            yield one.options.delivery, one
+    save: AutocommitSave | None = getattr(instance._state, _NAME, None)
+    is_own = save is not None and save.instance is instance and payload["sender"] is type(instance)
+    return save if is_own and payload.get("using") == save.using else None  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -216,19 +232,18 @@ class Once(Condition):
     is_asked: bool  # at each send; otherwise it is asked of a whole batch
 
     def holds(self, payload: Mapping[str, Any]) -> bool:
-        turn = turn_of(payload)
-        called = [] if turn is None else turn.called
-        for at, condition in enumerate(called):
-            if condition is self:
-                del called[at]  # another send is another event
-                return False
+        save = save_of(payload)
+        if save is not None and self in save.called:
+            save.called.remove(self)  # another send is another event
+            return False
         if self.inner is None:
             return True
-        return self.inner.holds(payload) if self.is_asked else not self._is_too_late(payload)
+        # Whether the row of a deletion was there when it was locked is only known at the send.
+        return self.inner.holds(payload) if self.is_asked else all(lock.holds(payload) for lock in self._locks)
 
-    def _is_too_late(self, payload: Mapping[str, Any]) -> bool:
-        """Return whether the row of a deletion was gone before it was locked; only known at the time of the send."""
-        return any(isinstance(leaf, Locked) and not leaf.holds(payload) for leaf in self.leaves())
+    @cached_property
+    def _locks(self) -> list[Condition]:
+        return [leaf for leaf in self.leaves() if isinstance(leaf, Locked)]
 
     def leaves(self) -> Iterator[Condition]:
         return iter(()) if self.inner is None else self.inner.leaves()

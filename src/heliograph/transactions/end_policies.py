@@ -21,15 +21,16 @@ from heliograph.dispatch.connections import Options, Receiver
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.option_errors import named_options
 from heliograph.orm.steps import Hold
-from heliograph.transactions import hooks, rollbacks, schemas
-from heliograph.transactions.autocommit_save import Once, turn_of
+from heliograph.transactions import rollbacks, schemas
+from heliograph.transactions.autocommit_save import Once, save_of
 from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
 from heliograph.transactions.collect import BatchDeferral
 from heliograph.transactions.database_of_send import database_of, has_database, signals_with_database
+from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
 from heliograph.transactions.late_calls import Deferral, awaited
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, note, pending, verify_commit
+from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, keep, pending, verify_commit
 
 logger = logging.getLogger("heliograph.transactions")
 
@@ -52,7 +53,7 @@ class AtTheEnd(Ending):
     def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
         """Return the options of a receiver whose calls are kept until the end of the transaction."""
         _verify(self, receiver, place)
-        kept = (options.call, options.reentrant != "allow", self._hooks(place))
+        kept = (options.call, options.reentrant != "allow", self._holds(place))
         when = options.when
         if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
             when = Once(when, is_asked=not self.batch)
@@ -62,19 +63,20 @@ class AtTheEnd(Ending):
             options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
         return replace(options, when=when, blocking=True, defers=True)
 
-    def _hooks(self, place: Target) -> tuple[Hold, ...]:
-        return hooks.taken_at(place) + (schemas.watching() if self.batch else ())
+    def _holds(self, place: Target) -> tuple[Hold, ...]:
+        return holds_on_end(place) + (schemas.watching() if self.batch else ())
 
     def deliver(self, call: Call) -> None:
         """Keep the call until the end of the transaction; without a transaction, make it now."""
-        using = self._database_of(call)
+        using = call.payload.get("using")
+        using = using if isinstance(using, str) else self._database_of(call)
         connection = connections[using]
         verify_commit(connection, call.receiver)
         one = pending(self, self.kept(call, using), using)
         if is_in_transaction(connection):
-            note(connection, one)
-        elif (turn := turn_of(call.payload)) is not None:
-            turn.note(one)
+            keep(connection, one)
+        elif (save := save_of(call.payload)) is not None:
+            save.keep(one)
         else:
             make_alone(one)
 
@@ -151,8 +153,8 @@ class OnRollback(AtTheEnd):
         """Make these calls, each in a savepoint if a transaction is still open, and log their errors."""
         _make_robustly(due, "the rollback", rollbacks.apart)
 
-    def _hooks(self, place: Target) -> tuple[Hold, ...]:
-        return *super()._hooks(place), rollbacks.of_savepoints.take()
+    def _holds(self, place: Target) -> tuple[Hold, ...]:
+        return *super()._holds(place), rollbacks.of_savepoints.take()
 
 
 Around = Callable[[str], AbstractContextManager[Any]]

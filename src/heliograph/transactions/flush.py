@@ -1,8 +1,8 @@
-"""The end of a transaction: what is due before its commit, and after it."""
+"""Flushing: the pending calls of a transaction are made, before its commit and after it."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from operator import attrgetter
@@ -16,65 +16,62 @@ from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, made_now, note, taken
+from heliograph.transactions.pending import Ending, Pending, Stage, keep, made_now, take
 
-# How many calls may have caused each other, one the next, before it is said that they never end. Each takes a query
-# or more, so that this is a matter of seconds.
+# The length of a chain of receivers, each of which causes the next one, at which they are said never to end. Each
+# takes a query or more, so this takes seconds.
 DEPTH = 1000
+
+Group = list[Pending]  # one call, or the calls that become one call with a batch
 
 
 class UnsettledError(RuntimeError):
     """Receivers have gone on causing each other before a commit; the message has their names."""
 
 
-def settle(connection: Any) -> None:
-    """Make what is due before the commit, and what that causes, until nothing is left.
+def flush(connection: Any) -> None:
+    """Make the calls that are due before the commit, and the calls that these cause, until none is left.
 
     Raises what a receiver raises; UnsettledError; and TransactionManagementError where a receiver has left a
     transaction that cannot be committed.
     """
     agenda, seen = Agenda(), 0
-    while due := agenda.next_with(taken(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
+    while groups := agenda.next_with(take(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
         seen = len(connection.run_on_commit)
-        if still_due := [one for one in due if one.is_due]:  # a receiver may have rolled back a savepoint
-            _make(still_due, connection)
+        _make(groups, connection)
 
 
 class Agenda:
-    """What is due before a commit: single calls in the order in which they were noted, batches, and what comes last.
+    """The calls that are due before a commit: single calls in the order in which they were kept, batches, the last.
 
-    The batches come one at a time, since each may cause what belongs to the next one.
+    The batches are made one at a time, since each may cause sends that belong to the next one.
     """
 
     def __init__(self) -> None:
         self._single: deque[Pending] = deque()
-        self._batches: dict[Hashable, list[Pending]] = {}
+        self._batches: OrderedDict[Hashable, Group] = OrderedDict()
         self._last: list[Pending] = []
 
-    def next_with(self, more: Iterable[Pending]) -> list[Pending]:
-        """Return what is made next, now that more has been noted: a single call, a batch, or all that comes last."""
+    def next_with(self, more: Iterable[Pending]) -> list[Group]:
+        """Return what is made next, now that more calls are pending: a single call, a batch, or all the last calls."""
         for one in more:
-            self._queue_of(one).append(one)
+            if one.policy.stage is Stage.LAST:
+                self._last.append(one)
+            elif isinstance(one.call, Received):
+                self._batches.setdefault((type(one.policy), one.call.group), []).append(one)
+            else:
+                self._single.append(one)
         if self._single:
-            return [self._single.popleft()]
+            return [[self._single.popleft()]]
         if self._batches:
-            return self._batches.pop(next(iter(self._batches)))
+            return [self._batches.popitem(last=False)[1]]
         last, self._last = self._last, []
-        return last
-
-    def _queue_of(self, one: Pending) -> Any:
-        if one.policy.stage is Stage.LAST:
-            return self._last
-        return self._batches.setdefault(_group(one), []) if isinstance(one.call, Received) else self._single
+        return _grouped(last)
 
 
 def finish(due: Iterable[Pending]) -> None:
-    """Make calls whose time has come: those of all receivers that have one kind of policy at once."""
-    calls: dict[type[Ending], dict[Hashable, list[Pending]]] = {}
-    for one in due:
-        calls.setdefault(type(one.policy), {}).setdefault(_group(one), []).append(one)
-    for policy, groups in calls.items():
-        policy.make([_as_one(group) for group in groups.values()])
+    """Make calls whose stage is reached: those of all receivers that have one kind of policy at once."""
+    _make_groups(_grouped(due))
 
 
 def make_alone(one: Pending) -> None:
@@ -83,35 +80,51 @@ def make_alone(one: Pending) -> None:
         finish([one])
     elif one.policy.stage is not Stage.AFTER_ROLLBACK:  # in autocommit nothing can be rolled back
         with transaction.atomic(one.using):
-            note(connections[one.using], one)
+            keep(connections[one.using], one)
 
 
-def _group(one: Pending) -> Hashable:
-    """Return what those have in common that become one call: a batch has its receiver and sender."""
-    return (type(one.policy), one.call.group) if isinstance(one.call, Received) else id(one)
+def _grouped(calls: Iterable[Pending]) -> list[Group]:
+    """Return the calls in groups: a batch has one receiver, and one table or sender."""
+    groups: dict[Hashable, Group] = {}
+    for one in calls:
+        key = (type(one.policy), one.call.group) if isinstance(one.call, Received) else id(one)
+        groups.setdefault(key, []).append(one)
+    return [*groups.values()]
 
 
-def _as_one(group: list[Pending]) -> Pending:
+def _make_groups(groups: Iterable[Group]) -> None:
+    calls: dict[type[Ending], list[Pending]] = {}
+    for group in groups:
+        calls.setdefault(type(group[0].policy), []).append(_as_one(group))
+    for policy, due in calls.items():
+        policy.make(due)
+
+
+def _as_one(group: Group) -> Pending:
     sends = [one.call for one in group if isinstance(one.call, Received)]
     return replace(group[0], call=together(sends)) if sends else group[0]
 
 
-def _make(due: list[Pending], connection: Any) -> None:
-    """Make calls before the commit; what they cause is noted with its cause."""
-    cause = max(due, key=attrgetter("depth"))
+def _make(groups: list[Group], connection: Any) -> None:
+    """Make calls before the commit, unless a receiver has rolled back their sends meanwhile."""
+    # Calls that are kept while these are made have the one with the longest chain of causes as their cause.
+    due = [calls for group in groups if (calls := [one for one in group if one.is_due])]
+    if not due:
+        return
+    cause = max((one for group in due for one in group), key=attrgetter("depth"))
     if cause.depth >= DEPTH:
         raise UnsettledError(_explanation(cause, connection))
     before = made_now.set(cause)
     try:
-        with at_work_again(handling for one in due for handling in one.at_work):
-            finish(due)
+        with at_work_again(handling for group in due for one in group for handling in one.at_work):
+            _make_groups(due)
     finally:
         made_now.reset(before)
     _verify_sound(connection, cause)
 
 
 def _verify_sound(connection: Any, made: Pending) -> None:
-    """Raise TransactionManagementError where the database would roll back in place of the commit, and tell nobody."""
+    """Raise TransactionManagementError if the database would roll back in place of the commit, and report nothing."""
     if connection.needs_rollback or database_of(connection).is_aborted(connection):
         raise TransactionManagementError(
             f"The transaction on {connection.alias!r} was rolled back: {full_name(made.call.receiver)}, which runs"

@@ -1,4 +1,4 @@
-"""The ledger of a connection: the calls that wait for the end of its transaction.
+"""Pending calls: the calls that wait for the end of a connection's transaction.
 
 They are in Django's own list of functions to call on commit. So a block of `atomic()` that is rolled back, an error or
 a lost connection also removes the calls that were kept in it. Django's list does not notice a savepoint that is rolled
@@ -24,7 +24,7 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 
 
 class Stage(Enum):
-    """When in the end of a transaction calls are made."""
+    """The point in the end of a transaction at which calls are made."""
 
     BEFORE_COMMIT = "before the commit, and may cause more"
     LAST = "right before the commit, when nothing else is left"
@@ -33,14 +33,14 @@ class Stage(Enum):
 
 
 class Ending(ABC):
-    """A policy that makes its calls at the end of a transaction."""
+    """A delivery policy that makes its calls at the end of a transaction."""
 
     stage: ClassVar[Stage]
 
     @staticmethod
     @abstractmethod
     def make(due: Sequence[Pending]) -> None:
-        """Make these calls, of receivers with this kind of policy: their time has come."""
+        """Make these calls of receivers with this kind of policy, now that their stage is reached."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -50,24 +50,24 @@ class Pending:
     policy: Ending
     call: Call
     using: str  # the alias of the database
-    cause: Pending | None = None  # the one that was made, before the same commit, when this was noted
-    depth: int = 0  # how many causes there were, one of the other
-    at_work: tuple[Handling, ...] = ()  # the receivers that were at work then, by this cause
+    cause: Pending | None = None  # the call before the same commit whose receiver has caused this one
+    depth: int = 0  # the length of the chain of causes
+    at_work: tuple[Handling, ...] = ()  # the receivers that were at work when this call was caused
     is_made: bool = False
-    moment: SavepointTime | None = None  # the savepoint time since which it waits
+    since: SavepointTime | None = None  # the savepoint time since which it waits; None before it waits
 
     @property
     def is_due(self) -> bool:
         """Whether the call is still to be made: it was not made, and no rollback has undone its send."""
-        return not self.is_made and not self.is_undone
+        return not self.is_made and (self.since is None or not self.since.is_undone)
 
     @property
     def is_undone(self) -> bool:
         """Whether a rollback has undone the change that was sent."""
-        return self.moment is not None and self.moment.is_undone
+        return self.since is not None and self.since.is_undone
 
     def __call__(self) -> None:
-        """Make the call: for those who run what waits for a commit themselves, as tests do."""
+        """Make the call. Tests call this when they run Django's list of functions to call on commit themselves."""
         if self.is_due:
             self.is_made = True
             self.policy.make([self])
@@ -76,7 +76,7 @@ class Pending:
         return f"<{self.policy!r} of {full_name(self.call.receiver)}>"
 
 
-# What is made now, before a commit, and so is the cause of what is noted.
+# The call before a commit that is being made, and so is the cause of calls that are kept meanwhile.
 made_now: ContextVar[Pending | None] = ContextVar("heliograph_made_now", default=None)
 
 
@@ -90,18 +90,18 @@ def pending(policy: Ending, call: Call, using: str) -> Pending:
     )
 
 
-def note(connection: Any, one: Pending) -> None:
-    """Let a call wait for the end of the transaction that is open."""
-    one.moment = now(connection)
+def keep(connection: Any, one: Pending) -> None:
+    """Keep a call pending until the end of the open transaction."""
+    one.since = now(connection)
     if one.policy.stage is Stage.AFTER_ROLLBACK:
         connection.__dict__.setdefault(ON_ROLLBACK, []).append(one)
     else:
         connection.on_commit(one, robust=one.policy.stage is Stage.AFTER_COMMIT)
 
 
-def note_first(connection: Any, one: Pending) -> None:
-    """Let a call wait for the end of the transaction that is open, before all that wait for it already."""
-    note(connection, one)
+def keep_first(connection: Any, one: Pending) -> None:
+    """Keep a call pending until the end of the open transaction, before all calls that are pending already."""
+    keep(connection, one)
     connection.run_on_commit.insert(0, connection.run_on_commit.pop())
 
 
@@ -110,7 +110,7 @@ ON_ROLLBACK = "_heliograph_on_rollback"
 
 
 def verify_commit(connection: Any, receiver: Any) -> None:
-    """Raise TransactionManagementError where somebody commits by hand, after which nothing would be called."""
+    """Raise TransactionManagementError for a connection that is committed by hand: Django reports no end of that."""
     if connection.atomic_blocks:
         is_auto = connection.commit_on_exit
     else:  # a connection that is not open yet does not know itself
@@ -122,55 +122,62 @@ def verify_commit(connection: Any, receiver: Any) -> None:
         )
 
 
+# While COMMIT_IN_TESTS is set, the blocks of atomic() that Django puts around a test count as none: the block inside of
+# them is the transaction, although its end is only that of a savepoint.
+
+
 def is_in_transaction(connection: Any) -> bool:
-    """Return whether there is a commit to wait for; the blocks that Django puts around a test do not come to one."""
+    """Return whether a transaction with a commit to wait for is open."""
     blocks = connection.atomic_blocks
-    return bool(blocks) and not is_of_test(blocks[-1])
+    return bool(blocks) and not (blocks[-1]._from_testcase and setting("COMMIT_IN_TESTS"))
 
 
 def is_of_test(block: Any) -> bool:
-    """Return whether an atomic block is one that Django puts around a test, and the test is to go on without it."""
+    """Return whether an atomic block is one that Django puts around a test, and counts as none."""
     return bool(block._from_testcase and setting("COMMIT_IN_TESTS"))
 
 
 def is_outermost(connection: Any) -> bool:
-    """Return whether the end of the innermost block is that of the transaction."""
+    """Return whether the end of the innermost block is the end of the transaction."""
     blocks = connection.atomic_blocks
-    return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
+    if len(blocks) == 1:
+        return not is_of_test(blocks[0])
+    return bool(blocks) and is_of_test(blocks[-2]) and not is_of_test(blocks[-1])
 
 
-def taken(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
-    """Take the calls of these stages out of the ledger, from a place in it on."""
-
-    def is_wanted(entry: Any) -> bool:
-        return type(entry[1]) is Pending and entry[1].policy.stage in stages
-
-    entries = connection.run_on_commit[start:]
-    found = [function for _, function, _ in filter(is_wanted, entries)]
-    if found:
-        connection.run_on_commit[start:] = [entry for entry in entries if not is_wanted(entry)]
-    return [one for one in found if one.is_due]
+def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
+    """Remove the calls of these stages from Django's list, from an index on, and return them."""
+    taken, others = [], []
+    for entry in connection.run_on_commit[start:]:
+        one = entry[1]
+        if type(one) is Pending and one.policy.stage in stages:
+            taken.append(one)
+        else:
+            others.append(entry)
+    if taken:
+        connection.run_on_commit[start:] = others
+    return taken
 
 
 _HELD = "_heliograph_held"
 
 
 def hold_until_end(connection: Any, release: Callable[[], None]) -> None:
-    """Let a function be called when the transaction that is open has ended, whether it was committed or not."""
+    """Call a function when the open transaction has ended, whether it was committed or not."""
     connection.__dict__.setdefault(_HELD, []).append(release)
 
 
 def is_held(connection: Any) -> bool:
-    """Return whether something is to be called at the end of a transaction."""
+    """Return whether a function is to be called at the end of the transaction."""
     return _HELD in connection.__dict__
 
 
 def release_held(connection: Any) -> None:
-    """Call what was to be called at the end of a transaction."""
+    """Call the functions that wait for the end of the transaction."""
     for release in connection.__dict__.pop(_HELD, ()):
         release()
 
 
 def run_first(connection: Any, function: Callable[[], None]) -> None:
-    """Run a function before all else that is to be done on commit: what a callback of others raises loses the rest."""
+    """Run a function first of all on commit: an error in a function of others would lose it."""
     connection.run_on_commit.insert(0, (set(), function, True))

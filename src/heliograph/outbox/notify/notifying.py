@@ -14,7 +14,7 @@ from heliograph.dispatch import Call
 from heliograph.outbox.counting import counted
 from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.rows import DeliveryRow
-from heliograph.transactions.pending import Ending, Pending, Stage, note_first
+from heliograph.transactions.pending import Ending, Pending, Stage, keep_first
 
 logger = logging.getLogger("heliograph.outbox")
 
@@ -42,7 +42,7 @@ def tell_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int
             told.setdefault((row.backend, row.queue), []).append(number)
     for (alias, queue), numbers in told.items():
         call = Call(partial(tell, alias, using, queue, numbers), {})
-        note_first(connections[using], Pending(_Afterwards(), call, using))
+        keep_first(connections[using], Pending(_Afterwards(), call, using))
 
 
 def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:

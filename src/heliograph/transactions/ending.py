@@ -1,4 +1,4 @@
-"""Hooks: the patches that tell the end of a transaction, while somebody waits for one."""
+"""Ending: the steps around the end of a transaction, and around a save in autocommit, which is a transaction too."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from django.db import router, transaction
+from django.db import transaction
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import post_save, pre_save
 
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.routes import registering
-from heliograph.orm import atomic
+from heliograph.orm import atomic, saving
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.saving import SaveBase, TableWrite, save_base, save_table
 from heliograph.orm.steps import Hold, Method, PatchLease, Proceed, Step
 from heliograph.transactions import rollbacks
-from heliograph.transactions.autocommit_save import running, turn_for
-from heliograph.transactions.flush import finish, settle
-from heliograph.transactions.pending import Stage, is_held, is_outermost, release_held, run_first, taken
+from heliograph.transactions.autocommit_save import around_save, around_table
+from heliograph.transactions.flush import finish, flush
+from heliograph.transactions.pending import Stage, is_held, is_outermost, release_held, run_first, take
+
+
+def holds_on_end(target: Target) -> tuple[Hold, ...]:
+    """Return holds on the patches that a receiver at a target needs in order to wait for the end of a transaction."""
+    if target.signal is not pre_save and target.signal is not post_save:
+        return of_connections.take(), _for_all.take()
+    model = target.sender if isinstance(target.sender, ModelBase) else Model
+    return of_connections.take(), _for_all.take(), _for_model(model).take()
 
 
 def _steps() -> Iterator[Step]:
     yield atomic.step_of_exit(_exit)
-    yield save_base.step("autocommit_save", _save_base, Model)
+    yield saving.save_base.step("autocommit_save", _save_base, Model)
 
 
 def _steps_of_model(model: Any) -> Iterator[Step]:
     yield _awaited.step("mark", lambda: None, model)
-    yield save_table.step("join_transaction", _save_table, model)
+    yield saving.save_table.step("join_transaction", around_table, model)
 
 
 # The attribute that marks the models for whose saves a receiver waits until the end of a transaction.
@@ -49,12 +56,8 @@ def _for_model(model: Any) -> PatchLease:
         return _for_models[model]
 
 
-def taken_at(place: Target) -> tuple[Hold, ...]:
-    """Return what keeps in place the hooks that a receiver at a place needs, for as long as it is referred to."""
-    if place.signal is not pre_save and place.signal is not post_save:
-        return of_connections.take(), _for_all.take()
-    model = place.sender if isinstance(place.sender, ModelBase) else Model
-    return of_connections.take(), _for_all.take(), _for_model(model).take()
+def _save_base(proceed: Proceed, save: saving.SaveBase) -> Any:
+    return around_save(proceed, save) if getattr(save.instance, _AWAITED, False) else proceed(save)
 
 
 def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
@@ -67,22 +70,24 @@ def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback
     is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
     try:
         if not is_lost:
-            _settle(connection, partial(proceed, block))
+            _flush(connection, partial(proceed, block))
         _end(connection, partial(proceed, block, exc_type, exc_value, traceback), exc_type is None)
     except BaseException:
         is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
         raise
     finally:
-        release_held(connection)
-        rollbacks.end(connection, is_lost=is_lost)
+        if is_held(connection):
+            release_held(connection)
+        if rollbacks.is_awaited(connection):
+            rollbacks.end(connection, is_lost=is_lost)
 
 
-def _settle(connection: Any, end: Callable[..., None]) -> None:
-    """Make what is due before the commit; an error ends the transaction."""
+def _flush(connection: Any, end: Callable[..., None]) -> None:
+    """Make the calls that are due before the commit; an error ends the transaction."""
     try:
-        settle(connection)
+        flush(connection)
     except BaseException as error:
-        taken(connection, *Stage)
+        take(connection, *Stage)
         end(type(error), error, error.__traceback__)
         raise
 
@@ -93,8 +98,8 @@ def _is_sound(connection: Any) -> bool:
 
 
 def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
-    """End a transaction, and make what is due after it; in a test, Django does not commit it."""
-    due = taken(connection, *Stage)
+    """End a transaction, and make the calls that are due after it; in a test, Django does not commit it."""
+    due = [one for one in take(connection, *Stage) if one.is_due]
     is_real = len(connection.atomic_blocks) == 1
     is_good = is_good and _is_sound(connection)
     if (due or is_held(connection)) and is_good and is_real:
@@ -107,19 +112,3 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     end()
     if due and is_good and not is_real:
         finish(due)
-
-
-def _save_base(proceed: Proceed, save: SaveBase) -> Any:
-    instance = save.instance
-    if not getattr(instance, _AWAITED, False):
-        return proceed(save)
-    with turn_for(instance, save.using or router.db_for_write(type(instance), instance=instance)):
-        return proceed(save)
-
-
-def _save_table(proceed: Proceed, write: TableWrite) -> Any:
-    turn = running(write.instance)
-    if turn is None or turn.is_written:
-        return proceed(write)
-    turn.begin()
-    return turn.write(partial(proceed, write), write.raw, write.update_fields) if write.is_last else proceed(write)

@@ -173,7 +173,7 @@ def test_a_condition_of_several_parts_is_listed_as_one(receive):
     assert "when=(created | changed('name')) & ~raw" in line
 
 
-@pytest.mark.parametrize("part", ["test_command.first", "app.Writer"])
+@pytest.mark.parametrize("part", ["test_signals_command.first", "app.Writer"])
 def test_receivers_can_be_asked_for_by_their_name_and_by_their_sender(connect, part):
     connect(book_read, first, sender=Writer)
     connect(book_read, second, sender=Novel)

@@ -88,11 +88,6 @@ def listen_in_threads(connect):
 
 
 @pytest.fixture
-def views(settings):
-    settings.ROOT_URLCONF = "tests.helpers.urls"
-
-
-@pytest.fixture
 def server(settings, transactional_db, views):
     """The address of a server that runs for the time of a test, so that it sees the test's settings."""
     settings.STATIC_URL, settings.MEDIA_URL = "/static/", "/media/"
@@ -432,11 +427,6 @@ def test_template_rendered_is_sent_when_a_template_is_rendered(listen):
 
 
 # --- users ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ada(db):
-    return get_user_model().objects.create_user("ada", password="engine")
 
 
 def test_user_logged_in_is_sent_at_a_login(listen, ada, client, views):

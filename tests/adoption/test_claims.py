@@ -6,7 +6,7 @@ import threading
 import django
 import pytest
 from django.apps import apps
-from django.contrib.auth import authenticate, get_user_model, login, logout
+from django.contrib.auth import authenticate, login, logout
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core import serializers
@@ -69,11 +69,6 @@ def transactions(connect):
         return opened
 
     return watch
-
-
-@pytest.fixture
-def views(settings):
-    settings.ROOT_URLCONF = "tests.helpers.urls"
 
 
 @pytest.fixture
@@ -1045,11 +1040,6 @@ def test_template_rendered_is_not_sent_outside_of_tests():
 
 
 # --- users --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ada(db):
-    return get_user_model().objects.create_user("ada", password="engine")
 
 
 @pytest.fixture

@@ -21,24 +21,21 @@ from heliograph.signals import (
     request_finished,
 )
 from tests.app.models import Article, Country, Genre, Novel, Reprint
+from tests.helpers.errors import MishapError
 from tests.helpers.pythons import counts_all_references
+from tests.helpers.statements import verbs
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class MishapError(Exception):
-    """What a test raises."""
 
 
 def articles(count=3, **fields):
     return Article.objects.bulk_create([Article(words=number, **fields) for number in range(count)])
 
 
-def statements(write):
-    """Return the statements of a write in a transaction."""
-    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
-        write()
-    return [query["sql"].split()[0] for query in queries.captured_queries]
+def verbs_of(write):
+    """Return the first words of the statements of a write in a transaction."""
+    with transaction.atomic():
+        return verbs(write)
 
 
 def update():
@@ -50,26 +47,26 @@ def update():
 
 def test_a_muted_receiver_costs_no_statement(listen):
     articles()
-    without = statements(update)
+    without = verbs_of(update)
     listen(post_update, sender=Article)
     with mute(post_update):
-        assert statements(update) == without
+        assert verbs_of(update) == without
 
 
 def test_a_receiver_in_bulk_that_is_muted_by_itself_costs_no_statement(receive):
     articles()
-    without = statements(update)
+    without = verbs_of(update)
 
     @receive(post_save, sender=Article, bulk=True)
     def note(sender, **kwargs): ...
 
     with mute(note):
-        assert statements(update) == without
+        assert verbs_of(update) == without
 
 
 def test_a_receiver_that_left_costs_nothing_though_an_error_still_holds_it():
     articles()
-    without = statements(update)
+    without = verbs_of(update)
 
     def refuse(sender, **kwargs):
         raise MishapError
@@ -78,20 +75,20 @@ def test_a_receiver_that_left_costs_nothing_though_an_error_still_holds_it():
     with pytest.raises(MishapError) as held:
         update()
     post_update.disconnect(refuse, sender=Article)
-    assert statements(update) == without
+    assert verbs_of(update) == without
     assert held.tb is not None
 
 
 def test_a_receiver_that_is_collected_leaves():
     articles()
-    without = statements(update)
+    without = verbs_of(update)
 
     def note(sender, **kwargs): ...
 
     post_update.connect(note, sender=Article)
     del note
     gc.collect()
-    assert statements(update) == without
+    assert verbs_of(update) == without
 
 
 def test_a_capture_alone_makes_a_write_signal_be_sent():
@@ -109,11 +106,11 @@ def test_a_capture_of_one_sender_leaves_others_alone():
 
 def test_a_model_with_another_listener_keeps_its_statements(listen):
     articles()
-    without = statements(update)
+    without = verbs_of(update)
     listen(post_update, sender=Novel)
     listen(post_save, sender=Novel, bulk=True)
     listen(m2m_changes, sender=Novel.genres.through)
-    assert statements(update) == without
+    assert verbs_of(update) == without
 
 
 def test_a_receiver_of_the_concrete_model_receives_a_proxy_with_subclasses(listen):
@@ -314,7 +311,7 @@ def test_changes_of_a_field_that_was_not_asked_for_are_no_empty_list(receive):
 def test_an_open_transaction_takes_the_lock_of_sqlite_once(listen):
     listen(post_update, sender=Article)
     articles()
-    found = statements(lambda: [update() for _ in range(3)])
+    found = verbs_of(lambda: [update() for _ in range(3)])
     assert found.count("UPDATE") == (4 if connection.vendor == "sqlite" else 3)
 
 

@@ -1,17 +1,15 @@
 """Deletes, and the rows that they change: cases B12 to B17."""
 
 import datetime
-import threading
 from decimal import Decimal
 from operator import attrgetter
 
 import django
 import pytest
 from django.core.checks import run_checks
-from django.db import NotSupportedError, connection, connections, transaction
+from django.db import NotSupportedError, connection, transaction
 from django.db.models import Count, ProtectedError, RestrictedError
 from django.db.models.signals import post_delete, post_init, post_save, pre_delete
-from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, changed, mute
 from heliograph.signals import post_bulk_delete, post_update, pre_bulk_delete
@@ -32,13 +30,12 @@ from tests.app.models import (
     Seat,
     Writer,
 )
+from tests.helpers.errors import MishapError
+from tests.helpers.statements import verbs
+from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])  # where the transaction says nothing: faster
-
-
-class MishapError(Exception):
-    """What a test raises."""
 
 
 def make_desks(count, code="a", using="default"):
@@ -50,33 +47,6 @@ def make_desks(count, code="a", using="default"):
 
 def keys(rows):
     return set(rows.values_list("pk", flat=True))
-
-
-def statements(function):
-    with CaptureQueriesContext(connection) as queries:
-        function()
-    return [query["sql"].split()[0] for query in queries.captured_queries]
-
-
-def at_once(*functions):
-    """Call each in a thread of its own, all at the same time."""
-    start, errors = threading.Barrier(len(functions), timeout=20), []
-
-    def call(function):
-        try:
-            start.wait()
-            function()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
 
 
 @pytest.fixture
@@ -122,7 +92,7 @@ def test_b12_a_queryset_that_nobody_receives_is_deleted_in_one_statement(listen)
     for signal in (pre_bulk_delete, post_bulk_delete):
         listen(signal, sender=Article)
     listen(post_delete, sender=Article, bulk=True)
-    assert statements(Desk.objects.all().delete) == ["BEGIN", "DELETE", "COMMIT"]
+    assert verbs(Desk.objects.all().delete) == ["BEGIN", "DELETE", "COMMIT"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +107,7 @@ def test_b12_a_queryset_that_nobody_receives_is_deleted_in_one_statement(listen)
 def test_b12_a_queryset_that_is_received_in_bulk_is_deleted_in_one_statement(listen, signal, options):
     make_desks(3)
     received = listen(signal, sender=Desk, **options)
-    assert statements(Desk.objects.all().delete) == ["BEGIN", "DELETE", "COMMIT"]
+    assert verbs(Desk.objects.all().delete) == ["BEGIN", "DELETE", "COMMIT"]
     assert received != []
 
 
@@ -501,10 +471,10 @@ def test_b13_children_are_one_batch(listen, batches):
 
 def test_b13_more_children_are_no_more_queries(listen, batches):
     few, many = make_desks(10, "few"), make_desks(1000, "many")
-    without_receivers = statements(make_desks(10, "unreceived").delete)
+    without_receivers = verbs(make_desks(10, "unreceived").delete)
     batches(post_delete, sender=Desk, bulk=True)
     listen(post_bulk_delete, sender=Desk)
-    assert statements(few.delete) == statements(many.delete) == without_receivers
+    assert verbs(few.delete) == verbs(many.delete) == without_receivers
 
 
 def test_b13_the_instance_whose_own_method_was_called_is_not_among_them(listen):
@@ -560,10 +530,10 @@ def test_b13_every_level_is_received_row_by_row(listen):
 
 
 def test_b13_receivers_below_leave_the_statements_above_as_they_are(listen):
-    without = statements(make_shelf().delete)
+    without = verbs(make_shelf().delete)
     listen(post_delete, sender=Chapter, bulk=True)
     listen(post_bulk_delete, sender=Novel)
-    assert statements(make_shelf().delete) == without
+    assert verbs(make_shelf().delete) == without
 
 
 def test_b13_rows_that_go_are_not_told_to_be_updated(listen):
@@ -699,18 +669,18 @@ def test_b14_a_row_that_loses_several_keys_is_one_event_of_a_batch(batches):
 def test_b14_more_rows_are_no_more_queries(listen):
     few, many = make_loans(10, code="few"), make_loans(1000, code="many")
     received = listen(post_update, sender=Loan)
-    assert len(statements(few.delete)) == len(statements(many.delete))
+    assert len(verbs(few.delete)) == len(verbs(many.delete))
     assert [len(one.payload["batch"].changes("nulled")) for one in received] == [10, 1000]
 
 
 @LEFT_BEHIND
 def test_b14_where_nobody_listens_the_statements_are_djangos(listen, field, new):
     first, second = make_loans(2, field, "first"), make_loans(2, field, "second")
-    without = statements(first.delete)
+    without = verbs(first.delete)
     listen(post_update, sender=Article)
     listen(post_save, sender=Article, bulk=True, when=changed("title"))
     listen(post_save, sender=Loan)
-    assert statements(second.delete) == without
+    assert verbs(second.delete) == without
 
 
 def test_b14_what_a_receiver_raises_brings_both_rows_back(receive):
@@ -901,10 +871,10 @@ def test_b17_where_nobody_listens_the_statements_are_djangos(listen, shelf):
         one.novels.clear()
         one.novels.add(novels[0])
 
-    without = statements(move)
+    without = verbs(move)
     listen(post_update, sender=Article)
     listen(post_save, sender=Novel)
-    assert statements(move) == without
+    assert verbs(move) == without
 
 
 async def test_b17_async_methods_are_received(listen, async_database):

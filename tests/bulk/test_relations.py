@@ -2,7 +2,6 @@
 
 import gc
 import os
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +13,19 @@ from django.db.models import ManyToManyRel, Model, QuerySet, sql
 from django.db.models.deletion import Collector
 from django.db.models.fields.related import RelatedField
 from django.db.models.signals import m2m_changed, post_save
-from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, mute
 from heliograph.signals import m2m_changes, post_bulk_delete, post_update
 from tests.app.models import Audiobook, Band, Essay, Genre, Novel, Performance, Reading, Remark, Song, Writer
+from tests.helpers.errors import MishapError
 from tests.helpers.savepoints import make_savepoint
+from tests.helpers.statements import verbs
+from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])  # where the transaction says nothing: faster
 
 Related = Novel.genres.through
-
-
-class MishapError(Exception):
-    """What a test raises."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +82,6 @@ def related(side, using="default"):
 
 def told(received):
     return [(one.payload["added"], one.payload["removed"]) for one in received]
-
-
-def statements(function):
-    with CaptureQueriesContext(connection) as queries:
-        function()
-    return [query["sql"].split()[0] for query in queries.captured_queries]
-
-
-def at_once(*functions):
-    """Call each in a thread of its own, all at the same time."""
-    start, errors = threading.Barrier(len(functions), timeout=20), []
-
-    def call(function):
-        try:
-            start.wait()
-            function()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
 
 
 # --- the manager of a relation ------------------------------------------------------------------------------------
@@ -584,9 +554,9 @@ def make_and_delete(side):
 def test_b19_where_nobody_listens_the_statements_are_djangos(listen, name):
     side = SIDES[name]
     here, theres = related(side)
-    without = statements(lambda: change_all(side, here, theres))
+    without = verbs(lambda: change_all(side, here, theres))
     listen(m2m_changes, sender=Band.partners.through)
-    assert statements(lambda: change_all(side, here, theres)) == without
+    assert verbs(lambda: change_all(side, here, theres)) == without
 
 
 @pytest.mark.parametrize("name", ["near", "far", "one way", "own through", "to_field"])

@@ -19,10 +19,6 @@ IS_POSTGRESQL, IS_MARIADB = connection.vendor == "postgresql", connection.vendor
 of_postgresql = pytest.mark.skipif(not IS_POSTGRESQL, reason="only PostgreSQL has it")
 
 
-class MishapError(Exception):
-    """What a test raises."""
-
-
 PART = "id int NOT NULL, region char(1) NOT NULL, words int NOT NULL DEFAULT 0"
 
 

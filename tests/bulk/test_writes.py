@@ -5,7 +5,6 @@ import inspect
 import itertools
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta, timezone
 from decimal import Decimal
@@ -14,7 +13,7 @@ import django
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.checks import run_checks
-from django.db import DatabaseError, IntegrityError, connection, connections, models, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 from django.db.models import Avg, Case, Count, Exists, F, JSONField, OuterRef, Subquery, Value, When
 from django.db.models.functions import Coalesce, Concat, JSONObject, Lower, Now, Random, Round, Upper
 from django.test.utils import CaptureQueriesContext
@@ -55,13 +54,16 @@ from tests.app.models import (
     Ware,
     Writer,
 )
+from tests.helpers.errors import MishapError, mishap
+from tests.helpers.statements import statements
+from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 ROWS = (pre_save, post_save, pre_delete, post_delete)
 # Where neither autocommit nor another connection matters: emptying the tables takes a hundred times as long.
-rolled_back = pytest.mark.django_db(databases=["default", "other"])
+in_a_test_case = pytest.mark.django_db(databases=["default", "other"])
 on_both_ends = pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
 in_a_transaction_and_not = pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "autocommit"])
 
@@ -69,16 +71,6 @@ in_a_transaction_and_not = pytest.mark.parametrize("is_atomic", [True, False], i
 LOCK = 1 if connection.vendor == "sqlite" else 0
 # MariaDB returns nothing of an update, so the rows of a bulk_update() are read before it and after it.
 READS = 2 if connection.vendor == "mysql" else 1
-
-
-class MishapError(Exception):
-    """What a test raises."""
-
-
-@contextmanager
-def mishap():
-    with pytest.raises(MishapError):
-        yield
 
 
 def refuse(sender, **kwargs):
@@ -150,30 +142,16 @@ def wares(*names, **fields):
         return Ware.objects.bulk_create([Ware(name=name, **fields) for name in names])
 
 
-def statements(function):
-    """Return the statements that a function needs inside a transaction, without their numbers."""
-    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
-        function()
-    return [re.sub(r"\d+", "0", query["sql"]) for query in queries.captured_queries]
-
-
 def conflict(*unique, update):
     """Return the options of a bulk_create() that updates what is there; MariaDB looks for it by all that is unique."""
     named = {} if connection.vendor == "mysql" else {"unique_fields": [*unique]}
     return {"update_conflicts": True, "update_fields": [*update], **named}
 
 
-def at_once(*functions):
-    """Run functions, each in a thread of its own."""
-
-    def run(function):
-        try:
-            return function()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(functions)) as pool:
-        return list(pool.map(run, functions))
+def shapes(function):
+    """Return the statements that a function needs inside a transaction, without their numbers."""
+    with transaction.atomic():
+        return [re.sub(r"\d+", "0", sql) for sql in statements(function)]
 
 
 # --- bulk_create --------------------------------------------------------------------------------------------------
@@ -261,7 +239,7 @@ def test_b1_before_the_write_there_are_all_objects_and_the_names_written_on_conf
     assert [*received[1].payload["update_fields"]] == ["stock"]
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="in Django 5.2 bulk_create() does not set the order")
 def test_b1_an_order_with_respect_to_something_is_as_without_receivers(batches):
     received = batches(post_bulk_create, sender=Chapter)
@@ -307,7 +285,7 @@ CREATIONS = {
 }
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("create", CREATIONS.values(), ids=CREATIONS)
 def test_b2_results_and_errors_of_bulk_create_are_those_of_django(listen, create):
     plain = creation(create)
@@ -343,7 +321,7 @@ def outcome_of(function):
         return type(error), str(error)
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("name", ["an empty list", "an empty generator", "a name that is there", "a size that is none"])
 def test_b2_what_creates_nothing_tells_of_no_row(listen, batches, name):
     rows, received = listen(post_save, sender=Ware, bulk=True), batches(post_bulk_create, sender=Ware)
@@ -355,9 +333,9 @@ def test_b2_batches_of_the_database_are_one_event_and_no_more_statements(batches
     def create():
         Article.objects.bulk_create([Article(words=number) for number in range(5)], 2)
 
-    plain = statements(create)
+    plain = shapes(create)
     received = batches(post_bulk_create)
-    assert statements(create) == plain
+    assert shapes(create) == plain
     assert [len(batch.created) for batch in received] == [5]
 
 
@@ -380,7 +358,7 @@ def ignored(request):
     return type(there), there, objects
 
 
-@rolled_back
+@in_a_test_case
 def test_b3_of_conflicts_that_are_ignored_only_the_real_insert_is_reported(batches, ignored):
     model, there, objects = ignored
     received = batches(post_bulk_create, sender=model)
@@ -390,7 +368,7 @@ def test_b3_of_conflicts_that_are_ignored_only_the_real_insert_is_reported(batch
     assert (batch.created, batch.pks, [*batch.unknown]) == ([new], [new.pk], [])
 
 
-@rolled_back
+@in_a_test_case
 def test_b3_receivers_of_rows_receive_only_the_real_insert(listen, ignored):
     model, there, objects = ignored
     received = listen(post_save, sender=model, bulk=True)
@@ -399,7 +377,7 @@ def test_b3_receivers_of_rows_receive_only_the_real_insert(listen, ignored):
     assert received[0].payload["created"]
 
 
-@rolled_back
+@in_a_test_case
 def test_b3_the_callers_objects_are_as_django_leaves_them(listen, ignored):
     model, _, objects = ignored
     before = [one.pk for one in objects]
@@ -463,7 +441,7 @@ def test_b4_a_conflict_of_keys_is_told_apart_too(batches):
     assert batch.changes("guest") == [((1, 1), "Ann", "Bob")]
 
 
-@rolled_back
+@in_a_test_case
 def test_b4_what_the_database_takes_for_the_same_is_updated(batches):
     wares("tea")
     received = batches(post_bulk_create, sender=Ware)
@@ -473,7 +451,7 @@ def test_b4_what_the_database_takes_for_the_same_is_updated(batches):
     assert len(batch.created) + len(batch.updated) == 1
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL refuses to update a row twice at once")
 def test_b4_a_row_that_two_objects_write_is_created_once(batches):
     received = batches(post_bulk_create, sender=Ware)
@@ -622,7 +600,7 @@ def test_b5_a_row_that_is_gone_is_not_reported(listen):
     assert rows_of(received) == [there]
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_a_row_that_the_queryset_leaves_out_is_not_reported(listen):
     first, second = set_words(articles(1, 2), 11, 12)
     received = listen(post_save, sender=Article, bulk=True)
@@ -638,7 +616,7 @@ def test_b5_what_an_expression_comes_to_is_a_number(row_changes, batches):
     assert sorted(changes) == [(first.pk, {"words": (1, 11)}), (second.pk, {"words": (2, 5)})]
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_of_two_objects_of_one_row_the_one_that_is_written_is_reported(batches):
     (article,) = articles(1)
     twice = set_words([article, Article.objects.get()], 2, 3)
@@ -659,7 +637,7 @@ def test_b5_a_receiver_before_may_change_what_is_written(receive, signal, option
     assert sorted(Article.objects.values_list("words", flat=True)) == [20, 40]
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_fields_that_a_receiver_before_sets_are_written_too(receive, listen):
     @receive(pre_save, sender=Article, bulk=True, when=changed("title"), writes=["slug"])
     def make_slug(sender, instance, **kwargs):
@@ -674,7 +652,7 @@ def test_b5_fields_that_a_receiver_before_sets_are_written_too(receive, listen):
     assert received[0].payload["update_fields"] == frozenset({"title", "slug"})
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_keys_of_two_columns_and_keys_of_the_caller_are_reported(batches):
     seat, ticket = Seat.objects.create(row=1, number=2), Ticket.objects.create()
     seats, tickets = batches(post_bulk_update, sender=Seat), batches(post_bulk_update, sender=Ticket)
@@ -685,7 +663,7 @@ def test_b5_keys_of_two_columns_and_keys_of_the_caller_are_reported(batches):
     assert tickets[0].changes("state") == [(ticket.pk, "new", "sold")]
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_fields_of_a_parent_are_reported_with_those_of_the_child(batches):
     book = Audiobook.objects.create(name="a", minutes=1)
     received = batches(post_bulk_update, sender=Audiobook)
@@ -723,7 +701,7 @@ BULK_UPDATES = {
 }
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("values", OF_OBJECTS.values(), ids=OF_OBJECTS)
 def test_b5_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of_each_kind, values):
     received, rows, given = batches(post_bulk_update), row_changes(Article), values()
@@ -732,7 +710,7 @@ def test_b5_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of
     assert_truth(lambda: Article.objects.bulk_update(of_each_kind, [*given]), given, received, rows)
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("update", BULK_UPDATES.values(), ids=BULK_UPDATES)
 def test_b5_results_and_errors_of_bulk_update_are_those_of_django(listen, update):
     def updated():
@@ -757,13 +735,13 @@ def test_b5_batches_of_the_database_are_one_event(batches):
 
 def test_b5_it_takes_no_statements_more_than_those_that_read_the_rows(batches):
     objects = articles(1, 2)
-    plain = statements(lambda: Article.objects.bulk_update(set_words(objects, 3, 4), ["words"]))
+    plain = shapes(lambda: Article.objects.bulk_update(set_words(objects, 3, 4), ["words"]))
     batches(post_bulk_update)
-    received = statements(lambda: Article.objects.bulk_update(set_words(objects, 5, 6), ["words"]))
+    received = shapes(lambda: Article.objects.bulk_update(set_words(objects, 5, 6), ["words"]))
     assert len(received) <= len(plain) + READS + LOCK
 
 
-@rolled_back
+@in_a_test_case
 def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, listen):
     articles(1)
 
@@ -772,12 +750,12 @@ def test_b5_fields_that_are_not_loaded_are_not_loaded_for_it(row_changes, listen
         article.title += "!"
         Article.objects.bulk_update([article], ["title"])
 
-    plain = statements(rename)
+    plain = shapes(rename)
     received, _ = (
         row_changes(Article, "title", "words"),
         listen(pre_save, sender=Article, bulk=True, when=changed("words")),
     )
-    assert len(statements(rename)) <= len(plain) + READS + LOCK
+    assert len(shapes(rename)) <= len(plain) + READS + LOCK
     assert [changes for _, changes in received] == [{"title": ("1!", "1!!")}]
 
 
@@ -855,7 +833,7 @@ def test_b6_rows_that_get_the_value_that_they_have_are_written_and_not_changed(b
 def test_b6_one_update_is_at_most_two_statements(batches):
     articles(1, 2)
     batches(post_update)
-    assert len(statements(lambda: Article.objects.update(words=F("words") + 1))) <= 2 + LOCK
+    assert len(shapes(lambda: Article.objects.update(words=F("words") + 1))) <= 2 + LOCK
 
 
 def test_b6_who_asks_for_no_values_gets_keys_and_the_database_is_asked_for_no_others(receive):
@@ -866,7 +844,7 @@ def test_b6_who_asks_for_no_values_gets_keys_and_the_database_is_asked_for_no_ot
     def note(sender, batch, **kwargs):
         keys.extend(batch.pks)
 
-    sent = statements(lambda: Article.objects.update(words=F("words") + 1))
+    sent = shapes(lambda: Article.objects.update(words=F("words") + 1))
     asked = [sql.partition("SET")[0] + sql.partition("RETURNING")[2] for sql in sent]
     assert len(keys) == 2
     assert len(sent) <= 2 + LOCK
@@ -882,10 +860,10 @@ def test_b6_an_update_reads_no_value_that_only_a_receiver_of_the_past_has_asked_
 
     batches(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
     update = functools.partial(Article.objects.update, words=F("words") + 1)
-    while_watched = statements(update)
+    while_watched = shapes(update)
     post_save.disconnect(note, sender=Article)
     assert any("title" in sql for sql in while_watched)
-    assert not any("title" in sql for sql in statements(update))
+    assert not any("title" in sql for sql in shapes(update))
 
 
 @pytest.fixture
@@ -898,15 +876,15 @@ def many():
 
 def test_b6_ten_thousand_rows_are_no_more_statements_than_ten(batches, many):
     received = batches(post_update, sender=Ware)
-    few = statements(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
-    assert len(statements(lambda: many.update(stock=F("stock") + 1))) == len(few)
+    few = shapes(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
+    assert len(shapes(lambda: many.update(stock=F("stock") + 1))) == len(few)
     assert [len(batch.changes("stock")) for batch in received] == [10, 10_000]
 
 
 def test_b6_nor_are_they_for_receivers_of_rows(row_changes, many):
     received = row_changes(Ware, "stock")
-    few = statements(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
-    assert len(statements(lambda: many.filter(rank__lt=900).update(stock=F("stock") + 1))) == len(few)
+    few = shapes(lambda: many.filter(rank__lt=10).update(stock=F("stock") + 1))
+    assert len(shapes(lambda: many.filter(rank__lt=900).update(stock=F("stock") + 1))) == len(few)
     assert len(received) == 910
 
 
@@ -923,14 +901,14 @@ def test_b6_instances_are_loaded_on_first_use_by_one_query(batches, django_asser
         assert [one.instance for one in batch.events] == batch.instances == batch.updated
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_b6_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of_each_kind, values):
     received, rows, given = batches(post_update), row_changes(Article), values()
     assert_truth(lambda: Article.objects.update(**given), given, received, rows)
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_told_by_that(batches):
     (band, other), song = (Band.objects.create(code=code) for code in "ab"), Song.objects.create(slug="s")
     played = Performance.objects.create(band=band, song=song)
@@ -939,7 +917,7 @@ def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_told_by_that(batche
     assert received[0].changes("band") == [(played.pk, "a", "b")]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_fields_that_are_exchanged_are_told_as_they_are_stored(batches):
     Account.objects.bulk_create([Account(balance=1, limit=2), Account(balance=3, limit=4)])
     received = batches(post_update, sender=Account)
@@ -950,7 +928,7 @@ def test_b6_fields_that_are_exchanged_are_told_as_they_are_stored(batches):
         assert {key: (old, new) for key, old, new in received[0].changes(name)} == differences(before, after, name)
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_generated_columns_of_the_instances_are_those_of_the_database(listen):
     Account.objects.create(balance=1)
     received = listen(post_save, sender=Account, bulk=True)
@@ -959,7 +937,7 @@ def test_b6_generated_columns_of_the_instances_are_those_of_the_database(listen)
     assert (account.balance, account.twice, account.limit) == (5, 10, 100)
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_natural_keys_are_keys_of_the_caller_and_of_two_columns(batches):
     Country.objects.create(code="de")
     ticket = Ticket.objects.create()
@@ -975,7 +953,7 @@ def test_b6_natural_keys_are_keys_of_the_caller_and_of_two_columns(batches):
     assert sorted(one.pk for one in seats.instances) == [(1, 1), (1, 2)]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_a_row_that_gets_another_key_is_told_with_both(batches):
     Country.objects.create(code="de", name="Germany")
     received = batches(post_update, sender=Country)
@@ -983,7 +961,7 @@ def test_b6_a_row_that_gets_another_key_is_told_with_both(batches):
     assert [change[1:] for change in received[0].changes("code")] == [("de", "at")]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_fields_of_a_parent_and_of_a_child_are_one_event_of_the_child(listen, batches):
     received, rows = batches(post_update, sender=Audiobook), listen(post_save, sender=Audiobook, bulk=True)
     family, parent = (
@@ -1011,7 +989,7 @@ def test_b6_fields_of_one_of_the_two_are_told_as_well(batches, values):
     assert received[0].changes(name) == [(book.pk, getattr(book, name), new)]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_a_proxy_is_its_own_sender(listen):
     received, original = listen(post_update, sender=Reprint), listen(post_update, sender=Novel)
     family = listen(post_save, sender=Novel, bulk=True, subclasses=True)
@@ -1022,7 +1000,7 @@ def test_b6_a_proxy_is_its_own_sender(listen):
     assert [type(one) for one in rows_of(family)] == [Reprint]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_lazy_and_several_senders_receive(listen):
     lazy = listen(post_update, sender="app.Article")
     several = listen(post_update, sender=[Article, Ware])
@@ -1044,7 +1022,7 @@ def test_b6_each_database_has_its_own_rows(listen):
     assert (instance.title, instance._state.db, there.title, there._state.db) == ("there", "other") * 2
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_the_update_of_a_related_manager_is_one(batches):
     writer = Writer.objects.create()
     novel = Novel.objects.create(writer=writer, name="a")
@@ -1054,7 +1032,7 @@ def test_b6_the_update_of_a_related_manager_is_one(batches):
     assert [batch.changes("name") for batch in received] == [[(novel.pk, "a", "b")]]
 
 
-@rolled_back
+@in_a_test_case
 def test_b6_so_is_one_that_a_queryset_of_ones_own_passes_on(batches):
     class Loud(models.QuerySet):
         def update(self, **values):
@@ -1204,7 +1182,7 @@ def stories():
         transaction.set_rollback(True)
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("update", QUERYSETS.values(), ids=QUERYSETS)
 def test_b8_results_errors_and_rows_are_those_of_django(listen, update):
     def updated():
@@ -1222,7 +1200,7 @@ def test_b8_results_errors_and_rows_are_those_of_django(listen, update):
     assert updated() == plain
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("update", QUERYSETS.values(), ids=QUERYSETS)
 def test_b8_what_is_told_is_what_became_of_the_rows(batches, update):
     received = {model: batches(post_update, sender=model) for model in (Article, Writer)}
@@ -1360,7 +1338,7 @@ def test_b10_a_model_that_nobody_listens_to_has_the_statements_of_django(listen,
     assert sent() == plain
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("name", METHODS)
 def test_b10_methods_look_as_they_do_without_receivers(listen, name):
     owners = [owner for owner in (models.QuerySet, models.Manager) if hasattr(owner, name)]
@@ -1376,7 +1354,7 @@ def looks(function):
     return inspect.signature(function), inspect.iscoroutinefunction(function), attributes
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize(("signal", "options"), [*((one, {}) for one in WRITES), (post_save, {"bulk": True})])
 def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options):
     def note(sender, **kwargs): ...
@@ -1412,7 +1390,7 @@ def test_b10_a_capture_receives_what_nobody_else_does():
     assert event.kwargs["batch"].pks == [article.pk]
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("signal", [m2m_changed, request_finished, post_update, post_bulk_create])
 def test_b10_bulk_is_refused_for_signals_that_are_not_about_the_write_of_a_row(signal):
     def note(sender, **kwargs): ...
@@ -1422,7 +1400,7 @@ def test_b10_bulk_is_refused_for_signals_that_are_not_about_the_write_of_a_row(s
     signal.disconnect(note, sender=Article)
 
 
-@rolled_back
+@in_a_test_case
 def test_b10_the_checks_find_nothing_wrong_with_receivers_of_writes(batches, net):
     for signal in (post_bulk_create, post_bulk_update, post_update):
         batches(signal)
@@ -1555,7 +1533,7 @@ def test_b18_two_receivers_of_which_one_asks_for_values_receive_one_write(
 # --- whole transactions -------------------------------------------------------------------------------------------
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_all_writes_of_a_transaction_are_one_batch(net, policy):
     old, changing = articles(1, 2)
@@ -1573,7 +1551,7 @@ def test_all_writes_of_a_transaction_are_one_batch(net, policy):
     assert batch.pks == [new.pk, old.pk, changing.pk, saved.pk]
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_what_is_created_in_bulk_and_then_updated_is_created_with_the_final_values(net, policy):
     received = net(policy=policy)
@@ -1585,7 +1563,7 @@ def test_what_is_created_in_bulk_and_then_updated_is_created_with_the_final_valu
     assert (batch.updated, {event.kind for event in batch.events}) == ([], {"created"})
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_what_is_updated_there_and_back_is_nothing(net, policy):
     articles(1)
@@ -1596,7 +1574,7 @@ def test_what_is_updated_there_and_back_is_nothing(net, policy):
     assert received == []
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 @pytest.mark.parametrize("is_bulk", [True, False], ids=["by a queryset", "one by one"])
 def test_what_is_created_in_bulk_and_deleted_is_nothing(net, policy, is_bulk):
@@ -1621,7 +1599,7 @@ def test_what_is_updated_and_deleted_is_deleted(net):
     assert ([one.pk for one in batch.deleted], batch.updated) == ([article.pk], [])
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_an_update_and_a_save_are_one_net_change(net, policy):
     received = net(policy=policy, when=changed("words"))
@@ -1642,7 +1620,7 @@ def test_an_update_and_a_save_are_one_net_change(net, policy):
     }
 
 
-@rolled_back
+@in_a_test_case
 def test_fields_that_different_updates_have_written_come_together(net):
     (article,) = articles(1)
     received = net(when=changed("words", "title"))
@@ -1655,7 +1633,7 @@ def test_fields_that_different_updates_have_written_come_together(net):
     assert (event.pk, event.sender) == (article.pk, Article)
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_a_batch_needs_no_query_for_its_keys_and_changes(net, policy, django_assert_num_queries):
     (article,) = articles(1)
@@ -1666,7 +1644,7 @@ def test_a_batch_needs_no_query_for_its_keys_and_changes(net, policy, django_ass
         assert received[0].changes("words") == [(article.pk, 1, 2)]
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_calls_for_each_row_come_at_the_end_of_the_transaction(listen, policy):
     articles(1, 2)
@@ -1677,7 +1655,7 @@ def test_calls_for_each_row_come_at_the_end_of_the_transaction(listen, policy):
     assert sorted(one.words for one in rows_of(received)) == [2, 3]
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_and_they_are_given_the_changes_of_their_row(row_changes, policy):
     (article,) = articles(1)
@@ -1688,7 +1666,7 @@ def test_and_they_are_given_the_changes_of_their_row(row_changes, policy):
     assert received == [(article.pk, {"words": (1, 2)}), (article.pk, {"words": (2, 3)})]
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_so_do_calls_for_a_write(batches, policy):
     (article,) = articles(1)
@@ -1766,7 +1744,7 @@ def test_an_update_that_the_database_refuses_tells_nothing(listen, batches):
     assert sorted(Ware.objects.values_list("name", flat=True)) == ["salt", "tea"]
 
 
-@rolled_back
+@in_a_test_case
 class TestInsideATestCase:
     """Inside a TestCase of Django, which rolls everything back."""
 
@@ -1871,7 +1849,7 @@ REPEATS = {
 }
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("again", REPEATS.values(), ids=REPEATS)
 @pytest.mark.parametrize("policy", [None, BeforeCommit, OnCommit])
 def test_a_receiver_that_writes_its_row_again_is_not_called_again_for_it(receive, policy, again):
@@ -1888,7 +1866,7 @@ def test_a_receiver_that_writes_its_row_again_is_not_called_again_for_it(receive
     assert sorted(Article.objects.values_list("words", flat=True)) == [2, 3]
 
 
-@rolled_back
+@in_a_test_case
 @pytest.mark.parametrize("again", REPEATS.values(), ids=REPEATS)
 @on_both_ends
 def test_nor_is_one_of_batches_for_the_rows_of_its_batch(receive, policy, again):
@@ -1905,7 +1883,7 @@ def test_nor_is_one_of_batches_for_the_rows_of_its_batch(receive, policy, again)
     assert sorted(Article.objects.values_list("words", flat=True)) == [2, 3]
 
 
-@rolled_back
+@in_a_test_case
 @on_both_ends
 def test_for_the_other_rows_of_what_it_writes_it_is_called(receive, policy):
     first, second = articles(1, 2)

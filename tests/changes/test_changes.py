@@ -40,22 +40,6 @@ database = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def listen_to_changes(receive):
-    """Connect a receiver for the time of a test: the list of the changes of each save of a model that has any."""
-
-    def listen_to_changes(model, *names, signal=post_save, **options):
-        received = []
-
-        @receive(signal, sender=model, when=changed(*names), **options)
-        def note(changes, **kwargs):
-            received.append(changes)
-
-        return received
-
-    return listen_to_changes
-
-
 # --- what happens to a row ------------------------------------------------------------------------------------------
 
 

@@ -16,22 +16,6 @@ from tests.app.models import Account, Article, Audiobook, Money, Novel, Offer, W
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def listen_to_changes(receive):
-    """Connect a receiver for the time of a test: the list of the changes of each save of a model that has any."""
-
-    def listen_to_changes(model, *names, signal=post_save, **options):
-        received = []
-
-        @receive(signal, sender=model, when=changed(*names), **options)
-        def note(changes, **kwargs):
-            received.append(changes)
-
-        return received
-
-    return listen_to_changes
-
-
 # --- of the field's own type ----------------------------------------------------------------------------------------
 
 

@@ -6,17 +6,18 @@ import django
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, connections, models
+from django.db import connection, models
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Model
 from django.test import override_settings
-from django.test.utils import CaptureQueriesContext, isolate_apps
+from django.test.utils import isolate_apps
 
 from heliograph import UNKNOWN, action, changed, changes_of, created, raw
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_save
 from tests.app.models import Article, Audiobook, Chapter, Essay, Genre, Named, Novel, Remark, Reprint, Seat, Writer
 from tests.helpers.bare import run
 from tests.helpers.loading import load
+from tests.helpers.statements import verbs
 
 database = pytest.mark.django_db
 databases = pytest.mark.django_db(databases=["default", "other"])
@@ -46,13 +47,6 @@ def rename(model, name="Moons", **fields):
     instance.name = name
     instance.save()
     return instance
-
-
-def statements(operation, alias="default"):
-    """Return the first words of the statements that an operation sends to a database."""
-    with CaptureQueriesContext(connections[alias]) as captured:
-        operation()
-    return [query["sql"].partition(" ")[0] for query in captured]
 
 
 # --- S1: proxies --------------------------------------------------------------------------------------------------
@@ -601,7 +595,7 @@ def test_a_change_that_a_router_sends_to_another_database_is_known(told, everyth
 def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, everything_in_other, fetch):
     got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
-    assert statements(Writer(pk=writer.pk, name="Grace").save, "other") == ["SELECT", "UPDATE"]
+    assert verbs(Writer(pk=writer.pk, name="Grace").save, "other") == ["SELECT", "UPDATE"]
     assert got == [(Writer, {"name": ("Ada", "Grace")})]
 
 
@@ -610,7 +604,7 @@ def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, e
 def test_nothing_is_asked_of_a_database_that_a_router_does_not_write_to(told, everything_in_other, fetch):
     told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
-    assert statements(Writer(pk=writer.pk, name="Grace").save) == []
+    assert verbs(Writer(pk=writer.pk, name="Grace").save) == []
 
 
 @databases
@@ -640,7 +634,7 @@ def test_s8_a_replica_is_never_asked_for_old_values(told, replica, fetch):
     replica(writer)
     got.clear()
     built = Writer(pk=writer.pk, name="Grace")
-    assert statements(built.save, "other") == []
+    assert verbs(built.save, "other") == []
     assert got == [(Writer, {"name": ("Ada", "Grace")})]
 
 
@@ -653,7 +647,7 @@ def test_the_primary_database_is_asked_for_what_it_holds_of_what_a_replica_has_l
     Writer.objects.using("default").update(name="new")
     loaded = Writer.objects.get()
     loaded.name = "Grace"
-    assert (statements(loaded.save, "default"), got) == (
+    assert (verbs(loaded.save, "default"), got) == (
         ["SELECT", "UPDATE"],
         [(Writer, {"name": ("new", "Grace")})],
     )

@@ -13,7 +13,6 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.db.models import F, Manager, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery
-from django.test.utils import CaptureQueriesContext
 
 from heliograph import (
     NO_ROW,
@@ -34,6 +33,8 @@ from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changed, post_bulk_delete, post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Checked, Draft, Novel, Pinned, Post, Seat, Ticket, Topic
 from tests.helpers.sessions import wait_until_it_waits
+from tests.helpers.statements import statements
+from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 committing = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -94,12 +95,6 @@ def moved(topics):
 def elsewhere(post, **values):
     """Write a row as another process does: no receiver of this one is called."""
     type(post)._base_manager.using(post._state.db).filter(pk=post.pk).update(**values)
-
-
-def statements(operation):
-    with CaptureQueriesContext(connection) as captured:
-        operation()
-    return [query["sql"] for query in captured]
 
 
 def locking(operation):
@@ -794,28 +789,6 @@ def test_a_worker_is_given_the_changes_of_a_deletion(receive, post, topics):
 
 
 # --- several processes --------------------------------------------------------------------------------------------
-
-
-def at_once(*functions):
-    """Call each in a thread of its own, all at the same time, and raise what one of them raises."""
-    start, errors = threading.Barrier(len(functions), timeout=20), []
-
-    def call(function):
-        try:
-            start.wait()
-            function()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in errors:
-        raise error
 
 
 def count_inline(receive):

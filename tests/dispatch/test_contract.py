@@ -8,8 +8,6 @@ import weakref
 
 import pytest
 
-from heliograph.dispatch import Signal
-
 
 def first(sender, **kwargs):
     return "first"
@@ -34,11 +32,6 @@ class Listener:
 def responses(signal, sender=None, **payload):
     """Return the responses of one send."""
     return [response for _, response in signal.send(sender=sender, **payload)]
-
-
-@pytest.fixture
-def signal():
-    return Signal()
 
 
 def test_the_dispatcher_runs_where_django_cannot_be_imported():

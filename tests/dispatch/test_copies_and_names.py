@@ -29,11 +29,6 @@ class Sender:
     class_signal = Signal()
 
 
-@pytest.fixture
-def signal():
-    return Signal()
-
-
 def test_a_signal_is_called_as_its_variable():
     assert module_signal.name == f"{__name__}.module_signal"
     assert repr(module_signal) == f"<Signal {__name__}.module_signal>"

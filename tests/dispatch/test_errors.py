@@ -24,11 +24,6 @@ def shipped(sender, *, order: int, carrier: str = "DHL") -> None:
     """An order left."""
 
 
-@pytest.fixture
-def signal():
-    return Signal()
-
-
 def test_a_receiver_that_cannot_be_called(signal):
     with pytest.raises(TypeError, match=r"^Signal receivers must be callable\. 'text' is not: connect a function or"):
         signal.connect("text")

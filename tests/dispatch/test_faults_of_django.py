@@ -17,11 +17,6 @@ class Failing:
         raise ValueError("no")
 
 
-@pytest.fixture
-def signal():
-    return Signal()
-
-
 @pytest.mark.parametrize(
     ("receiver", "name"),
     [(functools.partial(fails), "partial(fails)"), (Failing(), "Failing.__call__")],

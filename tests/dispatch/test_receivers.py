@@ -38,11 +38,6 @@ def responses(signal):
     return [response for _, response in signal.send(None)]
 
 
-@pytest.fixture
-def signal():
-    return Signal()
-
-
 kept = Handler()
 
 

@@ -35,11 +35,6 @@ def responses(signal, sender=None):
     return [response for _, response in signal.send(sender=sender)]
 
 
-@pytest.fixture
-def signal():
-    return Signal()
-
-
 def test_d4_a_lower_order_is_called_first_and_ties_are_in_the_order_of_connecting(signal):
     signal.connect(a)
     signal.connect(b, order=5)

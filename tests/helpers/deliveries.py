@@ -10,6 +10,16 @@ from heliograph.outbox.models import Delivery, State
 RECEIVER = "shop.receivers.send_welcome"
 
 
+def row():
+    """Return the only delivery."""
+    return Delivery.objects.get()
+
+
+def states(using="default"):
+    """Return the state of each delivery, in the order of their sends."""
+    return [State(state) for state in Delivery.objects.using(using).order_by("pk").values_list("state", flat=True)]
+
+
 def ago(seconds):
     return timezone.now() - datetime.timedelta(seconds=seconds)
 

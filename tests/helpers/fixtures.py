@@ -95,6 +95,13 @@ async def async_database(transactional_db):
 
 
 @pytest.fixture
+def fresh_connection():
+    """Leave no connection behind that is lost: the next test would have it."""
+    yield
+    connection.close()
+
+
+@pytest.fixture
 def no_kept_error():
     """Let go of the last error that rolled a block back: Django keeps it, with the receivers in its traceback."""
     for one in connections.all():

@@ -22,7 +22,7 @@ from heliograph.outbox.manage import admin_operations
 from heliograph.outbox.manage.operations import CHUNK
 from heliograph.outbox.manage.performing import perform_waiting
 from heliograph.outbox.models import Delivery, Operation, State
-from tests.helpers.deliveries import RECEIVER, deliver, deliver_many
+from tests.helpers.deliveries import RECEIVER, deliver, deliver_many, states
 
 pytestmark = pytest.mark.django_db
 
@@ -95,10 +95,6 @@ def act(client, action, *deliveries, states=("DEAD",), **more):
 
 def said(response):
     return [str(message) for message in response.context["messages"]]
-
-
-def states():
-    return [State(state) for state in Delivery.objects.values_list("state", flat=True)]
 
 
 # --- the list -----------------------------------------------------------------------------------------------------

@@ -35,7 +35,10 @@ from heliograph.outbox.outcomes import Again, Dead, Discarded, Succeeded
 from heliograph.outbox.upkeep.rescuing import rescue
 from heliograph.outbox.work.runner import drain, run_one
 from tests.app.models import Article, Genre, Novel, Ticket
+from tests.helpers.deliveries import row
+from tests.helpers.errors import MishapError
 from tests.helpers.sessions import end_own, has_sessions
+from tests.helpers.threads import in_thread
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -43,10 +46,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 sent = Signal(name="shop.told")
-
-
-class MishapError(Exception):
-    """What a receiver raises."""
 
 
 class WorseError(MishapError):
@@ -114,10 +113,6 @@ def give(value):
     return lambda **payload: value
 
 
-def row():
-    return Delivery.objects.get()
-
-
 def types(outcomes):
     return [type(one) for one in outcomes]
 
@@ -130,18 +125,6 @@ def wait_over(**of):
 def delay(delivery):
     """Return how long after an attempt has begun the next one is due, in seconds."""
     return (delivery.due_at - delivery.claimed_at).total_seconds()
-
-
-def in_thread(function):
-    """Call a function on a connection of its own."""
-
-    def call():
-        function()
-        connection.close()
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
 
 
 # --- policies -----------------------------------------------------------------------------------------------------
@@ -778,13 +761,6 @@ def test_an_error_that_the_database_finds_at_the_commit_is_a_failed_attempt(act)
     assert ("IntegrityError" in row().error, Novel.objects.count()) == (True, 0)
 
 
-@pytest.fixture
-def _fresh_connection():
-    """Leave no connection behind that is lost: the next test would have it."""
-    yield
-    connection.close()
-
-
 def write_and_lose_connection(delivery, **payload):
     Genre.objects.create()
     if delivery.attempt == 1:
@@ -800,7 +776,7 @@ def write_and_lose_connection_unawares(delivery, **payload):
 
 @really_committed
 @has_sessions
-@pytest.mark.usefixtures("_fresh_connection")
+@pytest.mark.usefixtures("fresh_connection")
 @pytest.mark.parametrize("action", [write_and_lose_connection, write_and_lose_connection_unawares])
 def test_an_attempt_whose_connection_is_lost_has_failed_and_the_next_one_has_another(act, action):
     act(action, retry=at_once())
@@ -811,7 +787,7 @@ def test_an_attempt_whose_connection_is_lost_has_failed_and_the_next_one_has_ano
 
 @really_committed
 @has_sessions
-@pytest.mark.usefixtures("_fresh_connection")
+@pytest.mark.usefixtures("fresh_connection")
 def test_one_that_is_not_atomic_and_loses_its_connection_has_failed_and_the_next_one_has_another(act):
     calls = act(write_and_lose_connection, retry=at_once(), atomic=False)
     send()

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,7 +12,6 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.http import HttpResponse
 from django.test import RequestFactory, TestCase
-from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, Durable, OnCommit, Signal, changed, changes_of, created, mute
 from heliograph.outbox.durable.retrying import Retry
@@ -21,22 +20,15 @@ from heliograph.outbox.outcomes import Dead, Succeeded
 from heliograph.outbox.work.runner import drain
 from heliograph.signals import m2m_changes, post_bulk_create, post_update
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Ticket, Ware
+from tests.helpers.articles import save_as
+from tests.helpers.errors import MishapError, mishap
 from tests.helpers.sessions import end_own, has_sessions
+from tests.helpers.statements import statements
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 # Where what Django does outside of a test's own transaction is what the test is about.
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class MishapError(Exception):
-    """What a test raises."""
-
-
-@contextmanager
-def mishap():
-    with pytest.raises(MishapError):
-        yield
 
 
 @pytest.fixture
@@ -185,13 +177,6 @@ def test_t4_what_was_saved_outside_of_the_savepoint_is_what_counts(words):
     drain()
     assert words == [(1, 2)]
     assert changes_of(article)["words"] == (2, 3)
-
-
-def save_as(article, *words):
-    with transaction.atomic():
-        for number in words:
-            article.words = number
-            article.save()
 
 
 def test_t5_without_a_batch_each_save_is_a_delivery_with_its_old_value(words):
@@ -917,12 +902,6 @@ async def test_a_send_of_async_code_has_its_delivery(store, async_database):
 
 
 # --- statements ---------------------------------------------------------------------------------------------------
-
-
-def statements(function, using=connection):
-    with CaptureQueriesContext(using) as queries:
-        function()
-    return [query["sql"] for query in queries.captured_queries]
 
 
 TABLE = Delivery._meta.db_table

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.db import connections
 
 from heliograph import Durable, Retry, Signal, fixed
 from heliograph.outbox.durable.retrying import Discard
@@ -18,6 +17,8 @@ from heliograph.outbox.outcomes import Again, Dead, LostWorkerError, Succeeded
 from heliograph.outbox.work.runner import drain, run_one
 from heliograph.outbox.worker import DeadThreadError, Worker
 from tests.app.models import Genre
+from tests.helpers.deliveries import row, states
+from tests.helpers.threads import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,14 +53,6 @@ def send(count=1):
 
 def twice():
     return Retry(attempts=2, backoff=fixed(0), jitter=0)
-
-
-def row():
-    return Delivery.objects.get()
-
-
-def states():
-    return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
 
 
 @pytest.fixture
@@ -147,16 +140,6 @@ def test_a_delivery_that_is_run_by_its_id_has_failed_with_it(raises, name):
     found = []
     in_thread(lambda: found.append(run_one(row().pk)))  # as a worker of Celery or of Django's tasks does
     assert found == [Again(0, ENDS[name])]
-
-
-def in_thread(function):
-    def call():
-        function()
-        connections.close_all()
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
 
 
 def test_what_it_has_written_is_undone(act):

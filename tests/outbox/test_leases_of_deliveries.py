@@ -19,7 +19,7 @@ from heliograph.outbox.upkeep.rescuing import rescue
 from heliograph.outbox.work.claiming import claim, keep, lost_workers
 from heliograph.outbox.work.lease_renewal import Keeper
 from heliograph.outbox.work.runner import Runner, drain, run_one
-from tests.helpers.deliveries import ago, deliver
+from tests.helpers.deliveries import ago, deliver, states
 from tests.helpers.sessions import end_own, has_sessions
 from tests.helpers.waiting import LONG, until
 
@@ -65,10 +65,6 @@ def claiming(count):
     runner = Runner("default")
     runner.size = count
     return runner
-
-
-def states():
-    return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
 
 
 # --- a worker that stood still ------------------------------------------------------------------------------------
@@ -253,15 +249,8 @@ def test_a_keeper_that_has_nothing_to_keep_closes_its_connection(settings):
 # --- recording a success ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _fresh_connection():
-    """Leave no connection behind that is lost: the next test would have it."""
-    yield
-    connection.close()
-
-
 @has_sessions
-@pytest.mark.usefixtures("_fresh_connection")
+@pytest.mark.usefixtures("fresh_connection")
 @pytest.mark.parametrize("make", [drain, lambda: run_one(Delivery.objects.get().pk)], ids=["worker", "fleet"])
 def test_a_success_that_could_not_be_recorded_is_recorded_on_a_new_connection(calls, make):
     received = calls(lambda number: end_own(), atomic=False)

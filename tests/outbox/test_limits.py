@@ -10,12 +10,13 @@ from asgiref.sync import sync_to_async
 
 from heliograph import Durable, Retry, Signal, fixed, observe
 from heliograph.outbox.events import DeliveryEvent
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.models import State
 from heliograph.outbox.outcomes import Again, Dead, Succeeded
 from heliograph.outbox.work.limits import GaveUpError
 from heliograph.outbox.work.runner import drain, run_one
 from heliograph.outbox.worker import Worker
 from tests.app.models import Genre
+from tests.helpers.deliveries import row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,10 +29,6 @@ SHORT = 0.01
 
 def send():
     sent.send(sender=None, using="default")
-
-
-def row():
-    return Delivery.objects.get()
 
 
 def run_in_a_worker():

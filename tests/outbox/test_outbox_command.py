@@ -18,7 +18,7 @@ from heliograph.outbox.installed_tables import not_migrated
 from heliograph.outbox.manage.operations import CHUNK
 from heliograph.outbox.management.commands import outbox
 from heliograph.outbox.models import Delivery, Operation, State
-from tests.helpers.deliveries import RECEIVER, ago, deliver, deliver_many
+from tests.helpers.deliveries import RECEIVER, ago, deliver, deliver_many, states
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -56,10 +56,6 @@ def status(*arguments):
 
 def facts(*arguments):
     return json.loads(status("--json", *arguments)[0])
-
-
-def states(using="default"):
-    return [State(state) for state in Delivery.objects.using(using).values_list("state", flat=True)]
 
 
 def note(**payload):

@@ -15,7 +15,7 @@ from heliograph.outbox.manage.performing import perform, perform_waiting, reques
 from heliograph.outbox.manage.selecting import as_json, look_at, of_json
 from heliograph.outbox.models import Delivery, Operation, State, Verb
 from heliograph.outbox.worker import Worker
-from tests.helpers.deliveries import ago, deliver, deliver_many
+from tests.helpers.deliveries import ago, deliver, deliver_many, states
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -35,10 +35,6 @@ def shown(*states, using="default"):
 def asked(verb=Verb.REDELIVER, states=("DEAD",), selection=None, using="default"):
     """Return an operation on what is there now."""
     return request(selection or shown(using=using), verb, states, by="ada", reason="it works again")
-
-
-def states(using="default"):
-    return [State(state) for state in Delivery.objects.using(using).values_list("state", flat=True)]
 
 
 def operations_on(delivery):

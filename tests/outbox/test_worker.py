@@ -24,7 +24,7 @@ from heliograph.outbox.upkeep.loop import Upkeep
 from heliograph.outbox.work import runner, waking
 from heliograph.outbox.work.lease_renewal import Keeper
 from heliograph.outbox.worker import Worker
-from tests.helpers.deliveries import deliver
+from tests.helpers.deliveries import deliver, states
 from tests.helpers.sessions import end_others, has_sessions
 from tests.helpers.waiting import LONG, until
 
@@ -46,10 +46,6 @@ def working(*, stops=True, **options):
             one.stop()
         thread.join(LONG)
         assert not thread.is_alive(), "the worker ends when it is told to"
-
-
-def states():
-    return list(Delivery.objects.order_by("pk").values_list("state", flat=True))
 
 
 def all_are(state, count=1):
@@ -199,11 +195,11 @@ def test_an_observer_of_the_process_is_told_of_a_lost_worker_by_the_thread_that_
 
 
 def test_a_worker_says_at_its_start_who_observes_it(request, caplog):
-    request.addfinalizer(add_observer(states, DeliveryEvent))
+    request.addfinalizer(add_observer(all_are, DeliveryEvent))
     with caplog.at_level("INFO", "heliograph.outbox"), observe(send):
         Worker().run(drain=True)
     here = "tests.outbox.test_worker"
-    assert f"Observers of the worker: {here}.states (DeliveryEvent), {here}.send" in caplog.messages
+    assert f"Observers of the worker: {here}.all_are (DeliveryEvent), {here}.send" in caplog.messages
 
 
 def test_a_worker_says_at_its_start_that_nobody_observes_it(caplog):

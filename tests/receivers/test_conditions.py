@@ -31,8 +31,10 @@ from heliograph.signals import (
     request_finished,
 )
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Remark, Ticket, Writer
+from tests.helpers.articles import titles
 from tests.helpers.bare import run
 from tests.helpers.loading import load
+from tests.helpers.messages import exactly
 
 database = pytest.mark.django_db
 databases = pytest.mark.django_db(databases=["default", "other"])
@@ -58,15 +60,6 @@ def is_big(instance, **kwargs):
 
 def note(**kwargs):
     """A receiver."""
-
-
-def exactly(text):
-    """Return the pattern of a whole message."""
-    return f"^{re.escape(text)}$"
-
-
-def titles(received):
-    return [payload["instance"].title for _, payload in received]
 
 
 # --- created ----------------------------------------------------------------------------------------------------

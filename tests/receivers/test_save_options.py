@@ -9,15 +9,17 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.core.management import call_command
-from django.db import connections, models, transaction
+from django.db import models, transaction
 from django.db.models.signals import ModelSignal
-from django.test.utils import CaptureQueriesContext, isolate_apps
+from django.test.utils import isolate_apps
 
 from heliograph import UNKNOWN, Change, changed, changes_of, created
 from heliograph.catalogue import title
 from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save
 from tests.app.models import Article, Audiobook, Country, Genre, Named, Novel, Seat, Ticket, Writer
 from tests.helpers.bare import run
+from tests.helpers.messages import exactly
+from tests.helpers.statements import statements, verbs
 
 database = pytest.mark.django_db
 databases = pytest.mark.django_db(databases=["default", "other"])
@@ -51,22 +53,6 @@ def slugify(receive):
             instance.slug = instance.title.lower()
 
     return connect
-
-
-def exactly(text):
-    """Return the pattern of a whole message."""
-    return f"^{re.escape(text)}$"
-
-
-def statements(operation, alias="default"):
-    """Return the statements that an operation sends to a database."""
-    with CaptureQueriesContext(connections[alias]) as captured:
-        operation()
-    return [query["sql"] for query in captured]
-
-
-def verbs(operation, alias="default"):
-    return [sql.partition(" ")[0] for sql in statements(operation, alias)]
 
 
 def columns(sql):

@@ -12,6 +12,7 @@ from heliograph import UNKNOWN, BeforeCommit, Signal, changed, created, has, rec
 from heliograph.checks import check_conditions
 from heliograph.signals import m2m_changed, post_delete, post_init, post_save, pre_delete, pre_save
 from tests.app.models import Account, Article, Novel, Review, Writer
+from tests.helpers.articles import titles
 
 database = pytest.mark.django_db
 lent = Signal(name="lent")
@@ -19,10 +20,6 @@ lent = Signal(name="lent")
 
 def note(**kwargs):
     """A receiver."""
-
-
-def titles(received):
-    return [payload["instance"].title for _, payload in received]
 
 
 def saved(received, instance, field, *values):

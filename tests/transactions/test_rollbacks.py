@@ -15,21 +15,11 @@ from heliograph import BeforeCommit, Durable, OnCommit, OnRollback, Signal, chan
 from heliograph.dispatch import Called
 from heliograph.signals import m2m_changes
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Writer
+from tests.helpers.errors import MishapError, mishap
 from tests.helpers.savepoints import make_savepoint
 from tests.helpers.sessions import end_own, has_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class MishapError(Exception):
-    """What a test raises."""
-
-
-@contextmanager
-def mishap():
-    """A block that ends in an error, which is expected."""
-    with pytest.raises(MishapError):
-        yield
 
 
 @contextmanager

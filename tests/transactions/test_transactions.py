@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,7 +13,6 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.http import HttpResponse
 from django.test import RequestFactory, TestCase
-from django.test.utils import CaptureQueriesContext
 
 from heliograph import (
     BeforeCommit,
@@ -31,18 +30,11 @@ from heliograph.dispatch import Called
 from heliograph.flow.listing import lines
 from heliograph.transactions import flush
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Ticket
+from tests.helpers.articles import save_as
+from tests.helpers.errors import MishapError, mishap
+from tests.helpers.statements import verbs
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class MishapError(Exception):
-    """What a test raises."""
-
-
-@contextmanager
-def mishap():
-    with pytest.raises(MishapError):
-        yield
 
 
 # --- OnCommit ---------------------------------------------------------------------------------------------------
@@ -130,13 +122,6 @@ def test_t5_without_a_batch_each_save_is_an_event_with_its_old_value(receive):
     article = Article.objects.get()
     save_as(article, 1, 2, 3)
     assert received == [(0, 1), (1, 2), (2, 3)]
-
-
-def save_as(article, *words):
-    with transaction.atomic():
-        for number in words:
-            article.words = number
-            article.save()
 
 
 @pytest.fixture
@@ -629,19 +614,13 @@ class TestT17InsideATestCase:
 # --- statements ---------------------------------------------------------------------------------------------------
 
 
-def statements(function):
-    with CaptureQueriesContext(connection) as queries:
-        function()
-    return [query["sql"].split()[0] for query in queries.captured_queries]
-
-
 def test_a_model_without_such_receivers_sends_the_statements_that_it_sends_today(listen):
-    before = statements(save_delete_and_relate)
+    before = verbs(save_delete_and_relate)
     listen(post_save, sender=Article, delivery=BeforeCommit())
     listen(post_save, sender=Article, delivery=OnCommit())
     listen(post_save, sender=Novel)
-    assert statements(save_delete_and_relate) == before
-    assert "BEGIN" not in statements(Novel.objects.create)
+    assert verbs(save_delete_and_relate) == before
+    assert "BEGIN" not in verbs(Novel.objects.create)
 
 
 def save_delete_and_relate():
@@ -655,9 +634,9 @@ def save_delete_and_relate():
 
 def test_a_save_in_autocommit_begins_a_transaction_for_those_who_need_one(listen):
     listen(post_save, sender=Article, delivery=OnCommit())
-    assert statements(Article.objects.create) == ["INSERT"]
+    assert verbs(Article.objects.create) == ["INSERT"]
     listen(post_save, sender=Article, delivery=BeforeCommit())
-    assert statements(Article.objects.create) == ["BEGIN", "INSERT", "COMMIT"]
+    assert verbs(Article.objects.create) == ["BEGIN", "INSERT", "COMMIT"]
 
 
 def test_a_save_in_a_transaction_sends_no_more(listen):
@@ -667,7 +646,7 @@ def test_a_save_in_a_transaction_sends_no_more(listen):
         with transaction.atomic():
             Article.objects.create()
 
-    assert statements(save) == ["BEGIN", "INSERT", "COMMIT"]
+    assert verbs(save) == ["BEGIN", "INSERT", "COMMIT"]
 
 
 # --- async --------------------------------------------------------------------------------------------------------

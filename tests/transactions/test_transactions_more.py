@@ -31,12 +31,9 @@ from heliograph.transactions.end_policies import AtTheEnd
 from heliograph.transactions.pending import Stage
 from tests.app.models import Article, Audiobook, Country, Genre, Novel, Reprint, Token
 from tests.helpers.bare import run
+from tests.helpers.errors import MishapError
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class MishapError(Exception):
-    """What a test raises."""
 
 
 # --- errors that a receiver catches -------------------------------------------------------------------------------

@@ -1,0 +1,14 @@
+"""What tests of Django's signals share: views, and a user who can log in."""
+
+import pytest
+from django.contrib.auth import get_user_model
+
+
+@pytest.fixture
+def views(settings):
+    settings.ROOT_URLCONF = "tests.helpers.urls"
+
+
+@pytest.fixture
+def ada(db):
+    return get_user_model().objects.create_user("ada", password="engine")

@@ -6,9 +6,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 import django
@@ -16,20 +14,15 @@ from django.db.models.signals import ModelSignal
 from django.dispatch import dispatcher
 
 from heliograph import dispatch
-from heliograph.catalogue import CATALOGUE, Entry, sent_names, title
+from heliograph.catalogue import CATALOGUE, Entry, sent_names
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
-from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connecting import all_or_nothing
 from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.fast_send import is_generated, learned_send
-from heliograph.dispatch.option_errors import refuse_unknown
-from heliograph.dispatch.signal import CONNECT, DISCONNECT, OURS
-from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.model_senders import named_senders, when_loaded
+from heliograph.dispatch.signal import OURS
+from heliograph.model_senders import DjangoConnector
 from heliograph.orm.patching import Patch, Undo, applied, forwarding_code, undone
-from heliograph.receivers.decorator import options_of_call
-from heliograph.receivers.save_options import OPTIONS, dispatched
+from heliograph.receivers.save_options import SaveConnector
 
 _undo: list[Undo] = []
 
@@ -71,7 +64,8 @@ def _patches() -> Iterator[Patch]:
             yield from _patch(dispatcher.Signal, name, value, "run by this dispatcher")
     yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0), "3-tuples in Django 5.2, else 4")
     yield Patch(dispatcher.Signal, "_concurrency", _contract(), "each Django runs async receivers in its own way")
-    yield Patch(dispatcher.Signal, "_named_senders", named_senders, "Django's signals have senders of certain kinds")
+    yield Patch(dispatcher.Signal, "_connector", DjangoConnector(), "Django's signals have senders of certain kinds")
+    yield Patch(ModelSignal, "_connector", SaveConnector(), "signals of models have options of their own")
     yield Patch(dispatcher.Signal, "_sent_names", sent_names, "the catalogue knows what Django's signals send")
     yield from _patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
     yield from _patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
@@ -81,7 +75,7 @@ def _patches() -> Iterator[Patch]:
 _OF_THE_CLASS = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__firstlineno__"),
     *("__orig_bases__", "__parameters__", "__static_attributes__", "__annotate_func__", "__annotations_cache__"),
-    *("_concurrency", "_rows_have_senders", "_named_senders", "_sent_names", "define"),
+    *("_concurrency", "_rows_have_senders", "_connector", "_sent_names", "define"),
 }
 
 
@@ -136,11 +130,6 @@ def _contract() -> InTurn | Overlapping:
     return InTurn() if django.VERSION >= (6, 1) else Overlapping()
 
 
-# The names of the options that connect and disconnect take on model signals.
-CONNECT_MODEL = (*CONNECT[:4], "apps", *CONNECT[4:], *OPTIONS)
-DISCONNECT_MODEL = (*DISCONNECT, "apps")
-
-
 def _connect_model(
     self: Any,
     receiver: Callable[..., Any] | None = None,
@@ -151,17 +140,7 @@ def _connect_model(
     **options: Any,
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
-    refuse_unknown(lambda: f"{title(self)}.connect()", options, CONNECT_MODEL, receiver)
-    verify_receiver(receiver)
-    if weak:
-        refuse_fleeting(receiver)
-    senders = named_senders(self, sender, options.get("subclasses", False), receiver)
-    if any(isinstance(one, str) for one in senders):  # later, nobody would see where the mistake is
-        options_of_call({**options, "weak": weak, "dispatch_uid": dispatch_uid})
-    with nullcontext() if len(senders) == 1 else all_or_nothing():
-        for one in senders:
-            connect = partial(MethodType(_connect_now, self), receiver, weak=weak, dispatch_uid=dispatch_uid, **options)
-            when_loaded(connect, one, apps)
+    self._connector.connect(self, receiver, sender, weak, dispatch_uid, options, apps)
 
 
 def _disconnect_model(
@@ -173,25 +152,7 @@ def _disconnect_model(
     **options: Any,
 ) -> Any:
     """Disconnect from a model, from several, or from one that is named "app.Model"."""
-    refuse_unknown(lambda: f"{title(self)}.disconnect()", options, DISCONNECT_MODEL, receiver)
-    operation = partial(MethodType(_disconnect_now, self), receiver, dispatch_uid=dispatch_uid, **options)
-    senders = named_senders(self, sender, options.get("subclasses", False), receiver)
-    done = [when_loaded(operation, one, apps) for one in senders]
-    return done[0] if len(done) == 1 else any(done)
-
-
-def _connect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> None:
-    place = Target(signal, sender, options.get("subclasses", False))
-    dispatcher.Signal.connect(signal, receiver, sender, **dispatched(receiver, place, options))
-
-
-def _disconnect_now(signal: Any, receiver: Any, sender: Any, **options: Any) -> bool:
-    return dispatcher.Signal.disconnect(signal, receiver, sender, **options)
-
-
-# Django's check signals.E001 knows a receiver that waits for its model by the name of the pending function.
-_connect_now.__module__ = dispatcher.__name__
-_connect_now.__name__ = "connect"
+    return self._connector.disconnect(self, receiver, sender, dispatch_uid, options, apps)
 
 
 # --- the signals ----------------------------------------------------------------------------------------------

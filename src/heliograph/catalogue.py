@@ -117,7 +117,7 @@ CATALOGUE: dict[str, Entry] = {
 def entry_of(signal: Any) -> Entry | None:
     """Return what the catalogue knows of a signal."""
     known = _known.get(id(signal))
-    if known is not None and known.is_of(signal):
+    if known is not None and getattr(sys.modules.get(known.module), known.name, None) is signal:
         return known
     entry = next((entry for entry in CATALOGUE.values() if entry.is_of(signal)), None)
     if entry is not None:

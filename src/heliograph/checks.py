@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
-from heliograph.bulk.audience import receives_bulk
+from heliograph.bulk.audience import ReceivesBulk
 from heliograph.catalogue import entry_of, title
 from heliograph.changes.tracking import models_below
 from heliograph.conditions import OnFields, Problem, columns_of
@@ -21,7 +21,8 @@ from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import describe
-from heliograph.receivers.save_options import Wishes, Written
+from heliograph.receivers.facts import AsksFor
+from heliograph.receivers.save_options import Written
 from heliograph.transactions.batch_receivers import asks_for_batch
 
 
@@ -157,12 +158,12 @@ def _hears(signal: Any, connection: Connection, verb: str) -> bool:
         return False
     if verb == "deletes":
         return entry.name in ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete")
-    when = connection.guarded.when if connection.guarded else None
-    return entry.name == "post_update" or (entry.name == "post_save" and when is not None and receives_bulk(when))
+    is_bulk = connection.options.find(ReceivesBulk) is not None
+    return entry.name == "post_update" or (entry.name == "post_save" and is_bulk)
 
 
 def _gives_batch(connection: Connection) -> bool:
-    return connection.guarded is not None and "batch" in connection.guarded.options.gives
+    return "batch" in connection.options.gives
 
 
 def _connections() -> Iterator[tuple[Any, Connection]]:
@@ -171,14 +172,13 @@ def _connections() -> Iterator[tuple[Any, Connection]]:
 
 def _conditions(connection: Connection) -> Iterator[OnFields]:
     """Yield the conditions of a receiver that name fields, and the names in its option `writes`."""
-    guarded = connection.guarded
-    when = None if guarded is None else guarded.when
+    when = connection.options.when
     for leaf in () if when is None else when.leaves():
         if isinstance(leaf, OnFields):
             yield leaf
-    wishes = guarded and guarded.options.call
-    if isinstance(wishes, Wishes) and wishes.writes:
-        yield Written(wishes.writes)
+    asked = connection.options.find(AsksFor)
+    if asked is not None and asked.writes:
+        yield Written(asked.writes)
 
 
 def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:

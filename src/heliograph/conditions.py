@@ -8,7 +8,6 @@ from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.core.files import File
 from django.db.models import BinaryField, FileField, ForeignKey, JSONField, Model
@@ -20,8 +19,7 @@ from heliograph.catalogue import carried, title
 from heliograph.changes.comparing import Change, Comparison, stored
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
-from heliograph.changes.saving import is_gone
-from heliograph.changes.tracking import ALL, Watch, is_historical, watch
+from heliograph.changes.tracking import ALL, Watch, watch
 from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate
 from heliograph.dispatch.condition_base import Condition, Payload, Target
 from heliograph.dispatch.option_errors import named_options
@@ -33,21 +31,26 @@ from heliograph.dispatch.option_errors import named_options
 class Carried(Condition):
     """A condition on one name of the payload, which a signal must send."""
 
-    def connected(self, place: Target) -> Condition:
-        names = carried(place.signal)
-        if names is not None and not names & {*self.asks_for()}:
-            raise self._refusal(place, names, self.asks_for())
+    def connected(self, target: Target) -> Condition:
+        self.verify(target, carried(target.signal))
         return self
 
-    def _refusal(self, place: Target, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
-        return TypeError(
-            f"{self!r} asks for {' or '.join(map(repr, wanted))}, which {title(place.signal)} does not send;"
-            f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
-        )
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        """Raise an error where the question makes no sense, for a signal that sends these names, if they are known."""
+        if names is not None and not {*names} & {*self.asks_for()}:
+            raise not_carried(repr(self), target.signal, names, self.asks_for())
 
     def asks_for(self) -> tuple[str, ...]:
         """Return the names of which the signal must send one."""
         raise NotImplementedError
+
+
+def not_carried(asking: str, signal: Any, names: Iterable[str], wanted: Iterable[str]) -> TypeError:
+    """Return the error for an option that asks for names which a signal does not send."""
+    return TypeError(
+        f"{asking} asks for {' or '.join(map(repr, wanted))}, which {title(signal)} does not send;"
+        f" it sends {', '.join(sorted(names)) or 'nothing'}. Take the condition away, or another signal."
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,13 +63,12 @@ class Created(Carried):
             return bool(created)
         return not is_deletion(payload) and bool(_instance(self, payload)._state.adding)
 
-    def connected(self, place: Target) -> Condition:
-        names = carried(place.signal) or ()
-        if place.signal in DELETIONS:
-            return self
-        if "update_fields" in names and not {"created", "instance"} & {*names}:  # it is about many rows
-            raise self._refusal(place, names, ("created",))
-        return super().connected(place)
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        if target.signal in DELETIONS:
+            return
+        if "update_fields" in (names or ()) and not {"created", "instance"} & {*(names or ())}:  # it is about many rows
+            raise not_carried(repr(self), target.signal, names or (), ("created",))
+        super().verify(target, names)
 
     def asks_for(self) -> tuple[str, ...]:
         return "created", "update_fields"  # pre_save has the latter
@@ -82,8 +84,9 @@ class Raw(Carried):
     def holds(self, payload: Payload) -> bool:
         return bool(payload.get("raw"))
 
-    def connected(self, place: Target) -> Condition:
-        return self if place.signal in DELETIONS else super().connected(place)
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        if target.signal not in DELETIONS:
+            super().verify(target, names)
 
     def asks_for(self) -> tuple[str, ...]:
         return ("raw",)
@@ -94,29 +97,6 @@ class Raw(Carried):
 
 created = Created()
 raw = Raw()
-
-
-@dataclass(frozen=True, repr=False)
-class Using(Carried):
-    """Hold where the send is about one of these databases."""
-
-    aliases: tuple[str, ...]
-
-    def holds(self, payload: Payload) -> bool:
-        return payload.get("using") in self.aliases
-
-    def connected(self, place: Target) -> Condition:
-        for alias in self.aliases:
-            if alias not in settings.DATABASES:
-                there = ", ".join(map(repr, settings.DATABASES))
-                raise ValueError(f"using={alias!r}: there is no such database. DATABASES has {there}.")
-        return super().connected(place)
-
-    def asks_for(self) -> tuple[str, ...]:
-        return ("using",)
-
-    def __repr__(self) -> str:
-        return f"using={self.aliases[0] if len(self.aliases) == 1 else list(self.aliases)!r}"
 
 
 ACTIONS = ("pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear")
@@ -159,38 +139,9 @@ def is_deletion(payload: Payload) -> bool:
     return payload["signal"] in DELETIONS
 
 
-@dataclass(frozen=True, repr=False)
-class Locked(Carried):
-    """Hold if the row of a deletion still existed when it was locked; not if another transaction had deleted it."""
-
-    def holds(self, payload: Payload) -> bool:
-        instance = None if isinstance(payload, NetPayload) else payload.get("instance")
-        return instance is None or not is_gone(without_wrapper(instance))
-
-    def asks_for(self) -> tuple[str, ...]:
-        return ("origin",)
-
-    def __repr__(self) -> str:
-        return "fetch='lock'"
-
-
-@dataclass(frozen=True, repr=False)
-class Historical(Condition):
-    """Hold for a model that a migration works with: it has the fields of its day, and none of its methods."""
-
-    def holds(self, payload: Payload) -> bool:
-        return is_historical(payload["sender"])
-
-    def __repr__(self) -> str:
-        return "historical"
-
-
-historical = Historical()
-
-
 def asks_for_instance(leaf: Condition) -> bool:
     """Return whether a condition may need the instance, and not only what else is known of a row that was written."""
-    return isinstance(leaf, Has) or not isinstance(leaf, Carried | Historical)
+    return isinstance(leaf, Has) or not isinstance(leaf, Carried)
 
 
 # --- fields of a model ------------------------------------------------------------------------------------------
@@ -210,12 +161,11 @@ class OnFields(Carried):
 
     fields: tuple[str, ...]
 
-    def connected(self, place: Target) -> Condition:
-        super().connected(place)
-        if is_about_complete_model(place):
-            for problem in self.problems(place.sender):
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        super().verify(target, names)
+        if is_about_complete_model(target):
+            for problem in self.problems(target.sender):
                 raise problem.error(f"{problem.text} {problem.hint}")
-        return self
 
     def problems(self, model: Any) -> Iterator[Problem]:
         """Yield what is wrong with the condition on a model."""
@@ -300,10 +250,13 @@ class Changed(OnFields):
     def _fits(self, field: Any, change: Change) -> bool:
         return _is_value(field, self.was, change.old) and _is_value(field, self.to, change.new)
 
-    def connected(self, place: Target) -> Condition:
-        super().connected(place)
-        _verify_signal(self, place)
-        return replace(self, watch=watch_at(place, self.fields or ALL))
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        super().verify(target, names)
+        _verify_signal(self, target, names)
+
+    def connected(self, target: Target) -> Condition:
+        super().connected(target)
+        return replace(self, watch=watch_at(target, self.fields or ALL))
 
     def problems(self, model: Any) -> Iterator[Problem]:
         yield from super().problems(model)
@@ -344,10 +297,9 @@ class Has(OnFields):
         using = payload.get("using") or instance._state.db
         return all(_has_value(instance, name, wanted, using) for name, wanted in self.values)
 
-    def connected(self, place: Target) -> Condition:
-        _verify_signal(self, place)
-        super().connected(place)
-        return self
+    def verify(self, target: Target, names: Collection[str] | None) -> None:
+        _verify_signal(self, target, names)
+        super().verify(target, names)
 
     def problems(self, model: Any) -> Iterator[Problem]:
         yield from super().problems(model)
@@ -384,31 +336,30 @@ def _has_value(instance: Any, name: str, wanted: Any, using: str | None) -> bool
     return False  # the receiver is for several models, and this one has no such field
 
 
-def _verify_signal(condition: Condition, place: Target) -> None:
+def _verify_signal(condition: Condition, target: Target, names: Collection[str] | None) -> None:
     """Raise TypeError for a Django model signal that is not about a save or a deletion, such as post_init."""
-    names = carried(place.signal) or ()
-    if isinstance(place.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
+    if isinstance(target.signal, ModelSignal) and names and not {"update_fields", "origin"} & {*names}:
         raise TypeError(
             f"{condition!r} is for pre_save, post_save, the signals of a deletion and your own, not for"
-            f" {title(place.signal)}. Take the condition away, or another signal."
+            f" {title(target.signal)}. Take the condition away, or another signal."
         )
 
 
-def is_about_complete_model(place: Target) -> bool:
+def is_about_complete_model(target: Target) -> bool:
     """Return whether a receiver is for one model, to which no app can add fields any more.
 
     Apps may add fields while Django loads models. A system check verifies the receivers that are connected then.
     """
-    is_one_model = isinstance(place.sender, ModelBase) and not place.subclasses
-    return is_one_model and bool(place.sender._meta.apps.models_ready)
+    is_one_model = isinstance(target.sender, ModelBase) and not target.subclasses
+    return is_one_model and bool(target.sender._meta.apps.models_ready)
 
 
-def watch_at(place: Target, names: tuple[str, ...], **options: Any) -> Watch:
-    """Watch fields of the models that a receiver hears at a place."""
-    is_class = isinstance(place.sender, ModelBase) or (isinstance(place.sender, type) and place.subclasses)
+def watch_at(target: Target, names: tuple[str, ...], **options: Any) -> Watch:
+    """Watch fields of the models that a receiver hears at a target."""
+    is_class = isinstance(target.sender, ModelBase) or (isinstance(target.sender, type) and target.subclasses)
     # A signal of the user's own may send an instance of a subclass, whoever its sender is.
-    with_subclasses = place.subclasses or not isinstance(place.signal, ModelSignal)
-    return watch(place.sender if is_class else None, names, subclasses=with_subclasses, **options)
+    with_subclasses = target.subclasses or not isinstance(target.signal, ModelSignal)
+    return watch(target.sender if is_class else None, names, subclasses=with_subclasses, **options)
 
 
 def watched(condition: Condition) -> tuple[str, ...]:

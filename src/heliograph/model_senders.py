@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
-from types import ModuleType
+from functools import partial
+from types import MethodType, ModuleType
 from typing import Any
 
 from django.apps import AppConfig
@@ -16,10 +17,13 @@ from django.db.models.base import ModelBase
 from django.db.models.options import Options
 from django.db.models.signals import ModelSignal
 from django.db.models.utils import make_model_tuple
+from django.dispatch import dispatcher
 
-from heliograph.catalogue import Entry, entry_of
-from heliograph.dispatch.connecting import undone_by
+from heliograph.catalogue import Entry, entry_of, title
+from heliograph.dispatch.connecting import Connector, Request
+from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.senders import of, senders_named, verify_family
+from heliograph.dispatch.undoing import undone_by
 
 # Where a value is no sender, these are several of them.
 _MANY = (list, tuple)
@@ -62,6 +66,46 @@ def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any = None) 
     for waiting in registry._pending_operations.get(key, ())[len(before) :]:
         undone_by(_forget, registry, key, waiting)
     return result
+
+
+class DjangoConnector(Connector):
+    """How receivers are connected to the signals of Django, whose senders are of certain kinds."""
+
+    def senders(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
+        return named_senders(signal, sender, subclasses, receiver)
+
+
+class ModelConnector(DjangoConnector):
+    """How receivers are connected to a signal whose senders are models: they may be named before they are loaded."""
+
+    connect_names = (*Connector.connect_names[:4], "apps", *Connector.connect_names[4:])
+    disconnect_names = (*Connector.disconnect_names, "apps")
+
+    def shown(self, signal: Any) -> str:
+        return title(signal)
+
+    def connect_one(self, signal: Any, receiver: Any, request: Request, sender: Any, apps: Any) -> None:
+        if not isinstance(sender, str) and apps is None:
+            self.connect_now(signal, receiver, request, sender)
+            return
+        when_loaded(partial(MethodType(_connect_loaded, signal), receiver, request), sender, apps)
+
+    def disconnect_one(self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any) -> Any:
+        return when_loaded(partial(self.disconnect_now, signal, receiver, uid, subclasses), sender, apps)
+
+
+def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -> None:
+    """Connect to a model that is loaded; it may have been named before, and so could not be verified."""
+    if not is_signal(signal):  # Django's own dispatcher runs the signal again
+        signal.connect(receiver, sender, request.weak, request.dispatch_uid, **request.more)
+        return
+    signal._connector.senders(signal, sender, request.subclasses, receiver)
+    signal._connector.connect_now(signal, receiver, request, sender)
+
+
+# Django's check signals.E001 knows a receiver that waits for its model by the name of the pending function.
+_connect_loaded.__module__ = dispatcher.__name__
+_connect_loaded.__name__ = "connect"
 
 
 def _forget(registry: Any, key: tuple[str, str], waiting: Any) -> None:

@@ -5,7 +5,6 @@ from django.db import transaction
 from django.db.models import F
 
 from heliograph import BeforeCommit, changed, created, raw, receiver, update_fields
-from heliograph.conditions import Using
 from heliograph.signals import post_delete, post_save
 from heliograph.transactions.choosing import folded
 from tests.app.models import Article
@@ -38,8 +37,6 @@ CONDITIONS = {
     "raw or changed": raw | changed("words"),
     "written fields": update_fields("words") & changed("words"),
     "other written fields": update_fields("title") | changed("words"),
-    "a database": Using(("default",)) & changed("words"),
-    "another database": Using(("other",)) & changed("words"),
 }
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from heliograph.dispatch import Inline, Signal, capture, condition, mute
-from heliograph.dispatch.connecting import all_or_nothing
+from heliograph.dispatch.undoing import all_or_nothing
 from tests.helpers.pythons import borrows_references, counts_all_references
 
 FILE = re.escape(__file__)

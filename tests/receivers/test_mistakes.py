@@ -29,7 +29,7 @@ from heliograph import (
 )
 from heliograph import dispatch as dispatcher
 from heliograph.dispatch import option_errors as dispatch_options
-from heliograph.dispatch.signal import CONNECT
+from heliograph.dispatch.connecting import Connector
 from heliograph.receivers.decorator import OPTIONS
 from heliograph.signals import (
     got_request_exception,
@@ -400,7 +400,7 @@ def test_the_errors_know_where_every_option_is_written():
     written = {name for names in dispatch_options._WRITTEN.values() for name in names.split()}
     of_policies = {field.name for policy in (OnCommit, Durable, Retry) for field in fields(policy)}
     assert {*OPTIONS} | of_policies <= written
-    assert {*CONNECT} - {"receiver", "call"} <= {*OPTIONS}
+    assert {*Connector.connect_names} - {"receiver", "call", "facts"} <= {*OPTIONS}
 
 
 def test_a_tool_that_adds_names_to_a_receiver_is_believed(connect):

@@ -25,6 +25,7 @@ from heliograph import (
     created,
     raw,
 )
+from heliograph.dispatch.sends import guarded_for
 from heliograph.flow.listing import lines
 from heliograph.transactions import flush
 from heliograph.transactions.end_policies import AtTheEnd
@@ -770,6 +771,7 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
         from django.db.models.signals import post_save
         from heliograph import OnCommit
         from heliograph.dispatch.routes import registering
+        from heliograph.transactions.late_calls import Awaiting
         from threading import Event, Thread
 
         def note(sender, **kwargs): ...
@@ -783,7 +785,7 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
 
         post_save.connect(note, delivery=OnCommit())
         [connection] = [one for one in post_save._table.connections() if one.receiver() is note]
-        connection.guarded.options.call.hooks  # what keeps the patches
+        connection.options.find(Awaiting).holds  # what keeps the patches
         thread = Thread(target=hold)
         thread.start()
         held.wait(20)
@@ -797,3 +799,22 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
         """,
     )
     assert told == ["committed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_condition_answers_the_same_however_often_it_is_asked(receive):
+    answers = []
+
+    def ask(sender, instance, **kwargs):
+        (asked,) = (one for one in guarded_for(post_save, Genre) if one.receiver is note)
+        payload = {"signal": post_save, "sender": sender, "instance": instance, **kwargs}
+        answers.append([asked.options.when.holds(payload) for _ in range(2)])
+
+    receive(post_save, sender=Genre, order=-1)(ask)
+
+    @receive(post_save, sender=Genre, when=created, delivery=BeforeCommit())
+    def note(sender, **kwargs):
+        """A receiver that is called when the row is written, and passed over when Django sends post_save."""
+
+    Genre.objects.create()
+    assert answers == [[True, True]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,9 @@ from django.db.models.signals import ModelSignal
 from heliograph.bulk.m2m_sides import sides_of
 from heliograph.catalogue import entry_of
 from heliograph.changes.tracking import is_historical
-from heliograph.conditions import Carried
-from heliograph.dispatch import Condition
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.options import Fact
 from heliograph.dispatch.routes import registering
 from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.steps import Hold
@@ -44,11 +43,13 @@ _listenings: set[weakref.ref[Listening]] = set()
 _audiences: weakref.WeakKeyDictionary[Any, Audience | None] = weakref.WeakKeyDictionary()
 
 
-def add(listening: Listening) -> None:
-    """Let a listening count from now on, until it is garbage collected."""
+def begin(target: Target, holds: tuple[Hold, ...]) -> Listening:
+    """Return a listening at a target that counts from now on, until it is garbage collected."""
+    listening = Listening(target, holds)
     with registering:
         _listenings.add(weakref.ref(listening, _left))
         _audiences.clear()
+    return listening
 
 
 def _left(reference: weakref.ref[Listening]) -> None:
@@ -124,15 +125,16 @@ def _is_received(signal: Any, model: Any) -> bool:
 # --- receivers with bulk=True -------------------------------------------------------------------------------------
 
 
-class ReceivesBulk(Carried):
-    """The condition of a receiver that receives bulk writes."""
+@dataclass(frozen=True)
+class ReceivesBulk(Fact):
+    """The fact that a receiver receives bulk writes too: it was connected with `bulk=True`."""
+
+    listening: Listening
+
+    def written(self) -> Mapping[str, Any]:
+        return {"bulk": True}
 
 
 def bulk_receivers(signal: Any, model: Any) -> list[Guarded]:
     """Return the receivers of one of Django's signals that receive bulk writes."""
-    return [one for one in guarded_for(signal, model) if one.when is not None and receives_bulk(one.when)]
-
-
-def receives_bulk(when: Condition) -> bool:
-    """Return whether a condition is that of a receiver which receives bulk writes."""
-    return any(isinstance(leaf, ReceivesBulk) for leaf in when.leaves())
+    return [one for one in guarded_for(signal, model) if one.options.find(ReceivesBulk) is not None]

@@ -81,6 +81,8 @@ def _deliver(rows: Rows, origin: Any = None) -> None:
 def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:
     each = []
     for one in receivers:
+        if not one.options.admits(payload):
+            continue
         if isinstance(one.options.call, BatchDeferral):
             _deliver_batch(one, one.options.call, rows, payload)
         else:
@@ -111,6 +113,8 @@ def _send_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]
 
 def _concerned(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> Rows:
     """Return the rows for which one of the receivers may be called, before instances are made for the others too."""
-    whens = [one.when for one in receivers if one.when is not None]  # receivers with bulk=True have one
-    keys = {key for when in whens for key in those_of(rows, when, payload, is_sure=False).pks}
+    whens = [one.options.when for one in receivers]
+    keys = {
+        key for when in whens for key in (rows if when is None else those_of(rows, when, payload, is_sure=False)).pks
+    }
     return rows if len(keys) == len(rows) else rows.only([at for at, key in enumerate(rows.pks) if key in keys])

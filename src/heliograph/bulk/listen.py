@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from heliograph.bulk.audience import Listening, ReceivesBulk, add
+from heliograph.bulk.audience import Listening, ReceivesBulk, begin
 from heliograph.bulk.patches import of_bulk_writes
 from heliograph.catalogue import entry_of, title
-from heliograph.dispatch import Call, Condition
+from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.options import Fact
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.orm.savepoints import of_connections
 from heliograph.orm.steps import Hold
@@ -22,9 +22,7 @@ from heliograph.transactions.rows_at_work import HandlingRows, not_at_work
 
 def listen(target: Target) -> Listening:
     """Receive bulk writes at a target, for as long as the result exists."""
-    listening = Listening(target, _holds(target))
-    add(listening)
-    return listening
+    return begin(target, _holds(target))
 
 
 def _holds(target: Target) -> tuple[Hold, ...]:
@@ -36,58 +34,44 @@ def _holds(target: Target) -> tuple[Hold, ...]:
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete")
 
 
-@dataclass(frozen=True, repr=False)
-class Bulk(ReceivesBulk):
-    """The condition of receivers with `bulk=True`: it always holds, and says that they receive bulk writes."""
+def receives_bulk(target: Target) -> ReceivesBulk:
+    """Return the fact that a receiver with `bulk=True` receives bulk writes at a target.
 
-    listening: Listening | None = field(default=None, compare=False)
-
-    def holds(self, payload: Any) -> bool:
-        return True
-
-    def connected(self, place: Target) -> Condition:
-        """Return the condition at this target: bulk writes are received there while the receiver is connected."""
-        entry = entry_of(place.signal)
-        if entry is None or entry.name not in SIGNALS:
-            raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {title(place.signal)}. Leave it out.")
-        return Bulk(listen(place))
-
-    def asks_for(self) -> tuple[str, ...]:
-        return ("using",)
-
-    def __repr__(self) -> str:
-        return "bulk=True"
+    Raises TypeError for a signal that does not have this option.
+    """
+    entry = entry_of(target.signal)
+    if entry is None or entry.name not in SIGNALS:
+        raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {title(target.signal)}. Leave it out.")
+    return ReceivesBulk(listen(target))
 
 
-@dataclass(frozen=True, repr=False)
-class Recorded:
-    """The calls of a receiver of deletions in a batch: while it is connected, the rows of deletions are recorded."""
+@dataclass(frozen=True)
+class RecordsDeletions(Fact):
+    """The fact that a receiver of deletions gets them in a batch, so that the deleted rows are recorded."""
 
     listening: Listening
-    inner: Callable[[Receiver, dict[str, Any]], Call] = Call
-
-    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        return self.inner(receiver, payload)
-
-    def __repr__(self) -> str:
-        return "" if self.inner is Call else repr(self.inner)
 
 
-@dataclass(frozen=True, repr=False)
-class Attentive:
-    """How calls of a receiver are made that makes a write signal be sent for as long as it is connected."""
+@dataclass(frozen=True)
+class CausesSends(Fact):
+    """The fact that a receiver of a write signal causes the signal to be sent, for as long as it is connected."""
 
     listening: Listening
+
+
+@dataclass(frozen=True)
+class BatchCalls:
+    """Makes the calls of a receiver of a write signal that is not called again for the rows that it is handling."""
+
     reentrant: str
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         batch = payload.get("batch")
-        if self.reentrant == "allow" or not isinstance(batch, RowBatch):
-            return Call(receiver, payload)
-        return BatchCall(receiver, payload, batch, self.reentrant)
-
-    def __repr__(self) -> str:
-        return ""
+        return (
+            BatchCall(receiver, payload, batch, self.reentrant)
+            if isinstance(batch, RowBatch)
+            else Call(receiver, payload)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, ParamSpec
 
 from django.db.models import ManyToManyField, QuerySet
 
-from heliograph.bulk.listen import Attentive, listen
-from heliograph.catalogue import title
+from heliograph.bulk.listen import BatchCalls, CausesSends, listen
 from heliograph.dispatch import Signal
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connecting import all_or_nothing
+from heliograph.dispatch.connecting import Connector, Request
 from heliograph.dispatch.connections import Receiver
-from heliograph.dispatch.option_errors import refuse_unknown, verify_values
-from heliograph.dispatch.signal import CONNECT, DISCONNECT
-from heliograph.dispatch.verification import refuse_fleeting, verify_receiver
-from heliograph.model_senders import named_senders, when_loaded
+from heliograph.dispatch.options import Options
+from heliograph.model_senders import ModelConnector
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.inline_batches import with_batches
 
 P = ParamSpec("P")
 
 
+class WriteConnector(ModelConnector):
+    """How receivers are connected to the signals of writes: while one is, the writes are watched."""
+
+    connect_names = (*Connector.connect_names, "apps")
+
+    def options_at(self, request: Request, receiver: Receiver, target: Target) -> Options:
+        options = with_batches(request.options.with_facts(CausesSends(listen(target))))
+        return options if options.reentrant == "allow" else replace(options, call=BatchCalls(options.reentrant))
+
+
 class WriteSignal(Signal[P]):
     """A signal that is sent only where somebody hears it: to find out what is written takes its time."""
 
     _guards_instance = True  # which are many here
+
+    _connector = WriteConnector()
 
     def connect(
         self,
@@ -40,21 +49,7 @@ class WriteSignal(Signal[P]):
         **options: Any,
     ) -> None:
         """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
-        verify_values(weak=weak, dispatch_uid=dispatch_uid)
-        verify_receiver(receiver)
-        if weak:
-            refuse_fleeting(receiver)
-        refuse_unknown(lambda: f"{title(self)}.connect()", options, (*CONNECT, "apps"), receiver)
-        verify_values(**{name: options[name] for name in ("order", "subclasses") if name in options})
-        senders = self._named_senders(sender, options.get("subclasses", False), receiver)
-        with all_or_nothing():
-            for one in senders:
-                when_loaded(partial(self._connect_to, receiver, weak, dispatch_uid, options), one, apps)
-
-    def _connect_to(self, receiver: Any, weak: bool, uid: Any, options: dict[str, Any], sender: Any) -> None:
-        place = Target(self, sender, options.get("subclasses", False))
-        call = Attentive(listen(place), options.get("reentrant", "allow"))
-        super().connect(receiver, sender, weak, uid, call=call, **with_batches(options))
+        self._connector.connect(self, receiver, sender, weak, dispatch_uid, options, apps)
 
     def disconnect(
         self,
@@ -66,17 +61,7 @@ class WriteSignal(Signal[P]):
         **options: Any,
     ) -> bool:
         """Disconnect from a model, from several, or from one that is named "app.Model"."""
-        refuse_unknown(lambda: f"{title(self)}.disconnect()", options, (*DISCONNECT, "apps"), receiver)
-        leave = partial(self._disconnect_from, receiver, dispatch_uid, options)
-        senders = self._named_senders(sender, options.get("subclasses", False), receiver)
-        done = [when_loaded(leave, one, apps) for one in senders]
-        return any(done)
-
-    def _disconnect_from(self, receiver: Any, uid: Any, options: dict[str, Any], sender: Any) -> bool:
-        return super().disconnect(receiver, sender, uid, **options)
-
-    def _named_senders(self, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
-        return named_senders(self, sender, subclasses, receiver)
+        return self._connector.disconnect(self, receiver, sender, dispatch_uid, options, apps)
 
     def _attended(self, sender: Any) -> object:
         return listen(Target(self, sender))

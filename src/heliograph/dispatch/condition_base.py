@@ -28,8 +28,8 @@ class Condition:
         """Answer for a send with this payload, which includes `sender` and `signal`."""
         raise NotImplementedError(f"{type(self).__name__} must define holds(payload).")
 
-    def connected(self, place: Target) -> Condition:
-        """Return the condition that is asked at this place; it lives as long as the receiver is connected there.
+    def connected(self, target: Target) -> Condition:
+        """Return the condition that is asked at this target; it lives as long as the receiver is connected to it.
 
         Raises TypeError or ValueError where the question makes no sense.
         """
@@ -82,8 +82,8 @@ class Predicate(Condition):
     def holds(self, payload: Payload) -> bool:
         return bool(self.function(**payload))
 
-    def connected(self, place: Target) -> Condition:
-        verify_asked(self.function, place.signal)
+    def connected(self, target: Target) -> Condition:
+        verify_asked(self.function, target.signal)
         return self
 
     def __repr__(self) -> str:
@@ -97,8 +97,8 @@ class Pair(Condition):
     left: Condition
     right: Condition
 
-    def connected(self, place: Target) -> Condition:
-        return replace(self, left=self.left.connected(place), right=self.right.connected(place))
+    def connected(self, target: Target) -> Condition:
+        return replace(self, left=self.left.connected(target), right=self.right.connected(target))
 
     def leaves(self) -> Iterator[Condition]:
         yield from self.left.leaves()
@@ -134,8 +134,8 @@ class Not(Condition):
     def holds(self, payload: Payload) -> bool:
         return not self.inner.holds(payload)
 
-    def connected(self, place: Target) -> Condition:
-        return Not(self.inner.connected(place))
+    def connected(self, target: Target) -> Condition:
+        return Not(self.inner.connected(target))
 
     def leaves(self) -> Iterator[Condition]:
         return self.inner.leaves()

@@ -6,16 +6,14 @@ import functools
 import itertools
 import weakref
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
 from inspect import CO_COROUTINE
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
 
-from heliograph.dispatch.condition_base import Condition, Target
 from heliograph.dispatch.describe import origin
-from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
+from heliograph.dispatch.options import PLAIN, Options
 
 if TYPE_CHECKING:
     from heliograph.dispatch.guarded import Guarded
@@ -24,31 +22,6 @@ if TYPE_CHECKING:
 Receiver = Callable[..., Any]
 
 _places = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a connected receiver is called, beyond what Django knows."""
-
-    when: Condition | None = None
-    delivery: DeliveryPolicy = Inline()
-    reentrant: str = "allow"
-    blocking: bool = True
-    call: Callable[[Receiver, dict[str, Any]], Call] = Call  # what a policy is handed, made for each send that is due
-    gives: frozenset[str] = frozenset()  # the names that a call has beyond those of the signal
-    defers: bool = False  # whether the policy only takes note of a call: it does so in the sender's thread
-
-    def connected(self, receiver: Receiver, place: Target) -> Options:
-        """Return the options of a receiver that is connected at this place."""
-        options = self if self.when is None else replace(self, when=self.when.connected(place))
-        delivery = self.delivery
-        # Nearly all are Inline, and to ask whether one has the methods of a protocol takes as long as to connect it.
-        if (type(delivery) is Inline and not delivery.batch) or not isinstance(delivery, ConnectedPolicy):
-            return options
-        return delivery.connected(options, receiver, place)
-
-
-PLAIN = Options()
 
 
 class IdentityRef(weakref.ref[Any]):
@@ -82,6 +55,11 @@ class Connection(IdentityRef):
             return self.pinned
         anchor = self()
         return anchor if self.method is None or anchor is None else MethodType(self.method, anchor)
+
+    @property
+    def options(self) -> Options:
+        """How the receiver is called, and what is known about it."""
+        return PLAIN if self.guarded is None else self.guarded.options
 
     def _guarded_if_alive(self) -> Receiver | None:
         # Not a method of Guarded: a route that is out of date must not hold what a receiver that has left held.
@@ -180,6 +158,8 @@ def _name_in_file(receiver: Any) -> Hashable:
 
 def _code(function: Any) -> CodeType:
     """Return the code that a function was written as, below its decorators."""
+    if "__wrapped__" not in vars(function):
+        return function.__code__  # type: ignore[no-any-return]
     return getattr(origin(function), "__code__", function.__code__)  # type: ignore[no-any-return]
 
 

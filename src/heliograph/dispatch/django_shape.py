@@ -7,8 +7,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from heliograph.dispatch.connections import PLAIN, Connection, Options, identity, object_identity
+from heliograph.dispatch.connections import Connection, identity, object_identity
 from heliograph.dispatch.guarded import Guarded, connection_with
+from heliograph.dispatch.options import PLAIN, Options
 from heliograph.dispatch.routes import Bucket, Table, nobody, registering
 
 if TYPE_CHECKING:
@@ -138,7 +139,10 @@ def _made_by_hand(table: Table, row: Any) -> Connection | None:
         receiver = receiver.connection.receiver()
     if receiver is None:
         return None
-    sender = rest[0]() if len(rest) == 2 and rest[0] is not None else _with_id(sender_id)
+    sender_ref = rest[0] if len(rest) == 2 else None
+    sender = _with_id(sender_id) if sender_ref is None else sender_ref()
+    if sender is None and sender_ref is not None:  # another object may have its id now
+        return None
     bucket = table.bucket_of_id(sender_id) if sender is None and sender_id != id(None) else table.bucket_of(sender)
     key = identity(receiver, None if uid == object_identity(receiver) else uid)
     return connection_with(options, bucket, receiver, key, weak, order=0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import markcoroutinefunction
 
-from heliograph.dispatch.connections import PLAIN, Connection, Options, Receiver, connection_to
+from heliograph.dispatch.condition_base import Condition, Payload
+from heliograph.dispatch.connections import Connection, Receiver, connection_to
+from heliograph.dispatch.options import PLAIN, Gate, Options
 from heliograph.dispatch.policies import Call, Inline
 from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
 
@@ -34,22 +37,22 @@ SKIPPED = _Skipped()
 class Guarded:
     """A receiver with its options, callable like the receiver itself; its response is SKIPPED where it is not due."""
 
-    def __init__(self, connection: Connection, options: Options) -> None:
+    def __init__(self, connection: Connection, options: Options, receiver: Receiver) -> None:
         self.connection = connection
         self.options = options
-        self.when = options.when
+        self.is_due = _question(options)
         self.reentrant = options.reentrant
         # What Inline does with a Call, without them.
         self.is_plain = type(options.delivery) is Inline and options.call is Call
         # What a class has too, and so hides from __getattr__.
-        self.__module__ = getattr(self.receiver, "__module__", type(self).__module__)
-        self.__doc__ = self.receiver.__doc__
+        self.__module__ = getattr(receiver, "__module__", type(self).__module__)
+        self.__doc__ = receiver.__doc__
         if connection.is_async:
             markcoroutinefunction(self)  # for dispatchers that see nothing but this
 
     def release(self) -> None:
         """Let go of the options, once the receiver was garbage collected: what they hold lives as long as it did."""
-        self.options, self.when = PLAIN, None
+        self.options, self.is_due = PLAIN, None
 
     @property
     def receiver(self) -> Receiver:
@@ -69,7 +72,7 @@ class Guarded:
     def __call__(self, **payload: Any) -> Any:
         if self.connection.is_async:
             return self._call_async(payload)
-        if self.when is not None and not self.when.holds(payload):
+        if self.is_due is not None and not self.is_due(payload):
             return SKIPPED
         receiver = self.receiver
         if self.reentrant == "allow" or payload.get("instance") is None:
@@ -83,7 +86,7 @@ class Guarded:
 
     async def _call_async(self, payload: dict[str, Any]) -> Any:
         receiver = self.receiver
-        if (self.when is not None and not self.when.holds(payload)) or self._is_reentered(receiver, payload):
+        if (self.is_due is not None and not self.is_due(payload)) or self._is_reentered(receiver, payload):
             return SKIPPED
         with nullcontext() if self.reentrant == "allow" else Handling(receiver, payload):
             response = self._make(receiver, payload)
@@ -103,6 +106,22 @@ class Guarded:
         return self.options.delivery.deliver(self.options.call(receiver, payload))
 
 
+def _question(options: Options) -> Callable[[Payload], bool] | None:
+    """Return the function that says whether a send is due, or None if every send is."""
+    gates = [one for one in options.facts if isinstance(one, Gate)]
+    when = None if options.asks_batch else options.when
+    if not gates:
+        return None if when is None else when.holds
+    return gates[0].admits if len(gates) == 1 and when is None else partial(_passes, gates, when)
+
+
+def _passes(gates: list[Gate], when: Condition | None, payload: Payload) -> bool:
+    for gate in gates:
+        if not gate.admits(payload):
+            return False
+    return when is None or when.holds(payload)
+
+
 def connection_with(
     options: Options, bucket: Bucket, receiver: Receiver, key: Hashable, weak: bool, order: int
 ) -> Connection:
@@ -111,7 +130,7 @@ def connection_with(
         return connection_to(bucket, receiver, key, order, bucket.forget if weak else None)
     connection = connection_to(bucket, receiver, key, order, bucket.forget_guarded if weak else None)
     connection.is_async = connection.is_async and not options.defers
-    connection.guarded = Guarded(connection, options)
+    connection.guarded = Guarded(connection, options, receiver)
     return connection
 
 

@@ -28,6 +28,11 @@ def live_signals() -> list[Signal[...]]:
     return sorted(signals, key=lambda signal: str(signal.name))
 
 
+def is_signal(thing: object) -> bool:
+    """Return whether something is a signal that this dispatcher runs."""
+    return hasattr(type(thing), "_connector")
+
+
 def found_name(signal: object) -> str | None:
     """Return module and name of the variable that a signal is bound to, or None.
 

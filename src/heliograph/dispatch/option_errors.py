@@ -145,15 +145,16 @@ def _is_whole(value: object) -> bool:
 # and other packages may pass 0 or None; a string is always a mistake.
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "weak": (lambda value: value is None or isinstance(value, int), "True or False"),
-    "dispatch_uid": (
-        lambda value: _has_hash(value),
-        "a value with a hash, such as a text",
-    ),
+    "dispatch_uid": (lambda value: value is None or _has_hash(value), "a value with a hash, such as a text"),
     "order": (_is_whole, "a whole number"),
     "subclasses": (_is_flag, "True or False"),
     "blocking": (_is_flag, "True or False"),
     "call": (callable, "a function of the receiver and the payload that returns a Call"),
+    "facts": (lambda value: isinstance(value, tuple), "a tuple of facts"),
 }
+
+
+_ANY = (lambda value: True, "anything")
 
 
 def _has_hash(value: Any) -> bool:
@@ -165,8 +166,8 @@ def _has_hash(value: Any) -> bool:
 
 
 def verify_values(**options: Any) -> None:
-    """Raise TypeError for an option with a value that it does not take."""
+    """Raise TypeError for an option with a value that it does not take; other options have rules of their own."""
     for name, value in options.items():
-        is_right, kinds = _KINDS[name]
+        is_right, kinds = _KINDS.get(name, _ANY)
         if not is_right(value):
             raise TypeError(f"{name}= takes {kinds}, not {value!r}.")

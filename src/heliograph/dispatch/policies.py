@@ -11,7 +11,7 @@ from heliograph.dispatch.option_errors import named_options
 
 if TYPE_CHECKING:
     from heliograph.dispatch.condition_base import Target
-    from heliograph.dispatch.connections import Options
+    from heliograph.dispatch.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class DeliveryPolicy(Protocol):
 class ConnectedPolicy(DeliveryPolicy, Protocol):
     """A delivery policy that has a say in how its receivers are connected."""
 
-    def connected(self, options: Options, receiver: Callable[..., Any], place: Target) -> Options:
-        """Return the options of a receiver that is connected at this place with this policy.
+    def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
+        """Return the options of a receiver that is connected to this target with this policy.
 
         A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
         of the send. Raises TypeError where the policy makes no sense.
@@ -75,11 +75,11 @@ class Inline:
     def __repr__(self) -> str:
         return f"Inline({'batch=True' if self.batch else ''})"
 
-    def connected(self, options: Options, receiver: Callable[..., Any], place: Target) -> Options:
+    def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
         """Return the options unchanged; raise TypeError for a batch, since the dispatcher itself knows no writes."""
         if self.batch:
             raise TypeError(
-                f"{describe(receiver)}: delivery={self!r} is one call for each write, and {place.signal!r} is sent"
+                f"{describe(receiver)}: delivery={self!r} is one call for each write, and {target.signal!r} is sent"
                 " after none. It works on post_save, post_delete and m2m_changes. Leave batch=True out, or take"
                 " OnCommit(batch=True)."
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from heliograph.dispatch.condition_base import Condition
-from heliograph.dispatch.connecting import all_or_nothing
 from heliograph.dispatch.option_errors import named_options, refuse_unknown
 from heliograph.dispatch.policies import DeliveryPolicy
+from heliograph.dispatch.undoing import all_or_nothing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +51,7 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
 
     def connect(function: F) -> F:
         refuse_unknown("receiver()", options, OPTIONS, function)
-        with all_or_nothing():
+        with all_or_nothing() if len(signals) > 1 else nullcontext():
             for one in signals:
                 one.connect(function, **with_defaults(one, options))
         return function

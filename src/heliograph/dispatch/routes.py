@@ -10,7 +10,6 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from heliograph.dispatch.connecting import undone_by
 from heliograph.dispatch.connections import (
     Connection,
     IdentityRef,
@@ -19,6 +18,7 @@ from heliograph.dispatch.connections import (
     is_reimport,
     object_identity,
 )
+from heliograph.dispatch.undoing import undone_by
 
 Resolver = Callable[[], Receiver | None]
 
@@ -56,6 +56,9 @@ class Route:
 
 _NOBODY: set[Any] = set()
 
+# The route of every bucket that has none yet: no table has its epoch, so the next send makes another one.
+STALE = Route()
+
 
 class Bucket:
     """The connections of one sender, or of one class and its subclasses."""
@@ -68,7 +71,7 @@ class Bucket:
         self.shared = shared  # whether the sends of more than one sender come here
         self.alive: set[Connection] = set()
         self.index: dict[Hashable, Connection] = {}
-        self.route = Route()
+        self.route = STALE
         # Garbage collection calls this for a dead receiver: it is in C, takes no lock, and is one object for all.
         self.forget = self.alive.discard
 
@@ -96,7 +99,7 @@ class Bucket:
             connection.guarded = None
         self.index.clear()
         self.alive.clear()
-        self.route = Route()
+        self.route = STALE
 
     def find(self, key: Hashable) -> Connection | None:
         """Return the connection with this key whose receiver is alive."""
@@ -204,7 +207,7 @@ class Table:
     def connect(self, connection: Connection, receiver: Receiver) -> None:
         """Add a connection. A receiver that is there stays; one that was imported again gives its place up."""
         bucket = connection.bucket
-        rival = bucket.find_receiver(connection.key, receiver)
+        rival = bucket.find_receiver(connection.key, receiver) if bucket.index else None
         if rival is not None:
             if not is_name(connection.key) or rival.receiver() is receiver:
                 connection.guarded = None  # which refers back to it
@@ -212,7 +215,7 @@ class Table:
             connection.seq = rival.seq
             undone_by(self._connect_again, rival, rival.guarded)
             bucket.remove(rival)
-        elif bucket.find(connection.key) is not None:
+        elif bucket.index and bucket.find(connection.key) is not None:
             connection.key = object_identity(receiver)
         self._add(connection)
         undone_by(self._disconnect, connection)
@@ -248,7 +251,7 @@ class Table:
         """Make the routes that draw on a bucket out of date."""
         if bucket.shared:
             self.epoch = object()
-        bucket.route = Route()
+        bucket.route = STALE
 
     def clear(self) -> None:
         """Remove all connections."""

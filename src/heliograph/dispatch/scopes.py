@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from heliograph.dispatch.guarded import receiver_of
+from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.observed_events import Sent
 
 if TYPE_CHECKING:
@@ -202,11 +203,6 @@ class capture(Scope, Sequence[Sent]):
     def _listing(self) -> str:
         lines = [f"  {sent.signal.name} from {sent.sender!r}: {dict(sent.kwargs)!r}" for sent in self._sent]
         return "\n".join(["Captured:", *lines]) if lines else "Nothing was captured."
-
-
-def is_signal(target: Any) -> bool:
-    """Return whether something is a signal that this dispatcher runs."""
-    return hasattr(type(target), "_table")
 
 
 def audible(signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:

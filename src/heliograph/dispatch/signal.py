@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Unpack
 
 from heliograph.dispatch import django_shape, names
 from heliograph.dispatch.concurrency import Concurrency, InTurn
-from heliograph.dispatch.condition_base import Condition, Target, condition
-from heliograph.dispatch.connections import PLAIN, Options, Receiver, identity
+from heliograph.dispatch.condition_base import Condition
+from heliograph.dispatch.connecting import Connector, forget_cache
+from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.fast_send import can_be_written, declared_payload, declared_send, learned_send
-from heliograph.dispatch.guarded import connection_with
-from heliograph.dispatch.option_errors import NoOptions, refuse_unknown, verify_values
-from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
-from heliograph.dispatch.reentrancy import verify_reentrant
+from heliograph.dispatch.option_errors import NoOptions
+from heliograph.dispatch.options import Fact
+from heliograph.dispatch.policies import Call, DeliveryPolicy
 from heliograph.dispatch.routes import Table, registering
 from heliograph.dispatch.scopes import audible, current
-from heliograph.dispatch.senders import senders_named, verify_family
 from heliograph.dispatch.sends import Pair, Send, deliver, deliver_async
-from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
 
 P = ParamSpec("P")
 Contract = ParamSpec("Contract")  # of `define`: in pyright, a class method loses the ParamSpec of its class
@@ -53,6 +51,7 @@ class Signal(Generic[P]):
     # Django 5.2 has no reference to the sender in a row of `receivers`.
     _rows_have_senders: ClassVar[bool] = True
     _concurrency: ClassVar[Concurrency] = InTurn()
+    _connector: ClassVar[Connector] = Connector()
     _table = _LazyTable()
 
     # What the signal sends, where it says so: other sends and receivers that ask for other names are refused.
@@ -104,6 +103,7 @@ class Signal(Generic[P]):
         reentrant: str = "allow",
         blocking: bool = True,
         call: Callable[..., Call] = Call,
+        facts: tuple[Fact, ...] = (),
         **unknown: Unpack[NoOptions],
     ) -> None:
         """Connect a receiver to one sender, to several (a list), or to every sender (None).
@@ -112,25 +112,16 @@ class Signal(Generic[P]):
         `subclasses` adds the subclasses of a sender that is a class; `when` is a condition, or a function of the
         payload, that is tested before each call; `delivery` says when the call is made; `reentrant` is 'allow', 'skip'
         or 'raise', for a receiver that is called for the instance it is already handling; `blocking=False` promises
-        that an async send may call a sync receiver in the event loop. `call` is for libraries: a function that makes
-        the `Call` for the delivery policy, from the receiver and the payload.
+        that an async send may call a sync receiver in the event loop. Two options are for libraries: `call`, a function
+        that makes the `Call` for the delivery policy, from the receiver and the payload; and `facts`, what the library
+        knows about the receiver.
 
         Raises TypeError or ValueError, which say what to do, for a receiver or an option that cannot work. Then the
         receiver is connected to none of the senders.
         """
-        refuse_unknown(lambda: f"{self!r}.connect()", unknown, CONNECT, receiver)
-        verify_values(weak=weak, dispatch_uid=dispatch_uid, order=order, subclasses=subclasses)
-        verify_receiver(receiver)
-        if weak:
-            refuse_fleeting(receiver)
-        options = options_of(when, delivery, reentrant, blocking, call)
-        senders = self._named_senders(sender, subclasses, receiver)
-        # All of them first: one that is refused leaves none connected.
-        places = [(one, options.connected(receiver, Target(self, one, subclasses))) for one in senders]
-        verify_names(receiver, self, places[0][1].gives)
-        for one, options_there in places:
-            _connect(self, receiver, one, weak, dispatch_uid, order, subclasses, options_there)
-        _forget_cache(self)
+        given = {"order": order, "subclasses": subclasses, "when": when, "delivery": delivery, **unknown}
+        given |= {"reentrant": reentrant, "blocking": blocking, "call": call, "facts": facts}
+        self._connector.connect(self, receiver, sender, weak, dispatch_uid, given)
 
     def disconnect(
         self,
@@ -141,13 +132,12 @@ class Signal(Generic[P]):
         subclasses: bool = False,
         **unknown: Unpack[NoOptions],
     ) -> bool:
-        """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected."""
-        refuse_unknown(lambda: f"{self!r}.disconnect()", unknown, DISCONNECT, receiver)
-        verify_values(dispatch_uid=dispatch_uid, subclasses=subclasses)
-        senders = self._named_senders(sender, subclasses, receiver)
-        found = [_disconnect(self, receiver, one, dispatch_uid, subclasses) for one in senders]
-        _forget_cache(self)
-        return any(found)
+        """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected.
+
+        `subclasses=True` is for a receiver that was connected so.
+        """
+        given = {"subclasses": subclasses, **unknown}
+        return self._connector.disconnect(self, receiver, sender, dispatch_uid, given)
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -202,13 +192,6 @@ class Signal(Generic[P]):
             return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
         return sync, concurrent
 
-    def _named_senders(self, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
-        """Return the senders that an argument names; raise TypeError or ValueError for a sender that never sends."""
-        senders = senders_named(sender, receiver)
-        for one in senders if subclasses else ():
-            verify_family(one)
-        return senders
-
     def _sent_names(self) -> Sequence[str] | None:
         """Return the names that are sent with `sender`, or None if they are not known."""
         return None if self._contract is None else [*self._contract.parameters][1:]
@@ -262,7 +245,7 @@ class Signal(Generic[P]):
     @receivers.setter
     def receivers(self, rows: Any) -> None:
         django_shape.assign(self, rows)
-        _forget_cache(self)
+        forget_cache(self)
 
     def _clear_dead_receivers(self) -> None:
         """Do nothing: the dead leave by themselves."""
@@ -273,52 +256,7 @@ class Signal(Generic[P]):
 
 # As they are here, whatever tools and mocks put into the class later.
 OURS = (Signal.send, Signal._live_receivers)
-# The names that connect and disconnect take.
-CONNECT, DISCONNECT = (
-    [name for name in inspect.signature(method).parameters if name not in ("self", "unknown")]
-    for method in (Signal.connect, Signal.disconnect)
-)
-
-
 # Functions and not methods: subclasses of other packages have private methods of any name.
-
-
-def _connect(
-    signal: Signal[...],
-    receiver: Receiver,
-    sender: Any,
-    weak: bool,
-    dispatch_uid: Hashable | None,
-    order: int,
-    subclasses: bool,
-    options: Options,
-) -> None:
-    """Connect a verified receiver to one sender."""
-    key = identity(receiver, dispatch_uid)
-    with registering:
-        table = signal._table
-        connection = connection_with(options, table.bucket_of(sender, subclasses), receiver, key, weak, order)
-        table.connect(connection, receiver)
-
-
-def _disconnect(
-    signal: Signal[...], receiver: Any, sender: Any, dispatch_uid: Hashable | None, subclasses: bool
-) -> bool:
-    """Disconnect a receiver from one sender."""
-    key = identity(receiver, dispatch_uid)
-    with registering:
-        bucket = signal._table.existing(sender, subclasses)
-        connection = bucket and bucket.find_receiver(key, receiver)
-        if connection:
-            signal._table.disconnect(connection)
-    return connection is not None
-
-
-def _forget_cache(signal: Signal[...]) -> None:
-    """Empty the cache that Django's own code uses, where a monitoring tool has kept Django's _live_receivers."""
-    cache = signal.__dict__.get("sender_receivers_cache")
-    if cache:
-        cache.clear()
 
 
 def _learn(signal: Signal[...], named: dict[str, Any]) -> None:
@@ -331,25 +269,6 @@ def _learn(signal: Signal[...], named: dict[str, Any]) -> None:
 def _checked(signal: Signal[...], sender: Any, named: dict[str, Any]) -> dict[str, Any]:
     """Return the payload with the contract's defaults; TypeError if it breaks the contract."""
     return named if signal._payload is None else signal._payload(sender, **named)
-
-
-def options_of(
-    when: Condition | Callable[..., object] | None = None,
-    delivery: DeliveryPolicy | None = None,
-    reentrant: str = "allow",
-    blocking: bool = True,
-    call: Callable[..., Call] = Call,
-) -> Options:
-    """Return verified options: PLAIN itself for those of Django, which cost nothing."""
-    if when is None and delivery is None and reentrant == "allow" and blocking is True and call is Call:
-        return PLAIN
-    verify_values(blocking=blocking, call=call)
-    if delivery is not None:
-        verify_policy(delivery)
-    verify_reentrant(reentrant)
-    asked = None if when is None else condition(when)
-    gives = frozenset[str](getattr(call, "gives", ()))
-    return Options(asked, delivery or Inline(), reentrant, blocking, call, gives)
 
 
 def _verify_contract(contract: Any, signature: inspect.Signature) -> None:

@@ -126,7 +126,7 @@ def needed(receiver: Any) -> list[str]:
 def refuse_fleeting(receiver: Any) -> None:
     """Raise ValueError for a receiver that would be collected as soon as it is connected.
 
-    To be called by the very function that the receiver was passed to.
+    To be called by `Connector.connect`, and that by the very method that the receiver was passed to.
     """
     if COUNTS_REFERENCES and sys.getrefcount(receiver) <= _UNHELD and _owner_is_unheld(receiver):
         raise ValueError(
@@ -143,8 +143,8 @@ def _needed_by_code(function: FunctionType) -> list[str]:
     return [*code.co_varnames[:required], *(name for name in only_by_name if name not in defaults)]
 
 
-# The parameter of the caller, that of refuse_fleeting(), and that of getrefcount().
-_UNHELD = 3
+# The parameters of the method that the user calls, of Connector.connect(), of refuse_fleeting() and of getrefcount().
+_UNHELD = 4
 
 
 def _owner_is_unheld(receiver: Any) -> bool:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
-from heliograph.bulk.listen import Bulk
-from heliograph.conditions import Locked, Using, historical
-from heliograph.dispatch import Condition, Signal, live_signals
-from heliograph.dispatch.condition_base import Both
-from heliograph.dispatch.connections import PLAIN, Connection, is_async
+from heliograph.dispatch import Signal, live_signals
+from heliograph.dispatch.connections import Connection, is_async
 from heliograph.dispatch.describe import full_name, source
-from heliograph.transactions.autocommit_save import Once
+from heliograph.receivers.facts import AsksFor
 
 
 def lines(wanted: Sequence[str] = (), silent_too: bool = False) -> Iterator[str]:
@@ -72,38 +67,18 @@ def _sender(connection: Connection) -> str:
 
 
 def _extras(connection: Connection, receiver: Any) -> str:
-    options = connection.guarded.options if connection.guarded else PLAIN
+    options = connection.options
+    asked, written = options.find(AsksFor), options.written()
     extras = {
         f"order={connection.order}": connection.order,
         "async": is_async(receiver),
-        **dict.fromkeys(_conditions(options.when), True),
-        f"delivery={options.delivery!r}": options.delivery != PLAIN.delivery,
-        f"{options.call!r}": options.call is not PLAIN.call,
-        f"reentrant={options.reentrant}": options.reentrant != PLAIN.reentrant,
-        "non-blocking": not options.blocking,
+        **{f"{name}={written.get(name)!r}": name in written for name in ("bulk", "using", "when", "delivery")},
+        "changes": asked is not None and asked.changes,
+        **{f"{name}={written.get(name)!r}": name in written for name in ("fetch", "writes")},
+        f"reentrant={options.reentrant}": "reentrant" in written,
+        "non-blocking": "blocking" in written,
     }
-    return ", ".join(text for text, shown in extras.items() if text and shown)
-
-
-def _conditions(when: Condition | None) -> Iterator[str]:
-    """Yield a condition as it was written: conditions that stand for using=, bulk= and fetch= are shown as options."""
-    asked = [one for one in _asked(when) if not isinstance(one, Locked)]  # the receiver's call shows fetch= already
-    yield from (repr(one) for one in asked if isinstance(one, Using | Bulk))
-    rest = [one for one in asked if not isinstance(one, Using | Bulk) and one != ~historical]
-    if rest:
-        yield f"when={reduce(and_, rest)!r}"
-
-
-def _asked(when: Condition | None) -> Iterator[Condition]:
-    """Yield the parts of a condition that are combined by `&`."""
-    match when:
-        case Both(left=left, right=right):
-            yield from _asked(left)
-            yield from _asked(right)
-        case Once(inner=inner):
-            yield from _asked(inner)
-        case Condition():
-            yield when
+    return ", ".join(text for text, shown in extras.items() if shown)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

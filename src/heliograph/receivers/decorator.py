@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
@@ -11,21 +12,21 @@ from django.db.models.signals import ModelSignal
 from django.dispatch import Signal as DjangoSignal
 
 from heliograph.catalogue import title
-from heliograph.conditions import historical
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connecting import all_or_nothing, undone_by
-from heliograph.dispatch.connections import PLAIN, object_identity
-from heliograph.dispatch.connections import Options as CallOptions
+from heliograph.dispatch.connections import object_identity
 from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.option_errors import named_options, refuse_unknown, verify_values
+from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
 from heliograph.dispatch.registration import ConnectOptions, each, with_defaults
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
 from heliograph.dispatch.routes import Table
-from heliograph.dispatch.signal import options_of
+from heliograph.dispatch.undoing import all_or_nothing, undone_by
 from heliograph.dispatch.verification import verify_receiver
 from heliograph.installed import check_entry, how_to_adopt
 from heliograph.model_senders import named_senders, when_loaded
-from heliograph.receivers.save_options import dispatched
+from heliograph.receivers import save_options
+from heliograph.receivers.facts import NotHistorical
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,7 +65,7 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
 
     def connect(function: F) -> F:
         refuse_unknown("receiver()", options, OPTIONS, function)
-        with all_or_nothing():
+        with all_or_nothing() if len(signals) > 1 else nullcontext():
             for one in signals:
                 _connect(one, function, options)
         return function
@@ -77,36 +78,44 @@ OPTIONS = tuple(ReceiverOptions.__annotations__)
 
 
 def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    if not hasattr(type(signal), "_table"):
+    if isinstance(signal, ModelSignal):
+        options = _without_historical(options)
+    if not is_signal(signal):
         if isinstance(signal, DjangoSignal):
             register(check_entry)
-        _connect_elsewhere(signal, function, _of_today(options) if isinstance(signal, ModelSignal) else options)
+        _connect_elsewhere(signal, function, options)
     elif isinstance(signal, ModelSignal):
-        signal.connect(function, **with_defaults(signal, _of_today(options)))
+        signal.connect(function, **with_defaults(signal, options))
     else:
-        place = Target(signal, options.get("sender"))
-        signal.connect(function, **with_defaults(signal, dispatched(function, place, options)))
+        options = _as_of_dispatcher(options, function, Target(signal, options.get("sender")))
+        signal.connect(function, **with_defaults(signal, options))
 
 
-def _of_today(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options that leave the models of migrations out, where a receiver would hear them."""
-    if options.get("sender") is not None and not options.get("subclasses"):
-        return {**options}
-    when = options.get("when")
-    return {**options, "when": ~historical if when is None else ~historical & when}
+def _without_historical(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return options that leave the models of migrations out, where a receiver would receive them."""
+    is_of_model = options.get("sender") is not None and not options.get("subclasses")
+    return options if is_of_model else {**options, "facts": (NotHistorical(),)}
+
+
+def _as_of_dispatcher(options: Mapping[str, Any], function: Callable[..., Any], target: Target) -> dict[str, Any]:
+    """Return the options that every signal of the dispatcher takes, with what `using` and such come to at a target."""
+    made = _options_at(options, function, target)
+    rest = {name: value for name, value in options.items() if name not in save_options.OPTIONS}
+    if made.facts:
+        rest["facts"] = made.facts
+    if made.call is not PLAIN.call:
+        rest["call"] = made.call
+    return rest | {"delivery": made.delivery} if "delivery" in rest else rest
+
+
+def _options_at(options: Mapping[str, Any], function: Callable[..., Any], target: Target) -> Options:
+    called = options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
+    return save_options.options_at(called, options, function, target)
 
 
 # --- signals that another dispatcher runs -----------------------------------------------------------------------
 
-OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call")
 _OF_THE_ROUTE = ("order", "subclasses")
-_OF_ALL = (*_OF_THE_ROUTE, "weak", "dispatch_uid")
-
-
-def options_of_call(options: Mapping[str, Any]) -> CallOptions:
-    """Return the verified options of a receiver's calls, out of all that connect takes."""
-    verify_values(**{name: options[name] for name in _OF_ALL if name in options})
-    return options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
 
 
 def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -118,25 +127,27 @@ def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mappi
                 f"{name}= works on signals that Heliograph runs, and {title(signal)} is not one."
                 f" {how_to_adopt() if isinstance(signal, DjangoSignal) else 'Leave the option out.'}"
             )
-    rest = {name: value for name, value in options.items() if name not in (*_OF_THE_ROUTE, "sender", "apps")}
-    options_of_call(options)
+    verify_values(**options)
+    options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
     for one in named_senders(signal, options.get("sender"), False, function):
         if isinstance(signal, ModelSignal):
-            when_loaded(partial(_connect_one_elsewhere, signal, function, rest), one, options.get("apps"))
+            when_loaded(partial(_connect_one_elsewhere, signal, function, options), one, options.get("apps"))
         else:
-            _connect_one_elsewhere(signal, function, rest, one)
+            _connect_one_elsewhere(signal, function, options, one)
+
+
+_OF_OURS = (*_OF_THE_ROUTE, *OF_THE_CALL, *save_options.OPTIONS, "sender", "apps")
 
 
 def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any], sender: Any) -> None:
-    place = Target(signal, sender)
-    options = dispatched(function, place, options)
-    rest = {name: value for name, value in options.items() if name not in OF_THE_CALL}
-    called = options_of_call(options)
+    target = Target(signal, sender)
+    called = _options_at(options, function, target)
+    rest = {name: value for name, value in options.items() if name not in _OF_OURS}
     if called is not PLAIN:
         # Under the id that Django gives the function, so that it is connected once and can be disconnected.
         uid = rest.setdefault("dispatch_uid", object_identity(function))
         bucket, weak = Table().anyone, rest.get("weak", True)
-        connection = connection_with(called.connected(function, place), bucket, function, uid, weak, order=0)
+        connection = connection_with(called.connected(function, target), bucket, function, uid, weak, order=0)
         function = connection.guarded or function
         rest["weak"] = False
     before = [*getattr(signal, "receivers", ())]

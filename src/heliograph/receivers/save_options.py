@@ -1,41 +1,45 @@
-"""The options and parameters of receivers of saves and deletions, such as `changes`, `fetch` and `writes`."""
+"""The options of receivers of saves and deletions, such as `fetch` and `writes`, and a parameter named `changes`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isawaitable
 from types import FunctionType
 from typing import Any
 
+from django.conf import settings
 from django.db.models.signals import ModelSignal, post_delete, pre_delete, pre_save
 
-from heliograph.bulk.listen import Bulk, Recorded, listen
+from heliograph.bulk.listen import RecordsDeletions, listen, receives_bulk
 from heliograph.catalogue import carried, entry_of, title
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import changes_of, comparison, deleted
 from heliograph.changes.deletion_locks import of_locked_deletions
 from heliograph.changes.plans import ABSENT, PLANS
-from heliograph.changes.tracking import ALL, Watch
+from heliograph.changes.tracking import ALL
 from heliograph.changes.values import is_same, kept
 from heliograph.conditions import (
     DELETIONS,
-    Locked,
     OnFields,
-    Using,
     fields_of,
     is_about_complete_model,
     is_deletion,
+    not_carried,
     watch_at,
     watched,
 )
-from heliograph.dispatch import Call, Condition, Inline, condition
+from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
+from heliograph.dispatch.connecting import Request
+from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
-from heliograph.orm.steps import Hold
+from heliograph.model_senders import ModelConnector
+from heliograph.receivers.facts import AsksFor, Databases, StillThere
 from heliograph.transactions.inline_batches import with_batches
 
 # With this value of fetch=, the row is read and locked in the transaction of its write.
@@ -45,33 +49,57 @@ LOCK = "lock"
 OPTIONS = ("using", "fetch", "writes", "bulk")
 
 
-def dispatched(receiver: Callable[..., Any], place: Target, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the dispatcher that these come to, for a receiver at a place.
+class SaveConnector(ModelConnector):
+    """How receivers are connected to the signals of Django that models send."""
+
+    connect_names = (*ModelConnector.connect_names, *OPTIONS)
+
+    def options_at(self, request: Request, receiver: Receiver, target: Target) -> Options:
+        return options_at(request.options, request.more, receiver, target)
+
+
+def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..., Any], target: Target) -> Options:
+    """Return the options of a receiver at a target, with what those come to that only signals of models have.
 
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
-    using, fetch, writes, bulk = (options.get(name) for name in OPTIONS)
-    rest = {name: value for name, value in with_batches(options).items() if name not in OPTIONS}
-    if using is not None:
-        _require(rest, Using(_listed("using", using)))
+    options = with_batches(options)
+    facts = [*_facts(given, target, options)]
+    asked = _asked(receiver, target, options, given)
+    if asked is not None:
+        facts.append(asked)
+    if asked is not None and (asked.changes or asked.writes):
+        gives = frozenset(("changes",)) if asked.changes else frozenset[str]()
+        options = replace(options, call=CallsOfSaves(asked.changes, asked.writes), gives=gives)
+    return replace(options, facts=(*options.facts, *facts)) if facts else options
+
+
+def _facts(given: Mapping[str, Any], target: Target, options: Options) -> Iterator[Fact]:
+    """Yield what the options `using`, `bulk`, `fetch` and `delivery` say about a receiver at a target."""
+    using, fetch, bulk = given.get("using"), given.get("fetch"), given.get("bulk")
+    if fetch == LOCK and target.signal is post_delete:
+        yield StillThere()
     if not isinstance(bulk, bool | None):
         raise TypeError(f"bulk= takes True or False, not {bulk!r}.")
+    if using is not None:
+        yield _databases(_listed("using", using), target)
     if bulk:
-        _require(rest, Bulk())
-    if fetch == LOCK and place.signal is post_delete:
-        _require(rest, Locked())
-    wants_changes = _wants_changes(receiver, place.signal)
-    if wants_changes or fetch or writes:
-        rest["call"] = _wishes(receiver, place, rest, wants_changes, fetch or False, _listed("writes", writes))
-    if place.signal in (pre_delete, post_delete) and getattr(rest.get("delivery"), "batch", False):
-        rest["call"] = Recorded(listen(place), rest.get("call") or Call)
-    return rest
+        yield receives_bulk(target)
+    if target.signal in (pre_delete, post_delete) and getattr(options.delivery, "batch", False):
+        yield RecordsDeletions(listen(target))
 
 
-def _require(options: dict[str, Any], first: Condition) -> None:
-    """Let a condition be asked before that of the options, if there is one."""
-    when = options.get("when")
-    options["when"] = first if when is None else first & when
+def _databases(aliases: tuple[str, ...], target: Target) -> Databases:
+    """Return the fact that a receiver is for these databases; raise TypeError or ValueError where it cannot be."""
+    for alias in aliases:
+        if alias not in settings.DATABASES:
+            there = ", ".join(map(repr, settings.DATABASES))
+            raise ValueError(f"using={alias!r}: there is no such database. DATABASES has {there}.")
+    names = carried(target.signal)
+    if names is not None and "using" not in names:
+        shown = aliases[0] if len(aliases) == 1 else [*aliases]
+        raise not_carried(f"using={shown!r}", target.signal, names, ("using",))
+    return Databases(aliases)
 
 
 def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
@@ -84,50 +112,36 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     return "update_fields" in names or signal in DELETIONS or parameter.default is parameter.empty
 
 
-def _wishes(
-    receiver: Any, place: Target, options: Mapping[str, Any], wants_changes: bool, fetch: Any, writes: tuple[str, ...]
-) -> Wishes:
-    when = options.get("when")
-    names = () if when is None else watched(condition(when))
-    _verify_signal(receiver, place, wants_changes, fetch, writes)
+def _asked(receiver: Any, target: Target, options: Options, given: Mapping[str, Any]) -> AsksFor | None:
+    """Return what a receiver asks for by `fetch`, `writes` and a parameter `changes`, or None."""
+    fetch, writes = given.get("fetch"), given.get("writes")
+    wants_changes = _wants_changes(receiver, target.signal)
+    if not (wants_changes or fetch or writes):
+        return None
+    names, fields = () if options.when is None else watched(options.when), _listed("writes", writes)
+    _verify_signal(receiver, target, wants_changes, fetch, fields)
     _verify_fetch(fetch, names or wants_changes)
-    _verify_writes(place, writes, options.get("delivery"))
+    _verify_writes(target, fields, options.delivery)
     changes = (names or ALL) if wants_changes else ()
-    deletes = place.signal is post_delete
-    watches = [watch_at(place, changes or (*names, *writes), fetch=fetch, deletes=deletes)]
-    if writes:
-        watches.append(watch_at(place, writes, writes=True))
+    deletes = target.signal is post_delete
+    watches = [watch_at(target, changes or (*names, *fields), fetch=fetch or False, deletes=deletes)]
+    if fields:
+        watches.append(watch_at(target, fields, writes=True))
     locks = of_locked_deletions.take() if deletes and fetch == LOCK else None
-    return Wishes(changes, fetch, writes, tuple(watches), locks)
+    return AsksFor(changes, fetch or False, fields, tuple(watches), locks)
 
 
-@dataclass(frozen=True, repr=False)
-class Wishes:
-    """The options of a receiver of saves or deletions: they make its calls, and keep its model watched."""
+@dataclass(frozen=True)
+class CallsOfSaves:
+    """Makes the calls of a receiver that is given `changes`, or that says which fields it writes."""
 
-    changes: tuple[str, ...]  # the fields whose changes it is given
-    fetch: bool | str
+    changes: tuple[str, ...]
     writes: tuple[str, ...]
-    watches: tuple[Watch, ...]
-    locks: Hold | None = None  # while it exists, the rows of deletions are locked
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        """The names that a call has beyond the names that the signal sends."""
-        return ("changes",) if self.changes else ()
 
     def __call__(self, receiver: Callable[..., Any], payload: dict[str, Any]) -> Call:
         if self.changes:
             payload = {**payload, "changes": _changes(payload, self.changes)}
         return WritingCall(receiver, payload, self.writes) if self.writes else Call(receiver, payload)
-
-    def __repr__(self) -> str:
-        wishes = {
-            "changes": self.changes,
-            f"fetch={self.fetch!r}": self.fetch,
-            f"writes={[*self.writes]!r}": self.writes,
-        }
-        return ", ".join(text for text, is_wished in wishes.items() if is_wished)
 
 
 def _changes(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -190,25 +204,27 @@ class WritingCall(Call):
 _OF_SAVES = ("pre_save", "post_save")
 
 
-def _verify_signal(receiver: Any, place: Target, wants_changes: bool, fetch: Any, writes: tuple[str, ...]) -> None:
+def _verify_signal(receiver: Any, target: Target, wants_changes: bool, fetch: Any, writes: tuple[str, ...]) -> None:
     if wants_changes:
-        _verify_among(receiver, place, "a parameter named changes", (*_OF_SAVES, "pre_delete", "post_delete"))
+        _verify_among(receiver, target, "a parameter named changes", (*_OF_SAVES, "pre_delete", "post_delete"))
     if fetch == LOCK:
-        is_early = place.signal is pre_save or place.signal is pre_delete
+        is_early = target.signal is pre_save or target.signal is pre_delete
         hint = " Rows are read right before they are written, which is later than that." if is_early else ""
-        _verify_among(receiver, place, f"fetch={LOCK!r}", ("post_save", "post_delete"), hint)
+        _verify_among(receiver, target, f"fetch={LOCK!r}", ("post_save", "post_delete"), hint)
     elif fetch:
-        hint = f" fetch={LOCK!r} does, and reads rows before they are deleted." if place.signal is post_delete else ""
-        _verify_among(receiver, place, "fetch=", _OF_SAVES, hint)
+        hint = f" fetch={LOCK!r} does, and reads rows before they are deleted." if target.signal is post_delete else ""
+        _verify_among(receiver, target, "fetch=", _OF_SAVES, hint)
     if writes:
-        _verify_among(receiver, place, "writes=", ("pre_save",))
+        _verify_among(receiver, target, "writes=", ("pre_save",))
 
 
-def _verify_among(receiver: Any, place: Target, wish: str, names: tuple[str, ...], hint: str = "") -> None:
-    entry = entry_of(place.signal)
+def _verify_among(receiver: Any, target: Target, wish: str, names: tuple[str, ...], hint: str = "") -> None:
+    entry = entry_of(target.signal)
     if entry is None or entry.name not in names:
         where = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-        raise TypeError(f"{describe(receiver)} has {wish}, which works on {where}, not on {title(place.signal)}.{hint}")
+        raise TypeError(
+            f"{describe(receiver)} has {wish}, which works on {where}, not on {title(target.signal)}.{hint}"
+        )
 
 
 def _verify_fetch(fetch: Any, names: Any) -> None:
@@ -218,11 +234,11 @@ def _verify_fetch(fetch: Any, names: Any) -> None:
         raise TypeError("fetch= asks for old values of no field: add when=changed(...) or a parameter named changes.")
 
 
-def _verify_writes(place: Target, writes: tuple[str, ...], delivery: Any) -> None:
+def _verify_writes(target: Target, writes: tuple[str, ...], delivery: Any) -> None:
     if writes and not isinstance(delivery, Inline | None):
         raise TypeError(f"writes= is for a receiver that runs before the save, and delivery={delivery!r} is later.")
-    if is_about_complete_model(place):
-        for problem in Written(writes).problems(place.sender):
+    if is_about_complete_model(target):
+        for problem in Written(writes).problems(target.sender):
             raise problem.error(f"{problem.text} {problem.hint}")
 
 

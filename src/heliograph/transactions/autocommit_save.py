@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models.signals import post_save, pre_save
 
 from heliograph.changes.saving import running as running_save
-from heliograph.conditions import Locked
-from heliograph.dispatch import Condition
 from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.options import Gate
 from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.savepoint_times import SavepointTime, now
 from heliograph.orm.saving import SaveBase, TableWrite
@@ -74,7 +71,7 @@ class AutocommitSave:
         self.is_begun = False  # whether the row is being written, or was
         self.is_written = False
         self.since: SavepointTime | None = None  # the savepoint time at which the row was written in a transaction
-        self.called: list[Condition | None] = []  # the conditions of the receivers that were called with the row
+        self.called: list[Gate | None] = []  # the gates of the receivers that were called with the row
         self.pending: list[Pending] = []  # calls that wait for the transaction
         self.after: list[Pending] = []  # calls that are made when the save is over
 
@@ -153,7 +150,7 @@ class AutocommitSave:
         for receiver in self.joined:
             if receiver.connection.guarded is receiver:  # otherwise pre_save has disconnected it
                 receiver(signal=post_save, sender=sender, instance=self.instance, **carried)
-                self.called.append(receiver.when)
+                self.called.append(receiver.options.find(OncePerSave))
 
 
 def _policy(receiver: Guarded) -> Any:
@@ -224,29 +221,12 @@ def save_of(payload: Mapping[str, Any]) -> AutocommitSave | None:
     return save if is_own and payload.get("using") == save.using else None  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Once(Condition):
-    """The condition of a receiver that may have been called when the row was written, before Django sends post_save."""
+class OncePerSave(Gate):
+    """The gate of a receiver that may have been called when the row was written, before Django sends post_save."""
 
-    inner: Condition | None
-    is_asked: bool  # at each send; otherwise it is asked of a whole batch
-
-    def holds(self, payload: Mapping[str, Any]) -> bool:
+    def admits(self, payload: Mapping[str, Any]) -> bool:
         save = save_of(payload)
-        if save is not None and self in save.called:
-            save.called.remove(self)  # another send is another event
-            return False
-        if self.inner is None:
+        if save is None or self not in save.called:
             return True
-        # Whether the row of a deletion was there when it was locked is only known at the send.
-        return self.inner.holds(payload) if self.is_asked else all(lock.holds(payload) for lock in self._locks)
-
-    @cached_property
-    def _locks(self) -> list[Condition]:
-        return [leaf for leaf in self.leaves() if isinstance(leaf, Locked)]
-
-    def leaves(self) -> Iterator[Condition]:
-        return iter(()) if self.inner is None else self.inner.leaves()
-
-    def __repr__(self) -> str:
-        return "" if self.inner is None else repr(self.inner)
+        save.called.remove(self)  # another send is another event
+        return False

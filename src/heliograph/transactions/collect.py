@@ -18,7 +18,7 @@ from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
 from heliograph.changes.saving import running
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
-from heliograph.dispatch import Call, Condition
+from heliograph.dispatch import Call
 from heliograph.dispatch.connections import Receiver, object_identity
 from heliograph.dispatch.observers import noted_in
 from heliograph.dispatch.reentrancy import key_of
@@ -34,16 +34,15 @@ from heliograph.transactions.row_identity import Table, table_of
 class BatchDeferral(Deferral):
     """How sends are kept for a receiver that is called with a batch, of which its condition is asked."""
 
-    when: Condition | None
     together: Callable[[Sequence[Received]], Call]  # makes one call of several sends
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields whose changes are asked for; ALL if any are, none if none."""
-        return () if self.when is None else watched(self.when)
+        return () if self.options.when is None else watched(self.options.when)
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        return received(self.inner(receiver, payload), self)
+        return received(self.options.call(receiver, payload), self)
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class ReceivedRows(Received):
 
     def due(self) -> Rows:
         """Return the rows for which the condition of the receiver holds."""
-        when = self.deferral.when
+        when = self.deferral.options.when
         return self.rows if when is None else those_of(self.rows, when, self.payload)
 
 

@@ -17,18 +17,19 @@ from django.db.models.signals import post_save
 from heliograph.catalogue import carried, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Options, Receiver
+from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.option_errors import named_options
+from heliograph.dispatch.options import Options
 from heliograph.orm.steps import Hold
 from heliograph.transactions import rollbacks, schemas
-from heliograph.transactions.autocommit_save import Once, save_of
+from heliograph.transactions.autocommit_save import OncePerSave, save_of
 from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
 from heliograph.transactions.collect import BatchDeferral
 from heliograph.transactions.database_of_send import database_of, has_database, signals_with_database
 from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
-from heliograph.transactions.late_calls import Deferral, awaited
+from heliograph.transactions.late_calls import Awaiting, Deferral, awaited
 from heliograph.transactions.net import together
 from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, keep, pending, verify_commit
 
@@ -53,15 +54,12 @@ class AtTheEnd(Ending):
     def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
         """Return the options of a receiver whose calls are kept until the end of the transaction."""
         _verify(self, receiver, place)
-        kept = (options.call, options.reentrant != "allow", self._holds(place))
-        when = options.when
-        if self.batch or (place.signal is post_save and self.stage is not Stage.AFTER_COMMIT):
-            when = Once(when, is_asked=not self.batch)
-        if self.batch:
-            options = replace(options, call=BatchDeferral(*kept, options.when, together), gives=OF_A_BATCH | self.extra)
-        else:
-            options = replace(options, call=Deferral(*kept), gives=options.gives | self.extra)
-        return replace(options, when=when, blocking=True, defers=True)
+        is_early = place.signal is post_save and self.stage is not Stage.AFTER_COMMIT
+        facts = (Awaiting(self._holds(place)), *((OncePerSave(),) if is_early else ()))
+        options = replace(options, facts=(*options.facts, *facts))
+        call = BatchDeferral(options, together) if self.batch else Deferral(options)
+        gives = (OF_A_BATCH if self.batch else options.gives) | self.extra
+        return replace(options, call=call, gives=gives, blocking=True, defers=True, asks_batch=self.batch)
 
     def _holds(self, place: Target) -> tuple[Hold, ...]:
         return holds_on_end(place) + (schemas.watching() if self.batch else ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from django.db.models.signals import post_delete
 from heliograph.catalogue import carried, entry_of, title
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Options, Receiver
+from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.options import Options
 from heliograph.transactions import schemas
-from heliograph.transactions.autocommit_save import Once
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
 from heliograph.transactions.collect import BatchDeferral, Received, ReceivedRows
-from heliograph.transactions.late_calls import awaited
+from heliograph.transactions.late_calls import Awaiting, awaited
 from heliograph.transactions.net import together
 
 # The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
@@ -35,9 +35,9 @@ class InlineBatch(Inline):
     def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
         """Return options with which the receiver is called once for each write."""
         _verify(self, receiver, place)
-        call = BatchDeferral(options.call, options.reentrant != "allow", schemas.watching(), options.when, together)
-        when = Once(options.when, is_asked=False)  # the condition is asked of the batch
-        return replace(options, call=call, gives=OF_A_BATCH, when=when, blocking=True, defers=True)
+        options = options.with_facts(Awaiting(schemas.watching()))
+        call = BatchDeferral(options, together)
+        return replace(options, call=call, gives=OF_A_BATCH, blocking=True, defers=True, asks_batch=True)
 
     def deliver(self, call: Call) -> Any:
         """Make the call now; or at the end of the write, if it is about a part of a write that is not done."""
@@ -48,11 +48,11 @@ class InlineBatch(Inline):
         return None
 
 
-def with_batches(options: Mapping[str, Any]) -> dict[str, Any]:
+def with_batches(options: Options) -> Options:
     """Return the options of a receiver of a model signal, with `InlineBatch` in place of `Inline(batch=True)`."""
-    delivery = options.get("delivery")
+    delivery = options.delivery
     is_batch = isinstance(delivery, Inline) and delivery.batch
-    return {**options, "delivery": InlineBatch(batch=True)} if is_batch else {**options}
+    return replace(options, delivery=InlineBatch(batch=True)) if is_batch else options
 
 
 # --- writes -----------------------------------------------------------------------------------------------------

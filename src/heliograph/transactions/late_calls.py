@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from inspect import isawaitable
@@ -12,6 +12,7 @@ from heliograph.changes import rows
 from heliograph.dispatch import Call
 from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.observers import noted_in, observed
+from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.reentrancy import Handling, key_of
 from heliograph.dispatch.scopes import current
 from heliograph.orm.steps import Hold
@@ -55,20 +56,22 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
     return payload if kept is instance else {**payload, "instance": kept}
 
 
+@dataclass(frozen=True)
+class Awaiting(Fact):
+    """The patches that make the end of a transaction known, held while a receiver waits for it."""
+
+    holds: tuple[Hold, ...]
+
+
 @dataclass(frozen=True, repr=False)
 class Deferral:
     """How a call is made from a send for a policy that makes it later."""
 
-    inner: Callable[[Receiver, dict[str, Any]], Call]
-    is_guarded: bool  # against being called again for what it is handling
-    hooks: tuple[Hold, ...]  # what keeps in place what tells the end of a transaction, also while a call waits
+    options: Options  # of the receiver; their facts keep the patches in place, also while a call waits
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        call = self.inner(receiver, payload)
+        call = self.options.call(receiver, payload)
         return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), noted_in())
-
-    def __repr__(self) -> str:
-        return "" if self.inner is Call else repr(self.inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +87,5 @@ class DeferredCall(Call):
         """Make the call, as the send would have."""
         payload = with_key(self.payload, self.primary_key)
         call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
-        is_guarded = self.deferral.is_guarded and payload.get("instance") is not None
+        is_guarded = self.deferral.options.reentrant != "allow" and payload.get("instance") is not None
         return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send)

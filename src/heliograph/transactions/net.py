@@ -40,7 +40,7 @@ class BatchCall(Call):
         if not batch.events:
             return SKIPPED
         call = Call(self.receiver, {**self.payload, "batch": batch})
-        return make_late(call, handling if first.deferral.is_guarded else None, first.send)
+        return make_late(call, handling if first.deferral.options.reentrant != "allow" else None, first.send)
 
     def batch_and_handling(self) -> tuple[Batch, Handling]:
         """Return the batch, and the receiver at work on its rows."""
@@ -125,7 +125,9 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
         return None
     payload = _net_payload(sends, kind)
     # A receiver may have one condition for saves and another for deletions: the last send decides which is tested.
-    whens = [*{id(one.deferral.when): one.deferral.when for one in sends if _is_like(one, last)}.values()]
+    whens = [
+        *{id(one.deferral.options.when): one.deferral.options.when for one in sends if _is_like(one, last)}.values()
+    ]
     asked = payload if last.row is None else _with_instance(payload, last.row, whens)
     if not any(when is None or when.holds(asked) for when in whens):
         return None

@@ -16,18 +16,16 @@ from django.db.models.signals import ModelSignal
 from heliograph.catalogue import entry_of
 from heliograph.conditions import watched
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Options
 from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
-from heliograph.orm.steps import Hold
 from heliograph.outbox.durable.names import LONGEST_NAME, label_of, name_of
 from heliograph.outbox.durable.options import DurableOptions
-from heliograph.transactions.late_calls import Deferral
 
 _numbers = itertools.count()
 
 
-class DurableReceiver(Hold):
+class DurableReceiver(Fact):
     """A receiver under its name; it is known for as long as it is connected, and what keeps its options keeps this."""
 
     def __init__(self, name: str, receiver: Any, place: Target, policy: DurableOptions, options: Options) -> None:
@@ -121,9 +119,8 @@ def _guarded_at(signal: Any) -> list[Guarded]:
 
 
 def _receivers_of(guarded: Guarded) -> list[DurableReceiver]:
-    call = guarded.options.call
-    hooks = call.hooks if isinstance(call, Deferral) else ()
-    return [hook for hook in hooks if isinstance(hook, DurableReceiver) and hook.receiver() is not None]
+    found = guarded.options.find(DurableReceiver)
+    return [] if found is None or found.receiver() is None else [found]
 
 
 def former_names(receivers: Mapping[str, list[DurableReceiver]]) -> Mapping[str, str]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from heliograph.catalogue import carried, entry_of, sent_names, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Options, Receiver, is_async
+from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.option_errors import named_options
+from heliograph.dispatch.options import Options
 from heliograph.dispatch.verification import parameters_of, verify_function
 from heliograph.outbox.durable.names import is_of_app, label_of
 from heliograph.outbox.durable.options import DurableOptions
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
 from heliograph.outbox.send.storing import stored, write
-from heliograph.transactions.late_calls import Deferral
 from heliograph.transactions.pending import Stage
 
 
@@ -54,9 +54,7 @@ class Durable(DurableOptions):
         """Return options with which calls are stored."""
         _verify_receiver(self, receiver, place)
         durable = DurableReceiver(full_name(receiver), receiver, place, self, options)
-        options = super().connected(options, receiver, place)
-        call: Deferral = options.call  # type: ignore[assignment]  # as AtTheEnd has made it
-        return replace(options, call=replace(call, hooks=(*call.hooks, durable)))
+        return super().connected(options.with_facts(durable), receiver, place)
 
     def deliver(self, call: Call) -> None:
         """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""

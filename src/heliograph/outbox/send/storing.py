@@ -56,8 +56,8 @@ def stored(call: Any, using: str) -> Any:
 
 
 def durable_of(call: Any) -> DurableReceiver:
-    """Return the durable receiver of a call: `Durable` has put it last among the hooks."""
-    durable: DurableReceiver = call.deferral.hooks[-1]
+    """Return the durable receiver of a call."""
+    durable: DurableReceiver = call.deferral.options.find(DurableReceiver)
     return durable
 
 

@@ -1,0 +1,106 @@
+"""Options: how a connected receiver is called, and what is known about it, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
+from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline, verify_policy
+from heliograph.dispatch.reentrancy import verify_reentrant
+
+F = TypeVar("F", bound="Fact")
+
+
+class Fact:
+    """One thing that is known about a receiver beyond its call; it lives as long as the connection.
+
+    The packages above the dispatcher define the kinds, such as `ReceivesBulk`, and find them with `Options.find`.
+    """
+
+    def written(self) -> Mapping[str, Any]:
+        """Return the options that the user wrote, by their names; none if the fact follows from something else."""
+        return {}
+
+
+class Gate(Fact):
+    """A fact that keeps some sends from a receiver, such as `using="other"`; it is asked before the condition."""
+
+    def admits(self, payload: Payload) -> bool:
+        """Return whether the receiver may receive a send with this payload."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a connected receiver is called, beyond what Django knows."""
+
+    when: Condition | None = None
+    delivery: DeliveryPolicy = Inline()
+    reentrant: str = "allow"
+    blocking: bool = True
+    call: Callable[[Callable[..., Any], dict[str, Any]], Call] = Call  # makes what the policy is handed, for each send
+    facts: tuple[Fact, ...] = ()  # one of each kind
+    gives: frozenset[str] = frozenset()  # the names that a call has beyond those of the signal
+    defers: bool = False  # whether the policy only keeps a call for later: it does so in the sender's thread
+    asks_batch: bool = False  # whether the policy asks `when` about a batch, so that no single send is asked
+
+    def connected(self, receiver: Callable[..., Any], target: Target) -> Options:
+        """Return the options of a receiver that is connected to this target."""
+        options = self if self.when is None else replace(self, when=self.when.connected(target))
+        delivery = self.delivery
+        # Nearly all are Inline, and to ask whether one has the methods of a protocol takes as long as to connect it.
+        if (type(delivery) is Inline and not delivery.batch) or not isinstance(delivery, ConnectedPolicy):
+            return options
+        return delivery.connected(options, receiver, target)
+
+    def with_facts(self, *facts: Fact) -> Options:
+        """Return these options with more facts."""
+        return replace(self, facts=(*self.facts, *facts))
+
+    def find(self, kind: type[F]) -> F | None:
+        """Return the fact of this kind, or None."""
+        for one in self.facts:
+            if isinstance(one, kind):
+                return one
+        return None
+
+    def admits(self, payload: Payload) -> bool:
+        """Return whether all gates admit a send."""
+        return all(one.admits(payload) for one in self.facts if isinstance(one, Gate))
+
+    def written(self) -> dict[str, Any]:
+        """Return the options that the user wrote, by their names, where they differ from Django's behaviour."""
+        own = {"when": self.when, "delivery": self.delivery, "reentrant": self.reentrant, "blocking": self.blocking}
+        others = {name: value for one in self.facts for name, value in one.written().items()}
+        return {**others, **{name: value for name, value in own.items() if value != getattr(PLAIN, name)}}
+
+
+PLAIN = Options()
+
+
+# The options of `connect` that are about the call of a receiver, and not about its place in the signal.
+OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call", "facts")
+
+
+def options_of(
+    when: Condition | Callable[..., object] | None = None,
+    delivery: DeliveryPolicy | None = None,
+    reentrant: str = "allow",
+    blocking: bool = True,
+    call: Callable[..., Call] = Call,
+    facts: tuple[Fact, ...] = (),
+) -> Options:
+    """Return the options of a receiver's calls: PLAIN itself for those of Django, which cost nothing.
+
+    Raises TypeError or ValueError for a condition, a policy or a `reentrant` that cannot work.
+    """
+    if when is None and delivery is None and reentrant == "allow" and blocking is True and call is Call and not facts:
+        return PLAIN
+    if delivery is not None:
+        verify_policy(delivery)
+    verify_reentrant(reentrant)
+    asked = None if when is None else condition(when)
+    gives = frozenset[str](getattr(call, "gives", ()))
+    return Options(asked, delivery or Inline(), reentrant, blocking, call, facts, gives)

@@ -30,7 +30,7 @@ class Listening:
         self.holds = holds  # on the patches by which bulk writes are known
 
     def receives(self, model: Any) -> bool:
-        """Return whether writes of this model are received here; nobody receives those of a migration."""
+        """Return whether writes of this model are received here; nobody receives the writes of a migration."""
         sender = self.target.sender
         if is_historical(model) or model in _silent:
             return False
@@ -39,7 +39,7 @@ class Listening:
 
 _silent: weakref.WeakSet[Any] = weakref.WeakSet()
 _listenings: set[weakref.ref[Listening]] = set()
-# The audience of each model, until somebody comes or goes.
+# The audience of each model, until a listening is added or ends.
 _audiences: weakref.WeakKeyDictionary[Any, Audience | None] = weakref.WeakKeyDictionary()
 
 
@@ -67,7 +67,7 @@ def silence(model: Any) -> None:
 class Audience:
     """The signals through which somebody receives the writes of a model."""
 
-    signals: dict[str, Any]  # by their names
+    signals: dict[str, Any]  # by name
 
     def receives(self, *names: str) -> bool:
         """Return whether somebody receives one of the signals with these names."""
@@ -89,7 +89,7 @@ def audience_of(model: Any, *names: str) -> Audience | None:
         audience = _audiences[model]
     except KeyError:
         audience = _found(model)
-    # Most writes have no audience, and are to lose no time by the question who receives it at this moment.
+    # Most writes have no audience, and must not pay for the question who receives them at this moment.
     if audience is None or (names and audience.signals.keys().isdisjoint(names)):
         return None
     # Receivers may be muted, or have left.
@@ -107,7 +107,7 @@ def _found(model: Any) -> Audience | None:
     if "m2m_changes" in signals and not sides_of(model):
         del signals["m2m_changes"]
     audience = Audience(signals) if signals else None
-    if references == _listenings:  # otherwise somebody has come or gone meanwhile
+    if references == _listenings:  # otherwise a listening was added or has ended meanwhile
         _audiences[model] = audience
     return audience
 

@@ -72,10 +72,10 @@ def _together(statements: Sequence[Updated]) -> Updated:
     if not others:
         return first
     table = [*first.full_table()]
-    places = {first.plan.key_of(row): at for at, row in enumerate(table)}
+    positions = {first.plan.key_of(row): at for at, row in enumerate(table)}
     for rows in others:
         for row in rows.full_table():
-            at = places.setdefault(rows.plan.key_of(row), len(table))
+            at = positions.setdefault(rows.plan.key_of(row), len(table))
             if at == len(table):
                 table.append(row)
             else:

@@ -1,4 +1,4 @@
-"""Careful updates: of views, of tables where rows share a key, and of tables with triggers that change values."""
+"""Updates of tables that are not ordinary: views, tables whose rows share a key, tables with triggers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def update_carefully(reading: Reading) -> Updated:
     size = len(reading.plan.fields)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
     if reading.database.keeps_places:
-        return reading.rows_of(_written_at_places(reading, found))
+        return reading.rows_of(_written_by_locators(reading, found))
     return reading.rows_of(_written(reading, columns, found))
 
 
@@ -41,23 +41,23 @@ def _columns(reading: Reading) -> Sequence[str]:
 def _read(reading: Reading, columns: Sequence[str] = ()) -> Table:
     """Lock and read the rows that the update is about, with the columns that identify them."""
     table = reading.connection.ops.quote_name(reading.model._meta.db_table)
-    places = [RawSQL(f"{table}.{column}", ()) for column in columns]
-    query = selecting(reading.compiler.query, reading.plan.fields, places, locks=True)
+    located = [RawSQL(f"{table}.{column}", ()) for column in columns]
+    query = selecting(reading.compiler.query, reading.plan.fields, located, locks=True)
     query.select_for_no_key_update = reading.connection.features.has_select_for_no_key_update
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
     return fetched(reading.compiler, sql, params, reading.plan.fields)
 
 
-# --- rows that are found again ------------------------------------------------------------------------------------
+# --- rows that have locators --------------------------------------------------------------------------------------
 
 
-Found = dict[tuple[Any, ...], tuple[Any, ...]]  # rows by their places, which are the values of the locator columns
+Found = dict[tuple[Any, ...], tuple[Any, ...]]  # rows by the values of their locator columns
 
 
-def _written_at_places(reading: Reading, old: Found) -> Table:
-    """Update the rows at these places, and return their old and new values.
+def _written_by_locators(reading: Reading, old: Found) -> Table:
+    """Update rows by their locators, and return their old and new values.
 
-    This is safe where a locked row stays at its place until it is updated (PostgreSQL).
+    This is safe where a locked row keeps its locators until it is updated (PostgreSQL).
     """
     statement = reading.statement()
     if statement is None or not old:
@@ -80,10 +80,10 @@ def _written(reading: Reading, columns: Sequence[str], old: Found) -> Table:
         written += _update_at(reading, columns, some)
         if not is_moved:
             new |= _read_at(reading, columns, some)
-    if is_moved:  # the update sets columns by which the rows would be found again
+    if is_moved:  # the update sets the locators, so the rows cannot be found again
         return [(*values, *reading.new_values(values)) for values in old.values()]
     keys = reading.plan.keys
-    return [(*old[place], *new[place][keys:]) for place in written if place in new and place in old]
+    return [(*old[at], *new[at][keys:]) for at in written if at in new and at in old]
 
 
 def _is_moved(reading: Reading, columns: Sequence[str]) -> bool:
@@ -91,12 +91,12 @@ def _is_moved(reading: Reading, columns: Sequence[str]) -> bool:
     return bool(reading.moved) or any(quote(field.column) in columns for field in reading.values)
 
 
-def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
-    """Update the rows at these places, and return the places of the rows that the database has really updated.
+def _update_at(reading: Reading, columns: Sequence[str], located: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
+    """Update rows by their locators, and return the locators of the rows that the database has really updated.
 
-    MariaDB does not report them: there, all places are returned.
+    MariaDB does not report them: there, all locators are returned.
     """
-    query: Any = _at(reading, columns, places)
+    query: Any = _at(reading, columns, located)
     query.values, query.order_by = reading.compiler.query.values, reading.compiler.query.order_by
     sql, params = query.get_compiler(reading.using).as_sql()
     if reading.database.returns_rows(reading.connection, of="UPDATE"):
@@ -104,29 +104,29 @@ def _update_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) 
         return [*map(tuple, written)]
     with reading.connection.cursor() as cursor:
         cursor.execute(sql, params)
-    return places
+    return located
 
 
-def _read_at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Found:
-    """Return the present values of the rows at these places."""
+def _read_at(reading: Reading, columns: Sequence[str], located: Sequence[Any]) -> Found:
+    """Return the present values of the rows with these locators."""
     fields = reading.plan.fields
-    query = selecting(_at(reading, columns, places), fields, [RawSQL(column, ()) for column in columns], locks=False)
+    query = selecting(_at(reading, columns, located), fields, [RawSQL(column, ()) for column in columns], locks=False)
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
     table = fetched(reading.compiler, sql, params, fields)
     return {tuple(row[len(fields) :]): tuple(row[: len(fields)]) for row in table}
 
 
-def _at(reading: Reading, columns: Sequence[str], places: Sequence[Any]) -> Any:
-    """Return a query for the rows at these places."""
+def _at(reading: Reading, columns: Sequence[str], located: Sequence[Any]) -> Any:
+    """Return a query for the rows with these locators."""
     query: Any = UpdateQuery(reading.model)
     query.get_initial_alias()
     one = f"({', '.join(['%s'] * len(columns))})"
-    sql = f"({', '.join(columns)}) IN ({', '.join([one] * len(places))})"
-    query.where.add(ExtraWhere([sql], [value for place in places for value in place]), AND)
+    sql = f"({', '.join(columns)}) IN ({', '.join([one] * len(located))})"
+    query.where.add(ExtraWhere([sql], [value for of_row in located for value in of_row]), AND)
     return query
 
 
-# --- rows that are not found again: of views, and of several tables -----------------------------------------------
+# --- rows without locators: of views, and of several tables -------------------------------------------------------
 
 
 def _update_by_itself(reading: Reading) -> Updated:
@@ -156,7 +156,7 @@ def _with_old_values(reading: Reading, old: dict[Any, Sequence[Any]], new: Table
 
 def _with_new_values(reading: Reading, old: Table) -> Table:
     keys, known = reading.plan.keys, _single(reading, old)
-    if reading.moved:  # the rows have new keys, and are not found again
+    if reading.moved:  # the rows have new keys, and cannot be found again
         return [(*row, *reading.new_values(row)) for row in old]
     new = _single(reading, read_these(reading, [*known]))
     unknown = reading.plan.unknown

@@ -11,8 +11,8 @@ from heliograph.bulk.delete_statements import (
     SIGNALS,
     deletion_of,
     empties_keys,
+    has_audience,
     is_of_cascade,
-    is_received,
     needs_instances,
     read_before,
 )
@@ -26,9 +26,9 @@ from heliograph.transactions.inline_batches import as_one_write
 def delete(proceed: Proceed, collector: Any) -> Any:
     """Send the bulk signals of a deletion, if a model of its rows has an audience."""
     if not is_in_place() and not empties_keys(collector):
-        return _sent(proceed, collector) if is_received(collector) else proceed(collector)
+        return _sent(proceed, collector) if has_audience(collector) else proceed(collector)
     with in_place(None), as_one(is_of_cascade):  # inside of another deletion, this one is for itself
-        return _sent(proceed, collector) if is_received(collector) else proceed(collector)
+        return _sent(proceed, collector) if has_audience(collector) else proceed(collector)
 
 
 def _sent(proceed: Proceed, collector: Any) -> Any:

@@ -28,18 +28,18 @@ from heliograph.transactions.collect import BatchDeferral
 SIGNALS = ("pre_delete", "post_delete", "pre_bulk_delete", "post_bulk_delete", "m2m_changes")
 
 
-# --- what need not be loaded --------------------------------------------------------------------------------------
+# --- which rows must be loaded ------------------------------------------------------------------------------------
 
 
 def needs_instances(model: Any, using: str) -> bool:
-    """Return whether rows must be loaded before they are deleted, since it is not enough to know them afterwards."""
+    """Return whether Django must load the rows before it deletes them: DELETE cannot return all that is needed."""
     if not returns_whole_rows(model, using):
         return True
     return any(_needs_each(signal, model) for signal in (signals.pre_delete, signals.post_delete))
 
 
 def returns_whole_rows(model: Any, using: str) -> bool:
-    """Return whether a deletion can return whole rows; the columns of a child are in several tables."""
+    """Return whether DELETE can return whole rows; the columns of a multi-table child are in several tables."""
     options = model._meta
     is_whole = not options.parents and are_sent_as_stored(options.concrete_fields)
     connection = connections[using]
@@ -53,24 +53,24 @@ def _needs_each(signal: Any, model: Any) -> bool:
     return all_receivers > content or any(scope.hears(signal, model) for scope in current())
 
 
-# --- what was deleted ---------------------------------------------------------------------------------------------
+# --- which rows were deleted --------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class Deletion:
-    """The statements by which a collector deletes rows of models that somebody listens to: they return the rows."""
+    """The statements by which a collector deletes the rows of models with an audience: they return the rows."""
 
     using: str
     audiences: dict[Any, Audience]  # by model
-    kept: frozenset[Any]  # the models of which a receiver gets deletions in a batch
+    kept: frozenset[Any]  # the models whose deletions a receiver gets in a batch
     collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
     found: dict[Any, dict[Any, Any]]  # the same rows, locked and read, where DELETE returns no rows
-    origin: tuple[Any, Any]  # the model and the primary key of the one instance whose delete() was called, if it was
+    origin: tuple[Any, Any]  # model and primary key of the instance whose delete() was called, if it was
     tables: defaultdict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # by model; with the number
+    _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # by model
 
     def replaces(self, query: Any) -> bool:
-        """Return whether a query is one of them."""
+        """Return whether a query is executed here, because it can return its rows and somebody receives them."""
         return isinstance(query, DeleteQuery) and self._is_about(query.model) and self.is_returned(query.model)
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
@@ -84,11 +84,11 @@ class Deletion:
         return len(table)
 
     def is_origin(self, model: Any, key: Any) -> bool:
-        """Return whether this is the one row that was to be deleted, and not one of many."""
+        """Return whether this is the row of the instance whose `delete()` was called."""
         return self.origin == (model, key)
 
     def queryset(self, collector: Any, model: Any) -> Any:
-        """Return a query for the rows of a model that will be deleted along with others; None if there are none."""
+        """Return a query for the rows of a model that will be deleted, except the origin; None if there are none."""
         keys = [key for key in self.collected.get(model, ()) if not self.is_origin(model, key)]
         conditions = [Q(pk__in=rows.values("pk")) for rows in collector.fast_deletes if rows.model is model]
         if keys:
@@ -128,7 +128,7 @@ class Deletion:
         return model in self.audiences or model in self.kept
 
     def is_returned(self, model: Any) -> bool:
-        """Return whether the database returns its rows."""
+        """Return whether DELETE returns the rows of a model."""
         return returns_whole_rows(model, self.using)
 
 
@@ -137,8 +137,8 @@ def _columns(model: Any) -> Sequence[Any]:
     return columns
 
 
-def is_received(collector: Any) -> bool:
-    """Return whether a receiver of bulk deletions, or of deletions in a batch, is for rows that a collector deletes."""
+def has_audience(collector: Any) -> bool:
+    """Return whether somebody receives the rows of a collector by a bulk signal, or in a batch."""
     if any(map(_is_kept, collector.data)):
         return True
     if any(audience_of(model, *SIGNALS) is not None for model in collector.data):
@@ -169,18 +169,18 @@ def deletion_of(collector: Any) -> Deletion:
 
 
 def read_before(collector: Any) -> Any:
-    """Return a model whose rows must be read before a collector deletes them, since DELETE does not return them."""
+    """Return a model whose rows are read before a collector deletes them; None if DELETE returns all of them."""
     received = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
     return next((model for model in received if not returns_whole_rows(model, collector.using)), None)
 
 
 def empties_keys(collector: Any) -> bool:
-    """Return whether a collector may empty keys of rows that it is about to delete, where constraints do not wait."""
+    """Return whether a collector may set keys to NULL in rows that it will delete, as without deferred constraints."""
     return bool(collector.field_updates) and not connections[collector.using].features.can_defer_constraint_checks
 
 
 def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
-    """Return whether an update is the first step of a deletion: of rows that go too, where constraints do not wait."""
+    """Return whether an update only prepares a deletion: it sets the keys of rows to NULL that will be deleted too."""
     keys = [model._meta.get_field(name).remote_field for name, value in values.items() if value is None]
     return len(keys) == len(values) and all(key is not None and key.on_delete is CASCADE for key in keys)
 

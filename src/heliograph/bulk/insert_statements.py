@@ -23,21 +23,21 @@ from heliograph.orm.querysets import BulkCreate
 
 @dataclass(frozen=True)
 class Insert:
-    """The statements of a bulk_create, here one that inserts all rows or none: they are Django's own."""
+    """The statements of a `bulk_create()`; in this class Django's own, which insert all rows or none."""
 
     model: Any
     using: str
 
     def replaces(self, query: Any) -> bool:
-        """Return whether a query is one of those that are not left to Django."""
+        """Return whether a query is executed here, and not left to Django."""
         return False
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
-        """Execute one of them."""
+        """Execute one statement."""
         return inner()
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
-        """Return the rows that were written, out of these instances."""
+        """Return the written rows; `made` is what Django's method returns."""
         return [Created.of(self.model, self.using, made)]
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
@@ -57,7 +57,7 @@ class InsertUnknown(Insert):
 
 @dataclass(frozen=True)
 class InsertOrIgnore(Insert):
-    """The statements that insert what is not in conflict with a row: they return what they have inserted."""
+    """The statements of `ignore_conflicts=True`: they return the rows that they have inserted."""
 
     table: Table = field(default_factory=list)
 
@@ -66,16 +66,16 @@ class InsertOrIgnore(Insert):
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> list[Any]:
         self.table.extend(_inserted(compiler, self.model._meta.concrete_fields))
-        return []  # as Django's
+        return []  # as Django's method does
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
-        # Not the instances of the caller: nobody knows which of them is which row.
+        # New instances: nobody knows which instance of the caller belongs to which row.
         return [Created.of(self.model, self.using, instances_of(self.model, self.using, self.table))]
 
 
 @dataclass(frozen=True)
 class InsertOrUpdate(Insert):
-    """The statements that insert, or update the row in conflict: they return the values that are there then."""
+    """The statements of `update_conflicts=True`: they return the values that each row has afterwards."""
 
     names: frozenset[str]  # of the fields that are updated
     identity: Sequence[Any]  # the fields that identify a row: `unique_fields`, or the primary key
@@ -140,7 +140,7 @@ def insertion_of(create: BulkCreate, using: str, instances: Sequence[Any], reads
         return Insert(model, using)  # which Django refuses
     plan = plan_for(model, with_columns_beside(model, written if reads_all else watched_among(model, written)))
     identity = unique or options.pk_fields
-    old = in_the_way(instances, using, unique, identity, plan)
+    old = rows_in_conflict(instances, using, unique, identity, plan)
     return InsertOrUpdate(model, using, frozenset(one.name for one in written), identity, plan, old)
 
 
@@ -155,10 +155,10 @@ def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
     return [row for sql, params in compiler.as_sql() for row in fetched(compiler, sql + more, params, fields)]
 
 
-# --- rows in the way ----------------------------------------------------------------------------------------------
+# --- rows in conflict ----------------------------------------------------------------------------------------------
 
 
-def in_the_way(
+def rows_in_conflict(
     instances: Sequence[Any], using: str, unique_fields: Sequence[Any], identity: Sequence[Any], plan: Plan
 ) -> dict[Any, Any]:
     """Lock and read the rows that are in conflict with instances, by their values of `identity`."""
@@ -170,7 +170,7 @@ def in_the_way(
 
 
 def _unique(model: Any, named: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yield the fields of which a row has no more than one set of values: all that there are, if none is named."""
+    """Yield the sets of fields whose values are unique: the named set, or all sets of the model if none is named."""
     if named:
         yield named
         return
@@ -187,7 +187,7 @@ def _equal(instances: Sequence[Any], using: str, fields: Sequence[Any]) -> Itera
     known = [row for row in values if not any(value is None or is_expression(value) for value in row)]
     names = [one.attname for one in fields]
     most = connections[using].features.max_query_params or len(known) or 1
-    # A condition on several columns is a tree, of which SQLite takes no more than a thousand levels.
+    # A condition on several columns is a tree, and SQLite accepts a thousand levels.
     size = most if len(fields) == 1 else 200
     for start in range(0, len(known), size):
         some = known[start : start + size]

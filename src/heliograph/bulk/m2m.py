@@ -1,4 +1,4 @@
-"""Relations: which pairs of a many-to-many relation an operation has really added and removed."""
+"""Many-to-many relations: the pairs of rows that an operation has really added and removed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Operation:
             if time is None or not time.is_undone:
                 of_relation = counts.setdefault(relation, Counter())
                 for side, pair in pairs:
-                    if None not in pair:  # a row with only one of the two keys is no pair
+                    if None not in pair:  # a row without one of its two keys is no pair
                         of_relation[side, pair] += sign
         return counts
 

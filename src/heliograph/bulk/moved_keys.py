@@ -1,4 +1,4 @@
-"""Moving: an update that sets primary keys, split into deleted rows with the old keys and created rows with the new."""
+"""Updates that set primary keys: the rows with the old keys are deleted, the rows with the new keys are created."""
 
 from __future__ import annotations
 

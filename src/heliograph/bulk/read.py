@@ -1,4 +1,4 @@
-"""Reading: the values that an update reads from its rows."""
+"""What an update reads: the old values of its rows, and the new values that it can know."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Reading:
         return [*range(self.plan.keys), *after]
 
     def new_values(self, old: Sequence[Any]) -> list[Any]:
-        """Return the new values of a row that cannot be read again."""
+        """Return the new values of a row that cannot be read again, from its old values."""
         news = enumerate(self.news, self.plan.keys)
         return [old[at] if new is UNCHANGED else UNKNOWN if is_expression(new) else new for at, new in news]
 
@@ -175,7 +175,7 @@ class _Unchanged:
     """The class of `UNCHANGED`."""
 
 
-UNCHANGED: Any = _Unchanged()  # stands for the new value of a field that an update does not set
+UNCHANGED: Any = _Unchanged()  # the new value of a field that an update does not set
 
 
 def _beside(model: Any, written: Collection[Any]) -> list[Any]:
@@ -187,7 +187,7 @@ def _beside(model: Any, written: Collection[Any]) -> list[Any]:
 
 
 def _is_left_alone(field: Any) -> bool:
-    """Return whether a field that an update does not set keeps its value, and is read without a statement more."""
+    """Return whether a field that an update does not set keeps its value, and one statement can read it."""
     return not field.primary_key and not field.generated and are_sent_as_stored([field])
 
 

@@ -1,4 +1,4 @@
-"""The signals of writes that are no save: of bulk ones, of queries, and of many-to-many relations."""
+"""The signals of writes that are no saves: of bulk writes, of queries, and of many-to-many relations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL: the pieces of statements that read the rows they write."""
+"""Pieces of SQL for statements that read the rows that they write."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Table = list[Sequence[Any]]
 
 
 def selecting(query: Any, fields: Sequence[Any], computed: Sequence[Any] = (), *, locks: bool) -> Any:
-    """Return a query for values of the rows that an update, whose condition is on one table, is about."""
+    """Return a query for values of the rows that an update will write; its condition is on one table."""
     select: Any = query.chain(klass=Query)
     base = select.get_initial_alias()
-    # Joins that the condition needed before it became one on the primary key.
+    # Without joins, which the condition needed before it became a condition on the primary key.
     select.alias_map, select.alias_refcount = {base: select.alias_map[base]}, {base: 1}
     select.clear_ordering(force=True)
     select.clear_select_clause()
@@ -30,7 +30,7 @@ def selecting(query: Any, fields: Sequence[Any], computed: Sequence[Any] = (), *
 
 
 def lock(select: Any, *, is_wanted: bool = True) -> None:
-    """Lock the rows of a query, or not: waiting for others, as a write does, whatever its own lock was to be."""
+    """Let a query lock its rows as a write does, which waits for other transactions; or let it lock none."""
     select.select_for_update = is_wanted
     select.select_for_update_nowait = select.select_for_update_skip_locked = False
     select.select_for_update_of = ()
@@ -50,14 +50,14 @@ def returning(connection: Any, fields: Sequence[Any]) -> str:
 
 
 def fetched(compiler: Any, sql: str, params: Sequence[Any], fields: Sequence[Any]) -> Table:
-    """Execute a statement, and return its rows: the values of these fields, and what comes after them as it is."""
+    """Execute a statement, and return its rows: converted values of these fields, and further values as they are."""
     rows: Table = _sent(compiler, sql, params)
     converters = compiler.get_converters(columns(fields))
     return [*map(tuple, compiler.apply_converters(rows, converters))] if converters else rows
 
 
 def fetched_columns(compiler: Any, sql: str, params: Sequence[Any], fields: Sequence[Any]) -> Columns:
-    """Execute a statement, and return the columns of its rows, which are converted when somebody asks for one."""
+    """Execute a statement, and return its columns, each of which is converted when somebody asks for it."""
     converters = compiler.get_converters(columns(fields))
     of_columns = {at: partial(_converted, compiler.connection, *one) for at, one in converters.items()}
     return Columns(_sent(compiler, sql, params), of_columns)
@@ -89,4 +89,6 @@ def _is_of_django(method: Any) -> bool:
 def locking(rows: Any) -> Any:
     """Return a query whose rows are locked as an update locks them, where the database has locks of rows."""
     no_key = connections[rows.db].features.has_select_for_no_key_update
-    return rows.order_by("pk").select_for_update(no_key=no_key)  # all in one order, so that two do not wait in a circle
+    return rows.order_by("pk").select_for_update(
+        no_key=no_key
+    )  # in one order, so that no two transactions wait for each other

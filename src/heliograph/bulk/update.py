@@ -16,21 +16,21 @@ from heliograph.orm.steps import Proceed
 _SIGNALS = ("post_update", "post_save", "m2m_changes")
 
 
-def update(proceed: Proceed, queryset: Any, values: dict[str, Any]) -> Any:
+def update(proceed: Proceed, queryset: Any, /, **values: Any) -> Any:
     """Send the signals of an update, if its model has an audience."""
     model = queryset.model
     audience = None if is_part(model, values) else audience_of(model, "pre_update", *_SIGNALS)
     if audience is None:
-        return proceed(queryset, values)
+        return proceed(queryset, **values)
     using = alias_of(queryset)
     with unspoiled(using):
         if "pre_update" not in audience.signals:
             with in_place(_statement(audience, model, using)):
-                return proceed(queryset, values)
+                return proceed(queryset, **values)
         with in_transaction(using):
             audience.send("pre_update", model, queryset=queryset._chain(), values=values, using=using)
             with in_place(_statement(audience, model, using)):
-                return proceed(queryset, values)
+                return proceed(queryset, **values)
 
 
 def _statement(audience: Audience, model: Any, using: str) -> Update | None:

@@ -31,16 +31,16 @@ from heliograph.databases.pieces import SQL
 
 @dataclass(eq=False)
 class Update:
-    """The statements of an update: they read what they write, as few as the database needs for that."""
+    """The statements of an update, which return the rows that they have written: as few as the database needs."""
 
     model: Any
     using: str
-    reads_all: bool  # the values of all fields that are written; otherwise of those that receivers watch
+    reads_all: bool  # the values of all written fields; otherwise of the watched fields only
     deliver: Callable[[Updated], None]  # called with the rows of each statement, in its transaction
     is_ordered: bool = False  # rows are locked in the order of their keys, so that two do not wait in a circle
 
     def replaces(self, query: Any) -> bool:
-        """Return whether a query is one of them."""
+        """Return whether a query is executed here: it is an update of the model."""
         return isinstance(query, UpdateQuery) and query.model is self.model
 
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
@@ -64,19 +64,19 @@ class Update:
             return _update_locked
         if database.updates_from_subquery:
             return _update_at_once
-        # The condition is asked twice there, and must have the same answer.
+        # Two statements have the condition then, so it must choose the same rows twice.
         is_sure = database.returns_rows(compiler.connection, of="UPDATE") and _is_plain(query.where)
         return _update_after_reading if is_sure else _update_locked
 
 
 def _is_left_to_django(query: Any) -> bool:
-    """Return whether an update sets nothing, or has a condition that the database will refuse: on an aggregate."""
+    """Return whether an update sets nothing, or has a condition on an aggregate, which the database will refuse."""
     query.get_initial_alias()
     is_refused = query.count_active_tables() == 1 and getattr(query.where, "contains_aggregate", False)
     return is_refused or not (query.values or query.related_updates)
 
 
-# --- three ways, for tables that are ordinary: others are updated carefully ---------------------------------------
+# --- the three ways to update an ordinary table; `careful_updates.py` has the way for other tables ----------------
 
 
 def _update_at_once(reading: Reading) -> Updated:
@@ -98,7 +98,7 @@ def _update_at_once(reading: Reading) -> Updated:
 
 
 def _needs(reading: Reading) -> Iterator[tuple[SQL, Sequence[Any]]]:
-    """Yield conditions on the table, each with the fields whose new values are to be returned where it holds.
+    """Yield conditions on the table, each with the fields whose new values must be returned if it holds.
 
     A field that the update does not set is returned after it only where a trigger may change it.
     """
@@ -134,7 +134,7 @@ def _update_returning_keys(reading: Reading) -> Updated:
 
 
 def _update_after_reading(reading: Reading) -> Updated:
-    """Update by one statement, and read the same rows by another before it (SQLite, which lets nobody in between)."""
+    """Read the rows by one statement, and update them by a second (SQLite: no other transaction writes in between)."""
     if not reading.fields:
         return _update_returning_keys(reading)
     compiler, fields = reading.compiler, reading.plan.fields
@@ -151,7 +151,7 @@ def _update_after_reading(reading: Reading) -> Updated:
 
 
 def _update_locked(reading: Reading) -> Updated:
-    """Lock and read the rows, update these, and read again what could not be known (MariaDB, several tables)."""
+    """Lock and read the rows, update them by key, and read again the values that are not known (MariaDB)."""
     reading.compiler.pre_sql_setup()  # a condition on other tables becomes a condition on the primary key
     read = _read(reading, locks=True)
     if read is None:
@@ -165,7 +165,7 @@ def _update_locked(reading: Reading) -> Updated:
     return reading.rows_of(_joined(reading, old, by_key(reading, read_these(reading, [*old]))))
 
 
-# --- their steps --------------------------------------------------------------------------------------------------
+# --- steps of the ways --------------------------------------------------------------------------------------------
 
 
 def _locked(reading: Reading) -> tuple[str, Sequence[Any]]:
@@ -193,7 +193,7 @@ def _read(reading: Reading, *, locks: bool = False) -> Columns | None:
         query.add_ordering("pk")
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
     table = fetched_columns(reading.compiler, sql, params, fields)
-    are_ordinary = table[len(fields) + len(reading.computed)]  # the same for all rows
+    are_ordinary = table[len(fields) + len(reading.computed)]  # one value, the same in all rows
     return table if all(are_ordinary[:1]) else None
 
 

@@ -26,13 +26,13 @@ def alias_of(queryset: Any) -> str:
 
 @contextmanager
 def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
-    """Put a transaction around a write and its receivers: an error of a receiver undoes the write.
+    """Put a transaction around a write and its receivers, so that an error of a receiver undoes the write.
 
     `reads` is the model whose rows are read before they are written.
     """
     connection = connections[using]
     blocks = connection.atomic_blocks
-    # A test goes on after what is raised here, and has nothing else to roll back to.
+    # In a test that goes on after an error, only a savepoint can be rolled back.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
     with (
         _sound_unless_written(connection) as watch,

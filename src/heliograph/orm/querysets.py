@@ -91,11 +91,11 @@ bulk_update = Method("bulk_update", ("send", "remember"), _bulk_update, QuerySet
 
 
 def _update(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(lambda queryset, values: inner(queryset, **values), steps)
+    run = around(inner, steps)
 
     @wraps(inner)
     def update(self: Any, **kwargs: Any) -> Any:
-        return run(self, kwargs)
+        return run(self, **kwargs)
 
     return update
 

@@ -21,6 +21,7 @@ from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.inspection import connections_of
 from heliograph.receivers.facts import AsksFor
 from heliograph.receivers.save_options import Written
 from heliograph.transactions.batch_receivers import asks_for_batch
@@ -111,7 +112,7 @@ def check_database_deletes(app_configs: Any, **kwargs: Any) -> list[CheckMessage
             id="heliograph.W001",
         )
         for signal, connection in _connections()
-        if (receiver := connection.receiver()) and connection.bucket.sender() is not None
+        if (receiver := connection.receiver()) and connection.sender is not None
         for model in _models(connection)
         for key, verb in _left_to_database(model)
         if _hears(signal, connection, verb)
@@ -131,7 +132,7 @@ def check_relations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
         for signal, connection in _connections()
         if title(signal) in ("m2m_changed", "m2m_changes") and (receiver := connection.receiver())
-        if not connection.bucket.shared and (sender := connection.bucket.sender()) not in senders
+        if not connection.is_of_subclasses and (sender := connection.sender) not in senders
         if between.get(sender)
     ]
 
@@ -167,7 +168,7 @@ def _gives_batch(connection: Connection) -> bool:
 
 
 def _connections() -> Iterator[tuple[Any, Connection]]:
-    return ((signal, connection) for signal in live_signals() for connection in signal._table.connections())
+    return ((signal, connection) for signal in live_signals() for connection in connections_of(signal))
 
 
 def _conditions(connection: Connection) -> Iterator[OnFields]:
@@ -203,7 +204,7 @@ def _problem_of_all(condition: OnFields, name: str, models: list[Any]) -> Proble
 
 def _models(connection: Connection) -> list[Any]:
     """Return the models that a receiver hears."""
-    sender = connection.bucket.sender()
-    if sender is None or connection.bucket.shared:
+    sender = connection.sender
+    if sender is None or connection.is_of_subclasses:
         return [*models_below(sender or Model)]
     return [sender] if isinstance(sender, ModelBase) else []

@@ -1,9 +1,11 @@
 """The dispatcher: it runs signals, and imports nothing of Django."""
 
 from heliograph.dispatch.condition_base import Condition, condition
+from heliograph.dispatch.inspection import Connected, inspect
 from heliograph.dispatch.names import live_signals
 from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
 from heliograph.dispatch.observers import add_observer, observe, trace
+from heliograph.dispatch.options import Fact, Gate
 from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError
 from heliograph.dispatch.registration import receiver
@@ -14,8 +16,11 @@ __all__ = [
     "Call",
     "Called",
     "Condition",
+    "Connected",
     "ConnectedPolicy",
     "DeliveryPolicy",
+    "Fact",
+    "Gate",
     "Inline",
     "ObservedEvent",
     "ReentrancyError",
@@ -24,6 +29,7 @@ __all__ = [
     "add_observer",
     "capture",
     "condition",
+    "inspect",
     "live_signals",
     "mute",
     "observe",

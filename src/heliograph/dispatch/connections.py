@@ -57,6 +57,21 @@ class Connection(IdentityRef):
         return anchor if self.method is None or anchor is None else MethodType(self.method, anchor)
 
     @property
+    def sender(self) -> Any:
+        """The sender, or None for every sender."""
+        return self.bucket.sender()
+
+    @property
+    def is_of_subclasses(self) -> bool:
+        """Whether the receiver receives from subclasses of the sender too."""
+        return self.bucket.shared and self.sender is not None
+
+    @property
+    def dispatch_uid(self) -> Hashable | None:
+        """The dispatch_uid that the receiver was connected with, or None."""
+        return self.key[0] if isinstance(self.key, tuple) and len(self.key) == 1 else None
+
+    @property
     def options(self) -> Options:
         """How the receiver is called, and what is known about it."""
         return PLAIN if self.guarded is None else self.guarded.options

@@ -11,6 +11,7 @@ from typing import Any
 from heliograph.dispatch import Signal, live_signals
 from heliograph.dispatch.connections import Connection, is_async
 from heliograph.dispatch.describe import full_name, source
+from heliograph.dispatch.inspection import connections_of
 from heliograph.receivers.facts import AsksFor
 
 
@@ -39,7 +40,7 @@ def _has_part(wanted: Sequence[str], *texts: str) -> bool:
 
 
 def _rows(signal: Signal[...]) -> Iterator[tuple[str, ...]]:
-    for connection in signal._table.connections():
+    for connection in connections_of(signal):
         receiver = connection.receiver()
         if receiver is not None:
             yield full_name(receiver), _place(receiver), _sender(connection), _extras(connection, receiver)
@@ -57,13 +58,12 @@ def _short(path: Path) -> Path:
 
 
 def _sender(connection: Connection) -> str:
-    bucket = connection.bucket
-    sender = bucket.sender()
+    sender = connection.sender
     if sender is None:
         return "any sender"
     label = getattr(getattr(sender, "_meta", None), "label", None)
     name = label or (f"{sender.__module__}.{sender.__qualname__}" if isinstance(sender, type) else repr(sender))
-    return f"{name} and subclasses" if bucket.shared else name
+    return f"{name} and subclasses" if connection.is_of_subclasses else name
 
 
 def _extras(connection: Connection, receiver: Any) -> str:

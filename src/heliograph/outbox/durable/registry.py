@@ -17,6 +17,8 @@ from heliograph.catalogue import entry_of
 from heliograph.conditions import watched
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.guarded import Guarded
+from heliograph.dispatch.inspection import connections_of
+from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
 from heliograph.outbox.durable.names import LONGEST_NAME, label_of, name_of
@@ -111,8 +113,8 @@ def _connected() -> set[DurableReceiver]:
 
 
 def _guarded_at(signal: Any) -> list[Guarded]:
-    if hasattr(type(signal), "_table"):
-        found = [connection.guarded for connection in signal._table.connections()]
+    if is_signal(signal):
+        found = [connection.guarded for connection in connections_of(signal)]
     else:  # another dispatcher runs it, which has it as the receiver
         found = [part for entry in signal.receivers for part in entry if type(part) is Guarded]
     return [one for one in found if one is not None]

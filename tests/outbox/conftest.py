@@ -1,10 +1,12 @@
-"""What tests of attempts share: durable receivers that do what a test says, and the log."""
+"""What tests of deliveries share: durable receivers that act or keep what they were given, and the log."""
 
 import logging
 
 import pytest
+from django.db.models.signals import post_save
 
 from heliograph import Durable
+from tests.app.models import Article
 from tests.helpers.attempts import sent
 from tests.helpers.errors import MishapError
 
@@ -50,3 +52,51 @@ def log(caplog):
     return lambda: [
         record for record in caplog.records if record.name == "heliograph.outbox" and record.levelno > logging.DEBUG
     ]
+
+
+@pytest.fixture
+def store(receive):
+    """Connect a durable receiver: `received = store(post_save, sender=Article)` is the list of its calls."""
+
+    def connect(signal, policy=None, **options):
+        received = []
+
+        @receive(signal, delivery=policy or Durable(), **options)
+        def note(signal, sender, **payload):
+            received.append(payload)
+
+        return received
+
+    return connect
+
+
+@pytest.fixture
+def batches(receive):
+    """Connect a durable receiver of batches: the list has each that it is called with."""
+
+    def connect(signal, policy=None, **options):
+        received = []
+
+        @receive(signal, delivery=policy or Durable(batch=True), **options)
+        def note_batch(sender, batch, **kwargs):
+            received.append(batch)
+
+        return received
+
+    return connect
+
+
+@pytest.fixture
+def changes_for(receive):
+    """Connect a durable receiver of the changes of articles: the list has those that it is called with."""
+
+    def connect(when=None, sender=Article, **options):
+        received = []
+
+        @receive(post_save, sender=sender, when=when, delivery=Durable(), **options)
+        def note(sender, changes, **kwargs):
+            received.append(changes)
+
+        return received
+
+    return connect

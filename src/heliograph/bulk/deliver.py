@@ -14,8 +14,8 @@ from heliograph.bulk.delete_statements import Deletion
 from heliograph.bulk.moved_keys import apart, sets_keys
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows, Updated
-from heliograph.changes.saving import InBulk
 from heliograph.changes.tracking import ALL
+from heliograph.changes.under_way import InBulk
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.dispatch.sends import send_to

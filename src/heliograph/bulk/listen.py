@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from heliograph.bulk.audience import Listening, ReceivesBulk, begin
-from heliograph.bulk.patches import of_bulk_writes
+from heliograph.bulk.patches import of_bulk_writes, of_relations
 from heliograph.catalogue import entry_of, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
@@ -28,7 +28,8 @@ def listen(target: Target) -> Listening:
 def _holds(target: Target) -> tuple[Hold, ...]:
     """Return holds on the patches by which bulk writes are known; pairs of a relation also need rollbacks."""
     is_of_pairs = getattr(entry_of(target.signal), "name", None) == "m2m_changes"
-    return (of_bulk_writes.take(), of_connections.take()) if is_of_pairs else (of_bulk_writes.take(),)
+    of_pairs = (of_relations.take(), of_connections.take()) if is_of_pairs else ()
+    return of_bulk_writes.take(), *of_pairs
 
 
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete")

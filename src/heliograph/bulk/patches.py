@@ -22,9 +22,14 @@ def _steps() -> Iterator[Step]:
     yield deletion.delete.step("send", delete.delete)
     yield deletion.can_fast_delete.step("send", delete.can_fast_delete)
     yield deletion.has_signal_listeners.step("send", delete.loads_instances)
+
+
+def _steps_of_relations() -> Iterator[Step]:
     yield relations.get_manager.step("as_one", m2m.send_as_one)
     yield saving.save_table.step("record_relation", m2m.record_relation, Model)
 
 
 # Taken by each receiver of bulk writes.
 of_bulk_writes = PatchLease(_steps)
+# Taken by each receiver of the pairs of a relation, besides.
+of_relations = PatchLease(_steps_of_relations)

@@ -9,7 +9,7 @@ from django.core.exceptions import FieldDoesNotExist
 
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.plans import PLANS, Plan, plan_of
-from heliograph.changes.saving import Deleting, known_of, running
+from heliograph.changes.under_way import Deleting, known_of, running
 
 
 def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:

@@ -14,7 +14,7 @@ from django.db.models.deletion import Collector
 from heliograph.changes.plans import PLANS, Plan
 from heliograph.changes.row_locks import immediate, is_in_transaction, lock_database, locked_rows
 from heliograph.changes.rows import normal_key
-from heliograph.changes.saving import Deleting
+from heliograph.changes.under_way import Deleting
 from heliograph.orm import deletion
 from heliograph.orm.steps import PatchLease, Proceed, Step
 

@@ -1,4 +1,4 @@
-"""Memory: what an instance knows of its row, until a rollback makes it know better."""
+"""Memory: the values of its row that an instance remembers, with the older values that a rollback would bring back."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 
 
 class Saved:
-    """The values of a row as they were saved, and what was remembered before, in case that is rolled back."""
+    """The values of a row as they were saved, and the memory before, which counts again after a rollback."""
 
-    __slots__ = ("before", "moment", "names", "values")
+    __slots__ = ("before", "names", "since", "values")
 
     def __init__(
-        self, names: tuple[str, ...], values: tuple[Any, ...], moment: SavepointTime | None, before: Any
+        self, names: tuple[str, ...], values: tuple[Any, ...], since: SavepointTime | None, before: Any
     ) -> None:
         self.names = names
         self.values = values
-        self.moment = moment
+        self.since = since  # the savepoint time of the save; None in autocommit
         self.before = before
 
     def as_dict(self) -> dict[str, Any]:
@@ -32,19 +32,19 @@ class Saved:
 
     def __reduce__(self) -> Any:
         # A copy or a pickle is read outside of the transaction, maybe by a process that has no Heliograph.
-        memory = settled(self)
+        memory = current(self)
         return dict, (memory.as_dict() if type(memory) is Saved else memory if isinstance(memory, dict) else {},)
 
 
-def settled(memory: Any) -> Any:
-    """Return what is remembered when what was rolled back is forgotten."""
-    while type(memory) is Saved and memory.moment is not None and memory.moment.is_undone:
+def current(memory: Any) -> Any:
+    """Return the memory that counts: the newest one that was not rolled back."""
+    while type(memory) is Saved and memory.since is not None and memory.since.is_undone:
         memory = memory.before
     return memory
 
 
 def remembered(instance: Any, plan: Plan) -> Any:
-    """Return what an instance remembers of its row, be it rolled back or not."""
+    """Return the newest memory of an instance, rolled back or not."""
     return getattr(instance._state, plan.memory, None)
 
 
@@ -54,7 +54,7 @@ def name_fields(state: Any, plan: Plan) -> None:
     By their names, since a process with another version of the model may read it.
     """
     state.__dict__.pop(SAVING, None)
-    memory = settled(state.__dict__.pop(plan.memory, None))
+    memory = current(state.__dict__.pop(plan.memory, None))
     if type(memory) in (list, tuple) and len(memory) == len(plan.columns):
         memory = dict(zip((column.attname for column in plan.columns), memory, strict=True))
     if memory is not None:
@@ -64,8 +64,8 @@ def name_fields(state: Any, plan: Plan) -> None:
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
     """Return the values of the instance's row as far as they are in a memory."""
     kind = type(memory)
-    if kind is Saved and memory.moment is not None:
-        memory = settled(memory)
+    if kind is Saved and memory.since is not None and memory.since.is_undone:
+        memory = current(memory)
         kind = type(memory)
     if kind is Saved and memory.names == plan.names:
         values = memory.values
@@ -89,38 +89,42 @@ def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
     return all(map(is_same, plan.fields, values, keys))
 
 
-def remember(instance: Any, plan: Plan, values: Sequence[Any], moment: SavepointTime | None, before: Any) -> None:
-    """Let an instance remember these values of its row."""
-    if moment is None:
+def remember(instance: Any, plan: Plan, values: Sequence[Any], since: SavepointTime | None, before: Any) -> None:
+    """Let an instance remember these values of its row, since a savepoint time; `before` is its memory before."""
+    if since is None:
         before = None
-    elif type(before) is Saved and before.moment is moment:
+    elif type(before) is not Saved:
+        pass
+    elif before.since is since:
         before = before.before  # both are undone or neither is
+    elif before.since is None or before.since.is_final:
+        before.before = None
     else:
-        before = _needed(before, moment)
-    setattr(instance._state, plan.memory, Saved(plan.names, tuple(values), moment, before))
+        before = _needed(before, since)
+    setattr(instance._state, plan.memory, Saved(plan.names, tuple(values), since, before))
 
 
-def _needed(before: Any, moment: SavepointTime) -> Any:
-    """Return what of a memory a rollback could bring back, so that a long transaction holds no more."""
-    before = _beyond(settled(before), moment)
-    if type(before) is Saved and before.moment is not None:
-        # What is older was looked through in its time.
-        before.before = _beyond(before.before, before.moment) if before.moment.transaction.is_open else None
+def _needed(before: Any, since: SavepointTime) -> Any:
+    """Return the part of a memory that a rollback could bring back, so that a long transaction holds no more."""
+    before = _beyond(current(before), since)
+    if type(before) is Saved and before.since is not None:
+        # Older memories were looked through when this one was new.
+        before.before = _beyond(before.before, before.since) if before.since.transaction.is_open else None
     return before
 
 
-def _beyond(memory: Any, moment: SavepointTime) -> Any:
-    """Return the first memory that is not rolled back whenever what is done at a moment is."""
-    while type(memory) is Saved and memory.moment is not None and moment.goes_with(memory.moment):
+def _beyond(memory: Any, time: SavepointTime) -> Any:
+    """Return the newest memory that some rollback undoes later than what is done at a savepoint time, or never."""
+    while type(memory) is Saved and memory.since is not None and time.goes_with(memory.since):
         memory = memory.before
     return memory
 
 
 def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     """Remember the fields with these names as they are now, since they were just read from the row."""
-    memory = settled(remembered(instance, plan))
-    moment = now(connections[instance._state.db]) if _is_undoable(memory) else None
-    remember(instance, plan, _measured_row(instance, plan, names, memory), moment, memory)
+    memory = current(remembered(instance, plan))
+    since = now(connections[instance._state.db]) if _is_undoable(memory) else None
+    remember(instance, plan, _measured_row(instance, plan, names, memory), since, memory)
 
 
 def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str) -> None:
@@ -148,8 +152,8 @@ def _measured_row(instance: Any, plan: Plan, names: Collection[str] | None, memo
 
 
 def _is_undoable(memory: Any) -> bool:
-    """Return whether a memory goes with a transaction that is still open."""
-    return type(memory) is Saved and memory.moment is not None and memory.moment.transaction.is_open
+    """Return whether a rollback of a transaction that is still open may undo a memory."""
+    return type(memory) is Saved and memory.since is not None and memory.since.transaction.is_open
 
 
 def protect(instance: Any, plan: Plan, name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import class_prepared
 
-from heliograph.changes import hooks
+from heliograph.changes import remembering
 from heliograph.changes.plans import PLANS, Plan, Watching, is_among
 from heliograph.changes.presenting import has_own_descriptor, sources_of
 from heliograph.dispatch.routes import registering
@@ -168,7 +168,7 @@ def _settle_one(model: Any) -> None:
     else:
         PLANS[model] = plan
         there = {step.method for step in _steps.setdefault(model, [])}
-        more = [step for step in hooks.of_model(plan) if step.method not in there]
+        more = [step for step in remembering.of_model(plan) if step.method not in there]
         _steps[model] += more
         join(more)
     if not PLANS:
@@ -177,7 +177,7 @@ def _settle_one(model: Any) -> None:
         _savepoints = None
     elif not _steps_for_all:
         _savepoints = of_connections.take()
-        _steps_for_all.extend(hooks.of_all_models())
+        _steps_for_all.extend(remembering.of_all_models())
         join(_steps_for_all)
 
 
@@ -232,7 +232,7 @@ def _beside(model: Any, watched: list[Any], others: list[Any]) -> list[Any]:
 def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
     """Return the arguments of `Plan` that are about fields whose column differs from the value in `__dict__`."""
     places = {field: at for at, field in enumerate(fields)}
-    prepared = {at: owner for field, at in places.items() if (owner := hooks.preparing(field)) is not None}
+    prepared = {at: owner for field, at in places.items() if (owner := remembering.preparing(field)) is not None}
     return {
         "presented": frozenset(at for field, at in places.items() if has_own_descriptor(model, field)),
         "prepared": frozenset(prepared),
@@ -241,7 +241,7 @@ def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
             for field, at in places.items()
             if field.generated
         },
-        "recording": tuple(hooks.recording(owner).take() for owner in {*prepared.values()}),
+        "recording": tuple(remembering.recording(owner).take() for owner in {*prepared.values()}),
     }
 
 

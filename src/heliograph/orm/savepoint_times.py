@@ -1,8 +1,18 @@
-"""Moments of a transaction: when something was done, and whether a rollback has undone it."""
+"""Savepoint times: when in a transaction something was done, and whether a rollback has undone it.
+
+Django reports neither a savepoint that is rolled back nor a transaction that is. So the patches of `savepoints` record
+both on the connection, while somebody needs them. The time goes on at each savepoint and at each rollback:
+
+    with transaction.atomic():              # savepoint time 0
+        book.save()                         # remembered since savepoint time 0
+        with transaction.atomic():          # a savepoint: savepoint time 1
+            book.save()                     # remembered since savepoint time 1
+            raise ValueError                # everything since savepoint time 1 is undone
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -16,79 +26,84 @@ class Mark(NamedTuple):
     tick: int
 
 
-@dataclass(slots=True, eq=False)
 class Transaction:
-    """An open transaction of a connection, as far as its rollbacks go."""
+    """The savepoints and rollbacks of one transaction of a connection."""
 
-    moment: SavepointTime = field(init=False)  # the present
-    marks: list[Mark] = field(default_factory=list)  # of the open savepoints, the oldest first
-    undone: list[tuple[int, int]] = field(default_factory=list)  # ticks (after, until] that were rolled back
-    is_open: bool = True
-    is_rolled_back: bool = False
+    __slots__ = ("is_open", "is_rolled_back", "marks", "present", "undone")
 
-    def __post_init__(self) -> None:
-        self.moment = SavepointTime(self, 0)
+    def __init__(self) -> None:
+        self.present = SavepointTime(self, 0)
+        self.marks: list[Mark] = []  # of the open savepoints, the oldest first
+        self.undone: list[tuple[int, int]] = []  # ticks (after, until] that were rolled back
+        self.is_open = True
+        self.is_rolled_back = False
 
     def mark(self, savepoint: str) -> None:
         """Record a new savepoint."""
-        self.marks.append(Mark(savepoint, self._pass()))
+        self.marks.append(Mark(savepoint, self._advance()))
 
     def release(self, savepoint: str) -> None:
         """Forget a released savepoint, and the savepoints after it: no rollback to them is possible any more."""
-        at = self._place_of(savepoint)
+        at = self._index_of(savepoint)
         if at is not None:
             del self.marks[at:]
 
     def roll_back_to(self, savepoint: str) -> None:
-        """Record that all since a savepoint is undone; since the beginning, if the savepoint was not recorded."""
-        at = self._place_of(savepoint)
-        self.undone.append((-1 if at is None else self.marks[at].tick, self._pass()))
+        """Record a rollback to a savepoint; to the beginning, if the savepoint was not recorded."""
+        at = self._index_of(savepoint)
+        self.undone.append((-1 if at is None else self.marks[at].tick, self._advance()))
         del self.marks[0 if at is None else at + 1 :]
 
-    def _place_of(self, savepoint: str) -> int | None:
+    def _index_of(self, savepoint: str) -> int | None:
         """Return the index of the last savepoint of this name: after `clean_savepoints()` Django uses names again."""
-        places = (at for at in reversed(range(len(self.marks))) if self.marks[at].savepoint == savepoint)
-        return next(places, None)
+        indexes = (at for at in reversed(range(len(self.marks))) if self.marks[at].savepoint == savepoint)
+        return next(indexes, None)
 
-    def _pass(self) -> int:
-        """Let time pass, and return the tick that is over."""
-        tick = self.moment.tick
-        self.moment = SavepointTime(self, tick + 1)
+    def _advance(self) -> int:
+        """Begin the next savepoint time, and return the tick of the one before."""
+        tick = self.present.tick
+        self.present = SavepointTime(self, tick + 1)
         return tick
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SavepointTime:
-    """A time between two savepoints of a transaction."""
+    """The time between two savepoints of a transaction."""
 
     transaction: Transaction
     tick: int
 
     @property
     def is_undone(self) -> bool:
-        """Whether what was done at this moment was rolled back."""
+        """Whether a rollback has undone what was done at this time."""
         transaction = self.transaction
         return transaction.is_rolled_back or any(after < self.tick <= until for after, until in transaction.undone)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the transaction was committed without any rollback, so that all of it stays."""
+        transaction = self.transaction
+        return not (transaction.is_open or transaction.is_rolled_back or transaction.undone)
+
     def goes_with(self, earlier: SavepointTime) -> bool:
-        """Return whether what was done at both is undone together: no savepoint lies between them any more."""
+        """Return whether what was done at both times is undone together: no open savepoint lies between them."""
         if self is earlier or self.transaction is not earlier.transaction:
             return self is earlier
         return not any(earlier.tick <= mark.tick < self.tick for mark in self.transaction.marks)
 
 
 def now(connection: Any) -> SavepointTime | None:
-    """Return the present moment of a connection, or None in autocommit, where nothing can be rolled back."""
+    """Return the present savepoint time of a connection; None in autocommit, where nothing can be rolled back."""
     if connection.autocommit:
         return None
     transaction: Transaction | None = connection.__dict__.get(_NAME)
     if transaction is None:
         transaction = connection.__dict__[_NAME] = Transaction()
-    return transaction.moment
+    return transaction.present
 
 
 def identity_of_transaction(connection: Any) -> tuple[Any, ...]:
-    """Return objects that together no other transaction of a connection has, or nothing in autocommit.
+    """Return objects that no other transaction of a connection has together, or nothing in autocommit.
 
     The outermost block is not enough: a function with the decorator `atomic` enters the same one at each call. Django
     begins a new list of callbacks after each transaction, and after the rollback of a savepoint.
@@ -98,36 +113,49 @@ def identity_of_transaction(connection: Any) -> tuple[Any, ...]:
 
 
 def is_same_transaction(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Return whether two identities are that of one transaction."""
+    """Return whether two identities are of one transaction."""
     return bool(one and other) and all(map(is_, one, other))
 
 
-# --- what a connection tells ----------------------------------------------------------------------------------
+# --- the steps after the methods of a connection: called with the connection, their result and their arguments -------
 
 
 def savepoint_made(connection: Any, savepoint: str | None) -> None:
-    """Note a new savepoint; None is one that the database does not have."""
+    """Record a new savepoint; None is one that the database does not have."""
     transaction = connection.__dict__.get(_NAME)
     if transaction is not None and savepoint is not None:
         transaction.mark(savepoint)
 
 
-def savepoint_released(connection: Any, savepoint: str) -> None:
-    """Note that a savepoint is gone, and what was done since it stays as long as what was done before."""
+def savepoint_released(connection: Any, _: Any, savepoint: str) -> None:
+    """Record that a savepoint is gone: what was done since it stays as long as what was done before."""
     transaction = connection.__dict__.get(_NAME)
     if transaction is not None:
         transaction.release(savepoint)
 
 
-def savepoint_rolled_back(connection: Any, savepoint: str) -> None:
-    """Note that a savepoint was rolled back."""
+def savepoint_rolled_back(connection: Any, _: Any, savepoint: str) -> None:
+    """Record the rollback of a savepoint."""
     transaction = connection.__dict__.get(_NAME)
     if transaction is not None:
         transaction.roll_back_to(savepoint)
 
 
-def ended(connection: Any, *, rolled_back: bool) -> None:
-    """Note that the transaction is over, if there is one."""
+def committed(connection: Any, _: Any = None) -> None:
+    """Record that the transaction is committed, if there is one."""
     transaction = connection.__dict__.pop(_NAME, None)
     if transaction is not None:
-        transaction.is_open, transaction.is_rolled_back = False, rolled_back
+        transaction.is_open = False
+
+
+def rolled_back(connection: Any, _: Any = None) -> None:
+    """Record that the transaction is rolled back, if there is one: a committed one is not recorded any more."""
+    transaction = connection.__dict__.pop(_NAME, None)
+    if transaction is not None:
+        transaction.is_open, transaction.is_rolled_back = False, True
+
+
+def autocommit_set(connection: Any, _: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+    """Record the commit of a transaction that was begun by `set_autocommit(False)`."""
+    if autocommit and _NAME in connection.__dict__:
+        committed(connection)

@@ -9,83 +9,57 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from heliograph.orm import savepoint_times
-from heliograph.orm.steps import Method, PatchLease, Proceed, Step, around
+from heliograph.orm.steps import Method, PatchLease, Proceed, Step
 
 
 def _wrap(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
+    """Call the steps after the method, the innermost first: each with the connection, the result and the arguments."""
+    from_inside = [*reversed(steps)]
 
     @wraps(inner)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return run(self, *args, **kwargs)
+        result = inner(self, *args, **kwargs)
+        for step in from_inside:
+            step(self, result, *args, **kwargs)
+        return result
 
     return method
 
 
-_RECORD = ("record_time",)
-savepoint_rollback = Method("savepoint_rollback", ("call_undone", *_RECORD), _wrap, BaseDatabaseWrapper)
-_METHODS = {
-    "savepoint_rollback": savepoint_rollback,
-    **{
-        name: Method(name, _RECORD, _wrap, BaseDatabaseWrapper)
-        for name in ("savepoint", "savepoint_commit", "commit", "rollback", "set_autocommit", "close")
-    },
+def _close(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    """Call the steps after the method, also after an error."""
+
+    @wraps(inner)
+    def close(self: Any) -> None:
+        try:
+            inner(self)
+        finally:
+            for step in reversed(steps):
+                step(self)
+
+    return close
+
+
+_RECORD = "record_time"
+savepoint_rollback = Method("savepoint_rollback", ("call_undone", _RECORD), _wrap, BaseDatabaseWrapper)
+_close_connection = Method("close", (_RECORD,), _close, BaseDatabaseWrapper)
+
+# The function that records what each of the other methods has done.
+_RECORDING: dict[str, Callable[..., None]] = {
+    "savepoint": savepoint_times.savepoint_made,
+    "savepoint_commit": savepoint_times.savepoint_released,
+    "commit": savepoint_times.committed,
+    "rollback": savepoint_times.rolled_back,
+    "set_autocommit": savepoint_times.autocommit_set,
 }
-
-
-def _savepoint(proceed: Proceed, connection: Any) -> Any:
-    sid = proceed(connection)
-    savepoint_times.savepoint_made(connection, sid)
-    return sid
-
-
-def _savepoint_rollback(proceed: Proceed, connection: Any, sid: str) -> None:
-    proceed(connection, sid)
-    savepoint_times.savepoint_rolled_back(connection, sid)
-
-
-def _savepoint_commit(proceed: Proceed, connection: Any, sid: str) -> None:
-    proceed(connection, sid)
-    savepoint_times.savepoint_released(connection, sid)
-
-
-def _commit(proceed: Proceed, connection: Any) -> None:
-    proceed(connection)
-    savepoint_times.ended(connection, rolled_back=False)
-
-
-def _rollback(proceed: Proceed, connection: Any) -> None:
-    proceed(connection)
-    savepoint_times.ended(connection, rolled_back=True)
-
-
-def _set_autocommit(proceed: Proceed, connection: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-    proceed(connection, autocommit, *args, **kwargs)
-    if autocommit:  # this commits a transaction that was open by hand; atomic() has reported its end before
-        savepoint_times.ended(connection, rolled_back=False)
-
-
-def _close(proceed: Proceed, connection: Any) -> None:
-    try:
-        proceed(connection)
-    finally:
-        savepoint_times.ended(connection, rolled_back=True)  # a committed transaction is not recorded any more
-
-
-_RUN: dict[str, Callable[..., Any]] = {
-    "savepoint": _savepoint,
-    "savepoint_rollback": _savepoint_rollback,
-    "savepoint_commit": _savepoint_commit,
-    "commit": _commit,
-    "rollback": _rollback,
-    "set_autocommit": _set_autocommit,
-    "close": _close,
-}
+_METHODS = {name: Method(name, (_RECORD,), _wrap, BaseDatabaseWrapper) for name in _RECORDING}
 
 
 def _steps() -> Iterator[Step]:
-    for name, run in _RUN.items():
-        yield _METHODS[name].step("record_time", run)
+    for name, record in _RECORDING.items():
+        yield _METHODS[name].step(_RECORD, record)
+    yield savepoint_rollback.step(_RECORD, savepoint_times.savepoint_rolled_back)
+    yield _close_connection.step(_RECORD, savepoint_times.rolled_back)
 
 
 # While this lease is taken, a savepoint time knows whether it was rolled back.

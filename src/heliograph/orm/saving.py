@@ -73,11 +73,7 @@ class TableWrite:
     force_update: bool
     using: str | None
     update_fields: Collection[str] | None
-
-    @property
-    def is_last(self) -> bool:
-        """Whether this is the model's own table: the tables of its parents are written before."""
-        return self.cls is self.instance._meta.concrete_model
+    is_last: bool  # whether this is the model's own table: the tables of its parents are written before
 
 
 def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
@@ -104,7 +100,8 @@ def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
         using: str | None = None,
         update_fields: Collection[str] | None = None,
     ) -> Any:
-        return run(TableWrite(self, raw, cls, force_insert, force_update, using, update_fields))
+        is_last = cls is self._meta.concrete_model
+        return run(TableWrite(self, raw, cls, force_insert, force_update, using, update_fields, is_last))
 
     return _save_table
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.saving import is_gone
 from heliograph.changes.tracking import Watch, is_historical
+from heliograph.changes.under_way import is_gone
 from heliograph.conditions import NetPayload
 from heliograph.dispatch.options import Fact, Gate
 from heliograph.orm.steps import Hold

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections, router, transaction
 from django.db.models.signals import post_save, pre_save
 
-from heliograph.changes.saving import running as running_save
+from heliograph.changes.under_way import running as running_save
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.options import Gate
 from heliograph.dispatch.sends import guarded_for
@@ -20,11 +20,15 @@ from heliograph.transactions.flush import finish, make_alone
 from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, is_of_test, keep
 
 _NAME = "_heliograph_autocommit_save"
+# The attribute of the models for whose saves a receiver waits until the end of a transaction.
+AWAITED = "_heliograph_is_awaited"
 
 
 def around_save(proceed: Proceed, save: SaveBase) -> Any:
     """Save an instance; in autocommit, as an `AutocommitSave` if a receiver waits for the end of a transaction."""
     instance = save.instance
+    if not getattr(instance, AWAITED, False):
+        return proceed(save)
     using = save.using or router.db_for_write(type(instance), instance=instance)
     if is_in_transaction(connections[using]):
         if running(instance) is None:
@@ -38,15 +42,21 @@ def around_save(proceed: Proceed, save: SaveBase) -> Any:
         return proceed(save)
 
 
-def _waiting(signal: Any, sender: Any) -> list[Guarded]:
-    """Return the receivers of a signal that wait for the end of a transaction."""
-    return [one for one in guarded_for(signal, sender) if isinstance(one.options.delivery, Ending)]
+def _waiting(signal: Any, sender: Any) -> Waiting:
+    """Return the receivers of a signal that wait for the end of a transaction, each after its stage."""
+    found = [(one.options.delivery, one) for one in guarded_for(signal, sender)]
+    return [(delivery.stage, one) for delivery, one in found if isinstance(delivery, Ending)]
+
+
+Waiting = list[tuple[Stage, Guarded]]
+_JOINED = (Stage.BEFORE_COMMIT, Stage.LAST)
 
 
 def around_table(proceed: Proceed, write: TableWrite) -> Any:
     """Write a row; the row of an `AutocommitSave` in a transaction with the calls that belong to it."""
-    save = running(write.instance)
-    return proceed(write) if save is None or save.is_begun else save.write(proceed, write)
+    save: AutocommitSave | None = getattr(write.instance._state, _NAME, None)
+    is_own = save is not None and save.instance is write.instance and not save.is_begun
+    return save.write(proceed, write) if is_own else proceed(write)  # type: ignore[union-attr]
 
 
 class AutocommitSave:
@@ -57,15 +67,15 @@ class AutocommitSave:
     when the row is written; when Django sends post_save, only the other receivers receive it.
     """
 
-    def __init__(self, instance: Any, using: str, before: list[Guarded], after: list[Guarded]) -> None:
+    def __init__(self, instance: Any, using: str, before: Waiting, after: Waiting) -> None:
         """`before` and `after` are the receivers of pre_save and post_save that wait for the end of a transaction."""
         self.instance = instance
         self.using = using
         self.connection = connections[using]
         # Whether calls belong to the transaction of the row. `OnRollback()` opens no transaction.
-        self.is_joined = any(_policy(one).stage in (Stage.BEFORE_COMMIT, Stage.LAST) for one in (*before, *after))
+        self.is_joined = any(stage in _JOINED for stage, _ in (*before, *after))
         # The receivers that are called as soon as the row is written.
-        self.joined = [one for one in after if _policy(one).stage is not Stage.AFTER_COMMIT]
+        self.joined = [receiver for stage, receiver in after if stage is not Stage.AFTER_COMMIT]
         self.outer = running(instance)
         self.state: _State | None = None  # as soon as the row, or the row of a parent, is being written
         self.is_begun = False  # whether the row is being written, or was
@@ -80,7 +90,8 @@ class AutocommitSave:
 
     def __exit__(self, error: Any, *_: object) -> None:
         _mark(self.instance, self.outer)
-        is_committed = self._is_committed()
+        is_undone = self.since is not None and (self.since.is_undone or self.connection.needs_rollback)
+        is_committed = self.is_written and not is_undone
         try:
             if self.state is not None:
                 self.state.end(is_committed=is_committed)
@@ -97,10 +108,6 @@ class AutocommitSave:
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
-
-    def _is_committed(self) -> bool:
-        is_undone = self.since is not None and (self.since.is_undone or self.connection.needs_rollback)
-        return self.is_written and not is_undone
 
     def keep(self, one: Pending) -> None:
         """Keep a call pending that a receiver of pre_save or post_save causes outside of the transaction."""
@@ -151,10 +158,6 @@ class AutocommitSave:
             if receiver.connection.guarded is receiver:  # otherwise pre_save has disconnected it
                 receiver(signal=post_save, sender=sender, instance=self.instance, **carried)
                 self.called.append(receiver.options.find(OncePerSave))
-
-
-def _policy(receiver: Guarded) -> Any:
-    return receiver.options.delivery
 
 
 class _State:

@@ -15,7 +15,7 @@ from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
 from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
-from heliograph.changes.saving import running
+from heliograph.changes.under_way import running
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.dispatch import Call

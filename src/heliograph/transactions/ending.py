@@ -18,9 +18,9 @@ from heliograph.orm import atomic, saving
 from heliograph.orm.savepoints import of_connections
 from heliograph.orm.steps import Hold, Method, PatchLease, Proceed, Step
 from heliograph.transactions import rollbacks
-from heliograph.transactions.autocommit_save import around_save, around_table
+from heliograph.transactions.autocommit_save import AWAITED, around_save, around_table
 from heliograph.transactions.flush import finish, flush
-from heliograph.transactions.pending import Stage, is_held, is_outermost, release_held, run_first, take
+from heliograph.transactions.pending import HELD, ON_ROLLBACK, Stage, is_outermost, release_held, run_first, take
 
 
 def holds_on_end(target: Target) -> tuple[Hold, ...]:
@@ -33,7 +33,7 @@ def holds_on_end(target: Target) -> tuple[Hold, ...]:
 
 def _steps() -> Iterator[Step]:
     yield atomic.step_of_exit(_exit)
-    yield saving.save_base.step("autocommit_save", _save_base, Model)
+    yield saving.save_base.step("autocommit_save", around_save, Model)
 
 
 def _steps_of_model(model: Any) -> Iterator[Step]:
@@ -41,9 +41,8 @@ def _steps_of_model(model: Any) -> Iterator[Step]:
     yield saving.save_table.step("join_transaction", around_table, model)
 
 
-# The attribute that marks the models for whose saves a receiver waits until the end of a transaction.
-_AWAITED = "_heliograph_is_awaited"
-_awaited = Method(_AWAITED, ("mark",), lambda inner, steps: True)
+# Marks the models for whose saves a receiver waits until the end of a transaction.
+_awaited = Method(AWAITED, ("mark",), lambda inner, steps: True)
 _for_all = PatchLease(_steps)
 _for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
 
@@ -56,15 +55,11 @@ def _for_model(model: Any) -> PatchLease:
         return _for_models[model]
 
 
-def _save_base(proceed: Proceed, save: saving.SaveBase) -> Any:
-    return around_save(proceed, save) if getattr(save.instance, _AWAITED, False) else proceed(save)
-
-
 def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     connection = transaction.get_connection(block.using)
     if block._from_testcase:
         rollbacks.forget(connection)  # the rollback at the end of a test calls no receiver
-    if not (connection.run_on_commit or rollbacks.is_awaited(connection)) or not is_outermost(connection):
+    if not (connection.run_on_commit or ON_ROLLBACK in connection.__dict__) or not is_outermost(connection):
         proceed(block, exc_type, exc_value, traceback)
         return
     is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
@@ -76,9 +71,9 @@ def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback
         is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
         raise
     finally:
-        if is_held(connection):
+        if HELD in connection.__dict__:
             release_held(connection)
-        if rollbacks.is_awaited(connection):
+        if ON_ROLLBACK in connection.__dict__:
             rollbacks.end(connection, is_lost=is_lost)
 
 
@@ -99,10 +94,10 @@ def _is_sound(connection: Any) -> bool:
 
 def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     """End a transaction, and make the calls that are due after it; in a test, Django does not commit it."""
-    due = [one for one in take(connection, *Stage) if one.is_due]
+    due = [one for one in take(connection, *Stage) if one.is_due] if connection.run_on_commit else []
     is_real = len(connection.atomic_blocks) == 1
     is_good = is_good and _is_sound(connection)
-    if (due or is_held(connection)) and is_good and is_real:
+    if (due or HELD in connection.__dict__) and is_good and is_real:
 
         def finish_committed() -> None:  # not a partial: Django 5.2 asks for its __qualname__
             release_held(connection)

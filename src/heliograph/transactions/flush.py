@@ -66,7 +66,7 @@ class Agenda:
         if self._batches:
             return [self._batches.popitem(last=False)[1]]
         last, self._last = self._last, []
-        return _grouped(last)
+        return _grouped(last) if last else []
 
 
 def finish(due: Iterable[Pending]) -> None:
@@ -116,7 +116,10 @@ def _make(groups: list[Group], connection: Any) -> None:
         raise UnsettledError(_explanation(cause, connection))
     before = made_now.set(cause)
     try:
-        with at_work_again(handling for group in due for one in group for handling in one.at_work):
+        if handlings := [handling for group in due for one in group for handling in one.at_work]:
+            with at_work_again(handlings):
+                _make_groups(due)
+        else:
             _make_groups(due)
     finally:
         made_now.reset(before)

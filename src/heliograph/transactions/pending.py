@@ -140,9 +140,9 @@ def is_of_test(block: Any) -> bool:
 def is_outermost(connection: Any) -> bool:
     """Return whether the end of the innermost block is the end of the transaction."""
     blocks = connection.atomic_blocks
-    if len(blocks) == 1:
-        return not is_of_test(blocks[0])
-    return bool(blocks) and is_of_test(blocks[-2]) and not is_of_test(blocks[-1])
+    if len(blocks) == 1 and not blocks[0]._from_testcase:
+        return True
+    return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
 
 
 def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
@@ -159,22 +159,18 @@ def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
     return taken
 
 
-_HELD = "_heliograph_held"
+# The attribute of a connection with the functions to call at the end of its transaction.
+HELD = "_heliograph_held"
 
 
 def hold_until_end(connection: Any, release: Callable[[], None]) -> None:
     """Call a function when the open transaction has ended, whether it was committed or not."""
-    connection.__dict__.setdefault(_HELD, []).append(release)
-
-
-def is_held(connection: Any) -> bool:
-    """Return whether a function is to be called at the end of the transaction."""
-    return _HELD in connection.__dict__
+    connection.__dict__.setdefault(HELD, []).append(release)
 
 
 def release_held(connection: Any) -> None:
     """Call the functions that wait for the end of the transaction."""
-    for release in connection.__dict__.pop(_HELD, ()):
+    for release in connection.__dict__.pop(HELD, ()):
         release()
 
 

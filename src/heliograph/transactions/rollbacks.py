@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from heliograph.orm.savepoints import savepoint_rollback
-from heliograph.orm.steps import PatchLease, Proceed, Step
+from heliograph.orm.steps import PatchLease, Step
 from heliograph.transactions.flush import finish
 from heliograph.transactions.pending import ON_ROLLBACK, Pending
 
@@ -22,8 +22,7 @@ def _steps() -> Iterator[Step]:
 of_savepoints = PatchLease(_steps)
 
 
-def _savepoint_rollback(proceed: Proceed, connection: Any, sid: str) -> None:
-    proceed(connection, sid)
+def _savepoint_rollback(connection: Any, _: Any, sid: str) -> None:
     waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
     kept = [one for one in waiting if not one.is_undone]
     if kept:
@@ -44,11 +43,6 @@ def forget(connection: Any) -> list[Pending]:
     """Remove all calls that wait for a rollback from the connection, and return them."""
     waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
     return waiting
-
-
-def is_awaited(connection: Any) -> bool:
-    """Return whether a call waits for a rollback."""
-    return ON_ROLLBACK in connection.__dict__
 
 
 def apart(using: str) -> AbstractContextManager[Any]:

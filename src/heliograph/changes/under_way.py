@@ -1,9 +1,9 @@
-"""Saves that are under way: what was known before, and what was written."""
+"""Writes under way: what an instance knew of its row before a save or a deletion, and what is in the row after."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Self
 
 from django.db import connections, router
@@ -17,7 +17,7 @@ from heliograph.orm.savepoint_times import now
 
 
 class UnderWay:
-    """What an instance's `_state` refers to while its row is written, and receivers are told of it."""
+    """A write of an instance's row, to which its `_state` refers until the receivers have been called."""
 
     __slots__ = ("instance", "outer", "plan", "state")
 
@@ -34,7 +34,7 @@ class UnderWay:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.instance = None  # whoever still refers to it, it is over
+        self.instance = None  # it is over, also for a copy that still refers to it
         if getattr(self.state, SAVING, None) is self:
             if self.outer is None:
                 del self.state._heliograph_saving
@@ -46,7 +46,7 @@ class UnderWay:
 
 
 class InBulk(UnderWay):
-    """A row that was written along with others, before and after; None is a new one."""
+    """A row of a bulk write, with its values before and after; with None, a row that is new."""
 
     __slots__ = ("is_created", "new", "old")
 
@@ -57,7 +57,7 @@ class InBulk(UnderWay):
         self.is_created = compared is None
 
     def reloaded(self) -> None:
-        """Do nothing: what was written is known."""
+        """Do nothing: the written values are known."""
 
 
 class Deleting(UnderWay):
@@ -89,10 +89,9 @@ def is_gone(instance: Any) -> bool:
 
 
 class Saving(UnderWay):
-    """A save that is under way: what was known of the row before, and what was written.
+    """A save under way: the values of the row before, as far as they are known, and the written ones.
 
-    Every save of a watched model comes through here, so it does little, and leaves what only receivers want to know
-    until they ask.
+    Every save of a watched model makes one, so it does little, and computes what only receivers need when they ask.
     """
 
     __slots__ = (
@@ -111,23 +110,26 @@ class Saving(UnderWay):
     )
 
     def __init__(self, instance: Any, plan: Plan, using: str, *, inserts: bool = False) -> None:
-        super().__init__(instance, plan)
+        self.instance = instance
+        self.state = instance._state
+        self.plan = plan
+        self.outer = running(instance)
         self.inserts = inserts  # whether Django inserts the row without trying an update first
         self.using = using
         self.is_here = self.state.db == using or _is_same_row(instance, using)
-        self.memory = remembered(instance, plan) if self.is_here else None
-        self.absent: Collection[str] = ()  # the names of the fields that it had not loaded when it was written
-        self.new: Sequence[Any] | None = None  # what is in the row, as soon as it is written
+        self.memory = getattr(self.state, plan.memory, None) if self.is_here else None
+        self.absent: Collection[str] = ()  # the names of the fields that were not loaded when the row was written
+        self.new: Sequence[Any] | None = None  # the values in the row, as soon as it is written
         self.is_created = False
         self.is_locked = False
         self.is_missing = False  # whether there was no row to lock
         self.prepared: dict[str, Any] = {}  # the values that overridden `pre_save()` methods have returned
-        self.fetched: dict[str, Any] = {}  # what the database was asked for
+        self.fetched: dict[str, Any] = {}  # the values that were read from the database before the write
         self._old: Sequence[Any] | None = None
 
     @property
     def old(self) -> Sequence[Any]:
-        """What was in the row before."""
+        """The values in the row before."""
         if self._old is None:
             self._old = recalled(self.memory, self.instance, self.plan)
             if self.fetched:
@@ -135,12 +137,12 @@ class Saving(UnderWay):
         return self._old
 
     def reloaded(self) -> None:
-        """Note that a receiver has read fields which the instance had not loaded, or has saved it."""
+        """Take over the memory of an instance of which a receiver has read deferred fields, or which it has saved."""
         if self.new is None and self.is_here:
             self.memory, self._old = remembered(self.instance, self.plan), None
 
     def written(self, created: bool, names: Collection[str] | None) -> None:
-        """Note what is in the row now; `names` are those of the fields that were saved, None for all."""
+        """Record the values in the row now; `names` are the names of the fields that were saved, None for all."""
         self.is_created = created
         row = self._all() if names is None else self._some(names)
         self.new = row = self._as_written(row, names) if self.plan.special else row
@@ -169,16 +171,16 @@ class Saving(UnderWay):
             for field in self.plan.fields
         ]
 
-    def locked(self, raw: bool, force_insert: Any) -> AbstractContextManager[None]:
-        """Return a block in which the row is locked and written; a block that does nothing if no receiver locks it.
-
-        The lock is taken before the first table is written. The block is a transaction, unless one is open already.
-        """
-        is_wanted = self.plan.locked and not self.is_locked and self._may_be_there(raw, force_insert)
-        return self._locked() if is_wanted else nullcontext()
+    def needs_lock(self, raw: bool, force_insert: Any) -> bool:
+        """Return whether the row is to be locked before it is written."""
+        return bool(self.plan.locked) and not self.is_locked and self._may_be_there(raw, force_insert)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Lock the row, and read it, before the first of its tables is written in the block.
+
+        The block is a transaction, unless one is open already.
+        """
         plan, self.is_locked = self.plan, True
         with in_locking_transaction(self.using, plan.model):
             rows = locked_rows(plan, plan.locked, self.using, [self.instance.pk], are_kept=True)
@@ -228,7 +230,7 @@ class Saving(UnderWay):
         return [(old if compared.change(at) is None else UNKNOWN) if new is DERIVED else new for at, old, new in pairs]
 
     def fetch(self, raw: bool, force_insert: Any) -> None:
-        """Ask the database, before the save, for what receivers want to know of the row and the instance does not."""
+        """Read the values that receivers ask for and the instance does not know from the database, before the save."""
         names = [name for name in self.plan.names if self._is_wanted(name)]
         if not names or not self._may_be_there(raw, force_insert):
             return
@@ -242,9 +244,9 @@ class Saving(UnderWay):
 
 
 def _is_same_row(instance: Any, using: str) -> bool:
-    """Return whether a save to another database than the instance is from is to its own row.
+    """Return whether a save to another database than the instance was read from is to the same row.
 
-    It is for one that was read from a replica, or from none: then the router says that it is written there.
+    So it is for an instance that was read from a replica, or from nowhere, if the router lets it be written there.
     """
     return instance._state.db is None or router.db_for_write(type(instance), instance=instance) == using
 
@@ -261,6 +263,6 @@ def known_of(instance: Any, plan: Plan) -> Sequence[Any]:
 
 
 def running(instance: Any) -> Any:
-    """Return the innermost `Saving` or `InBulk` of an instance that is under way, or None."""
-    saving = getattr(instance._state, SAVING, None)
-    return saving if saving is not None and saving.instance is instance else None  # a copy has that of its source
+    """Return the innermost write of an instance's row that is under way, or None."""
+    write = getattr(instance._state, SAVING, None)
+    return write if write is not None and write.instance is instance else None  # a copy refers to its source's

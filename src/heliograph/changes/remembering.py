@@ -1,9 +1,10 @@
-"""Hooks: the steps around the methods of a watched model."""
+"""Remembering: the steps by which the instances of watched models remember the values of their rows."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.db import router
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
-from heliograph.changes.saving import Saving, running
+from heliograph.changes.under_way import Saving, running
 from heliograph.changes.values import is_immutable
 from heliograph.orm import loading, querysets, saving
 from heliograph.orm.steps import PatchLease, Proceed, Step
@@ -68,29 +69,33 @@ def _save_base(watching: Watching, proceed: Proceed, save: saving.SaveBase) -> A
 
 def _save_table(watching: Watching, proceed: Proceed, write: saving.TableWrite) -> Any:
     instance = write.instance
-    plan = watching.plan() if type(instance) is watching.model else None
-    if plan is None:
-        return proceed(write)
     under_way = running(instance)
-    if type(under_way) is Saving:
-        return _save_table_under_way(under_way, proceed, write)
-    # Somebody has called Model.save_base, past that of the model.
-    with Saving(instance, plan, write.using or instance._state.db) as under_way:
-        return _save_table_under_way(under_way, proceed, write)
-
-
-def _save_table_under_way(under_way: Saving, proceed: Proceed, write: saving.TableWrite) -> Any:
+    if type(instance) is not watching.model or type(under_way) is not Saving:
+        return _save_table_alone(watching, proceed, write)
     # Before the first of several tables is written.
-    under_way.absent = under_way.absent or under_way.plan.absent_from(write.instance)
-    with under_way.locked(write.raw, write.force_insert):
-        is_last = write.is_last
-        if is_last and under_way.is_missing and not (write.force_update or write.update_fields):
+    under_way.absent = under_way.absent or under_way.plan.absent_from(instance)
+    needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
+    with under_way.locked() if needs_lock else _NO_LOCK:
+        if write.is_last and under_way.is_missing and not (write.force_update or write.update_fields):
             write.force_insert = True
         updated = proceed(write)
         # The method of a model may have gone through this step again, which has then remembered the row.
-        if is_last and under_way.new is None:
+        if write.is_last and under_way.new is None:
             under_way.written(not updated, write.update_fields)
         return updated
+
+
+_NO_LOCK = nullcontext()
+
+
+def _save_table_alone(watching: Watching, proceed: Proceed, write: saving.TableWrite) -> Any:
+    """Write a row for somebody who has called `Model.save_base`, past the method of the model."""
+    instance = write.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        return proceed(write)
+    with Saving(instance, plan, write.using or instance._state.db):
+        return _save_table(watching, proceed, write)
 
 
 def _refresh_from_db(watching: Watching, proceed: Proceed, refresh: loading.Refresh) -> None:

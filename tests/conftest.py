@@ -22,7 +22,16 @@ DATABASE_INDEPENDENT = {
 }
 # Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
 PYTHON_INDEPENDENT = {
-    *("test_attacked.py", "test_deletes.py", "test_relations.py", "test_writes.py"),
+    *(
+        "test_attacked.py",
+        "test_deletes.py",
+        "test_whole_transactions.py",
+        "test_relations.py",
+        "test_create.py",
+        "test_bulk_update.py",
+        "test_update.py",
+        "test_beside_others.py",
+    ),
     "test_demo.py",
     "test_backends.py",
     "test_conformance.py",

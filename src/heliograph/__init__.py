@@ -14,12 +14,12 @@ from heliograph.dispatch import (
     inspect,
     mute,
     observe,
-    trace,
 )
 
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, has, raw, update_fields
+    from heliograph.flow.trace import trace
     from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
@@ -70,6 +70,7 @@ _HOMES = {
     "Durable": "outbox.send.policy",
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.durable.retrying"),
     "receiver": "receivers.decorator",
+    "trace": "flow.trace",
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }
 

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from heliograph.dispatch import Called, ObservedEvent, Sent, Signal, add_observer, mute, observe
-from heliograph.dispatch.observers import observing, tell
+from heliograph.dispatch.observed_calls import notify
+from heliograph.dispatch.observers import observing
 from heliograph.dispatch.scopes import current, everywhere, open_scopes, watch
 
 
@@ -143,7 +144,7 @@ def test_an_observer_is_told_of_the_kinds_of_events_that_it_names(signal, added,
     added(events.append, *wanted)
     with observe(of_block.append, *wanted):
         signal.send(None)
-        tell(open_scopes(), Shipped())
+        notify(open_scopes(), Shipped())
     assert kinds(events) == kinds(of_block) == wanted
 
 
@@ -151,7 +152,7 @@ def test_an_observer_that_names_no_kind_is_told_of_all(signal, added):
     events = []
     added(events.append)
     signal.send(None)
-    tell(open_scopes(), Shipped())
+    notify(open_scopes(), Shipped())
     assert kinds(events) == [Sent, Called, Shipped]
 
 
@@ -164,7 +165,7 @@ def test_d14_no_send_looks_at_an_observer_of_other_events(signal, added):
             assert [type(scope) for scope in current()] == [mute]
         signal.send(None)
         assert events == []
-        tell(open_scopes(), Shipped())
+        notify(open_scopes(), Shipped())
     assert kinds(events) == [Shipped] * 2
 
 
@@ -289,9 +290,7 @@ def test_what_cannot_be_an_observer_is_refused(adding):
 
 @pytest.mark.parametrize("kind", [int, "Sent", Signal()], ids=["class", "text", "signal"])
 def test_what_is_no_kind_of_event_is_refused(kind):
-    with pytest.raises(
-        TypeError, match=r"^An observer is told of kinds of events, as Sent and Called are, not of .*\.$"
-    ):
+    with pytest.raises(TypeError, match=r"^An observer observes kinds of events, as Sent and Called are, not of .*\.$"):
         add_observer(print, kind)
 
 

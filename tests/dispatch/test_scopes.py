@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from heliograph.dispatch import Called, Sent, Signal, capture, mute, observe, trace
+from heliograph.dispatch import Called, Sent, Signal, capture, mute, observe
 from heliograph.dispatch.scopes import watch
 
 
@@ -332,34 +332,6 @@ async def test_observers_receive_async_receivers(signal):
     assert [event.outcome for event in events[1:]] == ["first", "second", "third"]
 
 
-def test_a_trace_prints_the_tree_of_sends_and_calls(signal):
-    inner = Signal(name="shop.stock")
-    inner.connect(first)
-
-    def restocks(**kwargs):
-        inner.send(Order)
-        raise ValueError("no")
-
-    signal.connect(restocks)
-    with trace() as flow:
-        signal.send_robust(Product)
-    lines = str(flow).splitlines()
-    here = "tests.dispatch.test_scopes."
-    assert lines[0] == "shop.sold from Product"
-    assert lines[1].startswith(f"  {here}first ")
-    assert lines[3].startswith(f"  {here}test_a_trace_prints_the_tree_of_sends_and_calls.<locals>.restocks ")
-    assert lines[3].endswith(" ms, raised ValueError('no')")
-    assert lines[4] == "    shop.stock from Order"
-    assert lines[5].startswith(f"      {here}first ")
-    assert len(lines) == 6
-
-
-def test_an_empty_trace_says_so():
-    with trace() as flow:
-        pass
-    assert str(flow) == "No signal was sent."
-
-
 async def test_the_parent_of_later_sends_is_what_it_was_after_concurrent_receivers():
     signal, later = Signal(), Signal()
 
@@ -377,6 +349,3 @@ async def test_the_parent_of_later_sends_is_what_it_was_after_concurrent_receive
         await signal.asend(None)
         later.send(None)
     assert events[-1].parent is None
-    with trace() as flow:
-        later.send(None)
-    assert str(flow) == "unnamed signal from None"

@@ -50,7 +50,7 @@ def _needs_each(signal: Any, model: Any) -> bool:
     """Return whether a receiver needs the instance of each row, and is not content with the rows afterwards."""
     content = 0 if signal is signals.pre_delete else len(bulk_receivers(signal, model))
     all_receivers = sum(map(len, signal._live_receivers(model)))
-    return all_receivers > content or any(scope.hears(signal, model) for scope in current())
+    return all_receivers > content or any(scope.listens(signal, model) for scope in current())
 
 
 # --- which rows were deleted --------------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
 """The dispatcher: it runs signals, and imports nothing of Django."""
 
+from heliograph.deprecation import moved
+from heliograph.dispatch.capturing import capture
 from heliograph.dispatch.condition_base import Condition, condition
 from heliograph.dispatch.inspection import Connected, inspect
+from heliograph.dispatch.muting import mute
 from heliograph.dispatch.names import live_signals
 from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
-from heliograph.dispatch.observers import add_observer, observe, trace
+from heliograph.dispatch.observers import add_observer, observe
 from heliograph.dispatch.options import Fact, Gate
 from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError
 from heliograph.dispatch.registration import receiver
-from heliograph.dispatch.scopes import capture, mute
 from heliograph.dispatch.signal import Signal
 
 __all__ = [
@@ -34,5 +36,6 @@ __all__ = [
     "mute",
     "observe",
     "receiver",
-    "trace",
 ]
+
+__getattr__ = moved(__name__, {"trace": "heliograph.trace"}, removed_in="1.0")

@@ -1,4 +1,4 @@
-"""What observers are told: frozen facts about sends and calls."""
+"""Events: frozen facts about sends and calls, for observers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ObservedEvent:
-    """The base class of what observers are told of, such as `Sent` here and `DeliveryEvent` of the outbox."""
+    """The base class of events, such as `Sent` here and `DeliveryEvent` of the outbox."""
 
     __slots__ = ()
 
@@ -39,5 +39,16 @@ class Called(ObservedEvent):
     receiver: Callable[..., Any]
     seconds: float
     outcome: Any
+    number: int
+    parent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A receiver is about to be called: what a scope may put something around; `number` is that of its `Called`."""
+
+    signal: Signal[...]
+    sender: Any
+    receiver: Callable[..., Any]
     number: int
     parent: int | None

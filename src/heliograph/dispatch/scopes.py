@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.dispatch.guarded import receiver_of
-from heliograph.dispatch.names import is_signal
-from heliograph.dispatch.observed_events import Sent
+from heliograph.dispatch.observed_events import Calling
 
 if TYPE_CHECKING:
     from heliograph.dispatch.connections import Receiver
     from heliograph.dispatch.signal import Signal
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Scope:
@@ -28,12 +25,15 @@ class Scope:
         """Return whether the receiver is not to be called."""
         return False
 
-    def hears(self, signal: Signal[...], sender: Any) -> bool:
+    def listens(self, signal: Signal[...], sender: Any) -> bool:
         """Return whether a send is to be made even if nobody is connected."""
         return False
 
-    def tell(self, event: object) -> None:
-        """Take note of an event; must not raise."""
+    def on_event(self, event: object) -> None:
+        """Take an event; must not raise."""
+
+    def around_call(self, call: Calling) -> AbstractContextManager[object] | None:
+        """Return a context manager that goes around the call of a receiver, or None; it cannot change the outcome."""
 
     def __enter__(self) -> Self:
         _entries.set((*_entries.get(), _Entry(self)))
@@ -100,119 +100,11 @@ def _remove_everywhere(scope: Scope) -> None:
         watch.pop()
 
 
-class mute(Scope):
-    """Silence receivers, as context manager or decorator: of signals, of senders, by themselves, or all.
-
-    `mute(post_save, sender=Product)` takes any number of signals, receivers and senders (classes), in this
-    thread or task only. With several kinds, a receiver is silent where all of them agree.
-    """
-
-    def __init__(self, *targets: Any, sender: Any = None) -> None:
-        self._signals = [target for target in targets if is_signal(target)]
-        self._senders = [target for target in targets if isinstance(target, type)]
-        self._receivers = [target for target in targets if callable(target) and target not in self._senders]
-        known = len(self._signals) + len(self._senders) + len(self._receivers)
-        if known < len(targets):
-            raise TypeError(
-                "mute() takes signals that Heliograph runs, receivers and sender classes,"
-                f" not {targets!r}; other senders go into sender=."
-            )
-        if sender is not None:
-            self._senders += sender if isinstance(sender, list) else [sender]
-
-    def silences(self, signal: Signal[...], sender: Any, receiver: Receiver) -> bool:
-        return (
-            (not self._signals or any(signal is muted for muted in self._signals))
-            and (not self._senders or any(_same_sender(sender, muted) for muted in self._senders))
-            and (not self._receivers or any(receiver == muted for muted in self._receivers))
-        )
-
-    def __call__(self, function: F) -> F:
-        """Return the function with this scope around each call of it."""
-        if isinstance(function, type):
-            raise TypeError(f"mute() decorates functions, not the class {function.__qualname__}: decorate its methods.")
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def muted_async(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
-
-            return muted_async  # type: ignore[return-value]
-
-        @functools.wraps(function)
-        def muted(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        return muted  # type: ignore[return-value]
-
-
-class capture(Scope, Sequence[Sent]):
-    """Record the sends of some signals, or of all, in this thread or task; receivers are called as ever.
-
-    The captured sends are a sequence: `sent[0].kwargs`, `len(sent)`.
-    """
-
-    def __init__(self, *signals: Any, sender: Any = None) -> None:
-        for signal in signals:
-            if not is_signal(signal):
-                raise TypeError(f"capture() takes signals that Heliograph runs, not {signal!r}.")
-        self._signals = signals
-        self._sender = sender
-        self._sent: list[Sent] = []
-        self._attention = [signal._attended(sender) for signal in signals]
-
-    def hears(self, signal: Signal[...], sender: Any) -> bool:
-        return (not self._signals or any(signal is wanted for wanted in self._signals)) and (
-            self._sender is None or _same_sender(sender, self._sender)
-        )
-
-    def tell(self, event: object) -> None:
-        if isinstance(event, Sent) and self.hears(event.signal, event.sender):
-            self._sent.append(event)
-
-    @overload
-    def __getitem__(self, index: int) -> Sent: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sent]: ...
-    def __getitem__(self, index: int | slice) -> Sent | list[Sent]:
-        return self._sent[index]
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    def __iter__(self) -> Iterator[Sent]:
-        return iter(self._sent)
-
-    def __repr__(self) -> str:
-        return f"<capture of {len(self)} sends>"
-
-    def assert_sent(self, **kwargs: Any) -> Sent:
-        """Return the first captured send that carried these values; AssertionError names what was sent instead."""
-        for sent in self._sent:
-            if _carries(sent.kwargs, kwargs):
-                return sent
-        raise AssertionError(f"No captured send carried {kwargs!r}. {self._listing()}")
-
-    def assert_not_sent(self, **kwargs: Any) -> None:
-        """Raise AssertionError if a captured send carried these values."""
-        if any(_carries(sent.kwargs, kwargs) for sent in self._sent):
-            raise AssertionError(f"A captured send carried {kwargs!r}. {self._listing()}")
-
-    def _listing(self) -> str:
-        lines = [f"  {sent.signal.name} from {sent.sender!r}: {dict(sent.kwargs)!r}" for sent in self._sent]
-        return "\n".join(["Captured:", *lines]) if lines else "Nothing was captured."
-
-
 def audible(signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:
     """Return the receivers that no scope silences."""
     return [one for one in receivers if not any(scope.silences(signal, sender, receiver_of(one)) for scope in scopes)]
 
 
-def _same_sender(sender: Any, other: Any) -> bool:
+def same_sender(sender: Any, other: Any) -> bool:
+    """Return whether two senders are the same: a class is itself, and values of one type may be equal."""
     return sender is other or (type(sender) is type(other) and not isinstance(sender, type) and bool(sender == other))
-
-
-def _carries(sent: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(name in sent and sent[name] == value for name, value in wanted.items())

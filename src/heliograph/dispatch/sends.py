@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from heliograph.dispatch.concurrency import concurrency_of
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
-from heliograph.dispatch.observers import announce, inside_kept, inside_send, observed
+from heliograph.dispatch.observed_calls import announce, inside_kept, inside_send, observed
 from heliograph.dispatch.scopes import audible, current
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ class Signal(Generic[P]):
     def has_listeners(self, sender: Any = None) -> bool:
         """Return whether a send from this sender would be heard: by a receiver that is not muted, or a capture."""
         sync, concurrent = self._live_receivers(sender)
-        return bool(sync or concurrent) or any(scope.hears(self, sender) for scope in current())
+        return bool(sync or concurrent) or any(scope.listens(self, sender) for scope in current())
 
     def _live_receivers(self, sender: Any) -> tuple[list[Receiver], list[Receiver]]:
         """Return who hears a send, in order: sync and async receivers.

@@ -20,7 +20,7 @@ from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.dispatch import Call
 from heliograph.dispatch.connections import Receiver, object_identity
-from heliograph.dispatch.observers import noted_in
+from heliograph.dispatch.observed_calls import current_send
 from heliograph.dispatch.reentrancy import key_of
 from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Row
@@ -143,7 +143,7 @@ def received(call: Call, deferral: BatchDeferral) -> Received:
     if kind is not None and key is not None:
         key = normalised(instance, key)
     record = record_of(call.sender, key) if kind == "deleted" else None
-    common = (call.receiver, call.payload, deferral, noted_in(), _table(call.payload))
+    common = (call.receiver, call.payload, deferral, current_send(), _table(call.payload))
     return ReceivedSend(*common, kind, key, compared, record=record)
 
 
@@ -152,7 +152,7 @@ def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDe
     plan, new = PLANS.get(rows.model) if deferral.fields else None, None
     if plan is not None and isinstance(rows, Created):
         new = plan, [_of_instance(plan, one) for one in rows.made]
-    return ReceivedRows(receiver, payload, deferral, noted_in(), _table(payload), rows, new)
+    return ReceivedRows(receiver, payload, deferral, current_send(), _table(payload), rows, new)
 
 
 def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph.changes import rows
 from heliograph.dispatch import Call
 from heliograph.dispatch.connections import Receiver, is_async
-from heliograph.dispatch.observers import noted_in, observed
+from heliograph.dispatch.observed_calls import current_send, observed
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.reentrancy import Handling, key_of
 from heliograph.dispatch.scopes import current
@@ -71,7 +71,7 @@ class Deferral:
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         call = self.options.call(receiver, payload)
-        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), noted_in())
+        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), current_send())
 
 
 @dataclass(frozen=True, slots=True)

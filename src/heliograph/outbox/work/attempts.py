@@ -19,7 +19,7 @@ from asgiref.sync import async_to_sync
 from django.db import connections
 
 from heliograph.dispatch import Call
-from heliograph.dispatch.observers import tell
+from heliograph.dispatch.observed_calls import notify
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox.charset import one_line
@@ -247,4 +247,4 @@ def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseExc
     scopes = open_scopes()
     if scopes:
         event = DeliveryEvent(name, claim.id, claim.receiver, claim.queue, claim.attempt, seconds, error)
-        tell(scopes, event)
+        notify(scopes, event)

@@ -1,0 +1,65 @@
+"""Muting: receivers that are not called, in a block or during a function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from heliograph.dispatch.names import is_signal
+from heliograph.dispatch.scopes import Scope, same_sender
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.connections import Receiver
+    from heliograph.dispatch.signal import Signal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class mute(Scope):
+    """Silence receivers, as context manager or decorator: of signals, of senders, by themselves, or all.
+
+    `mute(post_save, sender=Product)` takes any number of signals, receivers and senders (classes), in this
+    thread or task only. With several kinds, a receiver is silent where all of them agree.
+    """
+
+    def __init__(self, *targets: Any, sender: Any = None) -> None:
+        self._signals = [target for target in targets if is_signal(target)]
+        self._senders = [target for target in targets if isinstance(target, type)]
+        self._receivers = [target for target in targets if callable(target) and target not in self._senders]
+        known = len(self._signals) + len(self._senders) + len(self._receivers)
+        if known < len(targets):
+            raise TypeError(
+                "mute() takes signals that Heliograph runs, receivers and sender classes,"
+                f" not {targets!r}; other senders go into sender=."
+            )
+        if sender is not None:
+            self._senders += sender if isinstance(sender, list) else [sender]
+
+    def silences(self, signal: Signal[...], sender: Any, receiver: Receiver) -> bool:
+        return (
+            (not self._signals or any(signal is muted for muted in self._signals))
+            and (not self._senders or any(same_sender(sender, muted) for muted in self._senders))
+            and (not self._receivers or any(receiver == muted for muted in self._receivers))
+        )
+
+    def __call__(self, function: F) -> F:
+        """Return the function with this scope around each call of it."""
+        if isinstance(function, type):
+            raise TypeError(f"mute() decorates functions, not the class {function.__qualname__}: decorate its methods.")
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def muted_async(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await function(*args, **kwargs)
+
+            return muted_async  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def muted(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return muted  # type: ignore[return-value]

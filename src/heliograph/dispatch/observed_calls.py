@@ -1,0 +1,114 @@
+"""Observed sends and calls: their numbers, their times, and what scopes put around them."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.observed_events import Called, Calling, Sent
+from heliograph.dispatch.scopes import Scope, watch
+
+if TYPE_CHECKING:
+    from heliograph.dispatch.connections import Receiver
+    from heliograph.dispatch.signal import Signal
+
+logger = logging.getLogger("heliograph.observers")
+
+_numbers = itertools.count(1)
+_inside: ContextVar[int | None] = ContextVar("heliograph_inside", default=None)
+
+
+def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs: dict[str, Any]) -> int:
+    """Let the scopes observe that a send begins, and return its number."""
+    sent = Sent(signal, sender, kwargs, next(_numbers), _inside.get())
+    notify(scopes, sent)
+    return sent.number
+
+
+def current_send() -> int | None:
+    """Return the number of the send that a call is kept for, or None while nobody watches."""
+    return _inside.get() if watch else None
+
+
+@contextmanager
+def inside_send(number: int) -> Iterator[None]:
+    """Let calls that are kept for later know the number of their send."""
+    outer = _inside.set(number)
+    try:
+        yield
+    finally:
+        _inside.reset(outer)
+
+
+@contextmanager
+def inside_kept() -> Iterator[None]:
+    """Put back which call the sender is in: async receivers share its context, and leave it in any order."""
+    outer = _inside.get()
+    try:
+        yield
+    finally:
+        _inside.set(outer)
+
+
+@contextmanager
+def observed(
+    scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, receiver: Receiver, send: int | None
+) -> Iterator[list[Any]]:
+    """Let the scopes go around a call, and observe that it has ended; the block puts the response into the list."""
+    number, outer, outcome = next(_numbers), _inside.get(), list[Any]()
+    _inside.set(number)
+    began = perf_counter()
+    try:
+        with _around(scopes, Calling(signal, sender, receiver, number, send)):
+            yield outcome
+    except BaseException as error:
+        outcome.append(error)
+        raise
+    finally:
+        seconds = perf_counter() - began
+        _inside.set(outer)
+        if outcome[0] is not SKIPPED:
+            notify(scopes, Called(signal, sender, receiver, seconds, outcome[0], number, send))
+
+
+@contextmanager
+def _around(scopes: tuple[Scope, ...], call: Calling) -> Iterator[None]:
+    """Enter what the scopes put around a call, and leave it with the error of the call, which nothing suppresses."""
+    entered = [one for scope in scopes if (one := _entered(scope, call)) is not None]
+    try:
+        yield
+    finally:
+        error = sys.exc_info()
+        for one in reversed(entered):
+            try:
+                one.__exit__(*error)
+            except Exception:
+                logger.exception("%r failed after a call of %s", one, full_name(call.receiver))
+
+
+def _entered(scope: Scope, call: Calling) -> AbstractContextManager[object] | None:
+    try:
+        around = scope.around_call(call)
+        if around is not None:
+            around.__enter__()
+    except Exception:
+        logger.exception("%r failed before a call of %s", scope, full_name(call.receiver))
+        return None
+    return around
+
+
+def notify(scopes: tuple[Scope, ...], event: object) -> None:
+    """Let scopes observe an event; what they raise is logged."""
+    for scope in scopes:
+        try:
+            scope.on_event(event)
+        except Exception:  # of a sender that cannot be compared, for one: watching never changes the outcome
+            logger.exception("%r failed on a %s event", scope, type(event).__name__)

@@ -9,7 +9,17 @@ from django.db.models import DecimalField
 
 from heliograph.changes.plans import ABSENT, DERIVED, Plan, Prepared, is_among, value_of
 from heliograph.changes.presenting import presented
-from heliograph.changes.values import NO_ROW, UNKNOWN, as_stored, is_equal, is_of_own_type, is_same, may_mutate, shown
+from heliograph.changes.values import (
+    NO_ROW,
+    UNKNOWN,
+    are_of_own_type,
+    as_stored,
+    is_equal,
+    is_of_own_type,
+    is_same,
+    may_mutate,
+    shown,
+)
 
 
 class Change(NamedTuple):
@@ -51,10 +61,11 @@ class Comparison(NamedTuple):
         if new is ABSENT or (old is new and new is not UNKNOWN):
             return None
         field = self.plan.fields[at]
-        old, new = self.stored(field, old), self.stored(field, new)
+        if not are_of_own_type(field, old, new):
+            old, new = self.stored(field, old), self.stored(field, new)
         if old is not UNKNOWN and new is not UNKNOWN and is_same(field, old, new):
             return None
-        return Change(old, new) if is_among(field, self.written) else None
+        return Change(old, new) if self.written is None or is_among(field, self.written) else None
 
     def values(self, name: str) -> Change:
         """Return the old and the new value of a field, also if they are the same; UNKNOWN if no receiver watches it."""

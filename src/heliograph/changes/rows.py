@@ -246,7 +246,8 @@ def normalised(model: Any, key: Any) -> Any:
     fields = model._meta.pk_fields
     parts = key if len(fields) > 1 else (key,)
     try:
-        return _key([field.to_python(part) for field, part in zip(fields, parts, strict=True)])
+        values = [field.to_python(part) for field, part in zip(fields, parts, strict=True)]
+        return values[0] if len(values) == 1 else tuple(values)
     except Exception:  # of an expression, say: whatever a field raises, the key is what it is
         return key
 

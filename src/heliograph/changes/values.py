@@ -142,6 +142,11 @@ def is_of_own_type(field: Any, value: Any) -> bool:
     return _OWN_TYPES.get(type(field)) is type(value)
 
 
+def are_of_own_type(field: Any, old: Any, new: Any) -> bool:
+    """Return whether two values certainly have the type that the field gives when a row is read."""
+    return type(old) is type(new) is _OWN_TYPES.get(type(field))
+
+
 def is_same(field: Any, old: Any, new: Any) -> bool:
     """Return whether two values of a field are the same to the database, as Decimal("1.0") and Decimal("1.00") are.
 

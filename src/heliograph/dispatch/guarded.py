@@ -74,11 +74,13 @@ class Guarded:
             return self._call_async(payload)
         if self.is_due is not None and not self.is_due(payload):
             return SKIPPED
-        receiver = self.receiver
+        receiver = self.connection.receiver()
+        if receiver is None:  # it was garbage collected after the send began
+            return SKIPPED
         if self.reentrant == "allow" or payload.get("instance") is None:
             return self._make(receiver, payload)
-        if self._is_reentered(receiver, payload):
-            return SKIPPED
+        if is_reentered(receiver, payload):
+            return self._skip(receiver, payload)
         if self.options.defers:  # it is not at work yet
             return self._make(receiver, payload)
         with Handling(receiver, payload):
@@ -86,19 +88,19 @@ class Guarded:
 
     async def _call_async(self, payload: dict[str, Any]) -> Any:
         receiver = self.receiver
-        if (self.is_due is not None and not self.is_due(payload)) or self._is_reentered(receiver, payload):
+        if self.is_due is not None and not self.is_due(payload):
             return SKIPPED
+        if self.reentrant != "allow" and is_reentered(receiver, payload):
+            return self._skip(receiver, payload)
         with nullcontext() if self.reentrant == "allow" else Handling(receiver, payload):
             response = self._make(receiver, payload)
             return await response if isawaitable(response) else response
 
-    def _is_reentered(self, receiver: Receiver, payload: dict[str, Any]) -> bool:
-        """Return whether the receiver is at work on this instance already, and has said that it is skipped then."""
-        if self.reentrant == "allow" or not is_reentered(receiver, payload):
-            return False
+    def _skip(self, receiver: Receiver, payload: dict[str, Any]) -> _Skipped:
+        """Do not call the receiver, which is at work on this instance already; or raise, if it was connected so."""
         if self.reentrant == "raise":
             refuse(receiver, payload)
-        return True
+        return SKIPPED
 
     def _make(self, receiver: Receiver, payload: dict[str, Any]) -> Any:
         if self.is_plain:

@@ -72,6 +72,7 @@ class AutocommitSave:
         self.instance = instance
         self.using = using
         self.connection = connections[using]
+        self.blocks = len(self.connection.atomic_blocks)  # none but the blocks that Django puts around a test
         # Whether calls belong to the transaction of the row. `OnRollback()` opens no transaction.
         self.is_joined = any(stage in _JOINED for stage, _ in (*before, *after))
         # The receivers that are called as soon as the row is written.
@@ -81,7 +82,8 @@ class AutocommitSave:
         self.is_begun = False  # whether the row is being written, or was
         self.is_written = False
         self.since: SavepointTime | None = None  # the savepoint time at which the row was written in a transaction
-        self.called: list[Gate | None] = []  # the gates of the receivers that were called with the row
+        self.is_calling = False  # whether the receivers are called with the row
+        self.called: list[OncePerSave] = []  # the gates of the receivers that were called with the row
         self.pending: list[Pending] = []  # calls that wait for the transaction
         self.after: list[Pending] = []  # calls that are made when the save is over
 
@@ -125,7 +127,7 @@ class AutocommitSave:
         if not write.is_last:
             return proceed(write)
         self.is_begun = True
-        if is_in_transaction(self.connection):  # Django has opened it for the tables of parents
+        if len(self.connection.atomic_blocks) > self.blocks:  # Django has opened a transaction for tables of parents
             return self._write_in_transaction(proceed, write)
         if self.is_joined:
             with transaction.atomic(self.using):
@@ -154,10 +156,11 @@ class AutocommitSave:
         """Call the receivers of post_save whose calls belong to the transaction."""
         carried = {"created": created, "update_fields": write.update_fields, "raw": write.raw, "using": self.using}
         sender = type(self.instance)
+        self.is_calling = True
         for receiver in self.joined:
             if receiver.connection.guarded is receiver:  # otherwise pre_save has disconnected it
                 receiver(signal=post_save, sender=sender, instance=self.instance, **carried)
-                self.called.append(receiver.options.find(OncePerSave))
+        self.is_calling = False
 
 
 class _State:
@@ -229,7 +232,12 @@ class OncePerSave(Gate):
 
     def admits(self, payload: Mapping[str, Any]) -> bool:
         save = save_of(payload)
-        if save is None or self not in save.called:
+        if save is None:
+            return True
+        if save.is_calling:
+            save.called.append(self)
+            return True
+        if self not in save.called:
             return True
         save.called.remove(self)  # another send is another event
         return False

@@ -175,9 +175,10 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
 
 def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
     """Compare a row before and after a send, also a row that was created or deleted."""
-    instance = without_wrapper(instance)
     if type(instance) not in PLANS:
-        return None
+        instance = without_wrapper(instance)
+        if type(instance) not in PLANS:
+            return None
     if kind == "deleted":
         return deleted(instance)
     saving = running(instance)

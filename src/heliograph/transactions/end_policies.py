@@ -31,7 +31,7 @@ from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
 from heliograph.transactions.late_calls import Awaiting, Deferral, awaited
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, keep, pending, verify_commit
+from heliograph.transactions.pending import Ending, Pending, Stage, keep_if_open, pending
 
 logger = logging.getLogger("heliograph.transactions")
 
@@ -68,12 +68,11 @@ class AtTheEnd(Ending):
         """Keep the call until the end of the transaction; without a transaction, make it now."""
         using = call.payload.get("using")
         using = using if isinstance(using, str) else self._database_of(call)
-        connection = connections[using]
-        verify_commit(connection, call.receiver)
         one = pending(self, self.kept(call, using), using)
-        if is_in_transaction(connection):
-            keep(connection, one)
-        elif (save := save_of(call.payload)) is not None:
+        if keep_if_open(connections[using], one):
+            return
+        save = save_of(call.payload)
+        if save is not None:
             save.keep(one)
         else:
             make_alone(one)

@@ -20,13 +20,17 @@ from heliograph.orm.steps import Hold
 
 def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
     """Make a call in its guard against re-entrancy, and tell observers of it as a part of the send with this number."""
-    if handling is None and not current():
+    scopes = current()
+    if handling is None and not scopes:
         return call.make()
     if is_async(call.receiver):
         return _make_late_async(call, handling or nullcontext(), send)
-    with handling or nullcontext(), _observed(call, send) as outcome:
-        outcome.append(call.make())
-    return outcome[0]
+    with handling or nullcontext():
+        if not scopes:
+            return call.make()
+        with observed(scopes, call.signal, call.sender, call.receiver, send) as outcome:
+            outcome.append(call.make())
+        return outcome[0]
 
 
 async def _make_late_async(call: Call, handling: AbstractContextManager[None], send: int | None) -> Any:

@@ -55,12 +55,15 @@ class BatchCall(Call):
 
     def _of_sends(self) -> tuple[Batch, Handling]:
         sends = [send for one in self.sends for send in one.sends()]
-        nets = {event: of_row for of_row in _rows(sends) if (event := _net(of_row)) is not None}
+        groups = _rows(sends) if len(sends) > 1 else [sends]
+        nets = {event: of_row for of_row in groups if (event := _net(of_row)) is not None}
         netted = [one for of_row in nets.values() for one in of_row]
         written = ((one.sender, one.table, one.primary_key) for one in netted if one.row is not None)
         rows = {row for model, table, key in written if table is not None for row in rows_in(model, table, [key])}
         payloads = [one.payload for one in netted if one.row is None]
-        return Batch(tuple(nets)), HandlingAll(self.receiver, payloads, rows)
+        is_single = len(payloads) == 1 and not rows and payloads[0].get("instance") is not None
+        handling = Handling(self.receiver, payloads[0]) if is_single else HandlingAll(self.receiver, payloads, rows)
+        return Batch(tuple(nets)), handling
 
 
 def _are_apart(sends: Sequence[Received]) -> bool:
@@ -90,10 +93,8 @@ def _rows(sends: Sequence[ReceivedSend]) -> list[list[ReceivedSend]]:
 
 def _key_and_new(one: ReceivedSend) -> tuple[Hashable, Hashable]:
     """Return the group of a send, and the group that a send about the same row had while the row had no key."""
-    if is_of_pairs(one.signal):
-        return ("pairs", one.payload["field"]), None
     if one.kind is None:
-        return ("send", id(one)), None
+        return (("pairs", one.payload["field"]), None) if is_of_pairs(one.signal) else (("send", id(one)), None)
     new = ("new", id(one.payload.get("instance"))) if one.row is None else ("new", id(one.row.rows), one.row.at)
     return (new, new) if one.primary_key is None else (("key", one.primary_key), new)
 
@@ -101,44 +102,39 @@ def _key_and_new(one: ReceivedSend) -> tuple[Hashable, Hashable]:
 def together(sends: Sequence[Received]) -> BatchCall:
     """Return one call with the batch of these sends."""
     first, *others = sends
-    signal, sender = first.payload["signal"], first.payload["sender"]
+    signal, sender, using = first.payload["signal"], first.payload["sender"], first.payload.get("using")
     is_one_signal = all(one.signal is signal for one in others)
     are_proxies = first.table is not None and any(one.sender is not sender for one in others)
     payload = {
         "signal": signal if is_one_signal else None,
         "sender": sender._meta.concrete_model if are_proxies else sender,
-        "using": database_of(first.payload) or DEFAULT_DB_ALIAS,
+        "using": using if isinstance(using, str) else database_of(first.payload) or DEFAULT_DB_ALIAS,
     }
     return BatchCall(first.receiver, payload, sends)
 
 
 def _net(sends: list[ReceivedSend]) -> Event | None:
     """Return the net event of the sends about one row; None if nothing changed, or the condition does not hold."""
-    if is_of_pairs(sends[0].signal):
+    if sends[0].kind is None and is_of_pairs(sends[0].signal):
         sends = net_of_pairs(sends)
         if not sends:
             return None
     # pre_save does not know whether a row is new: Django takes each instance that was not loaded for a new one.
-    first = next((one for one in sends if one.signal is not pre_save), sends[0])
+    first = next((one for one in sends if one.payload["signal"] is not pre_save), sends[0])
     last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
     if kind is None and last.kind is not None:
         return None
-    payload = _net_payload(sends, kind)
+    compared, is_gone = _net_comparison(sends), last.kind in _GONE
+    payload = _net_payload(sends, kind, compared)
     # A receiver may have one condition for saves and another for deletions: the last send decides which is tested.
-    whens = [
-        *{id(one.deferral.options.when): one.deferral.options.when for one in sends if _is_like(one, last)}.values()
-    ]
+    options = [one.deferral.options for one in sends if (one.kind in _GONE) is is_gone]
+    whens = [*{id(one.when): one.when for one in options}.values()]
     asked = payload if last.row is None else _with_instance(payload, last.row, whens)
     if not any(when is None or when.holds(asked) for when in whens):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
-    return SentEvent(kind, last.signal, last.sender, kwargs, _net_comparison(sends), fields, last.row)
-
-
-def _is_like(one: ReceivedSend, last: ReceivedSend) -> bool:
-    """Return whether both sends are about a deletion, or neither is."""
-    return (one.kind in _GONE) is (last.kind in _GONE)
+    return SentEvent(kind, last.payload["signal"], last.payload["sender"], kwargs, compared, fields, last.row)
 
 
 _GONE = ("deleted", "absent")
@@ -163,15 +159,15 @@ def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:
     return "created" if is_there else "deleted"
 
 
-def _net_payload(sends: list[ReceivedSend], kind: Kind | None) -> NetPayload:
-    """Return what one send would have carried in place of these."""
+def _net_payload(sends: list[ReceivedSend], kind: Kind | None, compared: Comparison | None) -> NetPayload:
+    """Return the payload that one send in place of these would have carried."""
     last = sends[-1]
     payload = NetPayload(last.payload if last.row is not None else with_key(last.payload, last.primary_key))
     if kind is not None:
         payload["created"] = kind == "created"
     if "update_fields" in payload and len(sends) > 1:
         payload["update_fields"] = _all_fields([one.payload.get("update_fields") for one in sends])
-    payload.comparison = None if kind == "created" else _net_comparison(sends)
+    payload.comparison = None if kind == "created" else compared
     return payload
 
 

@@ -90,6 +90,15 @@ def pending(policy: Ending, call: Call, using: str) -> Pending:
     )
 
 
+def keep_if_open(connection: Any, one: Pending) -> bool:
+    """Keep a call pending if a transaction is open, and return whether one is."""
+    verify_commit(connection, one.call.receiver)
+    is_open = is_in_transaction(connection)
+    if is_open:
+        keep(connection, one)
+    return is_open
+
+
 def keep(connection: Any, one: Pending) -> None:
     """Keep a call pending until the end of the open transaction."""
     one.since = now(connection)

@@ -10,8 +10,8 @@ from heliograph.bulk.patches import of_bulk_writes, of_relations
 from heliograph.catalogue import entry_of, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.identity import Receiver, is_async
 from heliograph.dispatch.options import Fact
 from heliograph.dispatch.reentrancy import refuse
 from heliograph.orm.savepoints import of_connections

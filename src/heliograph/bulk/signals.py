@@ -12,7 +12,7 @@ from heliograph.bulk.listen import BatchCalls, CausesSends, listen
 from heliograph.dispatch import Signal
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
-from heliograph.dispatch.connections import Receiver
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.options import Options
 from heliograph.model_senders import ModelConnector
 from heliograph.transactions.batches import Batch

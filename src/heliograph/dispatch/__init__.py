@@ -8,8 +8,8 @@ from heliograph.dispatch.muting import mute
 from heliograph.dispatch.names import live_signals
 from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
 from heliograph.dispatch.observers import add_observer, observe
-from heliograph.dispatch.options import Fact, Gate
-from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline
+from heliograph.dispatch.options import ConnectedPolicy, Fact, Gate
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
 from heliograph.dispatch.reentrancy import ReentrancyError
 from heliograph.dispatch.registration import receiver
 from heliograph.dispatch.signal import Signal

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.observed_events import Sent
 from heliograph.dispatch.scopes import Scope, same_sender
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.signal import Signal
 
 
 class capture(Scope, Sequence[Sent]):
@@ -28,7 +26,7 @@ class capture(Scope, Sequence[Sent]):
         self._sent: list[Sent] = []
         self._attention = [signal._attended(sender) for signal in signals]
 
-    def listens(self, signal: Signal[...], sender: Any) -> bool:
+    def listens(self, signal: AnySignal, sender: Any) -> bool:
         return (not self._signals or any(signal is wanted for wanted in self._signals)) and (
             self._sender is None or same_sender(sender, self._sender)
         )

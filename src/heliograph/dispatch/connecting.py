@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Receiver, identity
 from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.identity import Receiver, identity
 from heliograph.dispatch.option_errors import refuse_unknown, verify_values
 from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
 from heliograph.dispatch.routes import registering

@@ -1,25 +1,17 @@
-"""Receivers as the dispatcher keeps them: identified, and referred to weakly."""
+"""Connections: receivers as the dispatcher keeps them, referred to weakly, in a bucket for each sender."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import weakref
 from collections.abc import Callable, Hashable
-from inspect import CO_COROUTINE
-from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, MethodType
+from typing import Any, Protocol
 
-from asgiref.sync import iscoroutinefunction
-
-from heliograph.dispatch.describe import origin
+from heliograph.dispatch.identity import Receiver, is_async, is_name, is_reimport, object_identity
 from heliograph.dispatch.options import PLAIN, Options
 
-if TYPE_CHECKING:
-    from heliograph.dispatch.guarded import Guarded
-    from heliograph.dispatch.routes import Bucket
-
-Receiver = Callable[..., Any]
+Resolver = Callable[[], Receiver | None]
 
 _places = itertools.count()
 
@@ -35,13 +27,29 @@ class IdentityRef(weakref.ref[Any]):
         return self  # as with other weak references
 
 
+class OptionalCall(Protocol):
+    """What a send calls instead of a receiver with options: the one implementation is `Guarded`."""
+
+    options: Options
+
+    @property
+    def receiver(self) -> Receiver:
+        """The receiver that the user connected."""
+
+    def release(self) -> None:
+        """Let go of the options, once the receiver was garbage collected."""
+
+    def __call__(self, **payload: Any) -> Any:
+        """Call the receiver, if it is due."""
+
+
 class Connection(IdentityRef):
     """One receiver connected to one sender; it refers to the function, or to the owner of the method."""
 
     __slots__ = ("bucket", "guarded", "is_async", "key", "method", "order", "pinned", "seq")
 
     bucket: Bucket
-    guarded: Guarded | None  # how the receiver is called, where it has options
+    guarded: OptionalCall | None  # how the receiver is called, where it has options
     is_async: bool
     key: Hashable
     method: Receiver | None  # the function of a bound method
@@ -133,67 +141,87 @@ def _strong(receiver: Receiver) -> Connection:
     return connection
 
 
-def is_async(receiver: Receiver) -> bool:
-    """Return whether a call gives something to await; it does for an object with `async def __call__`."""
-    if type(receiver) is FunctionType:
-        # What the library would find out, without asking it: that would be a good part of what connecting costs.
-        marked = hasattr(receiver, "_is_coroutine_mark") or hasattr(receiver, "_is_coroutine")
-        return bool(receiver.__code__.co_flags & CO_COROUTINE) or (marked and iscoroutinefunction(receiver))
-    while isinstance(receiver, functools.partial):
-        receiver = receiver.func
-    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))  # noqa: B004 - asked for what it is
+class Route:
+    """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
+
+    __slots__ = ("alive", "concurrent", "epoch", "guarded", "refs", "size", "steady", "sync")
+
+    alive: set[Any]  # loses a member with each receiver that dies
+    size: int  # how many members `alive` had when this was filled
+    epoch: object  # the table's epoch when this was filled
+    sync: tuple[Resolver, ...]
+    concurrent: tuple[Resolver, ...]  # the async receivers
+    refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
+    guarded: tuple[Resolver, ...] | None  # `sync`, where some of these may skip the call, and none is async
+    steady: bool  # whether no receiver can die because of what another one does
+
+    def __init__(self) -> None:
+        self.alive = _NOBODY
+        self.size = 0
+        self.epoch = None
+        self.refs = None
+        self.guarded = None
 
 
-def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
-    """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself."""
-    if dispatch_uid is not None and dispatch_uid != "":
-        return (dispatch_uid,)
-    name = _name_in_file(receiver)
-    return object_identity(receiver) if name is None else name
+_NOBODY: set[Any] = set()
+
+# The route of every bucket that has none yet: no table has its epoch, so the next send makes another one.
+STALE = Route()
 
 
-def object_identity(receiver: Any) -> Hashable:
-    """Return the identity of an object; a bound method is its owner and its function."""
-    function = getattr(receiver, "__func__", None)
-    return id(receiver) if function is None else (id(receiver.__self__), id(function))
+class Bucket:
+    """The connections of one sender, or of one class and its subclasses."""
 
+    __slots__ = ("alive", "forget", "index", "route", "sender", "sender_id", "shared")
 
-def is_name(key: Hashable) -> bool:
-    """Return whether an identity is a name, which another object can bear."""
-    return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
+    def __init__(self, sender: Callable[[], Any], sender_id: int, shared: bool = False) -> None:
+        self.sender = sender
+        self.sender_id = sender_id
+        self.shared = shared  # whether the sends of more than one sender come here
+        self.alive: set[Connection] = set()
+        self.index: dict[Hashable, Connection] = {}
+        self.route = STALE
+        # Garbage collection calls this for a dead receiver: it is in C, takes no lock, and is one object for all.
+        self.forget = self.alive.discard
 
+    def add(self, connection: Connection) -> None:
+        # `alive` first: a disconnect that garbage collection runs between the two lines must not find half of it.
+        self.alive.add(connection)
+        self.index[connection.key] = connection
+        if len(self.index) > 2 * len(self.alive) + 8:
+            self.index = {key: kept for key, kept in self.index.items() if kept in self.alive}
 
-def _name_in_file(receiver: Any) -> Hashable:
-    """Return file and qualified name of a module-level function: a module imported twice is one file."""
-    if type(receiver) is not FunctionType or "<" in receiver.__qualname__:
-        return None
-    filename = _code(receiver).co_filename
-    return None if filename.startswith("<") else (filename, receiver.__qualname__)
+    def remove(self, connection: Connection) -> None:
+        self.index.pop(connection.key, None)
+        self.alive.discard(connection)
+        connection.guarded = None  # which refers to the connection, and to what lives no longer than that
 
+    def forget_guarded(self, connection: Connection) -> None:
+        """Do what `forget` does for a receiver with options, and let go of what they hold."""
+        self.alive.discard(connection)
+        if connection.guarded is not None:
+            connection.guarded.release()  # another dispatcher may have it
+            connection.guarded = None
 
-def _code(function: Any) -> CodeType:
-    """Return the code that a function was written as, below its decorators."""
-    if "__wrapped__" not in vars(function):
-        return function.__code__  # type: ignore[no-any-return]
-    return getattr(origin(function), "__code__", function.__code__)  # type: ignore[no-any-return]
+    def clear(self) -> None:
+        for connection in [*self.index.values()]:
+            connection.guarded = None
+        self.index.clear()
+        self.alive.clear()
+        self.route = STALE
 
+    def find(self, key: Hashable) -> Connection | None:
+        """Return the connection with this key whose receiver is alive."""
+        found = self.index.get(key)
+        return found if found in self.alive else None
 
-def is_reimport(old: Any, new: Any) -> bool:
-    """Return whether `new` is what became of `old` when its module was imported again, given that they share a name.
-
-    An import makes new code; functions that share their code (made in a loop, or decorated twice) are different. A
-    module that is imported under another name has other globals; one that is reloaded has either the line in common
-    or another function under the name. What remains is a name that one module gives to two functions.
-    """
-    if _code(old) is _code(new):
-        return False
-    if old.__globals__ is not new.__globals__ or _code(old).co_firstlineno == _code(new).co_firstlineno:
-        return True
-    named = _named(old)
-    return named is not None and named is not old
-
-
-def _named(function: Any) -> Any:
-    """Return what the module of a function has under its name now, or None."""
-    first, *rest = function.__qualname__.split(".")
-    return functools.reduce(lambda owner, name: getattr(owner, name, None), rest, function.__globals__.get(first))
+    def find_receiver(self, key: Hashable, receiver: Receiver | None) -> Connection | None:
+        """Return the connection of a receiver: the object itself, or the one it is a re-import of."""
+        found = self.find(key)
+        if receiver is None or not is_name(key):
+            return found
+        old = found.receiver() if found is not None else None
+        if old is receiver:
+            return found
+        itself = self.find(object_identity(receiver))
+        return found if itself is None and old is not None and is_reimport(old, receiver) else itself

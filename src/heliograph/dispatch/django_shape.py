@@ -5,15 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from heliograph.dispatch.connections import Connection, identity, object_identity
+from heliograph.dispatch.any_signal import AnySignal
+from heliograph.dispatch.connections import Bucket, Connection
 from heliograph.dispatch.guarded import Guarded, connection_with
+from heliograph.dispatch.identity import identity, object_identity
 from heliograph.dispatch.options import PLAIN, Options
-from heliograph.dispatch.routes import Bucket, Table, nobody, registering
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.signal import Signal
+from heliograph.dispatch.routes import Table, nobody, registering
 
 
 class Row(tuple[Any, ...]):
@@ -26,7 +25,7 @@ class Row(tuple[Any, ...]):
 class ReceiverList(list[Any]):
     """The rows of a signal; changing this list changes the signal, as long as no other list was assigned to it."""
 
-    def __init__(self, signal: Signal[...], rows: Iterable[Any]) -> None:
+    def __init__(self, signal: AnySignal, rows: Iterable[Any]) -> None:
         super().__init__(rows)
         self._signal = signal
         self._shown = signal._table.shown
@@ -57,7 +56,7 @@ for _name in ("__delitem__", "__iadd__", "__imul__", "__setitem__"):
     setattr(ReceiverList, _name, _writing(_name))
 
 
-def rows(signal: Signal[...]) -> ReceiverList:
+def rows(signal: AnySignal) -> ReceiverList:
     """Return the rows of a signal, in the order in which the receivers are called."""
     connections = ((connection, connection.receiver()) for connection in signal._table.connections())
     shown = (_row(one, receiver, signal._rows_have_senders) for one, receiver in connections if receiver is not None)
@@ -93,7 +92,7 @@ class Attached:
     rows: Iterable[Any] = ()
 
 
-def assign(signal: Signal[...], new: Any) -> None:
+def assign(signal: AnySignal, new: Any) -> None:
     """Replace the receivers of a signal by a list of rows, or by what it had before it was given another list."""
     table, held = signal._table, signal.__dict__["receivers"]
     held.rows = rows(signal)

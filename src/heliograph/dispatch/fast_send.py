@@ -12,13 +12,11 @@ import keyword
 import sys
 from collections.abc import Callable, Iterable
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.guarded import SKIPPED, receiver_of
 from heliograph.dispatch.scopes import watch
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.signal import Signal
 
 # The `send` and the `_live_receivers` that this function may stand for.
 Ours = tuple[Callable[..., Any], Callable[..., Any]]
@@ -83,7 +81,7 @@ _CALLS_BEFORE_3_12 = """
                     return _responses"""
 
 
-def declared_send(signal: Signal[...], ours: Ours, contract: inspect.Signature, name: str) -> Callable[..., Any]:
+def declared_send(signal: AnySignal, ours: Ours, contract: inspect.Signature, name: str) -> Callable[..., Any]:
     """Return a send with exactly the parameters of a contract; Python's own TypeError refuses others."""
     defaults = _defaults(contract)
     names = list(contract.parameters)[1:]
@@ -124,7 +122,7 @@ def _parameters(names: list[str], defaults: Iterable[str]) -> str:
     return ", *" + parameters if names else ""
 
 
-def learned_send(signal: Signal[...], ours: Ours, names: Iterable[str]) -> Callable[..., Any] | None:
+def learned_send(signal: AnySignal, ours: Ours, names: Iterable[str]) -> Callable[..., Any] | None:
     """Return a send that is fast for these names and takes all others too; None if they cannot be written out."""
     names = list(names)
     if not all(can_be_written(name) for name in names):
@@ -166,7 +164,7 @@ def _given(**payload: Any) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if value is not ABSENT}
 
 
-def _of_class(signal: Signal[...]) -> Callable[..., Any]:
+def _of_class(signal: AnySignal) -> Callable[..., Any]:
     """Return the send of the signal's class, bound as an attribute would be; a mock there has nothing to bind."""
     send = type(signal).send
     return MethodType(send, signal) if isinstance(send, FunctionType) else send
@@ -185,7 +183,7 @@ def _compiled(source: str) -> Callable[..., Callable[..., Any]]:
     return namespace["make"]  # type: ignore[no-any-return]
 
 
-def _bound(signal: Signal[...], ours: Ours, *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
+def _bound(signal: AnySignal, ours: Ours, *, values: dict[str, Any], **parts: str) -> Callable[..., Any]:
     calls = (_CALLS if sys.version_info >= (3, 12) else _CALLS_BEFORE_3_12).format(keywords=parts["keywords"])
     make = _compiled(_TEMPLATE.format(calls=calls, **parts))
     return make(signal, signal._table, watch, type(signal), *ours, ABSENT, id, len, KeyError, **values)

@@ -6,19 +6,16 @@ from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgiref.sync import markcoroutinefunction
 
 from heliograph.dispatch.condition_base import Condition, Payload
-from heliograph.dispatch.connections import Connection, Receiver, connection_to
+from heliograph.dispatch.connections import Bucket, Connection, connection_to
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.options import PLAIN, Gate, Options
 from heliograph.dispatch.policies import Call, Inline
 from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.routes import Bucket
-
 
 # By these names others find out that a function is async.
 _OF_A_COROUTINE = ("__code__", "_is_coroutine", "_is_coroutine_mark", "_is_coroutine_marker")

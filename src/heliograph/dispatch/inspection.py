@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from heliograph.dispatch.connections import Connection, Receiver
+from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import full_name, source
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.names import is_signal
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from heliograph.dispatch.any_signal import AnySignal
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.scopes import Scope, same_sender
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.connections import Receiver
-    from heliograph.dispatch.signal import Signal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +35,7 @@ class mute(Scope):
         if sender is not None:
             self._senders += sender if isinstance(sender, list) else [sender]
 
-    def silences(self, signal: Signal[...], sender: Any, receiver: Receiver) -> bool:
+    def silences(self, signal: AnySignal, sender: Any, receiver: Receiver) -> bool:
         return (
             (not self._signals or any(signal is muted for muted in self._signals))
             and (not self._senders or any(same_sender(sender, muted) for muted in self._senders))

@@ -6,23 +6,21 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.connections import IdentityRef
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.signal import Signal
 
 # By identity: a signal of another package may compare equal to others, or have no hash.
 _signals: dict[int, IdentityRef] = {}
 
 
-def register(signal: Signal[...]) -> None:
+def register(signal: AnySignal) -> None:
     """Note that a signal exists."""
     _signals[id(signal)] = IdentityRef(signal, partial(_signals.pop, id(signal)))
 
 
-def live_signals() -> list[Signal[...]]:
+def live_signals() -> list[AnySignal]:
     """Return all signals that this dispatcher runs, by name."""
     signals = [signal for reference in _signals.copy().values() if (signal := reference()) is not None]
     return sorted(signals, key=lambda signal: str(signal.name))

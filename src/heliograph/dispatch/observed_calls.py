@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.guarded import SKIPPED
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_events import Called, Calling, Sent
 from heliograph.dispatch.scopes import Scope, watch
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.connections import Receiver
-    from heliograph.dispatch.signal import Signal
 
 logger = logging.getLogger("heliograph.observers")
 
@@ -26,7 +24,7 @@ _numbers = itertools.count(1)
 _inside: ContextVar[int | None] = ContextVar("heliograph_inside", default=None)
 
 
-def announce(scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, kwargs: dict[str, Any]) -> int:
+def announce(scopes: tuple[Scope, ...], signal: AnySignal, sender: Any, kwargs: dict[str, Any]) -> int:
     """Let the scopes observe that a send begins, and return its number."""
     sent = Sent(signal, sender, kwargs, next(_numbers), _inside.get())
     notify(scopes, sent)
@@ -60,7 +58,7 @@ def inside_kept() -> Iterator[None]:
 
 @contextmanager
 def observed(
-    scopes: tuple[Scope, ...], signal: Signal[...], sender: Any, receiver: Receiver, send: int | None
+    scopes: tuple[Scope, ...], signal: AnySignal, sender: Any, receiver: Receiver, send: int | None
 ) -> Iterator[list[Any]]:
     """Let the scopes go around a call, and observe that it has ended; the block puts the response into the list."""
     number, outer, outcome = next(_numbers), _inside.get(), list[Any]()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from heliograph.dispatch.signal import Signal
+from heliograph.dispatch.any_signal import AnySignal
 
 
 class ObservedEvent:
@@ -20,7 +19,7 @@ class ObservedEvent:
 class Sent(ObservedEvent):
     """A send has begun; `parent` is the number of the call it was made in, if any."""
 
-    signal: Signal[...]
+    signal: AnySignal
     sender: Any
     kwargs: Mapping[str, Any]
     number: int
@@ -34,7 +33,7 @@ class Called(ObservedEvent):
     One that is called later than its send has no parent if nobody watched the send.
     """
 
-    signal: Signal[...]
+    signal: AnySignal
     sender: Any
     receiver: Callable[..., Any]
     seconds: float
@@ -47,7 +46,7 @@ class Called(ObservedEvent):
 class Calling:
     """A receiver is about to be called: what a scope may put something around; `number` is that of its `Called`."""
 
-    signal: Signal[...]
+    signal: AnySignal
     sender: Any
     receiver: Callable[..., Any]
     number: int

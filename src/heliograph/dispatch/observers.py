@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from heliograph.dispatch.connections import is_async
 from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.identity import is_async
 from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
 from heliograph.dispatch.scopes import Scope, add_everywhere, open_scopes
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
-from heliograph.dispatch.policies import Call, ConnectedPolicy, DeliveryPolicy, Inline, verify_policy
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
 from heliograph.dispatch.reentrancy import verify_reentrant
 
 F = TypeVar("F", bound="Fact")
@@ -75,6 +75,18 @@ class Options:
         own = {"when": self.when, "delivery": self.delivery, "reentrant": self.reentrant, "blocking": self.blocking}
         others = {name: value for one in self.facts for name, value in one.written().items()}
         return {**others, **{name: value for name, value in own.items() if value != getattr(PLAIN, name)}}
+
+
+@runtime_checkable
+class ConnectedPolicy(DeliveryPolicy, Protocol):
+    """A delivery policy that has a say in how its receivers are connected."""
+
+    def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
+        """Return the options of a receiver that is connected to this target with this policy.
+
+        A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
+        of the send. Raises TypeError where the policy makes no sense.
+        """
 
 
 PLAIN = Options()

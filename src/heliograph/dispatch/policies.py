@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.option_errors import named_options
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.condition_base import Target
-    from heliograph.dispatch.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +41,6 @@ class DeliveryPolicy(Protocol):
         """Make the call now or later; return what the send lists as the receiver's response."""
 
 
-@runtime_checkable
-class ConnectedPolicy(DeliveryPolicy, Protocol):
-    """A delivery policy that has a say in how its receivers are connected."""
-
-    def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
-        """Return the options of a receiver that is connected to this target with this policy.
-
-        A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
-        of the send. Raises TypeError where the policy makes no sense.
-        """
-
-
 @named_options
 @dataclass(frozen=True, slots=True, repr=False)
 class Inline:
@@ -75,7 +60,7 @@ class Inline:
     def __repr__(self) -> str:
         return f"Inline({'batch=True' if self.batch else ''})"
 
-    def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
+    def connected(self, options: Any, receiver: Callable[..., Any], target: Target) -> Any:
         """Return the options unchanged; raise TypeError for a batch, since the dispatcher itself knows no writes."""
         if self.batch:
             raise TypeError(

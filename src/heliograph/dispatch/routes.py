@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from heliograph.dispatch.connections import (
-    Connection,
-    IdentityRef,
-    Receiver,
-    is_name,
-    is_reimport,
-    object_identity,
-)
+from heliograph.dispatch.connections import STALE, Bucket, Connection, IdentityRef, Route
+from heliograph.dispatch.identity import Receiver, is_name, object_identity
 from heliograph.dispatch.undoing import undone_by
-
-Resolver = Callable[[], Receiver | None]
 
 # One lock for the connecting and disconnecting of all signals: no two locks can be taken in two orders. It is
 # re-entrant, since a __del__ that garbage collection runs in the middle may disconnect. No send takes it.
@@ -30,92 +22,6 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=registering._at_fork_reinit)  # type: ignore[attr-defined]
 
 _in_order = attrgetter("order", "seq")
-
-
-class Route:
-    """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
-
-    __slots__ = ("alive", "concurrent", "epoch", "guarded", "refs", "size", "steady", "sync")
-
-    alive: set[Any]  # loses a member with each receiver that dies
-    size: int  # how many members `alive` had when this was filled
-    epoch: object  # the table's epoch when this was filled
-    sync: tuple[Resolver, ...]
-    concurrent: tuple[Resolver, ...]  # the async receivers
-    refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
-    guarded: tuple[Resolver, ...] | None  # `sync`, where some of these may skip the call, and none is async
-    steady: bool  # whether no receiver can die because of what another one does
-
-    def __init__(self) -> None:
-        self.alive = _NOBODY
-        self.size = 0
-        self.epoch = None
-        self.refs = None
-        self.guarded = None
-
-
-_NOBODY: set[Any] = set()
-
-# The route of every bucket that has none yet: no table has its epoch, so the next send makes another one.
-STALE = Route()
-
-
-class Bucket:
-    """The connections of one sender, or of one class and its subclasses."""
-
-    __slots__ = ("alive", "forget", "index", "route", "sender", "sender_id", "shared")
-
-    def __init__(self, sender: Callable[[], Any], sender_id: int, shared: bool = False) -> None:
-        self.sender = sender
-        self.sender_id = sender_id
-        self.shared = shared  # whether the sends of more than one sender come here
-        self.alive: set[Connection] = set()
-        self.index: dict[Hashable, Connection] = {}
-        self.route = STALE
-        # Garbage collection calls this for a dead receiver: it is in C, takes no lock, and is one object for all.
-        self.forget = self.alive.discard
-
-    def add(self, connection: Connection) -> None:
-        # `alive` first: a disconnect that garbage collection runs between the two lines must not find half of it.
-        self.alive.add(connection)
-        self.index[connection.key] = connection
-        if len(self.index) > 2 * len(self.alive) + 8:
-            self.index = {key: kept for key, kept in self.index.items() if kept in self.alive}
-
-    def remove(self, connection: Connection) -> None:
-        self.index.pop(connection.key, None)
-        self.alive.discard(connection)
-        connection.guarded = None  # which refers to the connection, and to what lives no longer than that
-
-    def forget_guarded(self, connection: Connection) -> None:
-        """Do what `forget` does for a receiver with options, and let go of what they hold."""
-        self.alive.discard(connection)
-        if connection.guarded is not None:
-            connection.guarded.release()  # another dispatcher may have it
-            connection.guarded = None
-
-    def clear(self) -> None:
-        for connection in [*self.index.values()]:
-            connection.guarded = None
-        self.index.clear()
-        self.alive.clear()
-        self.route = STALE
-
-    def find(self, key: Hashable) -> Connection | None:
-        """Return the connection with this key whose receiver is alive."""
-        found = self.index.get(key)
-        return found if found in self.alive else None
-
-    def find_receiver(self, key: Hashable, receiver: Receiver | None) -> Connection | None:
-        """Return the connection of a receiver: the object itself, or the one it is a re-import of."""
-        found = self.find(key)
-        if receiver is None or not is_name(key):
-            return found
-        old = found.receiver() if found is not None else None
-        if old is receiver:
-            return found
-        itself = self.find(object_identity(receiver))
-        return found if itself is None and old is not None and is_reimport(old, receiver) else itself
 
 
 class Table:

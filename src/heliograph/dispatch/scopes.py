@@ -6,14 +6,12 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.guarded import receiver_of
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_events import Calling
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.connections import Receiver
-    from heliograph.dispatch.signal import Signal
 
 
 class Scope:
@@ -21,11 +19,11 @@ class Scope:
 
     watches_sends = True  # whether sends ask it anything
 
-    def silences(self, signal: Signal[...], sender: Any, receiver: Receiver) -> bool:
+    def silences(self, signal: AnySignal, sender: Any, receiver: Receiver) -> bool:
         """Return whether the receiver is not to be called."""
         return False
 
-    def listens(self, signal: Signal[...], sender: Any) -> bool:
+    def listens(self, signal: AnySignal, sender: Any) -> bool:
         """Return whether a send is to be made even if nobody is connected."""
         return False
 
@@ -100,7 +98,7 @@ def _remove_everywhere(scope: Scope) -> None:
         watch.pop()
 
 
-def audible(signal: Signal[...], sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:
+def audible(signal: AnySignal, sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:
     """Return the receivers that no scope silences."""
     return [one for one in receivers if not any(scope.silences(signal, sender, receiver_of(one)) for scope in scopes)]
 

@@ -6,19 +6,17 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from asgiref.sync import async_to_sync, sync_to_async
 
+from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.concurrency import concurrency_of
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_calls import announce, inside_kept, inside_send, observed
 from heliograph.dispatch.scopes import audible, current
-
-if TYPE_CHECKING:
-    from heliograph.dispatch.connections import Receiver
-    from heliograph.dispatch.signal import Signal
 
 Pair = tuple[Any, Any]  # a receiver and its response
 Receivers = tuple[Sequence["Receiver"], Sequence["Receiver"]]  # the sync and the async ones
@@ -33,7 +31,7 @@ class Send:
     __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
 
     def __init__(
-        self, signal: Signal[...], sender: Any, payload: dict[str, Any], robust: bool, to: Receivers | None = None
+        self, signal: AnySignal, sender: Any, payload: dict[str, Any], robust: bool, to: Receivers | None = None
     ) -> None:
         self.signal = signal
         self.sender = sender

@@ -12,8 +12,8 @@ from heliograph.dispatch import django_shape, names
 from heliograph.dispatch.concurrency import Concurrency, InTurn
 from heliograph.dispatch.condition_base import Condition
 from heliograph.dispatch.connecting import Connector, forget_cache
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.fast_send import can_be_written, declared_payload, declared_send, learned_send
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.option_errors import NoOptions
 from heliograph.dispatch.options import Fact
 from heliograph.dispatch.policies import Call, DeliveryPolicy

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from heliograph.dispatch import Signal, live_signals
-from heliograph.dispatch.connections import Connection, is_async
+from heliograph.dispatch import live_signals
+from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import full_name, source
+from heliograph.dispatch.identity import is_async
 from heliograph.dispatch.inspection import connections_of
 from heliograph.receivers.facts import AsksFor
 
@@ -39,7 +40,7 @@ def _has_part(wanted: Sequence[str], *texts: str) -> bool:
     return any(part in text for part in wanted for text in texts)
 
 
-def _rows(signal: Signal[...]) -> Iterator[tuple[str, ...]]:
+def _rows(signal: Any) -> Iterator[tuple[str, ...]]:
     for connection in connections_of(signal):
         receiver = connection.receiver()
         if receiver is not None:

@@ -13,8 +13,8 @@ from django.dispatch import Signal as DjangoSignal
 
 from heliograph.catalogue import title
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import object_identity
 from heliograph.dispatch.guarded import connection_with
+from heliograph.dispatch.identity import object_identity
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.option_errors import named_options, refuse_unknown, verify_values
 from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of

@@ -34,8 +34,8 @@ from heliograph.conditions import (
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Request
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
 from heliograph.model_senders import ModelConnector

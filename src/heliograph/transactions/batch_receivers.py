@@ -7,8 +7,8 @@ from typing import Any
 
 from heliograph.catalogue import carried
 from heliograph.dispatch import DeliveryPolicy
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.verification import needed, parameters_of
 
 # The names with which a receiver of a batch is called.

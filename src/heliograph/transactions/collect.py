@@ -19,7 +19,7 @@ from heliograph.changes.under_way import running
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.dispatch import Call
-from heliograph.dispatch.connections import Receiver, object_identity
+from heliograph.dispatch.identity import Receiver, object_identity
 from heliograph.dispatch.observed_calls import current_send
 from heliograph.dispatch.reentrancy import key_of
 from heliograph.dispatch.routes import value_key

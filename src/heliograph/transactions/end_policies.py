@@ -17,8 +17,8 @@ from django.db.models.signals import post_save
 from heliograph.catalogue import carried, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.options import Options
 from heliograph.orm.steps import Hold

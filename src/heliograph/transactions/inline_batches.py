@@ -15,8 +15,8 @@ from django.db.models.signals import post_delete
 from heliograph.catalogue import carried, entry_of, title
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import describe
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.options import Options
 from heliograph.transactions import schemas
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch

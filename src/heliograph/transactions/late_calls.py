@@ -10,7 +10,7 @@ from typing import Any
 
 from heliograph.changes import rows
 from heliograph.dispatch import Call
-from heliograph.dispatch.connections import Receiver, is_async
+from heliograph.dispatch.identity import Receiver, is_async
 from heliograph.dispatch.observed_calls import current_send, observed
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.reentrancy import Handling, key_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from heliograph.changes.rows import Rows
-from heliograph.dispatch.connections import Receiver
 from heliograph.dispatch.describe import full_name
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.reentrancy import Handling, RowId, at_work
 from heliograph.transactions.row_identity import Table, parts_of, rows_in, table_of
 

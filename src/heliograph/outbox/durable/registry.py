@@ -107,22 +107,15 @@ def known() -> Mapping[str, list[DurableReceiver]]:
 def _connected() -> set[DurableReceiver]:
     """Return those that are connected still: one that has left may wait for the garbage collection."""
     signals = {id(signal): signal for durable in _receivers.copy() if (signal := durable.live_signal()) is not None}
-    return {
-        durable for signal in signals.values() for guarded in _guarded_at(signal) for durable in _receivers_of(guarded)
-    }
+    found = [options.find(DurableReceiver) for signal in signals.values() for options in _options_at(signal)]
+    return {durable for durable in found if durable is not None and durable.receiver() is not None}
 
 
-def _guarded_at(signal: Any) -> list[Guarded]:
+def _options_at(signal: Any) -> list[Options]:
     if is_signal(signal):
-        found = [connection.guarded for connection in connections_of(signal)]
-    else:  # another dispatcher runs it, which has it as the receiver
-        found = [part for entry in signal.receivers for part in entry if type(part) is Guarded]
-    return [one for one in found if one is not None]
-
-
-def _receivers_of(guarded: Guarded) -> list[DurableReceiver]:
-    found = guarded.options.find(DurableReceiver)
-    return [] if found is None or found.receiver() is None else [found]
+        return [connection.options for connection in connections_of(signal)]
+    # Another dispatcher runs the signal, and has what we have connected as the receiver.
+    return [part.options for entry in signal.receivers for part in entry if type(part) is Guarded]
 
 
 def former_names(receivers: Mapping[str, list[DurableReceiver]]) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from django.db.models.signals import ModelSignal, post_delete, post_save, pre_de
 from heliograph.bulk.signals import pre_update
 from heliograph.catalogue import entry_of
 from heliograph.dispatch import Call
-from heliograph.dispatch.connections import is_async
+from heliograph.dispatch.identity import is_async
 from heliograph.outbox.durable.registry import DurableReceiver, known
 from heliograph.outbox.payload.batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.converting import converted

@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 from heliograph.catalogue import carried, entry_of, sent_names, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.connections import Receiver, is_async
 from heliograph.dispatch.describe import describe, full_name
+from heliograph.dispatch.identity import Receiver, is_async
 from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.options import Options
 from heliograph.dispatch.verification import parameters_of, verify_function

@@ -40,7 +40,7 @@ HELIOGRAPH_OUTBOX = {
     "default": {"LEASE": LEASE, "KEEP": timedelta(hours=1)},
     "celery": {
         "BACKEND": "heliograph.outbox.backends.celery.CeleryBackend",
-        "OPTIONS": {"APP": "tests.crash.fleet.app", "TELL_AGAIN_AFTER": 2},
+        "OPTIONS": {"APP": "tests.crash.fleet.app", "NOTIFY_AGAIN_AFTER": 2},
     },
 }
 

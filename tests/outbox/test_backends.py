@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from heliograph import Durable, Signal
+from heliograph.deprecation import HeliographDeprecationWarning
 from heliograph.outbox.backends.celery import CeleryBackend
 from heliograph.outbox.backends.tasks import TasksBackend, deliver, task_to_find
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
@@ -27,7 +28,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.notify.backend import Backend
 from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.upkeep.sweeping import databases, sweep
-from heliograph.outbox.work.external_workers import run_told
+from heliograph.outbox.work.external_workers import run_delivery
 from heliograph.outbox.work.runner import drain
 from heliograph.outbox.worker import Worker
 from tests.app.models import Article
@@ -59,7 +60,7 @@ CELERIES = ("rabbitmq", "redis")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("fleet")
+    return tmp_path_factory.mktemp("external")
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +86,17 @@ def _receivers(connect):
 
 
 @pytest.fixture(scope="module", params=[*CELERIES, "tasks"])
-def fleet(request, folder, database):
-    """A fleet with a worker, for all tests of the module."""
+def workers(request, folder, database):
+    """External workers for all tests of the module."""
     if request.param == "tasks":
-        fleet = OfTasks(folder)
-        yield fleet
-        fleet.stop()
+        workers = OfTasks(folder)
+        yield workers
+        workers.stop()
         return
     with queues_of(request.param, QUEUE, MAIL):
-        fleet = OfCelery(folder, request.param)
-        yield fleet
-        fleet.stop()
+        workers = OfCelery(folder, request.param)
+        yield workers
+        workers.stop()
 
 
 @contextmanager
@@ -111,11 +112,11 @@ def queues_of(broker, *queues):
 
 
 @pytest.fixture
-def send(fleet, settings):
-    """Send to a durable receiver, in one transaction, so that the fleet is told."""
-    if fleet.name == "tasks":  # its table is in the project of its workers only
-        return fleet.server.send
-    settings.HELIOGRAPH_OUTBOX = outbox(fleet.name)
+def send(workers, settings):
+    """Send to a durable receiver, in one transaction, so that the external workers are notified."""
+    if workers.name == "tasks":  # its table is in the project of its workers only
+        return workers.server.send
+    settings.HELIOGRAPH_OUTBOX = outbox(workers.name)
     return senders.send
 
 
@@ -139,11 +140,11 @@ def effects():
     return [*Article.objects.order_by("pk").values_list("title", "words")]
 
 
-# --- a fleet ------------------------------------------------------------------------------------------------------
+# --- external workers ---------------------------------------------------------------------------------------------
 
 
 @committed
-def test_a_fleet_makes_what_it_is_told_of(send):
+def test_external_workers_make_what_they_are_notified_of(send):
     send("noted", "a", "b", "c")
     all_are(State.SUCCESSFUL)
     assert sorted(effects()) == [("a", 1), ("b", 1), ("c", 1)]
@@ -151,18 +152,18 @@ def test_a_fleet_makes_what_it_is_told_of(send):
 
 
 @committed
-def test_an_observer_of_the_project_is_told_of_deliveries_in_the_processes_of_the_fleet(send, fleet):
+def test_an_observer_of_the_project_receives_deliveries_in_the_processes_of_external_workers(send, workers):
     send("noted", "a")
     all_are(State.SUCCESSFUL)
     number, process = Delivery.objects.get().pk, Article.objects.get().slug
     for name in ("delivery_started", "delivery_finished"):
-        told = f"observed {name} of {number} in process {process}"
-        until(lambda told=told: fleet.worker.says(told), lambda: str(fleet.worker))
+        notified = f"observed {name} of {number} in process {process}"
+        until(lambda notified=notified: workers.worker.says(notified), lambda: str(workers.worker))
 
 
 @committed
 @pytest.mark.parametrize(("signal", "attempts"), [("flaky", 3), ("postponed", 2)])
-def test_a_failed_attempt_is_followed_by_another_one_in_the_fleet(send, signal, attempts):
+def test_a_failed_attempt_is_followed_by_another_one_of_the_external_workers(send, signal, attempts):
     send(signal, "a")
     all_are(State.SUCCESSFUL)
     assert effects() == [("a", attempts)]
@@ -177,12 +178,12 @@ def test_deliveries_with_one_key_are_made_in_their_order(send):
 
 
 @committed
-def test_what_runs_longer_than_a_lease_is_not_taken_away(send, fleet):
+def test_what_runs_longer_than_a_lease_is_not_taken_away(send, workers):
     send("held", "a")
     row = runs()
     lasts = Delivery.objects.filter(claimed_at__lt=DatabaseLater(-1.2 * LEASE_IN_SECONDS))
     until(lasts.exists, "it has run for longer than a lease")
-    fleet.tend()
+    workers.look_after()
     assert Delivery.objects.filter(leased_until__gt=DatabaseNow()).get().worker == row.worker
     Article.objects.create(title="go")
     all_are(State.SUCCESSFUL)
@@ -190,16 +191,16 @@ def test_what_runs_longer_than_a_lease_is_not_taken_away(send, fleet):
 
 
 @committed
-def test_what_a_killed_process_was_making_is_made_by_another(send, fleet):
+def test_what_a_killed_process_was_making_is_made_by_another(send, workers):
     send("held", "a")
-    fleet.kill_maker_of(runs())
-    all_are(State.SUCCESSFUL, fleet.tend)
+    workers.kill_maker_of(runs())
+    all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 2)]
     assert "was lost in attempt 1" in Delivery.objects.get().error
 
 
 @committed
-def test_a_receiver_that_the_fleet_does_not_know_waits(send):
+def test_a_delivery_of_a_receiver_that_external_workers_do_not_know_waits(send):
     send("unknown", "a")
     send("noted", "b")
     until(Delivery.objects.filter(state=State.SUCCESSFUL).exists)
@@ -207,22 +208,22 @@ def test_a_receiver_that_the_fleet_does_not_know_waits(send):
     assert (waiting.state, waiting.attempts) == (State.READY, 0)
 
 
-# --- what was not told --------------------------------------------------------------------------------------------
+# --- what was not notified --------------------------------------------------------------------------------------------
 
 
 @committed
-def test_what_no_broker_could_be_told_of_is_made_all_the_same(fleet, settings, caplog):
+def test_what_no_broker_could_be_notified_of_is_made_all_the_same(workers, settings, caplog):
     settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
     senders.send("noted", "a")
-    assert "The backend 'fleet' could not be told of 1 delivery of the queue" in caplog.text
-    all_are(State.SUCCESSFUL, fleet.tend)
+    assert "The backend 'external' could not be notified of 1 delivery of the queue" in caplog.text
+    all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 1)]
 
 
 @committed
-def test_an_attempt_that_is_far_off_is_told_when_its_time_has_come(send, fleet):
+def test_external_workers_are_notified_of_a_far_off_attempt_when_it_is_due(send, workers):
     send("late", "a")
-    all_are(State.SUCCESSFUL, fleet.tend)
+    all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 2)]
 
 
@@ -245,8 +246,8 @@ django.setup()
 from django.conf import settings
 from django.db.backends.signals import connection_created
 from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
-settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": "tests.outbox.test_backends.Ledger"}}
-settings.HELIOGRAPH_OUTBOX["fleet"]["OPTIONS"] = {"TELL_AGAIN_AFTER": 0.1}
+settings.HELIOGRAPH_OUTBOX = {"external": {"BACKEND": "tests.outbox.test_backends.Recorder"}}
+settings.HELIOGRAPH_OUTBOX["external"]["OPTIONS"] = {"NOTIFY_AGAIN_AFTER": 0.1}
 is_at_work, may_go_on = Event(), Event()
 
 def hold(**kwargs):
@@ -266,12 +267,12 @@ print("forked", os.waitpid(child, 0)[1])
 
 
 @committed
-@pytest.mark.parametrize("fleet", CELERIES, indirect=True)
-def test_a_database_that_cannot_be_looked_after_is_logged_once(fleet):
+@pytest.mark.parametrize("workers", CELERIES, indirect=True)
+def test_a_database_that_cannot_be_looked_after_is_logged_once(workers):
     for chore in ("rescue", "sweep", "prune"):
         failed = f"The deliveries cannot be looked after: {chore} 'bare' failed"
-        until(lambda failed=failed: fleet.worker.says(failed), lambda: str(fleet.worker))
-        assert fleet.worker.log.read_text().count(failed) == 1
+        until(lambda failed=failed: workers.worker.says(failed), lambda: str(workers.worker))
+        assert workers.worker.log.read_text().count(failed) == 1
 
 
 @contextmanager
@@ -301,13 +302,13 @@ def test_a_queue_of_ours_is_the_queue_of_celery_that_the_settings_name(broker, s
 
 
 @committed
-def test_a_message_that_is_lost_is_sent_again(fleet, settings):
-    sent_by = "rabbitmq" if fleet.name == "tasks" else fleet.name
+def test_a_message_that_is_lost_is_sent_again(workers, settings):
+    sent_by = "rabbitmq" if workers.name == "tasks" else workers.name
     with deserted(sent_by) as queue:
         settings.HELIOGRAPH_OUTBOX = outbox(sent_by, QUEUES={"default": queue})
         senders.send("noted", "a")
         take(sent_by, queue)
-    all_are(State.SUCCESSFUL, fleet.tend)
+    all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 1)]
 
 
@@ -324,7 +325,7 @@ def test_a_message_that_is_lost_is_sent_again(fleet, settings):
     ],
 )
 def test_queues_have_the_names_of_celerys_but_for_the_default_one(queue, options, expected):
-    assert CeleryBackend("fleet", options).queue_of(queue) == expected
+    assert CeleryBackend("external", options).queue_of(queue) == expected
 
 
 @in_test
@@ -351,15 +352,15 @@ def test_without_an_app_of_celery_the_error_says_what_to_do():
     script = """
 django.setup()
 from heliograph.outbox.backends.celery import CeleryBackend
-CeleryBackend("fleet", {}).tell("default", [1], "default")
+CeleryBackend("external", {}).notify("default", [1], "default")
 """
     assert said(script).endswith(
         "There is no app of Celery in this process: import yours where Django starts, in the __init__.py of the"
-        " project, or name it in HELIOGRAPH_OUTBOX['fleet']['OPTIONS']['APP']."
+        " project, or name it in HELIOGRAPH_OUTBOX['external']['OPTIONS']['APP']."
     )
 
 
-def test_the_app_of_celery_of_a_project_is_told_from_every_thread():
+def test_the_app_of_celery_of_a_project_is_found_in_every_thread():
     script = """
 from celery import Celery
 from concurrent.futures import ThreadPoolExecutor
@@ -367,7 +368,7 @@ app = Celery("shop")
 django.setup()
 from heliograph.outbox.backends.celery import CeleryBackend
 with ThreadPoolExecutor(1) as pool:
-    print(pool.submit(lambda: CeleryBackend("fleet", {}).app.main).result())
+    print(pool.submit(lambda: CeleryBackend("external", {}).app.main).result())
 """
     assert said(script) == "shop"
 
@@ -407,19 +408,19 @@ def test_an_app_of_celery_that_there_is_not_fails_when_it_is_verified(settings):
     settings.HELIOGRAPH_OUTBOX = outbox("nosuch")
     message = r"\['OPTIONS'\]\['APP'\]: 'tests.helpers.external_workers.celeries:nosuch' is no app of Celery \("
     with pytest.raises(ImproperlyConfigured, match=message):
-        backend_of("fleet").verify("default")
+        backend_of("external").verify("default")
 
 
-def test_the_current_app_of_celery_is_told_where_none_is_named():
+def test_the_current_app_of_celery_is_used_where_none_is_named():
     with celeries.set_current(celeries.redis):
-        assert CeleryBackend("fleet", {}).app is celeries.redis
+        assert CeleryBackend("external", {}).app is celeries.redis
 
 
 def test_telling_celery_does_not_wait_for_a_broker_that_is_away(settings):
     settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
     began = monotonic()
     with pytest.raises(OperationalError):
-        backend_of("fleet").tell("default", [1], "default")
+        backend_of("external").notify("default", [1], "default")
     assert monotonic() - began < 30  # Celery itself tries a hundred times, in pauses of up to 30 seconds
 
 
@@ -460,12 +461,12 @@ def test_what_a_delivery_sends_is_made_after_it_by_the_immediate_backend(tasks, 
     tasks("immediate.ImmediateBackend")
     first, second, received = Signal(), Signal(), []
 
-    @receive(first, delivery=Durable(backend="fleet", atomic=False))
+    @receive(first, delivery=Durable(backend="external", atomic=False))
     def send_second(sender, **kwargs):
         second.send(sender=None)
         received.append("first")
 
-    @receive(second, delivery=Durable(backend="fleet"))
+    @receive(second, delivery=Durable(backend="external"))
     def note_second(sender, **kwargs):
         received.append("second")
 
@@ -478,10 +479,10 @@ def test_the_dummy_backend_has_the_ids_of_the_deliveries(tasks):
     dummy = tasks("dummy.DummyBackend", QUEUES=["default", "mail"])
     senders.send("noted", "a", "b")
     senders.send("mailed", "c")
-    told = [(result.task.queue_name, result.args) for result in dummy.results]
+    notified = [(result.task.queue_name, result.args) for result in dummy.results]
     first, second, third = Delivery.objects.order_by("pk").values_list("pk", flat=True)
     expected = [("default", [first, "default"]), ("default", [second, "default"]), ("mail", [third, "default"])]
-    assert told == expected
+    assert notified == expected
 
 
 @in_test
@@ -495,7 +496,7 @@ def test_a_task_of_the_table_is_found_by_its_name(tasks):
 
 
 @in_test
-def test_a_task_that_comes_too_early_is_told_again_with_its_time(tasks):
+def test_a_task_that_comes_too_early_is_sent_again_with_its_time(tasks):
     dummy = tasks("dummy.DummyBackend")
     senders.send("noted", "a")
     Delivery.objects.update(due_at=DatabaseLater(100))
@@ -529,35 +530,35 @@ def test_a_task_that_comes_twice_is_made_once(tasks):
 @in_test
 def test_a_queue_that_tasks_do_not_have_fails_when_it_is_verified(tasks):
     tasks("dummy.DummyBackend", QUEUES=["default"])
-    backend_of("fleet").verify("default")
+    backend_of("external").verify("default")
     message = (
         r"The queue 'mail' is none of TASKS\['default'\]\['QUEUES'\]: add it there, or name another one in"
-        r" HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['QUEUES'\]\['mail'\]\.$"
+        r" HELIOGRAPH_OUTBOX\['external'\]\['OPTIONS'\]\['QUEUES'\]\['mail'\]\.$"
     )
     with pytest.raises(ImproperlyConfigured, match=message):
-        backend_of("fleet").verify("mail")
+        backend_of("external").verify("mail")
     with pytest.raises(InvalidTaskError):
-        backend_of("fleet").tell("default", [1], "mail")
+        backend_of("external").notify("default", [1], "mail")
 
 
 @in_test
 def test_an_alias_that_tasks_do_not_have_fails_when_it_is_verified(tasks):
     tasks("dummy.DummyBackend", {"TASK_BACKEND": "nosuch"})
-    with pytest.raises(ImproperlyConfigured, match=r"^HELIOGRAPH_OUTBOX\['fleet'\]: TASKS has no 'nosuch' \("):
-        backend_of("fleet").verify("default")
+    with pytest.raises(ImproperlyConfigured, match=r"^HELIOGRAPH_OUTBOX\['external'\]: TASKS has no 'nosuch' \("):
+        backend_of("external").verify("default")
 
 
 @in_test
 def test_a_queue_that_tasks_do_not_have_may_stand_for_another(tasks):
     dummy = tasks("dummy.DummyBackend", {"QUEUES": {"mail": "slow", "default": None}}, QUEUES=["default", "slow"])
-    backend_of("fleet").verify("mail")
+    backend_of("external").verify("mail")
     senders.send("mailed", "a")
     senders.send("noted", "a")
     assert [result.task.queue_name for result in dummy.results] == ["slow", "default"]
 
 
 @in_test
-def test_tasks_without_a_default_queue_are_told(tasks):
+def test_tasks_without_a_default_queue_are_sent(tasks):
     tasks("dummy.DummyBackend", QUEUES=["mail"])
     assert task_to_find(deliver.func).queue_name == "mail"
 
@@ -566,23 +567,23 @@ def test_tasks_without_a_default_queue_are_told(tasks):
 
 
 @pytest.fixture
-def told(settings):
-    """The ids that the fleet was told of."""
-    ledger = {"BACKEND": f"{__name__}.Ledger", "OPTIONS": {"TELL_AGAIN_AFTER": 60}}
-    settings.HELIOGRAPH_OUTBOX = {"fleet": ledger, "ledger": ledger}
-    Ledger.told = []
-    return Ledger.told
+def notified(settings):
+    """The ids that the external workers were notified of."""
+    recorder = {"BACKEND": f"{__name__}.Recorder", "OPTIONS": {"NOTIFY_AGAIN_AFTER": 60}}
+    settings.HELIOGRAPH_OUTBOX = {"external": recorder, "recorder": recorder}
+    Recorder.notified = []
+    return Recorder.notified
 
 
-class Ledger(Backend):
-    """A backend that notes what it is told, and has no workers."""
+class Recorder(Backend):
+    """A backend that keeps the ids that it is notified of, and has no workers."""
 
-    told: ClassVar[list[int]] = []
+    notified: ClassVar[list[int]] = []
 
-    def tell(self, using, ids, queue):
+    def notify(self, using, ids, queue):
         if queue == "broken":
             raise OSError("The broker is away.")
-        self.told.extend(ids)
+        self.notified.extend(ids)
 
 
 def given(**values):
@@ -591,110 +592,110 @@ def given(**values):
     Its backend is one that workers of other tests, which may still run, know nothing of.
     """
     senders.send("noted", "a")
-    Ledger.told.clear()
+    Recorder.notified.clear()
     row = Delivery.objects.order_by("pk").last()
-    Delivery.objects.filter(pk=row.pk).update(**{"backend": "ledger", **values})
+    Delivery.objects.filter(pk=row.pk).update(**{"backend": "recorder", **values})
     return row.pk
 
 
 @in_test
-def test_a_new_delivery_is_not_told_again_at_once(told):
+def test_a_sweep_does_not_notify_of_a_new_delivery(notified):
     given()
     assert sweep("default") == 0
-    assert told == []
+    assert notified == []
 
 
 @in_test
-def test_a_delivery_that_nobody_makes_is_told_again(told):
+def test_a_sweep_notifies_of_a_delivery_that_nobody_makes(notified):
     number = given(due_at=DatabaseLater(-61))
     assert sweep("default") == 1
-    assert told == [number]
+    assert notified == [number]
 
 
 @in_test
-def test_what_was_told_again_is_left_alone_for_as_long(told):
+def test_after_a_sweep_a_delivery_is_left_alone_for_as_long(notified):
     given(due_at=DatabaseLater(-61))
     assert [sweep("default"), sweep("default")] == [1, 0]
     Delivery.objects.update(leased_until=DatabaseLater(-1))
     assert sweep("default") == 1
 
 
-def until_told_again():
-    """Return for how many seconds what there is counts as told."""
+def until_notified_again():
+    """Return for how many seconds what there is counts as notified."""
     row = Delivery.objects.annotate(now=DatabaseNow()).get()
     return pytest.approx((row.leased_until - row.now).total_seconds(), abs=20)  # who else is busy here
 
 
 @in_test
 @pytest.mark.parametrize(("waited", "pause"), [(61, 61), (300, 300), (7200, 600)])
-def test_the_longer_something_has_waited_the_later_it_is_told_again(told, waited, pause):
+def test_the_longer_a_delivery_has_waited_the_later_is_the_next_notification(notified, waited, pause):
     given(due_at=DatabaseLater(-waited))
     sweep("default")
-    assert pause == until_told_again()
+    assert pause == until_notified_again()
 
 
 @in_test
-def test_what_could_not_be_told_is_told_again_soon(told):
+def test_after_a_notification_that_failed_the_next_one_comes_soon(notified):
     given(due_at=DatabaseLater(-7200), queue="broken")
     sweep("default")
-    assert until_told_again() == 60
+    assert until_notified_again() == 60
 
 
 @in_test
-def test_an_attempt_that_nobody_was_told_of_is_told_when_it_is_due(told):
+def test_a_sweep_notifies_of_an_attempt_when_it_is_due(notified):
     later, now = given(attempts=1, due_at=DatabaseLater(5)), given(attempts=1)
     assert sweep("default") == 1
-    assert told == [now]
+    assert notified == [now]
     Delivery.objects.filter(pk=later).update(due_at=DatabaseNow())
     sweep("default")
-    assert told == [now, later]
+    assert notified == [now, later]
 
 
 @in_test
 @pytest.mark.parametrize("state", [state for state in State if state != State.READY])
-def test_only_what_is_ready_is_told_again(told, state):
+def test_a_sweep_notifies_only_of_what_is_ready(notified, state):
     given(due_at=DatabaseLater(-61), state=state)
     assert sweep("default") == 0
 
 
 @in_test
-def test_only_the_first_of_a_key_is_told_again(told):
+def test_a_sweep_notifies_only_of_the_first_of_a_key(notified):
     first, _ = (given(due_at=DatabaseLater(-61), key="a") for _ in range(2))
     other = given(due_at=DatabaseLater(-61), key="b")
     assert sweep("default") == 2
-    assert told == [first, other]
+    assert notified == [first, other]
 
 
 @in_test
-def test_none_of_a_key_is_told_again_while_one_runs(told):
+def test_a_sweep_notifies_of_none_of_a_key_while_one_runs(notified):
     given(state=State.RUNNING, key="a")
     given(due_at=DatabaseLater(-61), key="a")
     assert sweep("default") == 0
 
 
 @in_test
-def test_deliveries_of_the_own_workers_are_not_told(told):
+def test_a_sweep_does_not_notify_of_deliveries_for_our_own_workers(notified):
     given(due_at=DatabaseLater(-61), backend="default")
     assert sweep("default") == 0
 
 
 @in_test
-def test_a_backend_that_cannot_be_told_does_not_keep_others_from_it(told, caplog):
+def test_a_backend_that_cannot_be_notified_does_not_keep_others_from_it(notified, caplog):
     given(due_at=DatabaseLater(-61), queue="broken")
     number = given(due_at=DatabaseLater(-61))
     assert sweep("default") == 1
-    assert told == [number]
-    assert "(The broker is away.); it is told again later" in caplog.text
+    assert notified == [number]
+    assert "(The broker is away.); it is notified again later" in caplog.text
 
 
 @in_test
-def test_a_sweep_tells_more_than_it_marks_at_once(told):
+def test_a_sweep_notifies_of_more_than_it_marks_at_once(notified):
     given(due_at=DatabaseLater(-61))
     values = Delivery.objects.values().get()
     del values["id"]
     Delivery.objects.bulk_create([Delivery(**values) for _ in range(1100)])
     assert sweep("default") == 1101
-    assert sorted(told) == [*Delivery.objects.order_by("pk").values_list("pk", flat=True)]
+    assert sorted(notified) == [*Delivery.objects.order_by("pk").values_list("pk", flat=True)]
 
 
 def at_once(function):
@@ -713,23 +714,23 @@ def at_once(function):
 
 
 @committed
-def test_sweeps_at_the_same_time_divide_what_there_is(told, database):
+def test_sweeps_at_the_same_time_divide_what_there_is(notified, database):
     ids = [given(due_at=DatabaseLater(-61)) for _ in range(50)]
     assert sum(at_once(partial(sweep, "default"))) == 50
-    assert sorted(told) == sorted(ids)
+    assert sorted(notified) == sorted(ids)
 
 
 @committed
-def test_what_comes_to_several_workers_at_once_is_made_by_one(told, database):
+def test_what_comes_to_several_workers_at_once_is_made_by_one(notified, database):
     number = given()
-    at_once(partial(run_told, number, "default"))
+    at_once(partial(run_delivery, number, "default"))
     assert effects() == [("a", 1)]
     assert Delivery.objects.get().state == State.SUCCESSFUL
 
 
 @has_sessions
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-def test_a_delivery_whose_row_a_sweep_has_locked_is_made_when_the_lock_is_gone(told, database):
+def test_a_delivery_whose_row_a_sweep_has_locked_is_made_when_the_lock_is_gone(notified, database):
     number = given()
     thread = threading.Thread(target=run_and_close, args=[number])
     with transaction.atomic():
@@ -742,38 +743,38 @@ def test_a_delivery_whose_row_a_sweep_has_locked_is_made_when_the_lock_is_gone(t
 
 def run_and_close(number):
     try:
-        run_told(number, "default")
+        run_delivery(number, "default")
     finally:
         connection.close()
 
 
 @committed
-def test_a_worker_of_ours_tells_others_again(told, database):
+def test_a_worker_of_ours_notifies_external_ones_again(notified, database):
     number = given(due_at=DatabaseLater(-61))
     worker = Worker("default")
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: told == [number], lambda: told)
+    until(lambda: notified == [number], lambda: notified)
     worker.stop()
     thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
 @in_test
-def test_drain_leaves_what_others_make_to_them(told):
+def test_drain_leaves_what_others_make_to_them(notified):
     given()
     assert drain() == []
 
 
 @in_test
-def test_the_next_one_of_a_key_is_told_after_each(told):
+def test_after_each_delivery_of_a_key_the_next_one_is_notified_of(notified):
     first, second, third = (given(key="a") for _ in range(3))
-    run_told(second, "default")  # it is not its turn
-    assert told == []
-    run_told(first, "default")
-    assert told == [second]
-    run_told(second, "default")
-    assert told == [second, third]
+    run_delivery(second, "default")  # it is not its turn
+    assert notified == []
+    run_delivery(first, "default")
+    assert notified == [second]
+    run_delivery(second, "default")
+    assert notified == [second, third]
 
 
 @in_test
@@ -795,28 +796,37 @@ class OnlyDefault:
 @pytest.mark.parametrize("seconds", [0, -1, True, "60", None])
 def test_a_time_that_is_none_fails(backend, seconds):
     message = (
-        rf"^HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['TELL_AGAIN_AFTER'\] takes seconds, more than none, not"
+        rf"^HELIOGRAPH_OUTBOX\['external'\]\['OPTIONS'\]\['NOTIFY_AGAIN_AFTER'\] takes seconds, more than none, not"
         rf" {seconds!r}\.$"
     )
     with pytest.raises(ImproperlyConfigured, match=message):
-        backend("fleet", {"TELL_AGAIN_AFTER": seconds})
+        backend("external", {"NOTIFY_AGAIN_AFTER": seconds})
 
 
 @pytest.mark.parametrize("backend", [CeleryBackend, TasksBackend])
 @pytest.mark.parametrize("queues", ["mail", ["mail"], {"mail": 1}, {1: "mail"}, None])
 def test_queues_that_are_none_fail(backend, queues):
     message = (
-        r"^HELIOGRAPH_OUTBOX\['fleet'\]\['OPTIONS'\]\['QUEUES'\] takes a dict from names of queues to those of the"
-        r" fleet, or to None, not "
+        r"^HELIOGRAPH_OUTBOX\['external'\]\['OPTIONS'\]\['QUEUES'\] takes a dict from names of queues to those of the"
+        r" external workers, or to None, not "
     )
     with pytest.raises(ImproperlyConfigured, match=message):
-        backend("fleet", {"QUEUES": queues})
+        backend("external", {"QUEUES": queues})
 
 
 @pytest.mark.parametrize(
     ("backend", "known"),
-    [(CeleryBackend, "TELL_AGAIN_AFTER, QUEUES, APP"), (TasksBackend, "TELL_AGAIN_AFTER, QUEUES, TASK_BACKEND")],
+    [(CeleryBackend, "NOTIFY_AGAIN_AFTER, QUEUES, APP"), (TasksBackend, "NOTIFY_AGAIN_AFTER, QUEUES, TASK_BACKEND")],
 )
 def test_an_option_that_there_is_not_fails(backend, known):
     with pytest.raises(ImproperlyConfigured, match=f"has no 'APPS': {backend.__name__} takes {known}"):
-        backend("fleet", {"APPS": "shop"})
+        backend("external", {"APPS": "shop"})
+
+
+@in_test
+@pytest.mark.parametrize("backend", [CeleryBackend, TasksBackend])
+def test_the_old_name_of_an_option_works_and_is_warned_of(backend):
+    text = r"\['TELL_AGAIN_AFTER'\] is now 'NOTIFY_AGAIN_AFTER'\. Use that: Heliograph 1\.0 removes the old name\.$"
+    with pytest.warns(HeliographDeprecationWarning, match=rf"^HELIOGRAPH_OUTBOX\['external'\]\['OPTIONS'\]{text}"):
+        made = backend("external", {"TELL_AGAIN_AFTER": 5})
+    assert made.settings["NOTIFY_AGAIN_AFTER"] == 5

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 # --- what a receiver is told --------------------------------------------------------------------------------------
 
 
-def test_a_receiver_is_told_its_delivery(act):
+def test_a_receiver_is_given_its_delivery(act):
     calls = act()
     send()
     drain()

@@ -71,8 +71,8 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("creation", "text"), KINDS[KIND])
-def test_an_outcome_is_recorded_whatever_letters_its_text_has(fresh_database, creation, text):
-    database = fresh_database("letters", creation)
+def test_an_outcome_is_recorded_whatever_characters_its_text_has(fresh_database, creation, text):
+    database = fresh_database("characters", creation)
     settings = {"INSTALLED_APPS": ["heliograph", "heliograph.outbox"], "DATABASES": {"default": database}}
     error = f"ValueError: {text}"
     assert run(SCRIPT, early="import tests.settings", **settings) == [
@@ -100,7 +100,7 @@ LINES = "one\ntwo\r\nthree\x0bfour\x85five\u2028six"
         ("", ""),
     ],
 )
-def test_a_text_is_one_line_of_letters_that_can_be_seen(text, line):
+def test_a_text_is_one_line_of_printable_characters(text, line):
     assert one_line(text) == line
 
 
@@ -126,7 +126,7 @@ def test_what_is_logged_of_an_outcome_is_one_line(connect, caplog, function, att
 
 
 @pytest.mark.django_db
-def test_an_error_of_the_database_that_is_not_about_letters_is_no_reason_to_escape_any(connect):
+def test_an_error_of_the_database_that_is_not_about_characters_is_no_reason_to_escape_any(connect):
     def fail_differently(sender, **kwargs):
         with connection.cursor() as cursor:
             cursor.execute("SELECT nothing FROM nowhere WHERE text = 'Größe'")

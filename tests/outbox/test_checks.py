@@ -86,10 +86,10 @@ def test_other_checks_say_nothing_about_them(settings, connect):
 
 @pytest.mark.parametrize("path", ["shop.backends.Missing", "nonsense", "heliograph.outbox.backends.database.Missing"])
 def test_a_backend_that_cannot_be_imported_is_an_error(settings, path):
-    settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": path}}
+    settings.HELIOGRAPH_OUTBOX = {"external": {"BACKEND": path}}
     message = only(check_settings(None))
     assert message.id == "heliograph.E102"
-    assert message.msg.startswith("The backend 'fleet' of HELIOGRAPH_OUTBOX cannot be used: ")
+    assert message.msg.startswith("The backend 'external' of HELIOGRAPH_OUTBOX cannot be used: ")
 
 
 def test_an_option_that_a_backend_does_not_have_is_an_error(settings):
@@ -106,35 +106,35 @@ def test_a_receiver_whose_backend_is_in_the_settings_is_fine(connect):
 
 
 def test_a_receiver_whose_backend_is_not_is_an_error(connect):
-    connect(sent, note, delivery=Durable(backend="fleet"))
+    connect(sent, note, delivery=Durable(backend="external"))
     message = only(check_backends(None))
     assert (message.id, message.msg) == (
         "heliograph.E103",
-        "Durable(backend='fleet') names no backend of the settings.",
+        "Durable(backend='external') names no backend of the settings.",
     )
     assert message.hint == "HELIOGRAPH_OUTBOX has 'default'."
 
 
 def test_an_error_names_the_receiver_with_its_file(connect):
-    connect(sent, note, delivery=Durable(backend="fleet"))
+    connect(sent, note, delivery=Durable(backend="external"))
     message = only(check_backends(None))
     assert message.obj == f"{__name__}.note ({__file__}:{note.__code__.co_firstlineno})"
 
 
 def test_a_receiver_of_several_signals_is_named_once(connect):
-    connect(sent, note, delivery=Durable(backend="fleet"))
-    connect(returned, note, delivery=Durable(backend="fleet"))
+    connect(sent, note, delivery=Durable(backend="external"))
+    connect(returned, note, delivery=Durable(backend="external"))
     assert len(check_backends(None)) == 1
 
 
 def test_a_receiver_is_named_if_one_of_its_policies_is_wrong(connect):
     connect(sent, note, delivery=Durable())
-    connect(returned, note, delivery=Durable(backend="fleet"))
+    connect(returned, note, delivery=Durable(backend="external"))
     assert len(check_backends(None)) == 1
 
 
 def test_a_receiver_that_had_another_name_is_named_once(connect):
-    connect(sent, note, delivery=Durable(backend="fleet", aliases=["shop.note"]))
+    connect(sent, note, delivery=Durable(backend="external", aliases=["shop.note"]))
     assert len(check_backends(None)) == 1
 
 
@@ -147,22 +147,22 @@ class Choosy(Backend):
         if queue != "mail":
             raise ImproperlyConfigured(f"There is no queue {queue!r}.")
 
-    def tell(self, using, ids, queue):
+    def notify(self, using, ids, queue):
         """Tell nobody."""
 
 
-def test_a_receiver_whose_queue_its_backend_cannot_be_told_of_is_an_error(connect, settings):
-    settings.HELIOGRAPH_OUTBOX = {"fleet": {"BACKEND": f"{__name__}.Choosy"}}
-    connect(sent, note, delivery=Durable(backend="fleet", queue="mail"))
+def test_a_receiver_whose_backend_cannot_be_notified_of_its_queue_is_an_error(connect, settings):
+    settings.HELIOGRAPH_OUTBOX = {"external": {"BACKEND": f"{__name__}.Choosy"}}
+    connect(sent, note, delivery=Durable(backend="external", queue="mail"))
     assert check_queues(None) == []
-    connect(returned, another, delivery=Durable(backend="fleet", queue="slow"))
+    connect(returned, another, delivery=Durable(backend="external", queue="slow"))
     message = only(check_queues(None))
     assert (message.id, message.msg) == ("heliograph.E110", "There is no queue 'slow'.")
     assert "another" in message.obj
 
 
 def test_a_backend_that_there_is_not_has_no_queues(connect):
-    connect(sent, note, delivery=Durable(backend="fleet"))
+    connect(sent, note, delivery=Durable(backend="external"))
     assert check_queues(None) == []
 
 

@@ -337,7 +337,7 @@ def test_t11_in_autocommit_a_send_that_fails_takes_the_row_with_it(store):
 
 
 @really_committed
-def test_t11_in_autocommit_a_row_with_too_much_to_tell_is_not_saved(receive):
+def test_t11_in_autocommit_a_row_with_too_much_to_store_is_not_saved(receive):
     @receive(post_save, sender=Article, when=changed("labels"), delivery=Durable())
     def note(sender, changes, **kwargs): ...
 
@@ -560,7 +560,7 @@ def test_in_autocommit_what_is_due_before_the_commit_of_a_signal_goes_with_its_d
     assert stored() == 0
 
 
-def test_a_signal_that_tells_no_database_is_stored_in_the_default_one(store):
+def test_a_signal_that_names_no_database_is_stored_in_the_default_one(store):
     shipped = Signal(name="shop.shipped")
     store(shipped)
     shipped.send(sender=None)
@@ -651,7 +651,7 @@ def test_t14_the_deliveries_of_a_database_are_made_by_its_own_worker(store):
     assert [(one["instance"], one["instance"]._state.db) for one in received] == [(article, "other")]
 
 
-def test_t14_a_signal_goes_by_the_database_that_it_tells(store):
+def test_t14_a_signal_goes_by_the_database_that_it_names(store):
     shipped = Signal(name="shop.shipped")
     store(shipped)
     shipped.send(sender=Article, using="other")
@@ -957,7 +957,7 @@ def test_a_save_in_autocommit_is_a_transaction_of_two_statements(store):
     assert TABLE in store_it
 
 
-def test_what_the_outbox_writes_is_told_to_nobody(store):
+def test_what_the_outbox_writes_reaches_no_receiver(store):
     received = [store(post_save, bulk=True), store(post_update)]
     Article.objects.create()
     Article.objects.update(words=1)
@@ -1029,7 +1029,7 @@ def test_deliveries_are_in_the_order_of_their_sends(receive, store):
     assert [one["instance"].words for one in received] == [3, 1, 2]
 
 
-def test_a_receiver_of_several_signals_is_told_which(receive):
+def test_a_receiver_of_several_signals_is_given_the_one_that_was_sent(receive):
     received = []
 
     @receive([post_save, post_delete], sender=Article, delivery=Durable())

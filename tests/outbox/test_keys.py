@@ -107,7 +107,7 @@ def test_a_long_key_is_a_key_like_others(act):
 
 
 @pytest.mark.parametrize("key", ["a\x00b", "half a symbol: \udc80"], ids=["a zero", "half a symbol"])
-def test_a_key_of_odd_letters_is_a_key_like_others(act, key):
+def test_a_key_of_odd_characters_is_a_key_like_others(act, key):
     action, done = later_for(1)
     act(action, key=lambda **payload: key)
     send(1, 2)

@@ -16,8 +16,8 @@ from heliograph import Durable, Retry, Signal, fixed
 from heliograph.outbox.durable import registry
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.upkeep.rescuing import rescue
-from heliograph.outbox.work.claiming import claim, keep, lost_workers
-from heliograph.outbox.work.lease_renewal import Keeper
+from heliograph.outbox.work.claiming import claim, lost_workers, renew_leases
+from heliograph.outbox.work.lease_renewal import LeaseRenewal
 from heliograph.outbox.work.runner import Runner, drain, run_one
 from tests.helpers.deliveries import ago, deliver, states
 from tests.helpers.sessions import end_own, has_sessions
@@ -186,7 +186,7 @@ def lease_written_while_locked(function, statement):
 @pytest.mark.parametrize("statement", _LOCKING[connection.vendor])
 def test_a_renewal_that_waited_for_the_table_is_a_whole_lease(statement):
     deliver(State.RUNNING, worker="one", leased_until=ago(10))
-    unlocked, end = lease_written_while_locked(partial(keep, "default", ["one"]), statement)
+    unlocked, end = lease_written_while_locked(partial(renew_leases, "default", ["one"]), statement)
     assert end >= unlocked + timedelta(seconds=60)
 
 
@@ -206,14 +206,14 @@ def test_a_delivery_whose_outcome_is_not_committed_does_not_keep_the_other_lease
     other = deliver(State.RUNNING, worker="two", leased_until=ago(10))
     with transaction.atomic():
         Delivery.objects.filter(pk=recorded.pk).update(state=State.SUCCESSFUL)
-        beside(partial(keep, "default", ["one", "two"])).join(LONG)
+        beside(partial(renew_leases, "default", ["one", "two"])).join(LONG)
         other.refresh_from_db()
     assert other.leased_until > timezone.now()
 
 
 @pytest.mark.usefixtures("short")
 def test_a_call_that_holds_the_gil_for_longer_than_a_lease_is_warned_of(caplog):
-    with Keeper().keeping("default", "one"):
+    with LeaseRenewal().renewing("default", "one"):
         ctypes.PyDLL(None).usleep(int(3 * SHORT * 1_000_000))  # no thread of Python runs meanwhile
         until(lambda: caplog.messages)
     assert re.fullmatch(
@@ -223,24 +223,24 @@ def test_a_call_that_holds_the_gil_for_longer_than_a_lease_is_warned_of(caplog):
     )
 
 
-def test_a_keeper_that_has_nothing_to_keep_closes_its_connection(settings):
+def test_a_renewal_without_a_worker_closes_its_connection(settings):
     """A test database is not destroyed while somebody is connected to it, and a lease may be long."""
     settings.HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(hours=1)}}
-    keeper, opened = Keeper(), []
+    renewal, opened = LeaseRenewal(), []
 
     def note(sender, connection, **kwargs):
-        if threading.current_thread().name == "heliograph-keeper":
+        if threading.current_thread().name == "heliograph-leases":
             opened.append(connection)
 
     def renew():
         """Wake it as if it were time to renew, and return what it has opened."""
-        with keeper._changed:
+        with renewal._changed:
             if not opened:
-                keeper._changed.notify()
+                renewal._changed.notify()
         return opened
 
     connection_created.connect(note)
-    with keeper.keeping("default", "one"):
+    with renewal.renewing("default", "one"):
         until(renew)
     connection_created.disconnect(note)
     until(lambda: opened[0].connection is None)

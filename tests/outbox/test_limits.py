@@ -66,7 +66,7 @@ def slow(receive, reported):
 
     def connect(**options):
         @receive(sent, delivery=Durable(**options))
-        def wait_until_told(sender, **payload):
+        def wait_until_set(sender, **payload):
             assert told.wait(LONG)
 
         return events
@@ -89,7 +89,7 @@ def test_an_async_receiver_that_takes_longer_is_reported_too(receive, reported):
     told, events = reported
 
     @receive(sent, delivery=Durable(warn_after=SHORT))
-    async def wait_until_told(sender, **payload):
+    async def wait_until_set(sender, **payload):
         assert await asyncio.to_thread(told.wait, LONG)
 
     send()
@@ -105,7 +105,7 @@ def test_the_log_says_where_it_is(slow, caplog):
     (record,) = caplog.records
     text = f"Delivery {row().pk} of {row().receiver} is slow (attempt 1): it has been running for "
     assert record.getMessage().startswith(text)
-    assert "in wait_until_told\n    assert told.wait(LONG)" in record.getMessage()
+    assert "in wait_until_set\n    assert told.wait(LONG)" in record.getMessage()
 
 
 def test_one_that_is_quick_is_not_reported(receive, reported):

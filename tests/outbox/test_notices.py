@@ -189,7 +189,7 @@ def test_a_connection_that_is_lost_after_the_commit_loses_a_notice_and_nothing_e
         send()
     connections["default"].close()
     assert Delivery.objects.count() == 1
-    assert "The backend 'default' could not be told of 1 delivery of the queue 'mail'" in caplog.text
+    assert "The backend 'default' could not be notified of 1 delivery of the queue 'mail'" in caplog.text
 
 
 def test_a_worker_that_was_woken_looks_again_soon_though_another_one_had_it(monkeypatch):

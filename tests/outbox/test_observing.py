@@ -39,7 +39,7 @@ def told(found):
     return [(event.name, event.attempt, state) for event, state in found]
 
 
-def test_observers_are_told_of_a_delivery_that_succeeds(act):
+def test_observers_receive_a_delivery_that_succeeds(act):
     act()
     send()
     with observed() as found:
@@ -47,7 +47,7 @@ def test_observers_are_told_of_a_delivery_that_succeeds(act):
     assert told(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.SUCCESSFUL)]
 
 
-def test_they_are_told_of_attempts_that_fail_and_of_its_death(act):
+def test_observers_receive_attempts_that_fail_and_the_death_of_a_delivery(act):
     act(fail, retry=at_once(2))
     send()
     with observed() as found:
@@ -103,7 +103,7 @@ def test_an_event_of_a_failure_has_the_error(act):
 
 
 @really_committed
-def test_the_state_is_committed_before_they_are_told(act):
+def test_the_state_is_committed_before_observers_run(act):
     found = []
 
     def note(event):

@@ -139,12 +139,12 @@ def test_what_dies_again_at_once_is_redelivered_once(monkeypatch):
 
 
 @really_committed
-def test_a_backend_that_cannot_be_told_is_logged_and_the_delivery_is_ready(caplog):
+def test_a_backend_that_cannot_be_notified_is_logged_and_the_delivery_is_ready(caplog):
     delivery = deliver(State.DEAD, backend="gone")
     with caplog.at_level(logging.WARNING, "heliograph.outbox"):
         redeliver(everything())
     assert state_of(delivery) == State.READY
-    assert "The backend 'gone' could not be told" in caplog.text
+    assert "The backend 'gone' could not be notified" in caplog.text
 
 
 # --- discard ------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_nothing_else_can_be_discarded(state):
     assert state_of(delivery) == state
 
 
-def test_the_reason_is_noted():
+def test_the_reason_is_in_the_history():
     delivery = deliver()
     discard(everything(), "no use")
     delivery.refresh_from_db()

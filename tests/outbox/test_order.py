@@ -212,12 +212,12 @@ def start(function, *, before_the_commit_of_a_claim=None):
 
 
 def make_one(name):
-    """Claim the delivery with this name and no other, as the worker of a fleet does."""
+    """Claim the delivery with this name and no other, as the worker of external workers does."""
     run_one(Delivery.objects.get(payload__contains=f'"{name}"').pk)
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer: claims are made one after the other")
-@pytest.mark.parametrize("claim", [drain, partial(make_one, "second")], ids=["worker", "fleet"])
+@pytest.mark.parametrize("claim", [drain, partial(make_one, "second")], ids=["worker", "external"])
 def test_one_that_is_redelivered_while_the_next_of_its_key_is_claimed_does_not_run_beside_it(gate, claim):
     """A claim does not see another one that is not committed."""
     send_all_named("first", "second")

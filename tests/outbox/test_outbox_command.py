@@ -495,7 +495,7 @@ def test_those_that_were_sent_long_ago_can_be_discarded():
     assert states() == [State.DISCARDED, State.READY]
 
 
-def test_a_reason_is_noted():
+def test_a_reason_is_in_the_history():
     deliver(State.DEAD)
     operate("discard", "--all", "--reason", "no use")
     assert Delivery.objects.get().error == "no use"

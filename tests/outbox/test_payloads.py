@@ -130,7 +130,7 @@ def test_a_member_of_an_enumeration_is_the_member_itself(store, member):
     assert travelled(store, member) is member
 
 
-def test_a_date_in_a_time_zone_is_the_same_moment(store):
+def test_a_date_in_a_time_zone_is_the_same_time(store):
     moment = datetime.datetime(2024, 7, 1, 12, 0, tzinfo=ZoneInfo("Europe/Berlin"))
     found = travelled(store, moment)
     assert (found, found.utcoffset()) == (moment, moment.utcoffset())
@@ -309,7 +309,7 @@ def test_the_changes_of_a_relation_come_as_pairs_of_keys(receive):
     assert received == [(frozenset({(novel.pk, genre.pk)}), frozenset())]
 
 
-def test_of_two_signals_of_one_name_the_receiver_is_told_of_the_one_that_it_receives(receive):
+def test_of_two_signals_of_one_name_the_receiver_is_given_the_one_that_it_receives(receive):
     received = []
     first, second = Signal(name="shop.twin"), Signal(name="shop.twin")
 

@@ -205,7 +205,7 @@ def test_a_batch_of_a_database_is_loaded_from_it(batches):
     assert [[(one, one._state.db) for one in batch.instances] for batch in received] == [[(article, "other")]]
 
 
-def test_a_receiver_of_a_batch_is_told_the_database(receive):
+def test_a_receiver_of_a_batch_is_given_the_database(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=Durable(batch=True))

@@ -31,7 +31,7 @@ HASHES = {
 each_hash = pytest.mark.parametrize("hashed", HASHES.values(), ids=HASHES)
 
 
-def test_o4_the_change_of_a_password_is_told_and_neither_of_its_values(changes_for):
+def test_o4_the_change_of_a_password_is_stored_and_neither_of_its_values(changes_for):
     received = changes_for(changed("password"), sender=User)
     user = User.objects.create_user("a", password="old")
     first = user.password
@@ -72,7 +72,7 @@ def test_nor_in_a_batch(batches):
     assert received[0].deleted[0].get_deferred_fields() == {"password"}
 
 
-def test_a_batch_tells_that_a_password_is_changed_and_neither_of_its_values(batches):
+def test_a_batch_says_that_a_password_is_changed_and_neither_of_its_values(batches):
     received = batches(post_save, sender=User, when=changed("password"))
     user = User.objects.create_user("a", password="old")
     hashed = user.password
@@ -84,7 +84,7 @@ def test_a_batch_tells_that_a_password_is_changed_and_neither_of_its_values(batc
 
 
 @each_hash
-def test_a_text_that_looks_like_a_hash_is_told_in_changes(changes_for, hashed):
+def test_a_text_that_looks_like_a_hash_is_in_changes(changes_for, hashed):
     received = changes_for(changed("title"))
     change(Article.objects.create(title="a"), title=hashed)
     drain()

@@ -118,16 +118,16 @@ def rows(connected):
     return [(row, registry.chosen(connected[row.receiver], row.signal, row.sender)) for row in Delivery.objects.all()]
 
 
-def read(value, post):
+def read(value, durable):
     """Restore a value that was sent."""
     text = json.dumps({"v": 1, "signal": "shop.sent", "sender": None, "kwargs": {"value": value}})
-    return restored(text, "default", post)["value"]
+    return restored(text, "default", durable)["value"]
 
 
 @pytest.fixture
-def post(connected):
+def durable(connected):
     """The receiver of `sent`."""
-    (found,) = (post for posts in connected.values() for post in posts if post.signal == "shop.sent")
+    (found,) = (one for receivers in connected.values() for one in receivers if one.signal == "shop.sent")
     return found
 
 
@@ -152,14 +152,14 @@ def post(connected):
         ("", r"the module  is not imported here"),
     ],
 )
-def test_a_class_is_one_that_is_loaded_under_its_own_name(post, path, text):
+def test_a_class_is_one_that_is_loaded_under_its_own_name(durable, path, text):
     with nothing_else_happens(), pytest.raises(UnreadableError, match=text):
-        read({"$": "class", "value": path}, post)
+        read({"$": "class", "value": path}, durable)
 
 
 @pytest.mark.parametrize("path", [f"{__name__}:Secret", "builtins:int", "decimal:Decimal"])
-def test_what_may_be_sent_comes_back(post, path):
-    assert isinstance(read({"$": "class", "value": path}, post), type)
+def test_what_may_be_sent_comes_back(durable, path):
+    assert isinstance(read({"$": "class", "value": path}, durable), type)
 
 
 def test_a_class_of_pythons_own_that_can_do_things_is_refused_when_it_is_sent(connected):
@@ -167,28 +167,28 @@ def test_a_class_of_pythons_own_that_can_do_things_is_refused_when_it_is_sent(co
         sent.send(sender=None, using="default", value=sys.modules["subprocess"].Popen)
 
 
-def test_a_module_that_loads_what_is_missing_is_not_asked_for_it(post, monkeypatch):
+def test_a_module_that_loads_what_is_missing_is_not_asked_for_it(durable, monkeypatch):
     lazy = ModuleType("lazy_shop")
     lazy.__getattr__ = lambda name: pytest.fail(f"somebody has asked for {name}")
     monkeypatch.setitem(sys.modules, "lazy_shop", lazy)
     with pytest.raises(UnreadableError, match=r"there is no class lazy_shop:Sale"):
-        read({"$": "class", "value": "lazy_shop:Sale"}, post)
+        read({"$": "class", "value": "lazy_shop:Sale"}, durable)
 
 
 @pytest.mark.parametrize(
     "value", [[f"{__name__}:Secret", "value"], ["os:environ", "PATH"], [f"{__name__}:Size", "name"], ["a:b"], "a:b", 7]
 )
-def test_a_member_is_one_of_an_enum(post, value):
+def test_a_member_is_one_of_an_enum(durable, value):
     with nothing_else_happens(), pytest.raises(UnreadableError):
-        read({"$": "enum", "value": value}, post)
+        read({"$": "enum", "value": value}, durable)
 
 
 @pytest.mark.parametrize("name", ["antigravity.fly", "os.environ", "django.conf.settings", f"{__name__}.Secret", ""])
 def test_a_signal_is_one_that_is_there(rows, name):
-    row, post = rows[0]
+    row, durable = rows[0]
     text = json.dumps({**json.loads(row.payload), "signal": name})
     with nothing_else_happens(), pytest.raises(UnreadableError, match=r"There is no signal"):
-        restored(text, "default", post)
+        restored(text, "default", durable)
 
 
 FIELDS = [
@@ -207,30 +207,32 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize("value", FIELDS, ids=lambda value: value["$"])
 def test_a_field_is_one_of_a_model_that_the_receiver_is_about(rows, watched, value):
-    for row, post in rows:
-        if not post.is_about(Genre):
+    for row, durable in rows:
+        if not durable.is_about(Genre):
             payload = json.loads(row.payload)
             payload["kwargs"] = {"changes": value}
             with nothing_else_happens(), pytest.raises(UnreadableError, match=r"the receiver's signal is not about"):
-                restored(json.dumps(payload), "default", post)
+                restored(json.dumps(payload), "default", durable)
 
 
 @pytest.mark.parametrize("name", ["pk", "nothing", "to_python", "author__name", "reviews", 1, [], None])
 def test_a_field_is_one_that_its_model_has(rows, name):
-    row, post = next((row, post) for row, post in rows if row.sender == "app.Article" and post.policy.batch is False)
+    row, durable = next(
+        (row, durable) for row, durable in rows if row.sender == "app.Article" and durable.policy.batch is False
+    )
     payload = json.loads(row.payload)
     payload["kwargs"]["changes"] = {"$": "field", "value": ["app.Article", name, "x"]}
     with pytest.raises(UnreadableError):
-        restored(json.dumps(payload), "default", post)
+        restored(json.dumps(payload), "default", durable)
 
 
 def test_a_row_that_is_gone_keeps_its_fields_apart_where_the_model_has_others_now(rows):
-    row, post = next((row, post) for row, post in rows if "note_deleted" in row.receiver)
+    row, durable = next((row, durable) for row, durable in rows if "note_deleted" in row.receiver)
     payload = json.loads(row.payload)
     label, using, values = payload["kwargs"]["instance"]["value"]
     older = {"was_here": 1, **dict(reversed(values.items()))}
     payload["kwargs"]["instance"]["value"] = [label, using, older]
-    instance = restored(json.dumps(payload), "default", post)["instance"]
+    instance = restored(json.dumps(payload), "default", durable)["instance"]
     assert (instance.pk, instance.title) == (values["id"], "b")
 
 
@@ -246,8 +248,8 @@ def test_a_signal_of_models_that_others_have_made_is_about_models_too(connect):
 
     archived = ModelSignal()
     connect(archived, note, sender=Article, delivery=Durable())
-    (post,) = (post for posts in registry.known().values() for post in posts)
-    assert (post.is_about(Article), post.is_about(Genre)) == (True, False)
+    (durable,) = (one for receivers in registry.known().values() for one in receivers)
+    assert (durable.is_about(Article), durable.is_about(Genre)) == (True, False)
 
 
 # --- anything -----------------------------------------------------------------------------------------------------
@@ -354,10 +356,10 @@ def verify(value):
     assert value is not os.environ
 
 
-def try_to_read(text, post):
+def try_to_read(text, durable):
     with nothing_else_happens():
         try:
-            payload = restored(text, "default", post)
+            payload = restored(text, "default", durable)
         except (UnreadableError, MissingError):
             return
     verify(payload)
@@ -365,23 +367,23 @@ def try_to_read(text, post):
 
 @A_FEW
 @given(data=st.data())
-def test_a_value_of_any_kind_is_read_or_refused_and_nothing_else_happens(post, data):
+def test_a_value_of_any_kind_is_read_or_refused_and_nothing_else_happens(durable, data):
     payload = {"v": 1, "signal": "shop.sent", "sender": None, "kwargs": {"value": data.draw(anything)}}
-    try_to_read(json.dumps(payload), post)
+    try_to_read(json.dumps(payload), durable)
 
 
 @A_FEW
 @given(data=st.data())
 def test_a_payload_that_is_changed_anywhere_is_read_or_refused_and_nothing_else_happens(rows, data):
-    row, post = data.draw(st.sampled_from(rows))
+    row, durable = data.draw(st.sampled_from(rows))
     payload = json.loads(row.payload)
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from([*spots(payload)]))
         container[key] = data.draw(anything)
-    try_to_read(json.dumps(payload), post)
+    try_to_read(json.dumps(payload), durable)
 
 
 @A_FEW
 @given(text=st.one_of(st.text(), anything.map(json.dumps)))
-def test_a_text_of_any_kind_is_read_or_refused_and_nothing_else_happens(post, text):
-    try_to_read(text, post)
+def test_a_text_of_any_kind_is_read_or_refused_and_nothing_else_happens(durable, text):
+    try_to_read(text, durable)

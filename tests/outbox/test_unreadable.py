@@ -175,7 +175,7 @@ def test_it_is_logged_once_for_a_receiver_and_a_reason(received, caplog):
     )
 
 
-def test_who_observes_is_told(received):
+def test_an_observer_receives_what_cannot_be_read(received):
     events = []
     send()
     rewrite(value({"$": "money", "value": 1}))

@@ -22,7 +22,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.upkeep.chores import Chore
 from heliograph.outbox.upkeep.loop import Upkeep
 from heliograph.outbox.work import runner, waking
-from heliograph.outbox.work.lease_renewal import Keeper
+from heliograph.outbox.work.lease_renewal import LeaseRenewal
 from heliograph.outbox.worker import Worker
 from tests.helpers.deliveries import deliver, states
 from tests.helpers.sessions import end_others, has_sessions
@@ -117,7 +117,7 @@ def test_a_worker_that_has_nothing_to_do_is_woken_by_a_commit(act, idle, monkeyp
             until(lambda: set(states()) == {State.SUCCESSFUL})
 
 
-def test_a_worker_that_waits_ends_at_once_when_it_is_told_to(idle, monkeypatch):
+def test_a_worker_that_waits_ends_at_once_when_it_is_stopped(idle, monkeypatch):
     monkeypatch.setattr(waking, "LONGEST", 10 * LONG)
     with working():
         assert idle.wait(LONG)
@@ -155,7 +155,7 @@ def test_it_makes_nothing_of_other_queues(act):
     assert states() == [State.READY]
 
 
-def test_who_observes_the_worker_is_told_of_what_its_threads_do(act):
+def test_an_observer_of_the_worker_receives_what_its_threads_do(act):
     act(lambda **payload: None)
     send()
     names = []
@@ -173,7 +173,7 @@ def events():
     undo()
 
 
-def test_an_observer_of_the_process_is_told_of_what_any_worker_in_it_does(act, events):
+def test_an_observer_of_the_process_receives_what_any_worker_in_it_does(act, events):
     act(lambda **payload: None)
     send(1, 2)
     with working(concurrency=2):
@@ -181,7 +181,7 @@ def test_an_observer_of_the_process_is_told_of_what_any_worker_in_it_does(act, e
     assert Counter(event.name for event in events) == {"delivery_started": 2, "delivery_finished": 2}
 
 
-def test_an_observer_of_the_process_is_told_of_a_lost_worker_by_the_thread_that_rescues(act, events):
+def test_an_observer_of_the_process_receives_a_lost_worker_from_the_thread_that_rescues(act, events):
     act(lambda **payload: None)
     send()
     Delivery.objects.update(state=State.RUNNING, worker="lost", attempts=1, leased_until=timezone.now() - timedelta(1))
@@ -239,7 +239,7 @@ def test_what_waits_behind_a_slow_one_is_given_to_a_thread_that_has_nothing_to_d
 # --- its end ------------------------------------------------------------------------------------------------------
 
 
-def test_what_runs_is_finished_when_it_is_told_to_stop_and_what_waits_is_given_back(gate, monkeypatch):
+def test_what_runs_is_finished_when_the_worker_is_stopped_and_what_waits_is_given_back(gate, monkeypatch):
     monkeypatch.setattr(runner, "_size_for", lambda seconds, size: 3)
     send(1)
     with working(stops=False) as one:
@@ -307,7 +307,7 @@ def test_it_rescues_what_a_lost_worker_had(act):
 
 def test_it_keeps_what_it_makes_for_longer_than_a_lease(act, settings, monkeypatch):
     settings.HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(seconds=0.3)}}
-    monkeypatch.setattr(runner, "keeper", Keeper())  # the one of other tests may wait for long
+    monkeypatch.setattr(runner, "lease_renewal", LeaseRenewal())  # the one of other tests may wait for long
     gate = act(Gate(), atomic=False)
     send()
     with working():
@@ -371,7 +371,7 @@ def test_a_database_that_is_not_migrated_is_said_to_be_once_and_waited_for(act, 
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_a_worker_that_waits_for_its_tables_ends_when_it_is_told_to(unmigrated, caplog):
+def test_a_worker_that_waits_for_its_tables_ends_when_it_is_stopped(unmigrated, caplog):
     with working():
         until(lambda: lines_of(caplog, "The worker waits"))
     assert not lines_of(caplog, "Worker started")

@@ -1,4 +1,20 @@
-"""Durable receivers: their calls are rows, written in the transaction of the send and made by a worker."""
+"""The outbox: calls of durable receivers are rows of a table, written with the data, and made by workers.
+
+A receiver with `delivery=Durable(...)` is not called by the send. The send writes a *delivery*, one stored call, in the
+transaction that is open: both are committed, or neither. A *worker* claims the delivery with a *lease*, calls the
+receiver and records the *outcome* of this *attempt*. A failed attempt is followed by another one; after the last one
+the delivery is *dead*, until a person redelivers or discards it. A *backend* is the system whose workers make calls.
+
+    @receiver(post_save, sender=Order, when=created, delivery=Durable(queue="mail"))
+    def confirm(sender, instance, **kwargs): ...
+
+    Order.objects.create(customer=ada)    # writes the order and a delivery
+    manage.py outbox run                  # calls confirm(), in another process
+    drain()                               # does the same in a test
+
+Rooms, from the bottom: `durable` (what is declared), `notify` (backends get messages), `payload` (a call as text),
+`send`, `work`, `manage`, `upkeep`, `backends`. Each imports only rooms below it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

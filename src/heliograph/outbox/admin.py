@@ -1,4 +1,4 @@
-"""The admin of deliveries, in which nothing can be written: they can be redelivered or discarded."""
+"""The admin of deliveries: they can be looked at, redelivered and discarded, and not edited."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from heliograph.outbox.manage.admin_operations import Operating, may, with_break
 from heliograph.outbox.manage.performing import STATES
 from heliograph.outbox.manage.reporting import Report, report
 from heliograph.outbox.models import Delivery, State, Verb
-from heliograph.outbox.readable import indented, local, told_by
+from heliograph.outbox.readable import facts_of, indented, local
 from heliograph.outbox.states import InStates
 
-# How far a list goes, and how far its rows are counted: to count a million takes longer than anybody looks at them.
+# How many rows a list has at most. Nor are more counted: to count a million takes longer than anybody looks at them.
 MOST = 10_000
 
-# What takes much room, and what a list does not show.
+# The large fields, which a list does not show.
 _LARGE = ("payload", "traceback", "history")
 
 
@@ -53,7 +53,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # it takes no argum
 
 
 class DeliveryList(ChangeList):
-    """A list that does not read what it does not show."""
+    """A list that does not read the large fields."""
 
     def get_queryset(self, *args: Any, **options: Any) -> QuerySet[Delivery]:
         found: QuerySet[Delivery] = super().get_queryset(*args, **options)
@@ -163,7 +163,7 @@ _TIMES: dict[str, Any] = {name: _shown_time(name) for name in _WHEN if name != "
 
 @admin.register(Delivery)
 class DeliveryAdmin(Operating):
-    """A list of deliveries, and one with what was sent and what became of it."""
+    """A list of deliveries, and a page for each with what was sent and how its attempts ended."""
 
     list_display = (
         "id",
@@ -290,7 +290,7 @@ _ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
 
 
 def _cells(event: dict[str, Any]) -> tuple[Any, ...]:
-    what, at, who, why = told_by(event)
+    what, at, who, why = facts_of(event)
     return what, at if isinstance(at, str) else _exactly(at), who, why
 
 

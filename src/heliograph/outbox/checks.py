@@ -78,9 +78,9 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each receiver whose backend cannot be told of what is in its queue."""
+    """Return an error for each receiver whose backend cannot be notified of deliveries in its queue."""
     return [
-        _error(durable, problem, "E110", "Until it can be told, what is sent waits in the table.")
+        _error(durable, problem, "E110", "Until it can be notified, what is sent waits in the table.")
         for durable in _receivers()
         if (problem := _problem_of_queue(durable.policy.backend, durable.policy.queue))
     ]
@@ -99,7 +99,7 @@ def _problem_of_queue(backend: str, queue: str) -> str | None:
 
 
 def check_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each receiver that a worker cannot find by its name, or cannot tell from another one."""
+    """Return an error for each receiver that a worker cannot find by its name, and for names of several receivers."""
     lost = (_error(durable, *_WITHOUT_NAME) for durable in _receivers() if not _can_be_found(durable.name))
     same = (_twins(name, of_name) for name, of_name in _several() if _can_be_found(name))
     return [*lost, *same]
@@ -133,12 +133,12 @@ def _twins(name: str, receivers: list[Any]) -> CheckMessage:
 
 
 def _receivers(wanted: Callable[[DurableReceiver], bool] = bool) -> Iterator[DurableReceiver]:
-    """Yield what is connected, each receiver once."""
+    """Yield the connected receivers, each once."""
     return (durable for receivers in _by_name(wanted).values() for durable in receivers)
 
 
 def _by_name(wanted: Callable[[DurableReceiver], bool] = bool) -> dict[str, list[DurableReceiver]]:
-    """Return the receivers under their names, each once also if it hears several signals or had other names."""
+    """Return the receivers by name, each once, also if it is connected to several signals."""
     found: dict[str, list[DurableReceiver]] = {}
     for durable in filter(wanted, itertools.chain.from_iterable(registry.known().values())):
         same = found.setdefault(durable.name, [])

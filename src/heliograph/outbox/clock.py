@@ -1,4 +1,4 @@
-"""The clock of the database, as expressions: a worker whose own clock is wrong takes nothing from anybody."""
+"""The clock of the database, as expressions, so that a worker whose own clock is wrong takes no delivery too early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from heliograph.databases import database_with_outbox
 
 
 class DatabaseNow(Func):
-    """The present time of the database; Django's `Now()` is in the time zone of the session on MySQL and MariaDB."""
+    """The present time of the database.
+
+    Django's `Now()` is in the time zone of the session on MySQL and MariaDB.
+    """
 
     output_field = DateTimeField()
 
@@ -19,7 +22,7 @@ class DatabaseNow(Func):
 
 
 class DatabaseLater(Func):
-    """The time of the database in so many seconds; it has been, if they are negative."""
+    """The time of the database in so many seconds; a time in the past if they are negative."""
 
     output_field = DateTimeField()
 
@@ -33,7 +36,7 @@ class DatabaseLater(Func):
 
 
 class DatabaseLaterAtLast(DatabaseLater):
-    """The same, counted from the moment of writing: a statement that waits for a lock begins long before."""
+    """The same, counted from when the row is written: a statement that waits for a lock begins long before."""
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
         database = database_with_outbox(connection)

@@ -16,17 +16,17 @@ KEYS = ("BACKEND", "OPTIONS", "KEEP", "LEASE")
 
 @dataclass(frozen=True)
 class BackendSettings:
-    """What is set for one backend."""
+    """The settings of one backend."""
 
     alias: str
     backend: str = DATABASE_BACKEND  # the path of its class
     options: Mapping[str, Any] = field(default_factory=dict)
-    keep: timedelta | None = timedelta(days=7)  # how long what is finished is kept, None for ever
+    keep: timedelta | None = timedelta(days=7)  # how long a finished delivery is kept, None for ever
     lease: timedelta = timedelta(seconds=60)  # how long after its last sign a worker counts as lost
 
 
 def all_settings() -> dict[str, BackendSettings]:
-    """Return what is set for each backend, by its alias; there is always a default one."""
+    """Return the settings of each backend, by alias; there is always a "default"."""
     given = getattr(settings, "HELIOGRAPH_OUTBOX", {})
     if not isinstance(given, Mapping):
         raise ImproperlyConfigured(f"HELIOGRAPH_OUTBOX must be a dict of backends, not {given!r}.")
@@ -34,7 +34,7 @@ def all_settings() -> dict[str, BackendSettings]:
 
 
 def settings_of(alias: str) -> BackendSettings:
-    """Return what is set for a backend; ImproperlyConfigured if there is no such alias."""
+    """Return the settings of a backend; ImproperlyConfigured if there is no such alias."""
     found = all_settings().get(alias)
     if found is None:
         raise ImproperlyConfigured(

@@ -1,4 +1,4 @@
-"""What observers are told of deliveries."""
+"""The event that observers get of an attempt."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Name = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent(ObservedEvent):
-    """An attempt has begun or ended, and the table says so already; or it is slow, which comes from another thread.
+    """An attempt has begun or ended, and the table says so already; or it is slow, which another thread reports.
 
-    A delivery that was discarded has finished; one that failed is attempted again, and one that is dead is not.
-    One that was handed back waits for a worker that can read it.
+    "delivery_finished" is also the event of a discarded delivery. After "delivery_failed" there is another attempt,
+    after "delivery_dead" there is none. "delivery_handed_back" means that it waits for a worker that can read it.
     """
 
     name: Name

@@ -1,4 +1,4 @@
-"""The field of names, which every database compares letter by letter."""
+"""A field for names, which every database compares with respect to case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliograph.databases import database_of
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # it takes no arguments when it runs
-    """A short text; in others, MariaDB and MySQL see no difference between capitals and small letters."""
+    """A short text whose case matters; in other columns, MariaDB and MySQL find "Mail" where "mail" is asked for."""
 
     def db_type(self, connection: Any) -> str | None:
         kind = super().db_type(connection)

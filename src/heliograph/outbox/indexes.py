@@ -1,4 +1,4 @@
-"""Indexes of the rows that are in some of the states."""
+"""An index of the rows in some of the states."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.db import models
 
 
 class StateIndex(models.Index):
-    """An index of the rows in these states; of all rows, with the state first, where a database has no partial ones.
+    """An index of the rows in these states; of all rows, with the state first, if a database has no partial indexes.
 
-    So what is finished takes no time from who looks for what is not.
+    So millions of finished rows do not slow down the search for those that wait.
     """
 
     def __init__(self, *, states: Sequence[str], fields: Sequence[str], name: str, filled: str = "") -> None:
         super().__init__(fields=fields, name=name)
         self.states = tuple(states)
-        self.filled = filled  # a field of texts, without whose empty ones
+        self.filled = filled  # a text field: rows where it is empty are left out
 
     def deconstruct(self) -> Any:
         path, arguments, options = super().deconstruct()

@@ -1,4 +1,4 @@
-"""Whether the table of deliveries is there, while `migrate` makes or drops the tables of a database."""
+"""While `migrate` runs: whether the table of deliveries is there yet."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 from heliograph.outbox.installed_tables import delivery_model, is_there
 
-# The aliases that `migrate` is at work on.
+# The aliases of the databases that `migrate` works on.
 _migrating: set[str] = set()
 
 
 def follow_migrations(app_config: Any) -> None:
-    """Follow `migrate` from its start until the app of the outbox has been migrated."""
+    """Connect to the signals of `migrate`, from its start until the app of the outbox has been migrated."""
     pre_migrate.connect(_begin, dispatch_uid=__name__)
     post_migrate.connect(_end, sender=app_config, dispatch_uid=__name__)
 
 
 def has_table(using: str) -> bool:
-    """Return whether deliveries can be written; only while `migrate` is at work is the database asked."""
+    """Return whether deliveries can be written; the database is asked only while `migrate` runs."""
     return using not in _migrating or _is_there(using)
 
 

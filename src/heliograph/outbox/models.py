@@ -14,7 +14,7 @@ from heliograph.outbox.readable import events_in
 
 
 class State(models.TextChoices):
-    """What can become of a delivery."""
+    """The state of a delivery."""
 
     READY = "READY", "ready"
     RUNNING = "RUNNING", "running"
@@ -90,7 +90,7 @@ class Verb(models.TextChoices):
 
 
 class Operation(models.Model):
-    """What somebody has asked to be done to many deliveries, and how far it is. All times are the database's."""
+    """An operation on many deliveries that somebody has asked for, and its progress. All times are the database's."""
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
     verb = models.CharField(max_length=10, choices=Verb.choices)
@@ -117,7 +117,7 @@ class Operation(models.Model):
 
     @property
     def verbed(self) -> str:
-        """The verb for what is done: `redelivered`, or `discarded`."""
+        """The participle of the verb: `redelivered`, or `discarded`."""
         return f"{self.verb}ed"
 
     @property

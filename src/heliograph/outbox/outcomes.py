@@ -1,4 +1,4 @@
-"""Outcomes: how an attempt ends."""
+"""The outcomes of an attempt."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter
 
 
 class LostWorkerError(Exception):
-    """A worker has given no sign for the time of its lease; it was killed, most likely by what it did."""
+    """A worker has given no sign for the length of its lease; it was killed, most likely by what it did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The receiver was called, and has returned this."""
+    """The receiver has returned this response."""
 
     response: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The receiver failed with this error, and is called again after so many seconds."""
+    """The receiver has failed with this error, and is called again after so many seconds."""
 
     seconds: float
     error: BaseException
@@ -29,21 +29,21 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """There is nothing to do any more."""
+    """There is nothing left to do, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The receiver failed with this error, and is not called again unless somebody says so."""
+    """The receiver has failed with this error, and is not called again unless somebody redelivers it."""
 
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """This release cannot read the delivery: a worker looks at it again after so many seconds, and nothing counts."""
+    """This release cannot read the delivery: it waits for so many seconds, and no attempt is counted."""
 
     seconds: float
     error: Exception
@@ -58,7 +58,7 @@ def of_response(response: Any) -> Outcome:
 
 
 def of_loss(error: LostWorkerError, retry: Retry, attempt: int) -> Outcome:
-    """Return the outcome of an attempt whose worker was lost, whatever errors are wanted."""
+    """Return the outcome of an attempt whose worker was lost; `on` and `give_up_on` do not matter."""
     return Again(retry.seconds(attempt), error) if attempt < retry.attempts else Dead(error)
 
 

@@ -1,4 +1,4 @@
-"""What is stored of a delivery, readable for people: also where somebody has written nonsense into its row."""
+"""The texts of a delivery for people to read, also if somebody has written nonsense into its row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliograph.outbox.charset import storable
 
 
 def indented(payload: str) -> str:
-    """Return JSON over several lines; what is no JSON, or has too much within one another, as it is."""
+    """Return JSON on several lines; a text that is no JSON, or is nested too deeply, as it is."""
     try:
         return storable(json.dumps(json.loads(payload), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):
@@ -22,7 +22,7 @@ def indented(payload: str) -> str:
 
 
 def events_in(history: str) -> list[dict[str, Any]]:
-    """Return the events of a history, the first one first; a line that is none is its text under "unreadable"."""
+    """Return the events of a history, the first one first; an unreadable line is its text under "unreadable"."""
     return [_event(line) for line in history.splitlines()]
 
 
@@ -34,7 +34,7 @@ def _event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {"unreadable": line}
 
 
-def told_by(event: Mapping[str, Any]) -> tuple[str, str | datetime, str, str]:
+def facts_of(event: Mapping[str, Any]) -> tuple[str, str | datetime, str, str]:
     """Return what happened at an event, when, by whom, and why."""
     if "unreadable" in event:
         return "-", "", "", _text(event["unreadable"])
@@ -54,7 +54,7 @@ def _time(value: Any) -> str | datetime:
 
 
 def local(at: datetime) -> datetime:
-    """Return a time in the current time zone, unless it has no such time there."""
+    """Return a time in the current time zone, or as it is if that zone has no such time."""
     try:
         return localtime(at) if is_aware(at) else at
     except OverflowError:  # at the end of all times, or at their beginning

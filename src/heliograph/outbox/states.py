@@ -1,4 +1,4 @@
-"""A condition on the state of a delivery that databases recognise as that of their partial indexes."""
+"""A condition on the state of a delivery for which databases use their partial indexes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.db.models import F, Lookup
 
 
 class InStates(Lookup):
-    """Whether a delivery is in one of these states, which are written out.
+    """Whether a delivery is in one of these states, which are literals in the SQL, not parameters.
 
-    SQLite uses a partial index where it reads the very condition of the index, and sees none in a parameter.
+    SQLite uses a partial index only if the query has the same literals as the condition of the index.
     """
 
     prepare_rhs = False

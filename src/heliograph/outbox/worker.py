@@ -1,4 +1,4 @@
-"""The worker: a process that makes deliveries until it is told to stop, and looks after the table meanwhile."""
+"""The worker: a process that makes deliveries until it is to stop, and looks after the table meanwhile."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class NotMigratedError(Exception):
 
 
 class DeadThreadError(Exception):
-    """A thread of the worker has died, so that the worker has ended before anybody told it to."""
+    """A thread of the worker has died, and the worker has ended because of it."""
 
 
 class Worker:
-    """Runs as many runners as there are threads, and what looks after the table."""
+    """Has a runner for each thread that makes deliveries, and one more thread for the upkeep of the table."""
 
     def __init__(
         self,
@@ -65,21 +65,21 @@ class Worker:
         self._runners = [Runner(using, queues) for _ in range(concurrency)]
         self._stop = threading.Event()
         self._waker = waker_for(using, self._stop)
-        self._received: deque[int] = deque()  # signals that nobody has obeyed yet
-        self._died: list[str] = []  # threads, each with its error
+        self._received: deque[int] = deque()  # signals of the system that are not obeyed yet
+        self._died: list[str] = []  # a sentence about each thread that has died
 
     def stop(self) -> None:
-        """Let it end: what runs is finished within the grace, the rest is given back."""
+        """Let the worker end: what runs may finish within the grace, the rest is given back."""
         if self._stop.is_set():
-            self.grace = 0.0  # who asks again does not want to wait
+            self.grace = 0.0  # whoever asks a second time does not want to wait
         self._stop.set()
         self._waker.wake()
 
     def run(self, *, drain: bool = False) -> None:
-        """Make deliveries until `stop()`, or until none is due if it is to `drain` the table.
+        """Make deliveries until `stop()`; with `drain`, until none is due.
 
-        Raises NotMigratedError for a database that has no tables: at once if it is to drain, or else after some time;
-        DeadThreadError if one of its threads has died: then the others have finished what they had begun.
+        Raises NotMigratedError for a database that has no tables, with `drain` at once and else after some minutes;
+        DeadThreadError if a thread has died, after the others have finished what they had begun.
         """
         names = ", ".join(runner.name for runner in self._runners)
         with _receiving_signals(self._received):
@@ -121,14 +121,14 @@ class Worker:
         connections[self.using].close()
 
     def _introduce(self) -> None:
-        """Say how many receivers the worker knows, which names in the table it does not know, and who observes it."""
+        """Log how many receivers the worker knows, which names in the table it does not know, and its observers."""
         level = logging.INFO if (count := len(registry.known())) else logging.WARNING
         logger.log(level, "The worker knows %d durable %s", count, "receiver" if count == 1 else "receivers")
         logger.info("Observers of the worker: %s", ", ".join(observing()) or "none")
         _tried(partial(_say_unknown, self.using, self.queues))
 
     def _watch(self, threads: Collection[threading.Thread]) -> None:
-        """Wait until it is to end: until somebody says so, or its threads have nothing to do any more."""
+        """Wait until somebody stops the worker, or its threads have nothing more to do."""
         while not self._stop.is_set() and any(thread.is_alive() for thread in threads):
             self._stop.wait(_PAUSE)
             self._obey()
@@ -140,7 +140,7 @@ class Worker:
             self.stop()
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
-        """Wait for what runs, and give it back when the grace is over."""
+        """Wait for the deliveries that run, and give them back when the grace is over."""
         until = monotonic() + self.grace
         for thread in threads:
             while thread.is_alive() and monotonic() < until:
@@ -153,12 +153,12 @@ class Worker:
                 _tried(runner.abandon)
         close_connections()
 
-    # --- what the threads do ----------------------------------------------------------------------------------
+    # --- the threads ------------------------------------------------------------------------------------------
 
     def _started(self, name: str, function: Callable[[], None]) -> threading.Thread:
-        """Return a thread of this worker; who observes the worker observes it too."""
+        """Return a new thread of this worker, which has the observers of the worker."""
         thread = threading.Thread(target=copy_context().run, args=[self._do, function], name=name)
-        thread.daemon = True  # what goes on after the grace ends with the process
+        thread.daemon = True  # a receiver that runs on after the grace ends with the process
         thread.start()
         return thread
 
@@ -169,7 +169,7 @@ class Worker:
         except BaseException as error:
             name = threading.current_thread().name
             self._died.append(f"its thread {name} has died of {described(error)}")
-            self._stop.set()  # with a thread less it would do less and less, and nobody would know
+            self._stop.set()  # without the thread it would do less and less, and nobody would know
             self._waker.wake()
             logger.critical("The thread %s has died, and so the worker ends", name, exc_info=error)
         finally:
@@ -188,7 +188,7 @@ class Worker:
             _tried(runner.finish)
 
     def _make_or_wait(self, runner: Runner, idle: int, *, drain: bool) -> int:
-        """Make what is due, or else wait; return how often in a row nothing was, and nobody has woken it."""
+        """Make what is due, or wait; return how often in a row there was nothing to make, and no wake-up."""
         mark = self._waker.mark()
         is_busy = False
         for _ in runner.outcomes():
@@ -201,14 +201,14 @@ class Worker:
     def _pause(self, runner: Runner, failures: int) -> None:
         """Wait for a database that does not answer, longer each time."""
         seconds = min(0.1 * 2**failures, 5.0)
-        is_first = failures == 1  # the others have the same traceback
+        is_first = failures == 1  # the next ones have the same traceback
         text = "%s cannot go on with the database %r; next try in %.1f s"
         logger.error(text, runner.name, self.using, seconds, exc_info=is_first)
         close_connections()
         self._stop.wait(seconds)
 
     def _look_after(self) -> None:
-        """Do the chores of the table, and one of this worker's own."""
+        """Do the chores of the table, and one of this worker."""
         upkeep = Upkeep((Chore("hand back", self._hand_back_waiting, lambda: _PATIENCE), *CHORES))
         while not self._stop.is_set():
             upkeep.do_due([self.using])
@@ -220,7 +220,7 @@ class Worker:
 
 
 def _problem_of(using: str) -> str | None:
-    """Return the sentence about a database that cannot be worked with, None for one that can."""
+    """Return a sentence about why the worker cannot use a database; None if it can."""
     try:
         return None if is_migrated(using) else not_migrated(using)
     except Error as error:
@@ -229,7 +229,7 @@ def _problem_of(using: str) -> str | None:
 
 
 def _say_unknown(using: str, queues: Collection[str] | None) -> None:
-    """Warn of names that deliveries wait for, and that no receiver of this process has."""
+    """Warn of deliveries that wait for receivers which are not connected in this process."""
     try:
         waiting = unknown_receivers(using, queues)
     finally:

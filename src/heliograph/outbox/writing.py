@@ -1,4 +1,4 @@
-"""Writing: transactions that look at the table before they write."""
+"""Transactions that read the table before they write it."""
 
 from __future__ import annotations
 

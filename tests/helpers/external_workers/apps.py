@@ -7,7 +7,7 @@ from django.apps import AppConfig
 
 class FleetConfig(AppConfig):
     name = "tests.helpers.external_workers"
-    label = "fleet"
+    label = "external"
 
     def ready(self):
         from heliograph import add_observer

@@ -8,7 +8,7 @@ ROLE = "HELIOGRAPH_TEST_ROLE"
 
 
 def serve():
-    """Do what each line of the input says, `send SIGNAL TITLE ...` or `tend`, and write a line when it is done."""
+    """Do what each line of the input says, `send SIGNAL TITLE ...` or `look_after`; write a line when it is done."""
     from heliograph.outbox.upkeep.rescuing import rescue
     from heliograph.outbox.upkeep.sweeping import sweep
     from tests.helpers.external_workers.senders import send
@@ -17,7 +17,7 @@ def serve():
         match shlex.split(line):
             case ["send", *arguments]:
                 print(send(*arguments), flush=True)
-            case ["tend"]:
+            case ["look_after"]:
                 print(rescue("default"), sweep("default"), flush=True)
 
 

@@ -7,7 +7,7 @@ import time
 from heliograph import Durable, Retry, RetryAfter, Signal, fixed
 from tests.app.models import Article
 
-logger = logging.getLogger("heliograph.fleet")
+logger = logging.getLogger("heliograph.external")
 
 noted, mailed, flaky, postponed, late, ordered, held, unknown = (Signal() for _ in range(8))
 
@@ -59,16 +59,16 @@ def not_in_workers(sender, title, **kwargs):
 
 # What the workers connect, and the tests for the time of one.
 IN_WORKERS = [
-    (noted, note, Durable(backend="fleet")),
-    (mailed, mail, Durable(backend="fleet", queue="mail")),
-    (flaky, fail_at_first, Durable(backend="fleet", retry=Retry(attempts=3, backoff=fixed(0.2), jitter=0))),
-    (postponed, postpone, Durable(backend="fleet", retry=Retry(attempts=2))),
-    # Longer than a fleet waits that is told of the next attempt at once.
-    (late, fail_for_long, Durable(backend="fleet", retry=Retry(backoff=fixed(1.5), jitter=0))),
-    (ordered, follow, Durable(backend="fleet", key="key")),
-    (held, wait, Durable(backend="fleet", atomic=False, retry=Retry(backoff=fixed(0), jitter=0))),
+    (noted, note, Durable(backend="external")),
+    (mailed, mail, Durable(backend="external", queue="mail")),
+    (flaky, fail_at_first, Durable(backend="external", retry=Retry(attempts=3, backoff=fixed(0.2), jitter=0))),
+    (postponed, postpone, Durable(backend="external", retry=Retry(attempts=2))),
+    # Longer than external workers wait that are notified of the next attempt at once.
+    (late, fail_for_long, Durable(backend="external", retry=Retry(backoff=fixed(1.5), jitter=0))),
+    (ordered, follow, Durable(backend="external", key="key")),
+    (held, wait, Durable(backend="external", atomic=False, retry=Retry(backoff=fixed(0), jitter=0))),
 ]
-IN_SENDERS = [*IN_WORKERS, (unknown, not_in_workers, Durable(backend="fleet"))]
+IN_SENDERS = [*IN_WORKERS, (unknown, not_in_workers, Durable(backend="external"))]
 
 
 def log_delivery(event):

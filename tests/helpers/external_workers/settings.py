@@ -10,25 +10,25 @@ from tests.settings import *  # noqa: F403 - as settings do
 from tests.settings import DATABASES as _DATABASES
 from tests.settings import INSTALLED_APPS as _INSTALLED_APPS
 
-FLEET = "HELIOGRAPH_TEST_FLEET"  # the variable that says which fleet a process is of
+WORKERS = "HELIOGRAPH_TEST_EXTERNAL"  # the variable that says of which external workers a process is
 
-TELL_AGAIN_AFTER = 1.0
+NOTIFY_AGAIN_AFTER = 1.0
 LEASE_IN_SECONDS = 2
 
 
-def outbox(fleet, **options):
+def outbox(workers, **options):
     """Return HELIOGRAPH_OUTBOX with one backend beside the default one."""
     kind, usual = "tasks.TasksBackend", {}
-    if fleet != "tasks":
+    if workers != "tasks":
         kind, usual = (
             "celery.CeleryBackend",
-            {"APP": f"tests.helpers.external_workers.celeries:{fleet}", "QUEUES": {"mail": MAIL}},
+            {"APP": f"tests.helpers.external_workers.celeries:{workers}", "QUEUES": {"mail": MAIL}},
         )
     return {
         "default": {"LEASE": datetime.timedelta(seconds=LEASE_IN_SECONDS)},
-        "fleet": {
+        "external": {
             "BACKEND": f"heliograph.outbox.backends.{kind}",
-            "OPTIONS": {"TELL_AGAIN_AFTER": TELL_AGAIN_AFTER, **usual, **options},
+            "OPTIONS": {"NOTIFY_AGAIN_AFTER": NOTIFY_AGAIN_AFTER, **usual, **options},
         },
     }
 
@@ -51,7 +51,7 @@ if django.VERSION < (6, 0):
     INSTALLED_APPS += ["django_tasks"]
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     INSTALLED_APPS += ["django.contrib.postgres"]  # which fields of the tests want, and commands check
-HELIOGRAPH_OUTBOX = outbox(os.environ.get(FLEET, "rabbitmq"))
+HELIOGRAPH_OUTBOX = outbox(os.environ.get(WORKERS, "rabbitmq"))
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "mail"]}}
 LOGGING = {
     "version": 1,

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from tests.helpers.external_workers.brokers import MAIL, QUEUE
-from tests.helpers.external_workers.settings import FLEET
+from tests.helpers.external_workers.settings import WORKERS
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 120  # seconds for what takes one or two where nobody else is busy
@@ -28,17 +28,24 @@ def until(condition, hope=""):
     return found
 
 
+SETTINGS = "tests.helpers.external_workers.settings"
+
+
 class Process:
     """A process of the project, with what it says in a file."""
 
-    def __init__(self, folder, fleet, *arguments, **streams):
+    def __init__(self, folder, workers, *arguments, **streams):
         self.arguments = arguments
         self.log = folder / f"{len([*folder.iterdir()])}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
-                env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.helpers.external_workers.settings", FLEET: fleet},
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "tests.helpers.external_workers.settings",
+                    WORKERS: workers,
+                },
                 **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, **streams},
             )
 
@@ -67,9 +74,9 @@ class Process:
 class Server(Process):
     """A process of the project that sends and looks after the table when it is told to."""
 
-    def __init__(self, folder, fleet):
+    def __init__(self, folder, workers):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": None, "text": True}
-        super().__init__(folder, fleet, *_DJANGO, "serve", **pipes)
+        super().__init__(folder, workers, *_DJANGO, "serve", **pipes)
 
     def do(self, *words):
         self.process.stdin.write(" ".join(words) + "\n")
@@ -97,7 +104,7 @@ class OfCelery:
     def kill_maker_of(self, row):
         os.kill(int(row.worker.split(":")[1]), signal.SIGKILL)
 
-    def tend(self):
+    def look_after(self):
         """Do nothing: the worker itself looks after the table."""
 
     def stop(self):
@@ -123,8 +130,8 @@ class OfTasks:
         self.worker.kill()
         self._start()
 
-    def tend(self):
-        self.server.do("tend")
+    def look_after(self):
+        self.server.do("look_after")
 
     def stop(self):
         self.server.end()

@@ -1,1 +1,1 @@
-"""Backends: one module for each system whose workers can make the calls."""
+"""The systems whose workers can make the calls, a module each: our own workers, Celery, and Django's tasks."""

@@ -17,20 +17,20 @@ except ModuleNotFoundError as error:
 
 from heliograph.outbox.notify.external import ExternalBackend
 from heliograph.outbox.upkeep.upkeep_thread import UpkeepThread
-from heliograph.outbox.work.external_workers import run_told
+from heliograph.outbox.work.external_workers import run_delivery
 
 RUN = "heliograph.outbox.run"
 
-# Who tells has committed and is about to answer a request: a broken connection is replaced once, and no more is tried.
-# Without a policy, kombu tries for seconds.
+# The process has committed and is about to answer a request, so a broken connection is replaced once, and no more is
+# tried. Without a policy, kombu tries for seconds.
 _PATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
 
 
 class CeleryBackend(ExternalBackend):
     """Celery's workers run `heliograph.outbox.run` with the id of a delivery, and look after the table.
 
-    `APP` names the app, as `celery -A` does; without it, it is the current one. The queue "default" is the one that
-    Celery takes by itself, which is also where its `task_routes` are asked.
+    `APP` names the app, as `celery -A` does; without it, the current app is used. Our queue "default" is the queue that
+    Celery chooses, by its `task_routes` or `task_default_queue`.
     """
 
     options: ClassVar[Mapping[str, Any]] = {**ExternalBackend.options, "APP": None}
@@ -64,10 +64,10 @@ class CeleryBackend(ExternalBackend):
         _ = self.app
 
     def can_wait(self, seconds: float) -> bool:
-        """Return whether it is short: a worker keeps what waits in its memory, and brokers deliver it again."""
-        return not self.app.conf.task_always_eager and seconds <= float(self.settings["TELL_AGAIN_AFTER"])
+        """Return whether the time is short: workers of Celery keep in memory what waits, and brokers send it again."""
+        return not self.app.conf.task_always_eager and seconds <= float(self.settings["NOTIFY_AGAIN_AFTER"])
 
-    def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
+    def notify_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
         app, theirs = self.app, self.queue_of(queue)
         options: dict[str, Any] = {"queue": theirs} if theirs else {}
         if seconds:
@@ -79,12 +79,13 @@ class CeleryBackend(ExternalBackend):
                 )
 
 
-# Acknowledged before it runs, whatever the project has for its own tasks: what a killed worker had comes back when its
-# lease ends, and not before. A message that is kept until then ends its channel at RabbitMQ after half an hour.
+# The message is acknowledged before the task runs, whatever the project has for its own tasks: the delivery of a killed
+# worker comes back when its lease ends, and not before. RabbitMQ closes a channel whose message was not acknowledged
+# within half an hour.
 @shared_task(name=RUN, ignore_result=True, acks_late=False)
 def run(number: int, using: str) -> None:
     """Make a delivery."""
-    run_told(number, using)
+    run_delivery(number, using)
 
 
 # --- in a worker --------------------------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ def run(number: int, using: str) -> None:
 _upkeep = UpkeepThread()
 
 
-# Celery imports this module in its workers, and has no other place where something starts with one.
+# Celery imports this module in its workers; a module is the only thing that it starts with a worker.
 @worker_ready.connect
 def start_upkeep(**_: Any) -> None:
     """Look after the tables for as long as this worker lives."""

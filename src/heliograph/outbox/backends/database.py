@@ -8,18 +8,18 @@ from django.db import connections
 
 from heliograph.databases import database_of
 from heliograph.outbox.notify.backend import Backend
-from heliograph.outbox.notify.notices import notify
+from heliograph.outbox.notify.notices import wake
 
 
 class DatabaseBackend(Backend):
-    """Workers look into the table by themselves; on PostgreSQL a notice wakes the workers that wait."""
+    """The workers of `manage.py outbox run` look into the table; on PostgreSQL a notice wakes idle ones."""
 
-    is_told = False
+    is_external = False
     options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it
 
     def is_notified(self, using: str) -> bool:
         return bool(self.settings["NOTICES"]) and database_of(connections[using]).has_notices
 
-    def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
+    def notify(self, using: str, ids: Sequence[int], queue: str) -> None:
         if self.is_notified(using):
-            notify(using, queue)
+            wake(using, queue)

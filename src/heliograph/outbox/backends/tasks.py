@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.notify.external import ExternalBackend
 from heliograph.outbox.notify.lookup import backend_of
-from heliograph.outbox.work.external_workers import run_told
+from heliograph.outbox.work.external_workers import run_delivery
 
 if django.VERSION >= (6, 0):  # pragma: django>=6.0
     from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, task, task_backends
@@ -64,11 +64,11 @@ class TasksBackend(ExternalBackend):
     def can_wait(self, seconds: float) -> bool:
         return bool(self.task_backend.supports_defer)
 
-    def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
+    def notify_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
         run_after = timezone.now() + timedelta(seconds=seconds) if seconds else None
-        told = task_of(self, deliver.func, self.queue_of(queue), run_after)
+        found = task_of(self, deliver.func, self.queue_of(queue), run_after)
         for number in ids:
-            told.enqueue(number, using)
+            found.enqueue(number, using)
 
 
 def task_of(backend: TasksBackend, function: Callable[..., None], queue: str, run_after: Any = None) -> Any:
@@ -78,12 +78,12 @@ def task_of(backend: TasksBackend, function: Callable[..., None], queue: str, ru
 
 
 def _lazily(function: Callable[..., None]) -> Any:
-    """Make a function a task when somebody needs it: a task asks the settings, among others for its queue."""
+    """Return an object that becomes a task when it is first used: a task reads the settings when it is made."""
     return SimpleLazyObject(partial(task_to_find, function))
 
 
 def task_to_find(function: Callable[..., None]) -> Any:
-    """Return a task that a worker finds by its name; it then gives it backend and queue by itself."""
+    """Return the task that a worker finds by its name; the worker sets backend and queue itself."""
     backends = [backend_of(alias) for alias in all_settings()]
     own = next((one for one in backends if isinstance(one, TasksBackend)), None) or TasksBackend("default", {})
     queues = own.task_backend.queues
@@ -94,4 +94,4 @@ def task_to_find(function: Callable[..., None]) -> Any:
 @_lazily
 def deliver(number: int, using: str) -> None:
     """Make a delivery."""
-    run_told(number, using)
+    run_delivery(number, using)

@@ -14,7 +14,7 @@ LONGEST_NAME = 255  # characters, in the table
 
 
 def name_of(signal: Any) -> str:
-    """Return the name of a signal, also of one that another dispatcher runs."""
+    """Return the name of a signal, also if another dispatcher runs it."""
     entry = entry_of(signal)
     if entry is not None:
         return entry.path
@@ -22,13 +22,13 @@ def name_of(signal: Any) -> str:
 
 
 def label_of(sender: Any) -> str:
-    """Return what the table says of a sender: the label of a model or an app, the name of a class, "" for none."""
+    """Return the name of a sender in the table: the label of a model or an app, the name of a class, "" for None."""
     labelled = sender if isinstance(sender, AppConfig) else getattr(sender, "_meta", None)
     label = getattr(labelled, "label", None) or getattr(sender, "__qualname__", None)
     return str(label or ("" if sender is None else sender))[:LONGEST_NAME]
 
 
 def is_of_app(sender: Any) -> bool:
-    """Return whether a sender can be found by a worker, if it is a model: it is one of an app, or it is abstract."""
+    """Return whether a worker can find a sender: it is no model, or an abstract one, or a model of an app."""
     meta = getattr(sender, "_meta", None) if isinstance(sender, ModelBase) else None
     return meta is None or meta.abstract or apps.all_models[meta.app_label].get(meta.model_name) is sender

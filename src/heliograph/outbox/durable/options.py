@@ -17,7 +17,7 @@ _MISSING = ("discard", "retry", "fail", "call")
 
 @dataclass(frozen=True, repr=False)
 class DurableOptions(AtTheEnd):
-    """The options of a durable receiver; `Durable` says what each of them does."""
+    """The options of a durable receiver; the docstring of `Durable` says what each of them does."""
 
     _: KW_ONLY
     queue: str = "default"

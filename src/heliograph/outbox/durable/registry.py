@@ -1,4 +1,4 @@
-"""The durable receivers of this process, by the names under which their deliveries are stored."""
+"""The durable receivers of this process, by the names that their deliveries have in the table."""
 
 from __future__ import annotations
 
@@ -28,15 +28,20 @@ _numbers = itertools.count()
 
 
 class DurableReceiver(Fact):
-    """A receiver under its name; it is known for as long as it is connected, and what keeps its options keeps this."""
+    """A durable receiver that is connected: its name, its options, and what its deliveries need to know of it.
 
-    def __init__(self, name: str, receiver: Any, place: Target, policy: DurableOptions, options: Options) -> None:
+    The options of the connection hold it, so that it is there for as long as the receiver is connected.
+    """
+
+    def __init__(self, name: str, receiver: Any, target: Target, policy: DurableOptions, options: Options) -> None:
         self.name = name if len(name) <= LONGEST_NAME else f"{name[:220]} {zlib.crc32(name.encode()):08x}"
         self.policy = policy
-        self.sender = label_of(place.sender)  # what the table says of it
-        self._signal = weakref.ref(place.signal)
-        self.model: Any = place.sender if isinstance(place.sender, ModelBase) else None
-        self.is_guarded = options.reentrant != "allow"  # against being called again for what it is handling
+        self.sender = label_of(target.sender)  # its name in the table
+        self._signal = weakref.ref(target.signal)
+        self.model: Any = target.sender if isinstance(target.sender, ModelBase) else None
+        self.is_guarded = (
+            options.reentrant != "allow"
+        )  # whether it is not re-entered for the instance that it is handling
         self._when = options.when
         parameters = parameters_of(receiver)
         self._names = None if parameters is None else {one.name for one in parameters}
@@ -54,7 +59,7 @@ class DurableReceiver(Fact):
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
-        """The names of the fields whose changes the receiver's condition asks for; ALL if any are, none if none."""
+        """The names of the fields whose changes the condition of the receiver asks for."""
         return () if self._when is None else watched(self._when)
 
     @property
@@ -67,11 +72,11 @@ class DurableReceiver(Fact):
         return self._receiver()
 
     def live_signal(self) -> Any:
-        """Return the signal that it is connected to, or None once that was garbage collected."""
+        """Return the signal that the receiver is connected to, or None once that was garbage collected."""
         return self._signal()
 
     def is_about(self, model: Any) -> bool:
-        """Return whether the signal tells of rows of a model: of its sender, of its parents, or of its subclasses."""
+        """Return whether the signal is about rows of a model, which is the sender, a parent of it, or a subclass."""
         signal = self.live_signal()
         entry = entry_of(signal)
         if not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by != "models"):
@@ -80,7 +85,7 @@ class DurableReceiver(Fact):
 
     @cached_property
     def signal(self) -> str:
-        """The name of the signal that it is connected to."""
+        """The name of the signal that the receiver is connected to."""
         return name_of(self._signal())
 
     def __lt__(self, other: DurableReceiver) -> bool:
@@ -97,7 +102,7 @@ def _reference(receiver: Any) -> Callable[[], Any]:
 
 
 def known() -> Mapping[str, list[DurableReceiver]]:
-    """Return what is connected under each name."""
+    """Return the receivers that are connected, by name."""
     found: dict[str, list[DurableReceiver]] = {}
     for one in sorted(_connected()):
         found.setdefault(one.name, []).append(one)
@@ -105,7 +110,7 @@ def known() -> Mapping[str, list[DurableReceiver]]:
 
 
 def _connected() -> set[DurableReceiver]:
-    """Return those that are connected still: one that has left may wait for the garbage collection."""
+    """Return the receivers that are still connected: one that was disconnected may wait for garbage collection."""
     signals = {id(signal): signal for durable in _receivers.copy() if (signal := durable.live_signal()) is not None}
     found = [options.find(DurableReceiver) for signal in signals.values() for options in _options_at(signal)]
     return {durable for durable in found if durable is not None and durable.receiver() is not None}
@@ -119,7 +124,7 @@ def _options_at(signal: Any) -> list[Options]:
 
 
 def former_names(receivers: Mapping[str, list[DurableReceiver]]) -> Mapping[str, str]:
-    """Return the names that receivers had, each with the one that its receiver has now, unless another has it."""
+    """Return the former names of receivers, each with the present name, without names that another receiver has now."""
     former = {
         alias: durable.name for of_name in receivers.values() for durable in of_name for alias in durable.policy.aliases
     }
@@ -127,5 +132,5 @@ def former_names(receivers: Mapping[str, list[DurableReceiver]]) -> Mapping[str,
 
 
 def chosen(receivers: Sequence[DurableReceiver], signal: str, sender: str) -> DurableReceiver:
-    """Return the one of those under one name that hears a send; of several, the one that was connected last."""
+    """Return which of the receivers with one name receives a send; of several, the one that was connected last."""
     return max(receivers, key=lambda one: (one.signal == signal, one.sender == sender, one))

@@ -1,4 +1,4 @@
-"""Retries: how often a delivery is attempted, and how long after one attempt the next one comes."""
+"""How often a delivery is attempted, and how long after an attempt the next one is due."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Backoff = Callable[[int], float]
 
 
 class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value that a receiver returns
-    """Raised or returned by a receiver: make another attempt after so many seconds, if there is one left."""
+    """Raised or returned by a receiver: make another attempt after so many seconds, if one is left."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -29,7 +29,7 @@ class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value th
 
 
 class Discard(Exception):  # noqa: N818 - the same
-    """Raised or returned by a receiver: there is nothing to do any more, and that is no failure."""
+    """Raised or returned by a receiver: there is nothing left to do, and that is no failure."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -120,12 +120,12 @@ class Retry:
         return attempt < self.attempts and is_wanted and not any(isinstance(one, self.give_up_on) for one in errors)
 
     def seconds(self, attempt: int) -> float:
-        """Return how long it is to the next attempt; where the backoff fails, what it is usually."""
+        """Return the seconds to the next attempt; if the backoff fails, those of the usual one."""
         try:
             seconds = float(self.backoff(attempt))
             if not math.isfinite(seconds):
                 raise ValueError(f"A backoff returns seconds, not {seconds!r}.")
-        except BaseException:  # it is the user's, and must not stop what others have sent
+        except BaseException:  # a project's function must not stop the deliveries of other receivers
             logger.exception("The backoff %r failed after attempt %d", self.backoff, attempt)
             seconds = _USUAL(attempt)
         spread = random.uniform(-self.jitter, self.jitter) if self.jitter else 0

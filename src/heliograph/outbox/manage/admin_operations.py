@@ -1,4 +1,4 @@
-"""The admin of operations: a page that asks what is meant before deliveries change, and one with the progress."""
+"""The admin of operations: a page that asks for a reason before deliveries change, and a page with the progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from heliograph.outbox.manage.performing import request as request_operation
 from heliograph.outbox.manage.selecting import Selection, as_json, look_at, of_json
 from heliograph.outbox.models import Delivery, Operation, State, Verb
 
-# How many deliveries one operation of the admin takes, whose ids are in the page.
+# How many deliveries one operation of the admin takes: their ids are in the page.
 MOST = 100_000
 
 # How long, in seconds, a request works on an operation before it leaves the rest to workers.
@@ -159,7 +159,7 @@ class Operating(ReadOnly):
 
 
 def _shown(selection: Selection, verb: str) -> dict[str, Any]:
-    """Return what the page shows of a selection."""
+    """Return the facts about a selection for the page."""
     others = [State(state) for state in selection.ids if state not in STATES[verb]]
     return {
         "groups": [(f"{count:,}", group, with_breaks(group.receiver)) for group, count in selection.groups],
@@ -186,7 +186,7 @@ def _impossible(verb: str, selection: Selection) -> str:
 
 
 def _said(operation: Operation) -> tuple[str, int]:
-    """Return what is said of an operation that is done, and how loudly."""
+    """Return the message about an operation that is done, and its level."""
     done = f"{operation.verbed.capitalize()} {counted(operation.changed)}."
     if not (left := operation.total - operation.changed):
         return done, messages.SUCCESS

@@ -1,4 +1,4 @@
-"""What the command `outbox` takes: its verbs with their options."""
+"""The verbs of the command `outbox`, with their options."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _add_filters(parser: CommandParser, states: Sequence[str], by_default: Seque
 
 def _add_operation(parser: CommandParser, reason: str) -> None:
     default = " (default: %(default)s)" if reason else ""
-    parser.add_argument("--reason", default=reason, help=f"what is noted as the reason{default}")
+    parser.add_argument("--reason", default=reason, help=f"the reason, which is kept with each delivery{default}")
     text = "do not ask whether it is meant"
     parser.add_argument("--noinput", "--no-input", action="store_false", dest="interactive", help=text)
 
@@ -99,7 +99,7 @@ def _add_names(parser: CommandParser, flag: str, text: str, **options: Any) -> N
 
 
 def _add_options_of_django(parser: CommandParser) -> None:
-    """Take after the verb too what all commands take; defaults would hide what stands before it."""
+    """Take the options of all commands after the verb, too; a default would hide an option before the verb."""
     for flag in ("--settings", "--pythonpath"):
         parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
     for flag in ("--traceback", "--no-color", "--force-color", "--skip-checks"):

@@ -1,6 +1,6 @@
-"""Operations: what people do to deliveries, a few at a time, and never to one that runs.
+"""What people do to deliveries: redeliver, discard and delete them, in chunks, and never while they run.
 
-A statement looks at the state itself, so that what a worker has claimed since it was chosen stays as it is.
+The state is a condition of each statement, so that a delivery which a worker has claimed meanwhile stays as it is.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from django.utils import timezone
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import FINISHED, Delivery, Operation, State
-from heliograph.outbox.notify.notifying import tell
+from heliograph.outbox.notify.notifying import notify
 from heliograph.outbox.states import InStates
 
-# From which states a delivery can go where.
+# The states in which a delivery can be redelivered, discarded or deleted.
 REDELIVERABLE = FINISHED
 DISCARDABLE = (State.READY.value, State.DEAD.value)
 PRUNABLE = FINISHED
 
-# Which of them are redelivered or discarded where nobody says more: a call that has succeeded is made again, and one
-# that waits is left out, only where somebody asks for that.
+# The states in which deliveries are redelivered or discarded by default. To make again a call that has succeeded, or to
+# discard one that waits, somebody has to name its state.
 BY_DEFAULT = (State.DEAD.value,)
 
-# What goes by itself after some time; these two have an index of their own.
+# The states in which deliveries are deleted after some time; they have an index of their own.
 PASSING = (State.SUCCESSFUL.value, State.DISCARDED.value)
 
-# How many rows a statement changes: so many that the statement costs little, so few that nobody waits for it.
+# How many rows a statement changes: enough that statements cost little, and so few that nobody waits for them long.
 CHUNK = 500
 
 
 @dataclass(frozen=True)
-class Note:
-    """What is written into the history of a delivery about an operation that changes it."""
+class HistoryEntry:
+    """A line in the history of a delivery, about an operation that changes it."""
 
     operation: str  # "redelivered" or "discarded"
     by: str
@@ -53,14 +53,14 @@ class Note:
         return json.dumps({**asdict(self), "at": timezone.now().isoformat(timespec="seconds")}) + "\n"
 
 
-Progress = Callable[[int], object]  # is told how many there were so far
+Progress = Callable[[int], object]  # is called with how many there were so far
 
 
-def _tell_nobody(total: int) -> None:
-    """Be the progress that nobody looks at."""
+def _show_nobody(total: int) -> None:
+    """Show the progress to nobody."""
 
 
-# --- which ------------------------------------------------------------------------------------------------------
+# --- choosing ---------------------------------------------------------------------------------------------------
 
 
 def select(
@@ -97,42 +97,44 @@ def _older_than(seconds: float, states: Collection[str]) -> Q:
 
 
 def expired(using: str) -> list[QuerySet[Delivery]]:
-    """Return the deliveries that the settings keep no longer, for each backend."""
+    """Return the deliveries of each backend that are older than the settings keep them."""
     settings = all_settings()
     others = [alias for alias in settings if alias != "default"]
     found = []
     for alias, of_alias in settings.items():
         if of_alias.keep is not None:
             old = select(using, PASSING, older_than=of_alias.keep.total_seconds())
-            # What was sent to a backend that is not in the settings any more is kept as long as by the default one.
+            # Deliveries of a backend that is no longer in the settings are kept as long as those of the default one.
             found.append(old.exclude(backend__in=others) if alias == "default" else old.filter(backend=alias))
     return found
 
 
-# --- what is done to them ---------------------------------------------------------------------------------------
+# --- changing them ----------------------------------------------------------------------------------------------
 
 
-def redeliver(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, *, note: Note | None = None) -> int:
-    """Let deliveries that have finished be made again, as if they were new; return how many these are.
+def redeliver(
+    deliveries: QuerySet[Delivery], progress: Progress = _show_nobody, *, entry: HistoryEntry | None = None
+) -> int:
+    """Let deliveries that have finished be made again, as if they were new; return how many.
 
-    What they have been through stays in their history.
+    Their former attempts stay in their history.
     """
-    return _in_chunks(deliveries, REDELIVERABLE, partial(_redeliver, note), progress)
+    return _in_chunks(deliveries, REDELIVERABLE, partial(_redeliver, entry), progress)
 
 
 def discard(
-    deliveries: QuerySet[Delivery], reason: str, progress: Progress = _tell_nobody, *, note: Note | None = None
+    deliveries: QuerySet[Delivery], reason: str, progress: Progress = _show_nobody, *, entry: HistoryEntry | None = None
 ) -> int:
-    """Let deliveries that wait or are dead not be made, for a reason that is noted; return how many these are."""
-    return _in_chunks(deliveries, DISCARDABLE, partial(_discard, reason, note), progress)
+    """Discard deliveries that wait or are dead, and keep the reason; return how many."""
+    return _in_chunks(deliveries, DISCARDABLE, partial(_discard, reason, entry), progress)
 
 
-def delete(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, seconds: float | None = None) -> int:
-    """Delete deliveries that have finished, for so many seconds at most; return how many these are."""
+def delete(deliveries: QuerySet[Delivery], progress: Progress = _show_nobody, seconds: float | None = None) -> int:
+    """Delete deliveries that have finished, for so many seconds at most; return how many."""
     until = None if seconds is None else monotonic() + seconds
     finished = for_writing(deliveries.filter(InStates(*PRUNABLE)))
     total = 0
-    # In no order: that of an index on the time, which the database has at hand, is as good as any.
+    # Without an ORDER BY, the database takes the order of an index on the time.
     while ids := [*finished.order_by().values_list("pk", flat=True)[:CHUNK]]:
         total += _delete(finished.db, ids)
         progress(total)
@@ -142,13 +144,13 @@ def delete(deliveries: QuerySet[Delivery], progress: Progress = _tell_nobody, se
 
 
 def prune(using: str, seconds: float | None = 5.0) -> int:
-    """Delete what the settings keep no longer, for so many seconds at most; return how many deliveries that were."""
+    """Delete what is older than the settings keep it, for so many seconds at most; return how many deliveries."""
     _forget_operations(using)
     return sum(delete(old, seconds=seconds) for old in expired(using))
 
 
 def _forget_operations(using: str) -> None:
-    """Delete operations that ended as long ago as the default backend keeps deliveries."""
+    """Delete operations that are older than the default backend keeps deliveries."""
     keep = all_settings()["default"].keep
     if keep is not None:
         then = DatabaseLater(-keep.total_seconds())
@@ -161,7 +163,7 @@ def _forget_operations(using: str) -> None:
 def _in_chunks(
     deliveries: QuerySet[Delivery], states: Sequence[str], change: Callable[[Any], int], progress: Progress
 ) -> int:
-    """Change what is in these states, in the order of the ids: what comes back meanwhile is not changed again."""
+    """Change the deliveries in these states in the order of their ids, so that none is changed twice."""
     allowed = for_writing(deliveries.filter(InStates(*states)))
     ids = allowed.order_by("pk").values_list("pk", flat=True)
     last = total = 0
@@ -173,7 +175,7 @@ def _in_chunks(
 
 
 def for_writing(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    """Return the same deliveries where they can be written: a replica may be behind."""
+    """Return the same deliveries on the database for writing: a replica may be behind."""
     using = deliveries._db or router.db_for_write(Delivery)  # type: ignore[attr-defined]  # what `using()` has set
     return deliveries.using(using)
 
@@ -182,12 +184,12 @@ def _these(using: str, states: Sequence[str], ids: Sequence[int]) -> QuerySet[De
     return Delivery.objects.using(using).filter(InStates(*states), pk__in=ids)
 
 
-def _noted(note: Note | None) -> dict[str, Any]:
-    """Return what is written about an operation: a line of the history."""
-    return {} if note is None else {"history": Concat(F("history"), Value(note.line))}
+def _in_history(entry: HistoryEntry | None) -> dict[str, Any]:
+    """Return the update that adds a line to the history."""
+    return {} if entry is None else {"history": Concat(F("history"), Value(entry.line))}
 
 
-def _redeliver(note: Note | None, chunk: QuerySet[Delivery]) -> int:
+def _redeliver(entry: HistoryEntry | None, chunk: QuerySet[Delivery]) -> int:
     ids = [*chunk.values_list("pk", flat=True)]
     with transaction.atomic(chunk.db):
         count = chunk.update(
@@ -199,26 +201,26 @@ def _redeliver(note: Note | None, chunk: QuerySet[Delivery]) -> int:
             worker="",
             error="",
             traceback="",
-            **_noted(note),
+            **_in_history(entry),
         )
         _wake(chunk.db, ids)
     return count
 
 
-def _discard(reason: str, note: Note | None, chunk: QuerySet[Delivery]) -> int:
-    written = {"finished_at": DatabaseNow(), "leased_until": None, "error": reason, **_noted(note)}
+def _discard(reason: str, entry: HistoryEntry | None, chunk: QuerySet[Delivery]) -> int:
+    written = {"finished_at": DatabaseNow(), "leased_until": None, "error": reason, **_in_history(entry)}
     return chunk.update(state=State.DISCARDED, **written)
 
 
 def _delete(using: str, ids: Sequence[int]) -> int:
-    """Delete by one statement that sends no signals: who hears those of all models does not mean these rows."""
+    """Delete by one statement that sends no signals: receivers of all models do not mean these rows."""
     return _these(using, PRUNABLE, ids)._raw_delete(using)
 
 
 def _wake(using: str, ids: Sequence[int]) -> None:
-    """Let those who make these deliveries know of them after the commit."""
+    """Notify the backends of these deliveries after the commit."""
     for (backend, queue), numbers in _by_queue(using, ids):
-        transaction.on_commit(partial(tell, backend, using, queue, numbers), using=using)
+        transaction.on_commit(partial(notify, backend, using, queue, numbers), using=using)
 
 
 def _by_queue(using: str, ids: Sequence[int]) -> Iterator[tuple[tuple[str, str], list[int]]]:

@@ -1,7 +1,7 @@
-"""Performing: an operation on many deliveries is done in chunks, by whoever asked for it and by workers.
+"""An operation on many deliveries is done in chunks, by the process that asked for it and by workers.
 
-A chunk and the progress of its operation are one transaction, so that a process that is killed leaves nothing half
-done, and another one goes on where it was.
+A chunk and the progress of its operation are one transaction. So a process that is killed leaves nothing half done, and
+another process goes on with the next chunk.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Progress = Callable[[Operation], object]  # is called after each chunk
 
 
 def request(selection: Selection, verb: str, states: Collection[str], *, by: str, reason: str) -> Operation:
-    """Write down that deliveries of a selection, those in these states, are to be redelivered or discarded."""
+    """Save an operation that redelivers or discards the deliveries of a selection that are in these states."""
     ids = selection.chosen(states)
     operation = Operation.objects.using(selection.using).create(
         verb=verb,
@@ -60,8 +60,8 @@ def perform(operation: Operation, seconds: float | None = None, progress: Progre
 def perform_waiting(using: str, seconds: float | None = None) -> int:
     """Do the operations that are not finished, for so many seconds at most; return how many there were.
 
-    An operation whose chunk another process does at this moment is left to that process. An operation that fails
-    raises its error when the others have had their turn.
+    An operation of which another process does a chunk just now is left to that process. If an operation fails, the
+    others are done before its error is raised.
     """
     until = None if seconds is None else monotonic() + seconds
     waiting = [*Operation.objects.using(using).filter(finished_at=None).order_by("pk")]
@@ -98,7 +98,7 @@ def _go_on(
 
 
 def _step(operation: Operation, ids: Sequence[int], *, skips: bool) -> Operation | None:
-    """Do the next chunk; return the operation as it is after that, None if it has ended or is left to others."""
+    """Do the next chunk, and return the operation after it; None if it has ended, or if another process does it."""
     using: str = operation._state.db  # type: ignore[assignment]  # it was read from there
     can_skip = skips and connections[using].features.has_select_for_update_skip_locked
     of_this = Operation.objects.using(using).filter(pk=operation.pk, finished_at=None)
@@ -115,7 +115,7 @@ def _step(operation: Operation, ids: Sequence[int], *, skips: bool) -> Operation
 
 
 def _as_shown(operation: Operation, using: str, ids: Sequence[int]) -> QuerySet[Delivery]:
-    """Return those of the deliveries that have not been attempted since somebody looked at them."""
+    """Return those of the deliveries that no worker has attempted since somebody looked at them."""
     before = Q(claimed_at=None)
     if operation.last_claim is not None:
         before |= Q(claimed_at__lte=operation.last_claim)
@@ -123,7 +123,7 @@ def _as_shown(operation: Operation, using: str, ids: Sequence[int]) -> QuerySet[
 
 
 def _change(operation: Operation, deliveries: QuerySet[Delivery]) -> int:
-    note = operations.Note(operation.verbed, operation.by, operation.reason)
+    entry = operations.HistoryEntry(operation.verbed, operation.by, operation.reason)
     if operation.verb == Verb.REDELIVER:
-        return operations.redeliver(deliveries, note=note)
-    return operations.discard(deliveries, operation.reason, note=note)
+        return operations.redeliver(deliveries, entry=entry)
+    return operations.discard(deliveries, operation.reason, entry=entry)

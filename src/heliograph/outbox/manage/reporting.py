@@ -1,6 +1,6 @@
-"""Reporting: how the deliveries of each queue and receiver are doing.
+"""How the deliveries of each queue and receiver are doing.
 
-It reads what is not finished, and what is dead, by the indexes that these have; the rest may be millions.
+The queries read deliveries that are not finished, or dead, by an index. The others may be millions.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Line:
     failing: int = 0  # of those that are ready, how many have failed before
     dead: int = 0
     unreadable: int = 0  # of those that are ready, how many a worker has handed back, since it could not read them
-    oldest: float | None = None  # for how many seconds one has been due, or in the hands of a worker that is lost
-    oldest_running: float | None = None  # for how many seconds one has been in the hands of a worker that lives
+    oldest: float | None = None  # the seconds since one was due, or since its worker was lost
+    oldest_running: float | None = None  # the seconds since one was claimed by a worker that lives
 
     @property
     def unknown(self) -> int:
-        """How many wait for a receiver that is not connected here."""
+        """How many wait because the receiver is not connected here."""
         return 0 if self.is_known else self.ready
 
 
@@ -54,16 +54,16 @@ class Report:
 
     @property
     def oldest(self) -> float | None:
-        """For how many seconds something has waited."""
+        """The seconds for which the oldest delivery has waited."""
         return _longest(line.oldest for line in self.lines)
 
     @property
     def oldest_running(self) -> float | None:
-        """For how many seconds something has been running."""
+        """The seconds for which the oldest delivery has been running."""
         return _longest(line.oldest_running for line in self.lines)
 
     def problems(self, max_age: float, max_running: float) -> Iterator[str]:
-        """Yield what somebody should look at; nothing should wait, or run, for more than so many seconds."""
+        """Yield a sentence for each problem; no delivery should wait, or run, for more than so many seconds."""
         if dead := self.total("dead"):
             yield f"{dead:,} dead {'letter' if dead == 1 else 'letters'}"
         if unknown := [line for line in self.lines if line.unknown]:
@@ -84,19 +84,19 @@ class Report:
 def report(using: str) -> Report:
     """Return how the deliveries on a database are doing."""
     known = registry.known()
-    places: dict[tuple[str, str], dict[str, Any]] = {}
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
     for row in (*_ready(using), *_running(using), *_dead(using)):
-        at = places.setdefault((row.pop("queue"), row.pop("receiver")), {})
+        line = lines.setdefault((row.pop("queue"), row.pop("receiver")), {})
         now = row.pop("now", None)
         age = _age(row.pop("since", None), now)
         running = _age(row.pop("running_since", None), now)
-        at.update(row, oldest=_longest([age, at.get("oldest")]))
-        at.update(oldest_running=_longest([running, at.get("oldest_running")]))
-    return Report(using, [Line(*place, place[1] in known, **counts) for place, counts in sorted(places.items())])
+        line.update(row, oldest=_longest([age, line.get("oldest")]))
+        line.update(oldest_running=_longest([running, line.get("oldest_running")]))
+    return Report(using, [Line(*names, names[1] in known, **counts) for names, counts in sorted(lines.items())])
 
 
 def unknown_receivers(using: str, queues: Collection[str] | None = None) -> dict[str, int]:
-    """Return how many deliveries wait, in these queues or in all, under each name that no receiver here has or had."""
+    """Return how many deliveries wait, in these queues or in all, for each receiver that is not connected here."""
     receivers = registry.known()
     names = {*receivers, *registry.former_names(receivers)}
     waiting = _grouped(using, State.READY).annotate(ready=Count("pk"))

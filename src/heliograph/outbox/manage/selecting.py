@@ -1,4 +1,4 @@
-"""A selection: the deliveries that somebody is shown before they are redelivered or discarded, and no others."""
+"""A selection: the deliveries that somebody has seen before they are redelivered or discarded, and no others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from heliograph.outbox.models import Delivery, State
 # How many groups are shown: more than that nobody reads.
 _GROUPS = 20
 
-# As much of an error as tells kinds of errors apart.
+# So many characters of an error tell its kind.
 _ERROR = 100
 
 

@@ -1,4 +1,4 @@
-"""How what is known of deliveries is shown to people, or to programs."""
+"""Reports and selections as text for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def as_json(report: Report, problems: Sequence[str]) -> str:
 
 def _facts(line: Line) -> dict[str, Any]:
     numbers = {name: getattr(line, name) for name in _NUMBERS}
-    place = {"queue": line.queue, "receiver": line.receiver, "is_known": line.is_known}
-    return {**place, **numbers, **_times(line)}
+    names = {"queue": line.queue, "receiver": line.receiver, "is_known": line.is_known}
+    return {**names, **numbers, **_times(line)}
 
 
 def _times(of: Report | Line) -> dict[str, Any]:
@@ -108,8 +108,8 @@ def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:
     """Yield what would be done to deliveries, a line for each receiver in a queue and state."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for deliveries in chosen:
-        for *place, count in _counted(deliveries):
-            counts[(*place,)] += count
+        for *names, count in _counted(deliveries):
+            counts[(*names,)] += count
     yield f"Would {verb} {counted(counts.total())}{':' if counts else '.'}"
     for (state, queue, receiver), count in sorted(counts.items()):
         yield f"  {count:,} {state.lower()} of {receiver} in the queue {queue!r}"

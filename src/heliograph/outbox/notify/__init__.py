@@ -1,0 +1,1 @@
+"""What a backend is, and how one is notified of deliveries after a commit."""

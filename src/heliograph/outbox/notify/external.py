@@ -1,4 +1,4 @@
-"""What the backends have in common whose workers are those of another system."""
+"""What all backends with external workers have in common, those of Celery and of Django's tasks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NO_QUEUES: Mapping[str, str | None] = {}
 
 
 class ExternalBackend(Backend):
-    """Workers of another system, which are told of each delivery by itself, and have queues of their own.
+    """The workers of another system, which gets a message for each delivery, and has queues of its own.
 
-    `QUEUES` says which of its queues stands for one of ours, and None leaves it to the system; a queue that is not
-    mentioned has the same name there.
+    `QUEUES` has the system's name for a queue of ours, or None for the queue that the system takes by itself. A queue
+    that is not mentioned has the same name there.
     """
 
     options: ClassVar[Mapping[str, Any]] = {**Backend.options, "QUEUES": _NO_QUEUES}
@@ -25,30 +25,30 @@ class ExternalBackend(Backend):
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
-        _verify_seconds(alias, self.settings["TELL_AGAIN_AFTER"])
+        _verify_seconds(alias, self.settings["NOTIFY_AGAIN_AFTER"])
         _verify_queues(alias, self.settings["QUEUES"])
         self.queues: dict[str, str | None] = {**self.usual_queues, **self.settings["QUEUES"]}
 
     def queue_of(self, queue: str) -> str | None:
-        """Return the fleet's queue for one of ours; None for the one that it takes by itself."""
+        """Return the system's name for a queue of ours; None for the queue that it takes by itself."""
         return self.queues.get(queue, queue)
 
-    def tell(self, using: str, ids: Sequence[int], queue: str) -> None:
-        self.tell_in(0.0, using, ids, queue)
+    def notify(self, using: str, ids: Sequence[int], queue: str) -> None:
+        self.notify_in(0.0, using, ids, queue)
 
     @abstractmethod
     def can_wait(self, seconds: float) -> bool:
-        """Return whether the fleet itself is to wait so long; else it is told when the time has come."""
+        """Return whether the system is notified now of what is due in so many seconds, and waits by itself."""
 
     @abstractmethod
-    def tell_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
-        """Let workers know of deliveries that they are to make in so many seconds."""
+    def notify_in(self, seconds: float, using: str, ids: Sequence[int], queue: str) -> None:
+        """Notify the workers of deliveries that they are to make in so many seconds."""
 
 
 def _verify_seconds(alias: str, seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise ImproperlyConfigured(
-            f"HELIOGRAPH_OUTBOX[{alias!r}]['OPTIONS']['TELL_AGAIN_AFTER'] takes seconds, more than none, not"
+            f"HELIOGRAPH_OUTBOX[{alias!r}]['OPTIONS']['NOTIFY_AGAIN_AFTER'] takes seconds, more than none, not"
             f" {seconds!r}."
         )
 
@@ -60,5 +60,5 @@ def _verify_queues(alias: str, queues: object) -> None:
     if not is_mapping:
         raise ImproperlyConfigured(
             f"HELIOGRAPH_OUTBOX[{alias!r}]['OPTIONS']['QUEUES'] takes a dict from names of queues to those of the"
-            f" fleet, or to None, not {queues!r}."
+            f" external workers, or to None, not {queues!r}."
         )

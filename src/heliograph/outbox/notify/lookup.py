@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 from heliograph.outbox.conf import settings_of
 from heliograph.outbox.notify.backend import Backend
 
-# Each backend, by its alias, with the settings that it was made from: tests override them.
+# The backends that were made, by alias, each with the settings that it was made from: tests override these.
 _made: dict[str, tuple[Any, Backend]] = {}
 
 

@@ -1,4 +1,4 @@
-"""Telling: backends are told of deliveries after the commit."""
+"""Backends are notified of new deliveries after the commit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("heliograph.outbox")
 
 @dataclass(frozen=True)
 class _Afterwards(Ending):
-    """The policy of what is told after the commit."""
+    """The policy of notifications: they are sent after the commit."""
 
     stage: ClassVar[Stage] = Stage.AFTER_COMMIT
 
@@ -31,32 +31,32 @@ class _Afterwards(Ending):
             one.call.make()
 
 
-def tell_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int]) -> None:
-    """Let the backends of these rows be told of them, before what else waits for the commit, which may be slow."""
-    to_tell = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(using)}
-    if not to_tell:
+def notify_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int]) -> None:
+    """Let backends be notified of these rows after the commit, before the other callbacks, which may be slow."""
+    to_notify = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(using)}
+    if not to_notify:
         return
-    told: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str], list[int]] = {}
     for row, number in zip(rows, ids, strict=True):
-        if row.backend in to_tell:
-            told.setdefault((row.backend, row.queue), []).append(number)
-    for (alias, queue), numbers in told.items():
-        call = Call(partial(tell, alias, using, queue, numbers), {})
+        if row.backend in to_notify:
+            found.setdefault((row.backend, row.queue), []).append(number)
+    for (alias, queue), numbers in found.items():
+        call = Call(partial(notify, alias, using, queue, numbers), {})
         keep_first(connections[using], Pending(_Afterwards(), call, using))
 
 
-def tell(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:
-    """Tell a backend of deliveries; return whether it could be told."""
-    return could_tell(lambda: backend_of(alias).tell(using, ids, queue), alias, queue, ids)
+def notify(alias: str, using: str, queue: str, ids: Sequence[int]) -> bool:
+    """Notify a backend of deliveries; return whether that was possible."""
+    return could_notify(lambda: backend_of(alias).notify(using, ids, queue), alias, queue, ids)
 
 
-def could_tell(function: Callable[[], object], alias: str, queue: str, ids: Sequence[int]) -> bool:
-    """Call what tells a backend; what that raises is logged, since the rows are there and are told again."""
+def could_notify(function: Callable[[], object], alias: str, queue: str, ids: Sequence[int]) -> bool:
+    """Call a function that notifies a backend, and log its error: the sweep of the upkeep notifies again."""
     try:
         function()
     except Exception as error:
         logger.warning(
-            "The backend %r could not be told of %s of the queue %r (%s); it is told again later",
+            "The backend %r could not be notified of %s of the queue %r (%s); it is notified again later",
             *(alias, counted(len(ids)), queue, error),
             exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,  # a broker may be away for long
         )

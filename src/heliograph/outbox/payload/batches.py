@@ -1,7 +1,7 @@
 """Batches: how one is stored, and how the stored one is read.
 
 Events of a batch have much in common. So it is stored as `{"commons": [...], "events": [[0, [17]], [0, [18]]]}`: an
-event has the place of its common part, the key of its row, and, as far as it needs them, its changes and its values.
+event has the index of its common part, the key of its row, and, as far as it needs them, its changes and its values.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Converting: a stored call reaches a receiver whose `batch=` was changed while the call waited."""
+"""A stored call is converted for a receiver whose `batch=` was changed while the call waited."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from heliograph.transactions.batches import Batch, Event
 
 
 def converted(payload: dict[str, Any], durable: DurableReceiver, using: str) -> dict[str, Any]:
-    """Return the arguments of a call as the receiver takes them now.
+    """Return the arguments of a call in the form that the receiver takes now.
 
-    One call and a batch with one event mean the same. Raises UnreadableError for what has no such meaning.
+    A call becomes a batch with one event, and the other way round. Raises UnreadableError for a call that cannot.
     """
     is_of_batch = isinstance(payload.get("batch"), Batch) and "batch" not in (carried(payload["signal"]) or ())
     if is_of_batch is durable.policy.batch:

@@ -44,7 +44,7 @@ class Kind:
     classes: tuple[type, ...]
     encode: Callable[[Any], Any]  # UnstorableError for a value that could not come back
     decode: Callable[[Any], Any]  # may raise anything for what no `encode` has returned
-    is_text: bool = True  # or else it is a value, with values in it, which are encoded and decoded in their turn
+    is_text: bool = True  # False: the values within it are encoded after it, and decoded before it
     takes_subclasses: bool = False
 
 

@@ -33,5 +33,5 @@ def _is_among(name: str, names: Sequence[str]) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what tells it from others of its kind: forms have a password1 and a password2."""
+    """Return a name in small letters, without digits at its end: forms have a password1 and a password2."""
     return name.lower().rstrip("0123456789")

@@ -1,4 +1,4 @@
-"""Enqueueing: the one statement that writes the deliveries of a transaction."""
+"""The deliveries of a transaction are written by one statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliograph.transactions.pending import hold_until_end
 
 
 def enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
-    """Write deliveries in the transaction that is open, and tell backends that want to know after its commit."""
+    """Write deliveries in the open transaction, and let their backends be notified after the commit."""
     if not apps.is_installed("heliograph.outbox"):
         raise ImproperlyConfigured(
             f"{rows[0].receiver} is connected with delivery=Durable(...), and there is no table for its deliveries: add"
@@ -31,4 +31,4 @@ def enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
     if locks:
         database.lock(connection, locks, partial(hold_until_end, connection))
     ids = database.insert(connection, sql.insertion(database), [*map(values_of, rows)], locks)
-    notifying.tell_after_commit(using, rows, ids)
+    notifying.notify_after_commit(using, rows, ids)

@@ -1,5 +1,5 @@
-"""Locking: transactions that write deliveries with one key wait for each other, so that these are numbered in the order
-of the commits.
+"""Locks for keys: transactions that write deliveries with the same key wait for each other, so that the ids have the
+order of the commits.
 
 A transaction takes the locks of its keys after all other locks, since another one that waits for these may hold a row:
 with a foreign key that was checked at the COMMIT, `select_for_update()` on the parent and the lock of a key deadlocked.

@@ -22,7 +22,7 @@ from heliograph.transactions.pending import Stage
 
 
 class ThisDelivery(NamedTuple):
-    """What a receiver is told of its own delivery, if it has a parameter named delivery."""
+    """The delivery for which a receiver is called, if it has a parameter named delivery."""
 
     id: int
     attempt: int  # 1 for the first
@@ -50,14 +50,14 @@ class Durable(DurableOptions):
     stage: ClassVar[Stage] = Stage.LAST
     extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
 
-    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+    def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return options with which calls are stored."""
-        _verify_receiver(self, receiver, place)
-        durable = DurableReceiver(full_name(receiver), receiver, place, self, options)
-        return super().connected(options.with_facts(durable), receiver, place)
+        _verify_receiver(self, receiver, target)
+        durable = DurableReceiver(full_name(receiver), receiver, target, self, options)
+        return super().connected(options.with_facts(durable), receiver, target)
 
     def deliver(self, call: Call) -> None:
-        """Keep the call, unless its sender is a model that no worker can find, as those of migrations are."""
+        """Keep the call, unless its sender is a model that no worker can find, such as a model of a migration."""
         if is_of_app(call.payload["sender"]) or entry_of(call.signal) is None:
             super().deliver(call)
 
@@ -76,14 +76,14 @@ _ABOUT_SECRETS = (
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 
-def _verify_key(policy: Durable, receiver: Receiver, place: Target) -> None:
+def _verify_key(policy: Durable, receiver: Receiver, target: Target) -> None:
     """Raise TypeError or ValueError for a `key` that is not in the calls of the receiver."""
     if policy.key is not None and not isinstance(policy.key, str):
         verify_function("Durable(key=...)", policy.key)
         return
     if is_sensitive((policy.key or "").rpartition(".")[2]):
         raise ValueError(f"{describe(receiver)}: delivery={policy!r} would store a secret. {_ABOUT_SECRETS}")
-    sent = ("using", "batch") if policy.batch else sent_names(place.signal)
+    sent = ("using", "batch") if policy.batch else sent_names(target.signal)
     name = (policy.key or "").partition(".")[0]
     if sent is None or name in ("", "sender", "signal", *sent):
         return
@@ -94,9 +94,9 @@ def _verify_key(policy: Durable, receiver: Receiver, place: Target) -> None:
     raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")
 
 
-def _verify_secrets(policy: Durable, receiver: Receiver, place: Target) -> None:
+def _verify_secrets(policy: Durable, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver that asks for what its signal may send and what is never stored."""
-    sent = sent_names(place.signal)
+    sent = sent_names(target.signal)
     for parameter in parameters_of(receiver) or ():
         if is_sensitive(parameter.name) and (sent is None or parameter.name in sent):
             raise TypeError(
@@ -114,17 +114,17 @@ def _verify_end(policy: Durable, receiver: Receiver) -> None:
         )
 
 
-def _verify_receiver(policy: Durable, receiver: Receiver, place: Target) -> None:
+def _verify_receiver(policy: Durable, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver that asks for what cannot be stored."""
-    _verify_key(policy, receiver, place)
-    _verify_secrets(policy, receiver, place)
+    _verify_key(policy, receiver, target)
+    _verify_secrets(policy, receiver, target)
     _verify_end(policy, receiver)
-    if not is_of_app(place.sender):
+    if not is_of_app(target.sender):
         raise TypeError(
-            f"{describe(receiver)}: {label_of(place.sender)} is a model of no app, which no worker can find for"
+            f"{describe(receiver)}: {label_of(target.sender)} is a model of no app, which no worker can find for"
             f" delivery={policy!r}. Leave delivery= out, or connect it to a model of an app."
         )
-    entry = entry_of(place.signal)
+    entry = entry_of(target.signal)
     names = [parameter.name for parameter in parameters_of(receiver) or ()]
     for name in names:
         if entry is not None and name in OF_THE_PROCESS and name in entry.carries:
@@ -132,8 +132,8 @@ def _verify_receiver(policy: Durable, receiver: Receiver, place: Target) -> None
                 f"{describe(receiver)} asks for {name!r}, which cannot leave the process that sends {entry.name}:"
                 f" delivery={policy!r} calls it in another one. Leave the parameter out."
             )
-    if "delivery" in names and "delivery" in (carried(place.signal) or ()):
+    if "delivery" in names and "delivery" in (carried(target.signal) or ()):
         raise TypeError(
-            f"{describe(receiver)} asks for 'delivery', which {title(place.signal)} sends, and {policy!r} gives too:"
+            f"{describe(receiver)} asks for 'delivery', which {title(target.signal)} sends, and {policy!r} gives too:"
             " rename it in the signal."
         )

@@ -1,0 +1,1 @@
+"""What is done to the table again and again: a list of chores, and the loop that does them."""

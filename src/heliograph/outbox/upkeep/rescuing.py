@@ -1,4 +1,4 @@
-"""Rescuing: what a lost worker had in its hands is given to others."""
+"""The rescue: deliveries of a worker whose lease has run out are given to others."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ logger = logging.getLogger("heliograph.outbox")
 
 
 def rescue(using: str) -> int:
-    """Take what lost workers had in their hands, and return how many deliveries that were.
+    """Give the deliveries of lost workers to others, and return how many these were.
 
-    A worker makes what it has claimed one after the other, in the order of the ids. So it has begun nothing but the
-    first, for which that was an attempt; the others are as if nobody had claimed them.
+    A worker makes its deliveries one after the other, in the order of the ids. So it can have begun only the first one,
+    which counts as an attempt; the others are as if nobody had claimed them.
     """
     receivers = registry.known()
     return sum(_rescue_from(worker, using, receivers) for worker in lost_workers(using))
@@ -37,7 +37,7 @@ def rescue(using: str) -> int:
 def _rescue_from(worker: str, using: str, receivers: Mapping[str, Sequence[DurableReceiver]]) -> int:
     with writing(using):
         rows = [*_held(worker, using)]
-        if not rows:  # somebody else was faster, or the worker lives
+        if not rows:  # another process was faster, or the worker lives
             return 0
         claim = _claim_of(rows[0], using)
         outcome = _outcome(claim, receivers)
@@ -70,6 +70,6 @@ _columns: Any = attrgetter(*CLAIMED)
 def _outcome(claim: Claim, receivers: Mapping[str, Sequence[DurableReceiver]]) -> Outcome:
     error = LostWorkerError(f"The worker {claim.worker} was lost in attempt {claim.attempt}")
     of_name = receivers.get(claim.receiver)
-    if of_name is None:  # how often it is attempted, only a worker knows that knows its receiver
+    if of_name is None:  # a worker that has the receiver knows how often it is attempted
         return Again(0.0, error)
     return of_loss(error, registry.chosen(of_name, claim.signal, claim.sender).policy.retry, claim.attempt)

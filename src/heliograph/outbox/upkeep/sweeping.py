@@ -1,4 +1,4 @@
-"""Sweeping: backends are told again of what they were told long ago, or never, and have not made."""
+"""The sweep: backends are notified again of due deliveries whose message may be lost, or was never sent."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.conf import all_settings
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.notify.lookup import backend_of
-from heliograph.outbox.notify.notifying import tell
+from heliograph.outbox.notify.notifying import notify
 from heliograph.outbox.states import InStates
 from heliograph.outbox.writing import writing
 
-# How many deliveries are told at once, and how often in one sweep: another one comes soon.
+# How many deliveries one notification has, and how many notifications one sweep: the next sweep comes soon.
 _SIZE = 500
 _MOST = 20
 
-# After how many seconds a backend is told again at the latest, unless its settings say more. What waits in a queue that
-# is an hour long would else be there sixty times when its turn comes.
+# After how many seconds a backend is notified again at the latest, unless its settings say more. With a pause of always
+# a minute, a delivery that waits for an hour would be in the queue sixty times.
 _LONGEST = 600.0
 
 
 def sweep(using: str) -> int:
-    """Tell backends again of deliveries that are due, those that they do not know of; return how many were told.
+    """Notify backends of due deliveries that they do not know of; return how many these were.
 
-    Several sweeps at once divide what there is to tell among them.
+    Several sweeps at once divide the deliveries among them.
     """
-    return sum(_swept(using, alias) for alias in told_backends())
+    return sum(_swept(using, alias) for alias in external_backends())
 
 
-def told_backends() -> list[str]:
-    """Return the aliases of the backends whose workers have to be told."""
-    return [alias for alias in all_settings() if backend_of(alias).is_told]
+def external_backends() -> list[str]:
+    """Return the aliases of the backends with external workers."""
+    return [alias for alias in all_settings() if backend_of(alias).is_external]
 
 
 def databases() -> list[str]:
@@ -44,32 +44,32 @@ def databases() -> list[str]:
     return [alias for alias in connections if router.allow_migrate_model(alias, Delivery)]
 
 
-def tell_again_after(alias: str) -> float:
-    """Return how many seconds after it was told a backend is told again."""
-    return float(backend_of(alias).settings.get("TELL_AGAIN_AFTER", 60.0))
+def notify_again_after(alias: str) -> float:
+    """Return after how many seconds a backend is notified again."""
+    return float(backend_of(alias).settings.get("NOTIFY_AGAIN_AFTER", 60.0))
 
 
 def shortest_pause(most: float) -> float:
-    """Return the seconds from one sweep to the next: four in the time after which a backend is told again."""
-    return min([most, *(tell_again_after(alias) / 4 for alias in told_backends())])
+    """Return the seconds between sweeps: a quarter of the time after which a backend is notified again."""
+    return min([most, *(notify_again_after(alias) / 4 for alias in external_backends())])
 
 
 def _swept(using: str, alias: str) -> int:
     count = 0
     for _ in range(_MOST):
         rows = _marked(using, alias)
-        told = sum(len(ids) for queue, ids in _by_queue(rows) if _told(using, alias, queue, ids))
-        count += told
-        if len(rows) < _SIZE or told < len(rows):
+        notified = sum(len(ids) for queue, ids in _by_queue(rows) if _is_notified(using, alias, queue, ids))
+        count += notified
+        if len(rows) < _SIZE or notified < len(rows):
             break
     return count
 
 
-def _told(using: str, alias: str, queue: str, ids: list[int]) -> bool:
-    is_told = tell(alias, using, queue, ids)
-    if not is_told:  # however long that has been so, it is their turn soon
-        _mark(using, ids, tell_again_after(alias))
-    return is_told
+def _is_notified(using: str, alias: str, queue: str, ids: list[int]) -> bool:
+    is_done = notify(alias, using, queue, ids)
+    if not is_done:  # they are tried again after the usual time, however long they have waited
+        _mark(using, ids, notify_again_after(alias))
+    return is_done
 
 
 def _by_queue(rows: list[Any]) -> list[tuple[str, list[int]]]:
@@ -78,13 +78,13 @@ def _by_queue(rows: list[Any]) -> list[tuple[str, list[int]]]:
 
 
 def _marked(using: str, alias: str) -> list[Any]:
-    """Return some deliveries that a backend does not know of, marked as told, so that nobody else has them for now."""
-    untold = _untold(using, alias)
-    if not untold.exists():
+    """Return some deliveries that a backend does not know of, marked as notified, so that no other sweep takes them."""
+    unknown = _unknown(using, alias)
+    if not unknown.exists():
         return []
     can_skip = connections[using].features.has_select_for_update_skip_locked
     with writing(using):
-        some = untold.select_for_update(skip_locked=can_skip).annotate(now=DatabaseNow()).order_by("due_at", "pk")
+        some = unknown.select_for_update(skip_locked=can_skip).annotate(now=DatabaseNow()).order_by("due_at", "pk")
         rows = [*some.only("queue", "due_at")[:_SIZE]]
         if rows:
             _mark(using, [row.pk for row in rows], _pause(alias, (rows[-1].now - rows[-1].due_at).total_seconds()))
@@ -92,25 +92,26 @@ def _marked(using: str, alias: str) -> list[Any]:
 
 
 def _pause(alias: str, waited: float) -> float:
-    """Return after how many seconds a backend is told again of what has waited for so long: as long again."""
-    usual = tell_again_after(alias)
+    """Return after how many seconds a backend is notified again: after as long as the delivery has waited."""
+    usual = notify_again_after(alias)
     return max(usual, min(waited, _LONGEST))
 
 
 def _mark(using: str, ids: list[int], seconds: float) -> None:
-    """Let deliveries count as told for so many seconds, unless somebody has them."""
+    """Mark deliveries as notified for so many seconds, unless a worker has claimed them."""
     marked = Delivery.objects.using(using).filter(InStates(State.READY), pk__in=ids)
     marked.update(leased_until=DatabaseLater(seconds))
 
 
-def _untold(using: str, alias: str) -> Any:
-    """Return the deliveries that are due and that a backend does not know of.
+def _unknown(using: str, alias: str) -> Any:
+    """Return the due deliveries of which a backend may not know.
 
-    A new one was told after its commit; one that was given back has nothing that says so, and one that was told again
-    has a time until when it counts as told. One with a key is told when it is its turn.
+    The backend was notified of a new delivery after its commit. `leased_until` is the time until which a delivery
+    counts as notified after a sweep; it is empty if a worker has given the delivery back. Of the deliveries with one
+    key, only the first can be made.
     """
     now = DatabaseNow()
-    never = Q(leased_until=None) & (Q(attempts__gt=0) | Q(due_at__lte=DatabaseLater(-tell_again_after(alias))))
+    never = Q(leased_until=None) & (Q(attempts__gt=0) | Q(due_at__lte=DatabaseLater(-notify_again_after(alias))))
     same_key = Delivery.objects.using(using).filter(receiver=OuterRef("receiver"), key=OuterRef("key"), key__gt="")
     before = Q(state=State.READY, pk__lt=OuterRef("pk")) | Q(state=State.RUNNING)
     return Delivery.objects.using(using).filter(

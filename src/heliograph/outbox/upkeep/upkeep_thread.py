@@ -6,7 +6,7 @@ import os
 import threading
 
 from heliograph.outbox.upkeep.loop import Upkeep
-from heliograph.outbox.upkeep.sweeping import databases, shortest_pause, told_backends
+from heliograph.outbox.upkeep.sweeping import databases, external_backends, shortest_pause
 from heliograph.outbox.work.thread_connections import close_connections, leave_pool
 
 # The seconds from one look at the tables to the next, at most. The thread opens its connections for each look.
@@ -29,7 +29,7 @@ class UpkeepThread:
 
     def start(self) -> None:
         """Start the thread, unless it runs already or no backend is to be notified."""
-        if self._thread is None and told_backends():
+        if self._thread is None and external_backends():
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="heliograph-upkeep", daemon=True)
             self._thread.start()

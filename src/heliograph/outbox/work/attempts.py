@@ -1,4 +1,4 @@
-"""Attempts: a receiver is called for a delivery, and what became of it is recorded."""
+"""An attempt: the receiver of a delivery is called, and the outcome is recorded."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def attempt(claim: Claim, receivers: Sequence[DurableReceiver]) -> Outcome | Non
     """Call the receiver of a delivery, and record the outcome; None if the worker has lost the delivery meanwhile."""
     durable = registry.chosen(receivers, claim.signal, claim.sender)
     began = perf_counter()
-    _tell(claim, "delivery_started")
+    _observe(claim, "delivery_started")
     try:
         with reported(durable.policy.warn_after, partial(_report_slow, claim, began, threading.get_ident())):
             outcome = isolated(partial(_made, claim, durable))
@@ -92,7 +92,7 @@ def _made(claim: Claim, durable: DurableReceiver) -> Outcome:
             raise
         close_broken_connections()
         outcome = _outcome_of(error, claim, policy, recorded)
-        if recorded is not None and _is_recorded(claim, outcome):  # a callback that waited for the commit has raised it
+        if recorded is not None and _is_recorded(claim, outcome):  # an on_commit callback has raised the error
             logger.exception("An error after the commit of delivery %d of %s", claim.id, claim.receiver)
             return recorded
     with kept_for_later(outcome):
@@ -101,7 +101,7 @@ def _made(claim: Claim, durable: DurableReceiver) -> Outcome:
 
 
 def _verify_attempts(claim: Claim, policy: DurableOptions) -> None:
-    """Raise LostWorkerError if no attempt is left: whoever rescued the delivery did not know how many there are."""
+    """Raise LostWorkerError if no attempt is left: the process that rescued it may not know its `retry=`."""
     if claim.attempt > policy.retry.attempts:
         raise LostWorkerError(f"Its workers were lost in all of its {claim.attempt - 1} attempts")
 
@@ -109,7 +109,7 @@ def _verify_attempts(claim: Claim, policy: DurableOptions) -> None:
 def _outcome_of(error: BaseException, claim: Claim, policy: DurableOptions, recorded: Outcome | None) -> Outcome:
     """Return the outcome of an attempt that an error has ended, perhaps after the receiver has returned.
 
-    The success of a receiver without a transaction stays one if it could not be recorded: nothing undoes the call.
+    With `atomic=False`, a success that could not be recorded stays a success: nothing undoes the call.
     """
     if isinstance(recorded, Succeeded) and not policy.atomic:
         return recorded
@@ -122,23 +122,23 @@ def _is_recorded(claim: Claim, outcome: Outcome) -> bool:
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
-    """Return whether somebody has pressed Ctrl-C, which ends a `drain()`: the receiver has not failed then.
+    """Return whether somebody has pressed Ctrl-C, which ends a `drain()`, and is no failure of the receiver.
 
-    Python raises KeyboardInterrupt for it in the main thread, unless the process hears SIGINT itself, as a worker does.
+    Python raises KeyboardInterrupt in the main thread, unless the process has a handler for SIGINT, as a worker has.
     """
     is_possible = isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
     return is_possible and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def close_broken_connections() -> None:
-    """Close connections on which there was an error and that are of no use any more, as Django does after a request."""
+    """Close connections that an error has made useless, as Django does after a request."""
     for connection in connections.all(initialized_only=True):
         if connection.errors_occurred and not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
 
 
 def _response(claim: Claim, durable: DurableReceiver) -> Any:
-    """Call the receiver as the send would have, in its guard against being called for what it is handling."""
+    """Call the receiver as the send would have: it is not called again for an instance that it is handling."""
     receiver = durable.receiver()
     payload = restored(claim.payload, claim.using, durable)
     if durable.asks_for_delivery and "delivery" not in payload:
@@ -149,7 +149,7 @@ def _response(claim: Claim, durable: DurableReceiver) -> Any:
         if isawaitable(response):
             response = _waited_for(within(durable.policy.give_up_after, response))
     if isinstance(response, RetryAfter):
-        raise response  # what it has written goes, since the next attempt writes it again
+        raise response  # so that what the receiver has written is rolled back: the next attempt writes it again
     return response
 
 
@@ -177,7 +177,7 @@ def _waited_for(response: Awaitable[Any]) -> Any:
 
 
 async def _awaited(response: Awaitable[Any]) -> Any:
-    """Return what an async receiver returns or raises: asyncio lets a KeyboardInterrupt end the whole event loop."""
+    """Return the response of an async receiver, or its error: a KeyboardInterrupt would end the whole event loop."""
     try:
         with forks_end():
             return await response
@@ -186,12 +186,12 @@ async def _awaited(response: Awaitable[Any]) -> Any:
 
 
 def _idempotency_key(claim: Claim) -> str:
-    """Return what is the same in all attempts of a delivery, and never that of another one, also in a new database.
+    """Return a text that is the same in all attempts of a delivery, and in no other delivery, even of a new database.
 
-    The receiver has no part in it: it may be given another name between two attempts.
+    It does not depend on the receiver's name, which may change between two attempts.
     """
     at = claim.created_at
-    if getattr(at, "tzinfo", None) is not None:  # that of the session, which may be another one next time
+    if getattr(at, "tzinfo", None) is not None:  # the time zone of the session, which may change
         at = at.astimezone(UTC)
     made = f"{claim.id} {at} {claim.payload}"
     return hashlib.sha256(made.encode()).hexdigest()[:32]
@@ -207,31 +207,31 @@ def _of_missing(error: MissingError, durable: DurableReceiver, attempt: int) -> 
             return Dead(error)
 
 
-# --- who wants to know ------------------------------------------------------------------------------------------
+# --- log and observers ------------------------------------------------------------------------------------------
 
 
 def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
-    """Log what became of a delivery, and tell observers."""
+    """Log how an attempt has ended, and let observers know."""
     about = (claim.id, claim.receiver, claim.attempt)
     match outcome:
         case Succeeded():
             logger.info("Delivery %d of %s succeeded (attempt %d)", *about)
-            _tell(claim, "delivery_finished", seconds)
+            _observe(claim, "delivery_finished", seconds)
         case Discarded(reason):
             logger.info("Delivery %d of %s is discarded (attempt %d): %s", *about, one_line(reason))
-            _tell(claim, "delivery_finished", seconds)
+            _observe(claim, "delivery_finished", seconds)
         case Again(delay, error):
             logger.warning(
                 "Delivery %d of %s failed (attempt %d), the next one is due in %.1f s: %s",
                 *(*about, delay, described(error)),
             )
-            _tell(claim, "delivery_failed", seconds, error)
+            _observe(claim, "delivery_failed", seconds, error)
         case HandedBack(_, error):
             warn_once(claim.receiver, described(error))
-            _tell(claim, "delivery_handed_back", seconds, error)
+            _observe(claim, "delivery_handed_back", seconds, error)
         case Dead(error):
             logger.error("Delivery %d of %s is dead (attempt %d): %s", *about, described(error), exc_info=error)
-            _tell(claim, "delivery_dead", seconds, error)
+            _observe(claim, "delivery_dead", seconds, error)
 
 
 def _report_slow(claim: Claim, began: float, thread: int) -> None:
@@ -240,10 +240,10 @@ def _report_slow(claim: Claim, began: float, thread: int) -> None:
         "Delivery %d of %s is slow (attempt %d): it has been running for %.1f s, and is here:\n%s",
         *(claim.id, claim.receiver, claim.attempt, seconds, place_of(thread)),
     )
-    _tell(claim, "delivery_slow", seconds)
+    _observe(claim, "delivery_slow", seconds)
 
 
-def _tell(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:
+def _observe(claim: Claim, name: Name, seconds: float | None = None, error: BaseException | None = None) -> None:
     scopes = open_scopes()
     if scopes:
         event = DeliveryEvent(name, claim.id, claim.receiver, claim.queue, claim.attempt, seconds, error)

@@ -1,4 +1,4 @@
-"""Claiming: a worker takes deliveries for a time, keeps them while it lives, and gives back what it does not make."""
+"""A worker claims deliveries with a lease, renews the lease while it lives, and gives back what it does not make."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from heliograph.outbox.writing import writing
 def claim(
     using: str, worker: str, receivers: Collection[str], queues: Collection[str] | None = None, size: int = 1
 ) -> list[Claim]:
-    """Claim up to so many deliveries that are due, those of these receivers, and of these queues or of all.
+    """Claim up to `size` deliveries that are due, for these receivers, in these queues or in all.
 
-    They come in the order in which they were written, which is that in which the worker makes them.
+    They are in the order in which they were written, and the worker makes them in this order.
     """
     backends = own_backends()
     if not receivers or not backends or (queues is not None and not queues):
@@ -34,7 +34,7 @@ def claim(
 
 
 def claim_one(using: str, worker: str, receivers: Collection[str], number: int) -> Claim | None:
-    """Claim the delivery with this id, if it is due, of one of these receivers, and no other of its key comes first."""
+    """Claim the delivery with this id, if it is due, is for one of these receivers, and is the first of its key."""
     if not receivers:
         return None
     chosen = sql.one_due(database_with_outbox(connections[using]), len(receivers))
@@ -43,8 +43,8 @@ def claim_one(using: str, worker: str, receivers: Collection[str], number: int) 
 
 
 def own_backends() -> list[str]:
-    """Return the aliases of the backends whose workers look into the table."""
-    return [alias for alias in all_settings() if not backend_of(alias).is_told]
+    """Return the aliases of the backends whose workers look into the table themselves."""
+    return [alias for alias in all_settings() if not backend_of(alias).is_external]
 
 
 def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) -> list[Claim]:
@@ -93,12 +93,12 @@ def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], t
         return list(cursor.fetchall())
 
 
-def keep(using: str, workers: Collection[str]) -> None:
+def renew_leases(using: str, workers: Collection[str]) -> None:
     """Renew the leases of what these workers have claimed.
 
-    A row that is locked is left out: nobody takes it from the transaction that has just written its outcome, and the
-    others would wait for the end of that. On MariaDB and MySQL, whose clock is that of the beginning of a statement,
-    the first statement waits for a lock on the table.
+    A locked row is skipped: the transaction that has written its outcome is about to commit, and no other worker can
+    take it. On MariaDB and MySQL, where the time is that of the beginning of a statement, the SELECT waits for a lock
+    on the table, so that the UPDATE begins after it.
     """
     can_skip = connections[using].features.has_select_for_update_skip_locked
     running = Delivery.objects.using(using).filter(state=State.RUNNING, worker__in=workers)
@@ -109,7 +109,7 @@ def keep(using: str, workers: Collection[str]) -> None:
 
 
 def hand_back(using: str, worker: str, ids: Collection[int] | None = None) -> int:
-    """Give back what a worker has claimed, all of it or these, as if it had not; return how many it were."""
+    """Give back what a worker has claimed, all or these ids, as if it had not claimed them; return how many."""
     running = Delivery.objects.using(using).filter(state=State.RUNNING, worker=worker)
     if ids is not None:
         running = running.filter(pk__in=ids)
@@ -117,7 +117,7 @@ def hand_back(using: str, worker: str, ids: Collection[int] | None = None) -> in
 
 
 def rename(using: str, former: Mapping[str, str]) -> int:
-    """Give deliveries of receivers that were renamed their new names, also while they run; return how many."""
+    """Give the deliveries of renamed receivers the new names, also while they run; return how many."""
     rows = Delivery.objects.using(using).filter(state__in=UNFINISHED)
     return sum(rows.filter(receiver=old).update(receiver=new) for old, new in former.items())
 

@@ -1,4 +1,4 @@
-"""Elapsed time, in seconds since some moment, that includes the time for which the machine was asleep."""
+"""Elapsed time in seconds, which includes the time for which the machine was asleep."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def elapsed() -> float:
-    """Return the seconds since some moment, which is the same for all calls in a process."""
+    """Return the seconds since a fixed time in the past; only differences mean something."""
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)

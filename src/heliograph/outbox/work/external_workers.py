@@ -1,4 +1,4 @@
-"""Fleets: what a worker of another system does with a delivery that it is told of."""
+"""What an external worker, such as one of Celery, does when it gets a message with the id of a delivery."""
 
 from __future__ import annotations
 
@@ -9,64 +9,62 @@ from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.models import UNFINISHED, Delivery, State
 from heliograph.outbox.notify.external import ExternalBackend
 from heliograph.outbox.notify.lookup import backend_of
-from heliograph.outbox.notify.notifying import could_tell, tell
+from heliograph.outbox.notify.notifying import could_notify, notify
 from heliograph.outbox.outcomes import Again, HandedBack, Outcome
 from heliograph.outbox.work.runner import run_one
 
-# What this worker has been told of and has not begun: more than one, where a fleet works at once, in who tells it.
-_told: ContextVar[deque[tuple[int, str]] | None] = ContextVar("heliograph_told", default=None)
+# Deliveries announced while one is being made. Celery's eager mode and Django's immediate backend run a task inside the
+# call that enqueues it; this queue makes them run one after the other.
+_waiting: ContextVar[deque[tuple[int, str]] | None] = ContextVar("heliograph_waiting", default=None)
 
 
-def run_told(number: int, using: str) -> None:
-    """Make the delivery with this id, if it is due, and tell the fleet of what is to be made after it.
-
-    A fleet that works at once, as those of tests do, makes one after the other, and none within another.
-    """
-    told = _told.get()
-    if told is not None:
-        told.append((number, using))
+def run_delivery(number: int, using: str) -> None:
+    """Make the delivery with this id, if it is due, and notify the external workers of the one after it."""
+    waiting = _waiting.get()
+    if waiting is not None:
+        waiting.append((number, using))
         return
-    told = deque([(number, using)])
-    token = _told.set(told)
+    waiting = deque([(number, using)])
+    token = _waiting.set(waiting)
     try:
-        while told:
-            _run(*told.popleft())
+        while waiting:
+            _run(*waiting.popleft())
     finally:
-        _told.reset(token)
+        _waiting.reset(token)
 
 
 def _run(number: int, using: str) -> None:
     outcome = run_one(number, using)
     if outcome is None or isinstance(outcome, Again | HandedBack):
-        _tell_again(number, using, outcome)
+        _notify_again(number, using, outcome)
     else:
-        _tell_next(number, using)
+        _notify_of_next(number, using)
 
 
-def _tell_again(number: int, using: str, outcome: Outcome | None) -> None:
-    """Tell the fleet of the next attempt, or of one that it was told of too early: its clock may be another.
+def _notify_again(number: int, using: str, outcome: Outcome | None) -> None:
+    """Notify the external workers of the next attempt, or of one whose message came too early by their clock.
 
-    Where it cannot wait for so long, the next sweep tells it, since nothing says that it was told.
+    If they cannot wait for so long, a later sweep notifies them.
     """
     ready = Delivery.objects.using(using).filter(pk=number, state=State.READY)
     row = ready.annotate(now=DatabaseNow()).first()
     if row is None:
         return
-    fleet, seconds = backend_of(row.backend), max((row.due_at - row.now).total_seconds(), 0.0)
+    backend, seconds = backend_of(row.backend), max((row.due_at - row.now).total_seconds(), 0.0)
     is_wanted = outcome is not None or seconds
-    if not is_wanted or not isinstance(fleet, ExternalBackend) or not fleet.can_wait(seconds):
+    if not is_wanted or not isinstance(backend, ExternalBackend) or not backend.can_wait(seconds):
         return
-    if could_tell(lambda: fleet.tell_in(seconds, using, [number], row.queue), fleet.alias, row.queue, [number]):
-        until = DatabaseLater(seconds + fleet.settings["TELL_AGAIN_AFTER"])
+    if could_notify(lambda: backend.notify_in(seconds, using, [number], row.queue), backend.alias, row.queue, [number]):
+        until = DatabaseLater(seconds + backend.settings["NOTIFY_AGAIN_AFTER"])
         ready.filter(attempts=row.attempts).update(leased_until=until)
 
 
-def _tell_next(number: int, using: str) -> None:
-    """Tell of the next delivery with the same key: who was told of it before it was its turn has let it be."""
+def _notify_of_next(number: int, using: str) -> None:
+    """Notify of the next delivery with the same key: a message that came before this one was done has no effect."""
     rows = Delivery.objects.using(using)
-    lane = rows.filter(pk=number, key__gt="").values("receiver", "key").first()
-    if lane is None:
+    same_key = rows.filter(pk=number, key__gt="").values("receiver", "key").first()
+    if same_key is None:
         return
-    row = rows.filter(**lane, state__in=UNFINISHED).annotate(now=DatabaseNow()).order_by("pk").first()
+    row = rows.filter(**same_key, state__in=UNFINISHED).annotate(now=DatabaseNow()).order_by("pk").first()
     if row is not None and row.state == State.READY and row.due_at <= row.now:
-        tell(row.backend, using, row.queue, [row.pk])
+        notify(row.backend, using, row.queue, [row.pk])

@@ -1,4 +1,4 @@
-"""Handing back: a delivery that this release cannot read waits for a worker that can.
+"""A delivery that this release cannot read is handed back, and waits for a worker that can.
 
 While a new release is rolled out, its processes send what workers of the old one do not know. Such an attempt does not
 count, and the delivery is never dead by it: a person decides, by what `outbox status` and the admin show.

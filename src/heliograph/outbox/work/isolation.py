@@ -1,4 +1,4 @@
-"""Isolation: what a receiver sets for its thread does not reach the next delivery of that thread."""
+"""What a receiver sets for its thread, such as the language, does not reach the next delivery of that thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def isolated(function: Callable[[], T]) -> T:
-    """Call a function in a copy of the context, which has the language and the time zone of Django, `mute()` and more.
+    """Call a function in a copy of the context, where Django keeps the language and the time zone.
 
     `activate("de")` by one receiver would otherwise translate the mails of all that follow it.
     """
@@ -23,12 +23,12 @@ def isolated(function: Callable[[], T]) -> T:
 
 
 def _with_own_decimals(function: Callable[[], T]) -> T:
-    with localcontext():  # the copy of a context refers to the same object, which `getcontext().prec = 5` changes
+    with localcontext():  # `getcontext().prec = 5` changes an object that the copy of the context would share
         return function()
 
 
 def _make_caches() -> None:
-    """Let all attempts of a thread have the same caches: Django keeps them in the context, with their connections."""
+    """Let all attempts of a thread share the caches, which Django keeps in the context with their connections."""
     for alias in caches:
-        with suppress(Exception):  # of settings that are wrong, which whoever uses this cache hears of
+        with suppress(Exception):  # of wrong settings: who uses this cache gets the error
             _ = caches[alias]

@@ -1,4 +1,4 @@
-"""Leftovers: transactions that a receiver leaves open, which would take in every later delivery of its thread."""
+"""Transactions that a receiver leaves open: every later delivery of its thread would be in them, so they are ended."""
 
 from __future__ import annotations
 

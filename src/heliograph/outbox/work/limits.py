@@ -1,4 +1,4 @@
-"""Limits: how long a delivery may run before it is reported, and an async receiver before it is cancelled."""
+"""How long a delivery may run before it is reported, and an async receiver before it is cancelled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GaveUpError(Exception):
 
 @contextmanager
 def reported(limit: Limit, report: Callable[[], object]) -> Iterator[None]:
-    """Call a function in another thread if the block takes longer than the limit, for who observes the block."""
+    """Call a function in another thread, with the observers of this one, if the block takes longer than the limit."""
     seconds = seconds_of(limit)
     if seconds is None:
         yield
@@ -55,6 +55,6 @@ async def within(limit: Limit, response: Awaitable[Any]) -> Any:
 
 
 def place_of(thread: int) -> str:
-    """Return where a thread is, as a traceback shows it."""
+    """Return the stack of a thread, as a traceback shows it."""
     frame = sys._current_frames().get(thread)
     return "".join(traceback.format_stack(frame)).rstrip() if frame else "nowhere any more"

@@ -1,4 +1,4 @@
-"""Recording: what an outcome does to the row of its delivery, for the worker that has it still."""
+"""An outcome is written into the row of its delivery, if the worker still has that delivery."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from heliograph.databases import database_of
 from heliograph.outbox import sql
-from heliograph.outbox.charset import one_line, storable, with_fewer_letters
+from heliograph.outbox.charset import one_line, storable, with_fewer_characters
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.durable.retrying import errors_in
 from heliograph.outbox.models import FINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
 from heliograph.outbox.rows import Claim
 
-# What is kept of a traceback: its end, which says what happened.
+# So many characters of a traceback are kept, from its end, which says what happened.
 _LONGEST = 50_000
 
 # How many errors of a group are named in one line.
@@ -35,7 +35,7 @@ class LostError(Exception):
 
 
 class UnrecordedError(Exception):
-    """The database did not answer when an outcome was to be recorded, which is to be done later."""
+    """The database did not answer when an outcome was to be recorded; it is to be recorded later."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"The outcome could not be recorded: {outcome!r}")
@@ -44,7 +44,7 @@ class UnrecordedError(Exception):
 
 @contextmanager
 def kept_for_later(outcome: Outcome) -> Iterator[None]:
-    """Raise UnrecordedError, which has the outcome, if the database fails in the block."""
+    """Raise UnrecordedError with the outcome, if the database fails in the block."""
     try:
         yield
     except Error as error:
@@ -52,10 +52,10 @@ def kept_for_later(outcome: Outcome) -> Iterator[None]:
 
 
 def record(claim: Claim, outcome: Outcome) -> None:
-    """Write what became of a delivery.
+    """Write the outcome of an attempt.
 
-    Raises LostError if the worker does not have it any more, and then nothing is written: in the transaction of the
-    receiver, what that has written goes with it.
+    Raises LostError, and writes nothing, if the worker has lost the delivery. In the transaction of the receiver, the
+    error rolls back what the receiver has written.
     """
     match outcome:
         case Succeeded():
@@ -78,7 +78,7 @@ def record(claim: Claim, outcome: Outcome) -> None:
 
 
 def is_recorded(claim: Claim) -> bool:
-    """Return whether an attempt has ended, as far as the table knows."""
+    """Return whether the table says that an attempt has ended."""
     finished = Delivery.objects.using(claim.using).filter(state__in=FINISHED)
     return finished.filter(pk=claim.id, worker=claim.worker, attempts=claim.attempt).exists()
 
@@ -98,8 +98,8 @@ def _record(claim: Claim, **values: Any) -> int:
 
 
 def _updated(rows: Any, values: dict[str, Any]) -> int:
-    """Update rows, with letters escaped that the database lacks: an outcome is not lost for the text of an error."""
-    fewer, lacks_letter = with_fewer_letters(values), database_of(connections[rows.db]).lacks_letter
+    """Update rows; characters that the database cannot store are escaped, so that no outcome is lost for them."""
+    fewer, lacks_letter = with_fewer_characters(values), database_of(connections[rows.db]).lacks_letter
     while True:
         try:
             with transaction.atomic(rows.db):
@@ -113,7 +113,7 @@ def _updated(rows: Any, values: dict[str, Any]) -> int:
 
 
 def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
-    """Return what is written of an error, also into the history of attempts."""
+    """Return the columns for an error, with a line for the history."""
     text = described(error)
     entry = {
         "attempt": claim.attempt,
@@ -140,7 +140,7 @@ def described(error: BaseException) -> str:
 
 
 def _traceback_of(error: BaseException) -> str:
-    """Return the traceback of an error; of one that Python cannot format, the places and the class."""
+    """Return the traceback of an error; if Python cannot format the error, the stack and the class."""
     try:
         return "".join(traceback.format_exception(error))
     except BaseException:  # a SyntaxError, for one, is formatted by attributes that anything can be assigned to

@@ -22,12 +22,12 @@ from heliograph.outbox.rows import Claim
 from heliograph.outbox.work.attempts import announce, attempt
 from heliograph.outbox.work.claiming import claim, claim_one, hand_back, rename
 from heliograph.outbox.work.elapsed import elapsed
-from heliograph.outbox.work.lease_renewal import keeper
+from heliograph.outbox.work.lease_renewal import lease_renewal
 from heliograph.outbox.work.recording import LostError, UnrecordedError, record
 from heliograph.outbox.work.thread_connections import close_connections
 
-# As much as a runner claims at once, in deliveries; and in the seconds that these will take, so that nothing waits for
-# long in the hands of one while others have nothing to do.
+# A runner claims so many deliveries at once at most, and no more than it makes in so many seconds. So none waits long
+# for a busy runner while others have nothing to do.
 MOST_CLAIMED = 100
 SECONDS_CLAIMED = 0.25
 
@@ -45,26 +45,26 @@ def new_name() -> str:
 
 
 class Runner:
-    """What one thread does: it claims as much as it makes in a moment, and makes it."""
+    """Claims a few deliveries, and makes them."""
 
     def __init__(self, using: str, queues: Collection[str] | None = None) -> None:
         if isinstance(queues, str):
             raise TypeError(f"queues= takes a list of names, not {queues!r}: write [{queues!r}].")
         self.using = using
-        self.queues = queues  # those to look at, None for all
+        self.queues = queues  # None for all
         self.name = new_name()
         self.size = 1
         self._claimed: deque[Claim] = deque()
         self._since = elapsed()  # when it began to claim
-        self._lease = 0.0  # for how many seconds it has what it has claimed, if nobody renews that
+        self._lease = 0.0  # the seconds for which its claims hold if nobody renews them
         self._renamed = -_SECONDS_NAMED
         self._lock = threading.Lock()
-        self._broken: tuple[Claim, Outcome] | None = None  # an attempt whose outcome could not be recorded
-        self._is_unsure = False  # whether the table may have more in its name than it knows of
+        self._broken: tuple[Claim, Outcome] | None = None  # an attempt whose outcome is not recorded
+        self._is_unsure = False  # whether it may have claimed more, in the table, than it knows of
         self._connection: Any = None  # that of the thread that makes deliveries
 
     def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
-        """Claim once, and yield the outcome of each attempt; None for one that somebody has taken away."""
+        """Claim once, and yield the outcome of each attempt; None for a delivery that another worker has taken."""
         if self._is_unsure:
             self.mend()
         receivers = registry.known()
@@ -72,7 +72,7 @@ class Runner:
         began, count = monotonic(), 0
         while one := self._next():
             outcome = self._attempt(one, receivers)
-            if outcome is None:  # others may have the rest too
+            if outcome is None:  # other workers may have taken the rest, too
                 self.hand_back_waiting()
             yield outcome
             count += 1
@@ -89,7 +89,7 @@ class Runner:
             self._claimed.extend(claim(self.using, self.name, receivers.keys(), self.queues, size))
 
     def _next(self) -> Claim | None:
-        """Return what to make next; nothing if the process has stood still and others may have it."""
+        """Return the next delivery; None if there is none, or if the lease is over and others may have taken it."""
         if elapsed() - self._since >= self._lease:
             self.hand_back_waiting()
         with self._lock:
@@ -109,7 +109,7 @@ class Runner:
 
     @contextmanager
     def _surely(self) -> Iterator[None]:
-        """Note an error: the database may have done it nevertheless, and what is in this name is kept from others."""
+        """Remember an error: the database may have done what it was asked, and this runner have more than it knows."""
         try:
             yield
         except BaseException:
@@ -117,13 +117,13 @@ class Runner:
             raise
 
     def finish(self) -> None:
-        """Give back what has not begun, and record what is not recorded yet."""
+        """Record what is not recorded yet, and give back what has not begun."""
         if self._is_unsure:
             self.mend()
         self.hand_back_waiting()
 
     def mend(self) -> None:
-        """Record the attempt that an error of the database has cut off, and give back all else in this name."""
+        """Record the attempt that an error of the database has cut off, and give back all other deliveries."""
         if self._broken is not None:
             _record_late(*self._broken)
             self._broken = None
@@ -131,7 +131,7 @@ class Runner:
         self._is_unsure = False
 
     def hand_back_waiting(self, seconds: float = 0.0) -> None:
-        """Give back what was claimed so many seconds ago and has not begun: others may have nothing to do."""
+        """Give back deliveries that were claimed so many seconds ago and have not begun: other workers may be idle."""
         if elapsed() - self._since < seconds:
             return
         with self._lock:
@@ -142,15 +142,16 @@ class Runner:
                 hand_back(self.using, self.name, waiting)
 
     def give_up(self) -> None:
-        """Give back everything, also what runs: it cannot be recorded any more."""
+        """Give back all deliveries, also the one that runs, whose outcome cannot be recorded after that."""
         with self._lock:
             self._claimed.clear()
         hand_back(self.using, self.name)
 
     def abandon(self) -> None:
-        """Give back everything for a thread that does not return.
+        """Give back all deliveries of a thread that does not return.
 
-        On SQLite it may have the database to itself until its connection is closed; what it does afterwards fails.
+        On SQLite the thread may hold the lock of the database, so its connection is closed first, and what it does
+        afterwards fails.
         """
         raw = None if self._connection is None else self._connection.connection
         if raw is not None and database_of(self._connection).has_one_writer:
@@ -158,24 +159,26 @@ class Runner:
         self.give_up()
 
     def kept(self) -> AbstractContextManager[None]:
-        """Return what renews the leases, for the thread that makes deliveries.
+        """Return a block in which the leases are renewed, for the thread that makes deliveries.
 
-        In a transaction, which a test may be in, nobody else sees what is claimed.
+        In a transaction, as in a test, nobody else sees what is claimed, and nothing is renewed.
         """
         self._connection = connections[self.using]
-        return nullcontext() if connections[self.using].in_atomic_block else keeper.keeping(self.using, self.name)
+        if connections[self.using].in_atomic_block:
+            return nullcontext()
+        return lease_renewal.renewing(self.using, self.name)
 
 
 def _record_late(claim: Claim, outcome: Outcome) -> None:
     try:
         record(claim, outcome)
-    except LostError:  # or it is recorded after all, when nobody heard of the commit
+    except LostError:  # or the first try was committed, and only its answer was lost
         return
     announce(claim, outcome, None)
 
 
 def _size_for(seconds: float, size: int) -> int:
-    """Return how many deliveries to claim next, if one takes so many seconds; it grows step by step."""
+    """Return how many deliveries to claim next, if one takes so many seconds: up to four times as many as before."""
     return max(1, min(int(SECONDS_CLAIMED / max(seconds, 1e-6)), size * 4, MOST_CLAIMED))
 
 
@@ -184,7 +187,7 @@ def drain(
 ) -> list[Outcome]:
     """Make every delivery that is due, in this thread, until none is; return the outcomes.
 
-    `queues` are those to look at, None for all; `limit` is how many attempts there are at most.
+    `queues` are the names of the queues, None for all; `limit` is the largest number of attempts.
     """
     runner, made = Runner(using, queues), list[Outcome | None]()
     with runner.kept(), giving_up(runner):
@@ -202,19 +205,19 @@ def giving_up(runner: Runner) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(Error):  # of a database that has gone; the first error is the one to hear of
+        with suppress(Error):  # of a database that does not answer; the first error says more
             runner.mend()
         raise
 
 
 def run_one(number: int, using: str = DEFAULT_DB_ALIAS) -> Outcome | None:
-    """Make the delivery with this id, and return the outcome; None if it is not due, or in the hands of others.
+    """Make the delivery with this id, for an external worker, and return the outcome.
 
-    It is for the workers of other systems, which are told of it.
+    None if it is not due, or if another worker has it.
     """
     receivers, name = registry.known(), new_name()
     rename(using, registry.former_names(receivers))
-    with keeper.keeping(using, name):
+    with lease_renewal.renewing(using, name):
         claimed = claim_one(using, name, receivers.keys(), number)
         if claimed is None:
             return None

@@ -1,4 +1,4 @@
-"""Waking: how a worker that has nothing to do learns that there may be something."""
+"""How an idle worker learns that there may be deliveries to make."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Waker(ABC):
 
     @abstractmethod
     def mark(self) -> Any:
-        """Return what tells, later, whether something has happened since; to be asked before a look at the table."""
+        """Return a mark of what has happened so far; take it before you look at the table, and give it to `wait`."""
 
     @abstractmethod
     def wait(self, mark: Any, idle: int) -> bool:

@@ -18,7 +18,7 @@ DATABASE_INDEPENDENT = {
     *("test_foreign_signals.py", "test_lifetimes.py"),
     *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
     *("test_demo.py", "test_docs.py", "test_fragments.py", "test_package.py", "test_promises.py", "test_release.py"),
-    *("test_repository.py", "test_tools.py"),
+    *("test_repository.py", "test_tools.py", "test_vendors.py"),
 }
 # Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
 PYTHON_INDEPENDENT = {

@@ -19,7 +19,7 @@ class Database:
     locked rows can be skipped.
     """
 
-    vendor: ClassVar[str] = ""  # `connection.vendor`
+    vendor: ClassVar[str] = ""  # `connection.vendor` of Django
 
     # --- values ---------------------------------------------------------------------------------------------------
 

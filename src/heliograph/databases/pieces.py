@@ -31,7 +31,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class Clock:
-    """The clock of a database, as SQL: these are the names of its times in UTC, as Django stores them."""
+    """The clock of a database: SQL for four times, in UTC and in the form in which Django stores times."""
 
     now: str  # when the statement began, as an index can be searched for
     later: str  # the time after an interval, which is a parameter: `Database.interval`

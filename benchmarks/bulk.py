@@ -1,4 +1,4 @@
-"""Bulk writes: what it costs to hear of every row, and where nobody wants to."""
+"""Bulk writes: what it costs to receive every row, and what it costs where nobody wants to."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import Any
 
 from benchmarks import peers, project
 from benchmarks.facts import Candidate, Column, Group, Place, beside_django
-from benchmarks.listeners import CREATE, UPDATE, UPDATE_EACH, Listener, OfSave, OfWrite, Row, Shipped, Unheard
+from benchmarks.listeners import CREATE, UPDATE, UPDATE_EACH, Listener, OfSave, OfWrite, Row, Shipped, WithoutReceivers
 from benchmarks.receivers import Receiver
 from benchmarks.timing import Call, repeated
 
 TITLES = {project.FILE: "SQLite", project.POSTGRESQL: "PostgreSQL"}
-NOT_HEARD = 1.02  # it should be 1: what is allowed above it is what two runs of the same differ by
+NO_RECEIVERS = 1.02  # it should be 1: what is allowed above it is what two runs of the same differ by
 SLOW_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A write of many rows, and how much longer it may take where it is heard."""
+    """A write of many rows, and how much longer it may take with a receiver."""
 
     name: str
     rows: int
@@ -38,18 +38,18 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A model that somebody listens to, and the rows that were heard of."""
+    """A model that somebody listens to, and the rows that it has received."""
 
     listener: Listener
     model: Any
-    heard: list[Row] = field(default_factory=list)
+    received: list[Row] = field(default_factory=list)
     receivers: list[Receiver | None] = field(default_factory=list)
 
 
 def groups() -> Iterator[Group]:
     """Yield the groups of this file."""
     yield _bulk()
-    yield _unheard()
+    yield _without_receivers()
 
 
 # --- ten thousand rows ------------------------------------------------------------------------------------------
@@ -66,12 +66,12 @@ def _bulk() -> Group:
         " old stock and the new one of each. That of the third row listens to `post_update`, `post_bulk_create` or"
         " `post_bulk_update`; that of the fourth one to `post_save`, with"
         ' `bulk=True, when=created | changed("stock"), delivery=BeforeCommit(batch=True)`.'
-        " After each round, what was heard is compared with what the table had and has. The first row is Django as"
+        " After each round, what was received is compared with what the table had and has. The first row is Django as"
         " it ships: a second copy of its querysets, which the patches do not reach. The second one is a model without"
         " receivers while all the others listen to theirs. django-bulk-tracker loads all rows before the update and"
         " after it, and calls its receivers after the commit.",
         tuple(
-            Column(_column(operation, alias), partial(_heard, operation, alias))
+            Column(_column(operation, alias), partial(_received, operation, alias))
             for alias in _aliases()
             for operation in OPERATIONS
         ),
@@ -82,7 +82,7 @@ def _bulk() -> Group:
 
 def _targets(operation: Operation, alias: str) -> Iterator[Place]:
     column, limit = _column(operation, alias), operation.limits[alias]
-    yield beside_django(column, NOT_HEARD, Unheard.name)
+    yield beside_django(column, NO_RECEIVERS, WithoutReceivers.name)
     yield from (beside_django(column, limit, kind.name) for kind in (OfWrite, OfSave))
 
 
@@ -95,7 +95,7 @@ def _aliases() -> list[str]:
     return [project.FILE, *([] if project.silent() else [project.POSTGRESQL])]
 
 
-def _heard(operation: Operation, alias: str) -> list[Candidate]:
+def _received(operation: Operation, alias: str) -> list[Candidate]:
     return [_candidate(_product(one, operation, alias), operation, alias) for one in peers.listeners()]
 
 
@@ -106,10 +106,10 @@ def _candidate(product: Product, operation: Operation, alias: str) -> Candidate:
 
 
 def _timed(product: Product, operation: Operation, alias: str, loops: int) -> float:
-    """Return the seconds of one write, whose rows must be those that were heard of."""
+    """Return the seconds of one write, whose rows must be those that were received."""
     write = operation.prepare(product.model, operation.rows)
     before = _stocks(product.model)
-    product.heard.clear()
+    product.received.clear()
     _tidy(product.model, alias)
     start = perf_counter()
     write()
@@ -129,10 +129,10 @@ def _check(product: Product, operation: Operation, before: dict[Any, int]) -> No
     after = _stocks(product.model)
     written = {(pk, before.get(pk), stock) for pk, stock in after.items() if before.get(pk) != stock}
     assert len(written) == operation.rows, f"{product.listener.name} writes {len(written)} rows"
-    if product.listener.hears:
-        heard = product.heard
-        assert len(heard) == operation.rows, f"{product.listener.name} hears of {len(heard)} rows"
-        assert set(heard) == written, f"{product.listener.name} hears {sorted(set(heard) - written)[:3]}"
+    if product.listener.receives:
+        received = product.received
+        assert len(received) == operation.rows, f"{product.listener.name} receives {len(received)} rows"
+        assert set(received) == written, f"{product.listener.name} receives {sorted(set(received) - written)[:3]}"
 
 
 def _stocks(model: Any) -> dict[Any, int]:
@@ -171,7 +171,7 @@ OPERATIONS = (
 # --- where nobody listens ---------------------------------------------------------------------------------------
 
 
-def _unheard() -> Group:
+def _without_receivers() -> Group:
     calls: dict[str, Callable[[Any], Call]] = {
         "update() of one": _updating_one,
         "bulk_create() of ten": _creating_ten,
@@ -179,20 +179,20 @@ def _unheard() -> Group:
         "delete() of none": _deleting_none,
     }
     return Group(
-        "bulk_unheard",
+        "bulk_without_receivers",
         "Bulk: a model nobody listens to",
         "Small writes, of which what they cost beside the rows is the larger part, in a SQLite database in memory, in"
         " autocommit. Django is the copy of the table above; the model of the second row has no receivers while those"
-        " of others hear of all bulk writes. The ratio should be 1; what is allowed above it is what two runs of the"
+        " of others receive all bulk writes. The ratio should be 1; what is allowed above it is what two runs of the"
         " same differ by.",
-        tuple(Column(name, partial(_unheard_writes, call)) for name, call in calls.items()),
-        tuple(beside_django(name, NOT_HEARD, Unheard.name) for name in calls),
+        tuple(Column(name, partial(_writes_without_receivers, call)) for name, call in calls.items()),
+        tuple(beside_django(name, NO_RECEIVERS, WithoutReceivers.name) for name in calls),
         base=Shipped.name,
         processes=4,
     )
 
 
-def _unheard_writes(call: Callable[[Any], Call]) -> list[Candidate]:
+def _writes_without_receivers(call: Callable[[Any], Call]) -> list[Candidate]:
     _listening()
     return [repeated(one.listener.name, call(one.model), rounds=600) for one in _two()]
 
@@ -226,8 +226,8 @@ def _deleting_none(model: Any) -> Call:
 
 @cache
 def _two() -> list[Product]:
-    """Return Django's model and ours, of which nobody hears."""
-    products = [_made(one, "default") for one in (Shipped(), Unheard())]
+    """Return Django's model and ours, without receivers."""
+    products = [_made(one, "default") for one in (Shipped(), WithoutReceivers())]
     for product in products:
         _fill(product.model, 10)
     return products
@@ -256,7 +256,7 @@ def _product(listener: Listener, operation: Operation, alias: str) -> Product:
 
 
 def _listen(product: Product, operation: Operation) -> None:
-    product.receivers.append(product.listener.connect(product.model, operation.name, product.heard))
+    product.receivers.append(product.listener.connect(product.model, operation.name, product.received))
 
 
 _numbers = counting()

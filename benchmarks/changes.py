@@ -139,7 +139,7 @@ def _asking() -> Group:
         "Changes: what changed?",
         "A loaded instance whose status is changed, not saved: `changes_of(instance)`, `tracker.changed()`,"
         " `get_dirty_fields(check_relationship=True)`, and of django-lifecycle `initial_value` of those of the three"
-        " fields that have `has_changed`. Heliograph also tells the new value.",
+        " fields that have `has_changed`. Heliograph also has the new value.",
         (Column(CHANGED, _asked),),
         (within(CHANGED, 2e-6, "2 us"),),
         base=HELIOGRAPH,
@@ -154,7 +154,7 @@ def _asked() -> list[Candidate]:
 def _ask(one: Tracked) -> Call:
     order, changes = one.model.objects.first(), one.tracker.changes
     order.status = "paid"
-    assert list(changes(order)) == ["status"], f"{one.tracker.name} tells {changes(order)}"
+    assert list(changes(order)) == ["status"], f"{one.tracker.name} finds {changes(order)}"
     return lambda: changes(order)
 
 

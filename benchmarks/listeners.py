@@ -1,4 +1,4 @@
-"""What hears of the rows that a bulk write writes."""
+"""What receives the rows that a bulk write writes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Row = tuple[Any, Any, Any]
 
 
 class Listener:
-    """A way to hear of bulk writes: what it makes of a model, and how it is connected."""
+    """A way to receive bulk writes: what it makes of a model, and how it is connected."""
 
     name: ClassVar[str]
     package: ClassVar[str] = ""  # what is to be installed
     module: ClassVar[str] = ""
     is_slow: ClassVar[bool] = False  # whether a round takes seconds
-    hears: ClassVar[bool] = True
+    receives: ClassVar[bool] = True
 
     def bases(self) -> Sequence[type]:
         """Return the bases that a model needs for it."""
@@ -41,8 +41,8 @@ class Listener:
 
         return Manager()
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver | None:
-        """Connect and return what tells the list of the rows that an operation writes, as Heliograph tells it."""
+    def connect(self, model: Any, operation: str, received: list[Row]) -> Receiver | None:
+        """Connect and return a receiver that adds the rows an operation writes to a list, in Heliograph's form."""
         raise NotImplementedError
 
 
@@ -50,24 +50,24 @@ class Shipped(Listener):
     """Django as it ships: a second copy of its querysets, out of reach of the patches."""
 
     name = "Django"
-    hears = False
+    receives = False
 
     def manager(self) -> Any:
         from django.db.models.manager import BaseManager
 
         return BaseManager.from_queryset(_shipped_queryset())()
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> None:
+    def connect(self, model: Any, operation: str, received: list[Row]) -> None:
         """Connect nothing."""
 
 
-class Unheard(Listener):
+class WithoutReceivers(Listener):
     """Heliograph, whose receivers listen to other models."""
 
-    name = "Heliograph, not heard"
-    hears = False
+    name = "Heliograph, no receivers"
+    receives = False
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> None:
+    def connect(self, model: Any, operation: str, received: list[Row]) -> None:
         """Connect nothing."""
 
 
@@ -76,21 +76,21 @@ class OfWrite(Listener):
 
     name = "Heliograph, its own signal"
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
-        return connected(_signals()[operation], sender=model)(_receiver(operation, heard))
+    def connect(self, model: Any, operation: str, received: list[Row]) -> Receiver:
+        return connected(_signals()[operation], sender=model)(_receiver(operation, received))
 
 
 class OfSave(Listener):
-    """A receiver of post_save that hears bulk writes too, all rows at once."""
+    """A receiver of post_save that receives bulk writes too, all rows at once."""
 
     name = "Heliograph, post_save with bulk=True"
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
+    def connect(self, model: Any, operation: str, received: list[Row]) -> Receiver:
         from django.db.models.signals import post_save
 
         options: dict[str, Any] = {"bulk": True, "delivery": BeforeCommit(batch=True)}
         return connected(post_save, sender=model, when=created | changed("stock"), **options)(
-            _receiver(operation, heard)
+            _receiver(operation, received)
         )
 
 
@@ -110,10 +110,10 @@ class BulkTracker(Listener):
     def manager(self) -> Any:
         return import_module("bulk_tracker.managers").BulkTrackerManager()
 
-    def connect(self, model: Any, operation: str, heard: list[Row]) -> Receiver:
+    def connect(self, model: Any, operation: str, received: list[Row]) -> Receiver:
         def receive(sender: Any, objects: Any, **kwargs: Any) -> None:
             pairs = [(one.instance, one.changed_values.get("stock")) for one in objects]
-            heard.extend((instance.pk, old, instance.stock) for instance, old in pairs)
+            received.extend((instance.pk, old, instance.stock) for instance, old in pairs)
 
         signals = import_module("bulk_tracker.signals")
         signal = signals.post_create_signal if operation == CREATE else signals.post_update_signal
@@ -121,14 +121,14 @@ class BulkTracker(Listener):
         return receive
 
 
-def _receiver(operation: str, heard: list[Row]) -> Receiver:
+def _receiver(operation: str, received: list[Row]) -> Receiver:
     """Return a receiver of batches that reads all rows."""
 
     def receive_new(sender: Any, batch: Any, **kwargs: Any) -> None:
-        heard.extend((instance.pk, None, instance.stock) for instance in batch.created)
+        received.extend((instance.pk, None, instance.stock) for instance in batch.created)
 
     def receive(sender: Any, batch: Any, **kwargs: Any) -> None:
-        heard.extend((pk, old, new) for pk, old, new in batch.changes("stock"))
+        received.extend((pk, old, new) for pk, old, new in batch.changes("stock"))
 
     return receive_new if operation == CREATE else receive
 

@@ -16,7 +16,7 @@ from benchmarks.django_peers import (
     HeliographDeclared,
     HeliographSaving,
 )
-from benchmarks.listeners import BulkTracker, Listener, OfSave, OfWrite, Shipped, Unheard
+from benchmarks.listeners import BulkTracker, Listener, OfSave, OfWrite, Shipped, WithoutReceivers
 from benchmarks.other_peers import Blinker, Pluggy, Psygnal, PyDispatcher
 from benchmarks.peer import BareLoop, Peer
 from benchmarks.trackers import DirtyFields, HeliographChanges, Lifecycle, ModelUtils, Plain, Tracker
@@ -34,7 +34,7 @@ KINDS: tuple[type[Peer], ...] = (
 )
 SAVING: tuple[type[Peer], ...] = (BareSaving, DjangoSaving, HeliographSaving)
 TRACKERS: tuple[type[Tracker], ...] = (Plain, HeliographChanges, ModelUtils, DirtyFields, Lifecycle)
-LISTENERS: tuple[type[Listener], ...] = (Shipped, Unheard, OfWrite, OfSave, BulkTracker)
+LISTENERS: tuple[type[Listener], ...] = (Shipped, WithoutReceivers, OfWrite, OfSave, BulkTracker)
 Kind = type[Peer] | type[Tracker] | type[Listener]
 PACKAGED: tuple[Kind, ...] = (*KINDS, *TRACKERS, *LISTENERS)
 
@@ -60,7 +60,7 @@ def trackers() -> list[Tracker]:
 
 
 def listeners() -> list[Listener]:
-    """Return what hears of bulk writes, as far as it is installed."""
+    """Return what receives bulk writes, as far as it is installed."""
     return [kind() for kind in LISTENERS if _is_installed(kind)]
 
 

@@ -35,7 +35,7 @@ class Handler:
 def functions(count: int, source: str = TAKES_KEYWORDS) -> list[Receiver]:
     """Return functions as a module has them: each with its own name and its own code.
 
-    Those of another number or source are of another file, since Heliograph tells functions by file and name.
+    Those of another number or source are of another file, since Heliograph knows functions by file and name.
     """
     module: dict[str, Any] = {"__name__": "receivers"}
     exec(_compiled(count, source), module)

@@ -51,7 +51,7 @@ class Plain(Tracker):
 
 
 class HeliographChanges(Tracker):
-    """A receiver that wants to hear of three fields, and nothing in the model."""
+    """A receiver that asks for three fields, and nothing in the model."""
 
     name = HELIOGRAPH
     load_rounds = 15
@@ -78,7 +78,7 @@ class ModelUtils(Tracker):
 
 
 class DirtyFields(Tracker):
-    """A mixin that is told to look at the three fields."""
+    """A mixin that looks at the three fields."""
 
     name = package = "django-dirtyfields"
     module = "dirtyfields"

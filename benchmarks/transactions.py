@@ -36,7 +36,7 @@ def groups() -> Iterator[Group]:
     yield _transactions()
     yield _queries()
     yield _on_commit()
-    yield _unheard()
+    yield _without_receivers()
 
 
 # --- a thousand rows, and what is computed from them ------------------------------------------------------------
@@ -185,7 +185,7 @@ def _saving() -> list[Candidate]:
     return [
         _saving_one(BY_HAND, _by_hand(), *by_hand),
         _saving_one(BY_HAND_HERE, _by_hand(), post_save.connect, atomic),
-        _saving_one(ON_COMMIT, _told(), partial(_connect, post_save, delivery=OnCommit()), atomic),
+        _saving_one(ON_COMMIT, _receiving(), partial(_connect, post_save, delivery=OnCommit()), atomic),
     ]
 
 
@@ -213,7 +213,7 @@ def _sending() -> list[Candidate]:
     return [
         _sending_one(BY_HAND, _by_hand(), django, django.connect, _shipped_atomic()),
         _sending_one(BY_HAND_HERE, _by_hand(), here, here.connect, atomic),
-        _sending_one(ON_COMMIT, _told(), signal, partial(_connect, signal, delivery=OnCommit()), atomic),
+        _sending_one(ON_COMMIT, _receiving(), signal, partial(_connect, signal, delivery=OnCommit()), atomic),
     ]
 
 
@@ -244,7 +244,7 @@ def _by_hand() -> Receiver:
     return receive
 
 
-def _told() -> Receiver:
+def _receiving() -> Receiver:
     """Return a receiver that is to be called after the commit."""
 
     def receive(sender: Any, instance: Any, **kwargs: Any) -> None:
@@ -256,23 +256,26 @@ def _told() -> Receiver:
 # --- where nobody waits -----------------------------------------------------------------------------------------
 
 
-def _unheard() -> Group:
+def _without_receivers() -> Group:
     rows = (IN_TRANSACTION, IN_AUTOCOMMIT)
     return Group(
-        "unheard",
+        "without_receivers",
         "Transactions: a model nobody listens to",
         "A model without receivers, before anybody in its process waits for the end of a transaction, and then while"
         " receivers of another model do, with `BeforeCommit()` and with `OnCommit()`. The time of a transaction is for"
         " one save, with its begin and its end. The ratio should be 1; what is allowed above it is what two runs of the"
         " same differ by.",
-        (Column(BEFORE, partial(_unheard_saves, waits=False)), Column(AFTER, partial(_unheard_saves, waits=True))),
+        (
+            Column(BEFORE, partial(_saves_without_receivers, waits=False)),
+            Column(AFTER, partial(_saves_without_receivers, waits=True)),
+        ),
         tuple(beside_column(AFTER, BEFORE, 1.02, row) for row in rows),
         base=BEFORE,
         processes=6,
     )
 
 
-def _unheard_saves(*, waits: bool) -> list[Candidate]:
+def _saves_without_receivers(*, waits: bool) -> list[Candidate]:
     from django.db.transaction import atomic
 
     if waits:
@@ -290,7 +293,7 @@ def _waiting() -> list[Receiver]:
     from django.db.models.signals import post_save
 
     _, another = _models()
-    receivers = [_told(), _told()]
+    receivers = [_receiving(), _receiving()]
     for receiver, policy in zip(receivers, (BeforeCommit(), OnCommit()), strict=True):
         _connect(post_save, receiver, another, delivery=policy)
     return receivers

@@ -27,7 +27,7 @@ def experiments() -> Iterator[Experiment]:
             "concurrent",
             "Concurrent senders",
             "Processes that do nothing but commit: `atomic()` with `create()` of a row, which one durable receiver"
-            " hears of. Transactions a second, of all of them together, by how many there are; somebody listens to the"
+            " receives. Transactions a second, of all of them together, by how many there are; somebody listens to the"
             " notices. The second row has `NOTICES` off, and the last one what Heliograph does not do: `pg_notify` in"
             f" the transaction that commits. The median of {ROUNDS} rounds of {SECONDS:.0f} s each, the systems in"
             " turns, and in the other order each second round.",
@@ -104,11 +104,11 @@ def _send(system: System, together: Any, shares: Any) -> None:
     from benchmarks.outbox.sending import write
     from benchmarks.outbox.shop.models import Order
 
-    write(Order, os.getpid(), system.told_once)
+    write(Order, os.getpid(), system.notified_once)
     together.wait()
     began, count = monotonic(), 0
     while monotonic() < began + SECONDS:
-        write(Order, count, system.told_once)
+        write(Order, count, system.notified_once)
         count += 1
     shares.put(Share(count, monotonic() - began))
 

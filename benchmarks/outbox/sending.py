@@ -82,18 +82,18 @@ def cost_of_sending(system: System, receivers: int) -> Cost:
     from benchmarks.outbox.shop.models import Order, Parcel
 
     model: Any = {1: Order, 10: Parcel}[receivers]
-    told = partial(system.told, receivers=receivers)
+    notified = partial(system.notified, receivers=receivers)
     gc.collect()
     before = costs.of_this(system)
     for number in range(UNITS):
-        write(model, number, told)
+        write(model, number, notified)
     cost = (costs.of_this(system) - before) / UNITS
     _verify(system, 0 if isinstance(system, Plain) else UNITS * receivers)
     system.empty()
     return cost
 
 
-def write(model: Any, number: int, told: Any) -> None:
+def write(model: Any, number: int, notified: Any) -> None:
     """Write a row, and send what is sent for it, in one transaction."""
     from django.db import transaction
 
@@ -105,11 +105,11 @@ def write(model: Any, number: int, told: Any) -> None:
             is_paid=False,
             ordered_at=datetime(2026, 5, 6, 8, 15, 30, tzinfo=UTC),
         )
-        told(row.pk)
+        notified(row.pk)
 
 
 def _verify(system: System, expected: int) -> None:
-    """Wait until a broker has all, since it is told without an answer."""
+    """Wait until a broker has all, since it is notified without an answer."""
     deadline = monotonic() + 10
     while (waiting := system.waiting()) != expected and monotonic() < deadline:
         sleep(0.05)

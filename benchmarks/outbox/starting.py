@@ -30,8 +30,8 @@ def experiments() -> Iterator[Experiment]:
             "starting",
             "From commit to start",
             "A worker with nothing else to do, and one delivery: from the first callback after the commit, which is"
-            f" before anybody tells a broker, to the first line of what is called. {SAMPLES} times, the systems in"
-            " turns, with a moment between two. On SQLite nobody can wake a worker, which must look.",
+            f" before anybody notifies a broker, to the first line of what is called. {SAMPLES} times, the systems in"
+            " turns, with a pause between two. On SQLite nobody can wake a worker, which must look.",
             (),
             tuple(_targets()),
             base=Procrastinate.name,

@@ -1,4 +1,4 @@
-"""The systems that are compared: how each is told, run and emptied."""
+"""The systems that are compared: how each is notified, run and emptied."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class System(ABC):
     def send(self, task: Any, **payload: Any) -> None:
         """Have one of its tasks executed after the commit."""
 
-    def told(self, pk: int, receivers: int) -> None:
+    def notified(self, pk: int, receivers: int) -> None:
         """Send what is sent for a row to so many, unless saving it does that."""
-        for task in self.tasks.hear[:receivers]:
+        for task in self.tasks.receive[:receivers]:
             self.send(task, pk=pk)
 
-    def told_once(self, pk: int) -> None:
+    def notified_once(self, pk: int) -> None:
         """Send what is sent for a row to one."""
-        self.told(pk, receivers=1)
+        self.notified(pk, receivers=1)
 
     def add_one(self, pk: int) -> None:
         """Send what updates a counter."""
@@ -97,8 +97,8 @@ class Plain(System):
     def send(self, task: Any, **payload: Any) -> None:
         raise NotImplementedError
 
-    def told(self, pk: int, receivers: int) -> None:
-        """Nobody is told."""
+    def notified(self, pk: int, receivers: int) -> None:
+        """Nobody is notified."""
 
     def commands(self, concurrency: int) -> Sequence[Sequence[str]]:
         return ()
@@ -129,8 +129,8 @@ class Heliograph(System):
     def send(self, task: Any, **payload: Any) -> None:
         task.send(sender=None, **payload)
 
-    def told(self, pk: int, receivers: int) -> None:
-        """Saving the row has told them."""
+    def notified(self, pk: int, receivers: int) -> None:
+        """Saving the row has notified them."""
 
     def commands(self, concurrency: int) -> Sequence[Sequence[str]]:
         return [_django("outbox", "run", "--concurrency", str(concurrency), "--verbosity", "0")]
@@ -150,7 +150,7 @@ class HeliographNotifyingInside(HeliographWithoutNotices):
 
     name, key = "Heliograph, pg_notify in the transaction", "heliograph_inside"
 
-    def told(self, pk: int, receivers: int) -> None:
+    def notified(self, pk: int, receivers: int) -> None:
         _execute("SELECT pg_notify('heliograph_outbox', 'default')")
 
 
@@ -224,12 +224,12 @@ class DjangoTasks(System):
         task.enqueue(**payload)
 
     def commands(self, concurrency: int) -> Sequence[Sequence[str]]:
-        # It writes two lines for each task unless it is told to be silent, as the others are.
+        # It writes two lines for each task unless it is asked to be silent, as the others are.
         return [_django("db_worker", "--no-startup-delay", "--verbosity", "0")] if concurrency == 1 else ()
 
 
 class Celery(System):
-    """Celery with a broker, told after the commit."""
+    """Celery with a broker, notified after the commit."""
 
     package, module = "celery", "celery"
     reconnects = True

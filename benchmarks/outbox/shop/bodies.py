@@ -28,15 +28,15 @@ def note(number: int) -> None:
 
 def ten(module: dict[str, Any]) -> list[Callable[..., None]]:
     """Return ten functions of a module, which nobody calls here: they are sent to, and then forgotten."""
-    functions = [_named(f"hear_{number}", module["__name__"]) for number in range(RECEIVERS)]
+    functions = [_named(f"receive_{number}", module["__name__"]) for number in range(RECEIVERS)]
     module.update({function.__name__: function for function in functions})
     return functions
 
 
 def _named(name: str, module: str) -> Callable[..., None]:
-    def hear(pk: int) -> None:
+    def receive(pk: int) -> None:
         """Do nothing."""
 
-    hear.__name__ = hear.__qualname__ = name
-    hear.__module__ = module
-    return hear
+    receive.__name__ = receive.__qualname__ = name
+    receive.__module__ = module
+    return receive

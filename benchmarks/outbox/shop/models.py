@@ -17,14 +17,14 @@ class Written(models.Model):
 
 
 class Order(Written):
-    """A row of which one receiver hears."""
+    """A row with one receiver."""
 
     def __str__(self) -> str:
         return self.number
 
 
 class Parcel(Written):
-    """A row of which ten receivers hear."""
+    """A row with ten receivers."""
 
     def __str__(self) -> str:
         return self.number

@@ -5,4 +5,4 @@ from benchmarks.outbox.tasks.celery_app import app
 
 add_one = app.task(bodies.add_one, name="add_one")
 note = app.task(bodies.note, name="note")
-hear = [app.task(function, name=function.__name__) for function in bodies.ten(globals())]
+receive = [app.task(function, name=function.__name__) for function in bodies.ten(globals())]

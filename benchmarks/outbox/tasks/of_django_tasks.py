@@ -15,6 +15,6 @@ def note(number: int) -> None:
     bodies.note(number)
 
 
-hear = [task(function) for function in bodies.ten(globals())]
+receive = [task(function) for function in bodies.ten(globals())]
 # A stored task is looked up by the name of its function.
-globals().update({one.func.__name__: one for one in hear})
+globals().update({one.func.__name__: one for one in receive})

@@ -35,10 +35,10 @@ def write_down(number: int, **kwargs: Any) -> None:
 
 
 @receiver(post_save, sender=Order, delivery=Durable())
-def hear(instance: Order, **kwargs: Any) -> None: ...
+def receive(instance: Order, **kwargs: Any) -> None: ...
 
 
-def _hear(name: str) -> Any:
+def _receive(name: str) -> Any:
     def function(instance: Parcel, **kwargs: Any) -> None: ...
 
     function.__name__ = function.__qualname__ = name
@@ -46,4 +46,4 @@ def _hear(name: str) -> Any:
 
 
 # Each is in the module under its name, as those are that somebody writes.
-globals().update({f"hear_{number}": _hear(f"hear_{number}") for number in range(bodies.RECEIVERS)})
+globals().update({f"receive_{number}": _receive(f"receive_{number}") for number in range(bodies.RECEIVERS)})

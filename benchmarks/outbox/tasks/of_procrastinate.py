@@ -6,4 +6,4 @@ from benchmarks.outbox.shop import bodies
 
 add_one = app.task(bodies.add_one, name="add_one")
 note = app.task(bodies.note, name="note")
-hear = [app.task(function, name=function.__name__) for function in bodies.ten(globals())]
+receive = [app.task(function, name=function.__name__) for function in bodies.ten(globals())]

@@ -67,8 +67,8 @@ WATCHED_PACKAGES = (
     "transactions",
     "update_only_fields",
 )
-# What bulk writes touch; --heard runs these with the bulk writes of every model heard.
-HEARD_PACKAGES = (
+# What bulk writes touch; --bulk runs these with receivers of the bulk writes of every model.
+BULK_PACKAGES = (
     "aggregation",
     "annotations",
     "async",
@@ -126,9 +126,9 @@ WATCHED = Way(
     frozenset(["signals.tests.SignalTests.test_disconnect_in_dispatch"]),
     ", models watched",
 )
-HEARD = Way(
-    "heliograph_hearing",
-    HEARD_PACKAGES,
+BULK = Way(
+    "heliograph_bulk",
+    BULK_PACKAGES,
     frozenset(
         [
             # These look at the very statements, or ask whether rows may be deleted without a look at them.
@@ -139,7 +139,7 @@ HEARD = Way(
             "model_inheritance.tests.ModelInheritanceTests.test_update_parent_filtering",
         ]
     ),
-    ", bulk writes heard",
+    ", bulk writes received",
 )
 # Their wheels do not exist everywhere, and to build them takes C libraries; the tests that want them skip themselves.
 LEFT_OUT = ("pylibmc", "pywatchman")
@@ -317,7 +317,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.set_defaults(way=USUAL)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--watched", **_way(WATCHED), help="with every model watched for changes")
-    ways.add_argument("--heard", **_way(HEARD), help="with the bulk writes of every model heard")
+    ways.add_argument("--bulk", **_way(BULK), help="with receivers of the bulk writes of every model")
     parser.add_argument("labels", nargs="*", help="packages, modules or tests instead of the usual packages")
     return parser.parse_args(arguments)
 

@@ -57,7 +57,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
         (
             Step("Django's own tests", ("test-django", "ARGS=--django 5.2 --django 6.0 --django 6.1")),
             Step("Django's own tests, models watched", ("test-django", "ARGS=--watched")),
-            Step("Django's own tests, bulk writes heard", ("test-django", "ARGS=--heard")),
+            Step("Django's own tests, bulk writes received", ("test-django", "ARGS=--bulk")),
         ),
         (Step("crash tests", ("test-crash",)),),
     ),

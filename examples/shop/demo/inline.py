@@ -29,7 +29,7 @@ from store.signals import order_placed, order_totalled, stock_low
 
 @transaction.atomic
 def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
-    """Store an order with each of its items by itself: receivers of tutorials do not hear of bulk_create()."""
+    """Store an order with each of its items by itself: receivers of tutorials do not receive bulk_create()."""
     order = Order.objects.create(customer=customer, placed_on=day)
     for line in lines:
         OrderItem.objects.create(order=order, product=line.product, cents=line.cents)
@@ -75,7 +75,7 @@ def confirm_order(sender: type[Order], order: Order, **kwargs: Any) -> None:
     letters.confirmation(order)
 
 
-# Each with what it hears, and with the receiver of the shop that it stands in for.
+# Each with what it receives, and with the receiver of the shop that it stands in for.
 STAND_INS = [
     (take_from_stock, post_save, OrderItem, store.receivers.take_from_stock),
     (return_to_stock, post_delete, OrderItem, store.receivers.take_from_stock),

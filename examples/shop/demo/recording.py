@@ -63,7 +63,7 @@ class Recording:
     deliveries: tuple[Deliveries, ...]
 
     @property
-    def heard(self) -> list[Sends]:
+    def received(self) -> list[Sends]:
         """The signals that somebody received."""
         return [sends for sends in self.sends if sends.runs]
 
@@ -107,12 +107,12 @@ class Recording:
         queries = (Queries(**of_size) for of_size in saved["queries"])
         work = Work(**saved["work"])
         deliveries = (Deliveries(**of_receiver) for of_receiver in saved["deliveries"])
-        told = map(tuple, (sends, flow, queries))
-        return cls(saved["purchases"], saved["seconds"], *told, work, tuple(deliveries))
+        parts = map(tuple, (sends, flow, queries))
+        return cls(saved["purchases"], saved["seconds"], *parts, work, tuple(deliveries))
 
 
 class Recorder:
-    """Counts what `heliograph.dispatch.observe` tells it."""
+    """Counts what `heliograph.dispatch.observe` calls it with."""
 
     def __init__(self) -> None:
         self._sends: Counter[Signal] = Counter()

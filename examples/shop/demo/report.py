@@ -11,9 +11,9 @@ from demo.recording import Recording, Runs
 
 def lines(recording: Recording) -> Iterator[str]:
     """Yield the report line by line: a signal, its sends, and below it every receiver that ran."""
-    width = max((len(runs.receiver) for sends in recording.heard for runs in sends.runs), default=0)
+    width = max((len(runs.receiver) for sends in recording.received for runs in sends.runs), default=0)
     yield f"{'signals and their receivers':{width + 2}} {'times':>9} {'total ms':>10} {'mean ms':>8}"
-    for sends in recording.heard:
+    for sends in recording.received:
         yield f"{sends.signal:{width + 2}} {sends.times:9,}"
         yield from (_line(runs, width) for runs in sends.runs)
     yield f"sent, and received by nobody: {_unheard(recording)}"

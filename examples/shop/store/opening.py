@@ -1,4 +1,4 @@
-"""The opening of the shop: its catalogue and stock, a statement for each table, which the receivers hear."""
+"""The opening of the shop: its catalogue and stock, a statement for each table, which the receivers receive."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar

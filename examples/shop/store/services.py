@@ -21,7 +21,7 @@ class Line:
 
 @transaction.atomic
 def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
-    """Store an order with its items, and tell everybody; what it comes to is known once that is committed."""
+    """Store an order with its items, and send `order_placed`; what it comes to is known once that is committed."""
     if not lines:
         raise ValueError(f"{customer} orders nothing: an order has one line at least.")
     order = Order.objects.create(customer=customer, placed_on=day)

@@ -1,4 +1,4 @@
-"""What the store tells the other apps."""
+"""What the store sends to the other apps."""
 
 from heliograph import Signal
 

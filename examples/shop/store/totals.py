@@ -9,7 +9,7 @@ from store.signals import order_totalled
 
 
 def add_up(orders: Collection[Order]) -> None:
-    """Add up the items of orders, which are locked or new, and tell everybody."""
+    """Add up the items of orders, which are locked or new, and send `order_totalled`."""
     items = OrderItem.objects.filter(order__in=orders).order_by()
     sums = {row.pop("order"): row for row in items.values("order").annotate(cds=Count("pk"), sum=Sum("cents"))}
     for order in orders:

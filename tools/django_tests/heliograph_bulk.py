@@ -1,4 +1,4 @@
-"""The same with the bulk writes of every model heard: what is written, returned and raised must not differ.
+"""The same with receivers of the bulk writes of every model: what is written, returned and raised must not differ.
 
 Rows are asked for all that receivers may ask for. More statements are made, so tests that count these count nothing.
 """
@@ -24,13 +24,13 @@ testcases._AssertNumQueriesContext.__exit__ = CaptureQueriesContext.__exit__
 
 
 @receiver([pre_bulk_create, pre_bulk_update, pre_update, pre_bulk_delete, m2m_changes])
-def note(**kwargs):
-    """Hear what is about to be written."""
+def receive(**kwargs):
+    """Receive what is about to be written."""
 
 
 @receiver([post_bulk_create, post_bulk_update, post_update, post_bulk_delete])
 def look(sender, batch, **kwargs):
-    """Look at all that is told of each row."""
+    """Look at all that a batch says of each row."""
     for event in batch.events:
         assert event.pk is not None or event.kind == "created", event
         assert event.changes is not None

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
-
-from django.db import router
 
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
-from heliograph.changes.under_way import Saving, running
+from heliograph.changes.under_way import record_value, remember_fixture, remember_row, remember_save, running
 from heliograph.changes.values import is_immutable
 from heliograph.orm import loading, querysets, saving
 from heliograph.orm.steps import PatchLease, Proceed, Step
@@ -27,8 +24,8 @@ from heliograph.orm.steps import PatchLease, Proceed, Step
 def of_model(plan: Plan) -> Iterator[Step]:
     """Yield the steps by which the instances of a model remember their rows."""
     model, watching = plan.model, plan.watching
-    yield saving.save_table.step("remember", partial(_save_table, watching), model)
-    yield saving.save_base.step("remember", partial(_save_base, watching), model)
+    yield saving.save_table.step("remember", partial(remember_row, watching), model)
+    yield saving.save_base.step("remember", partial(remember_save, watching), model)
     yield loading.refresh_from_db.step("remember", partial(_refresh_from_db, watching), model)
     yield loading.getstate.step("name_fields", partial(_getstate, watching), model)
     for field in plan.mutable:
@@ -51,51 +48,6 @@ def _from_db(plan: Plan) -> Callable[..., None]:
             setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
 
     return remember
-
-
-def _save_base(watching: Watching, proceed: Proceed, save: saving.SaveBase) -> Any:
-    instance = save.instance
-    plan = watching.plan() if type(instance) is watching.model else None
-    if plan is None:
-        return proceed(save)
-    if plan.writes and save.update_fields is not None:
-        save.update_fields = set(save.update_fields)  # which receivers of pre_save add to
-    using = save.using or router.db_for_write(watching.model, instance=instance)
-    with Saving(instance, plan, using, inserts=bool(save.force_insert)) as under_way:
-        if plan.fetched or plan.asked:
-            under_way.fetch(save.raw, save.force_insert)
-        return proceed(save)
-
-
-def _save_table(watching: Watching, proceed: Proceed, write: saving.TableWrite) -> Any:
-    instance = write.instance
-    under_way = running(instance)
-    if type(instance) is not watching.model or type(under_way) is not Saving:
-        return _save_table_alone(watching, proceed, write)
-    # Before the first of several tables is written.
-    under_way.absent = under_way.absent or under_way.plan.absent_from(instance)
-    needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
-    with under_way.locked() if needs_lock else _NO_LOCK:
-        if write.is_last and under_way.is_missing and not (write.force_update or write.update_fields):
-            write.force_insert = True
-        updated = proceed(write)
-        # The method of a model may have gone through this step again, which has then remembered the row.
-        if write.is_last and under_way.new is None:
-            under_way.written(not updated, write.update_fields)
-        return updated
-
-
-_NO_LOCK = nullcontext()
-
-
-def _save_table_alone(watching: Watching, proceed: Proceed, write: saving.TableWrite) -> Any:
-    """Write a row for somebody who has called `Model.save_base`, past the method of the model."""
-    instance = write.instance
-    plan = watching.plan() if type(instance) is watching.model else None
-    if plan is None:
-        return proceed(write)
-    with Saving(instance, plan, write.using or instance._state.db):
-        return _save_table(watching, proceed, write)
 
 
 def _refresh_from_db(watching: Watching, proceed: Proceed, refresh: loading.Refresh) -> None:
@@ -161,15 +113,7 @@ def preparing(field: Any) -> Any:
 @cache
 def recording(owner: Any) -> PatchLease:
     """Return the lease of a step that records the results of `pre_save()` of a field class for the running save."""
-    return PatchLease(lambda: [loading.pre_save.step("record_value", _pre_save, owner)])
-
-
-def _pre_save(proceed: Proceed, field: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
-    value = proceed(field, instance, *args, **kwargs)
-    under_way = running(instance)
-    if type(under_way) is Saving:
-        under_way.prepared[field.attname] = value
-    return value
+    return PatchLease(lambda: [loading.pre_save.step("record_value", record_value, owner)])
 
 
 # --- what all models share ------------------------------------------------------------------------------------
@@ -177,26 +121,12 @@ def _pre_save(proceed: Proceed, field: Any, instance: Any, *args: Any, **kwargs:
 
 def of_all_models() -> Iterator[Step]:
     """Yield the steps that run while any model is watched."""
-    yield saving.save_deserialized.step("remember", _save_deserialized)
+    yield saving.save_deserialized.step("remember", remember_fixture)
     if loading.CAN_FETCH_MANY:
         yield loading.fetch_many.step("remember", _fetch_many)
     yield loading.get_object.step("remember", _get_object)
     yield querysets.bulk_create.step("remember", _bulk_create)
     yield querysets.bulk_update.step("remember", _bulk_update)
-
-
-def _save_deserialized(proceed: Proceed, save: saving.FixtureSave) -> None:
-    instance = save.loaded.object
-    plan = PLANS.get(type(instance))
-    if plan is None:
-        proceed(save)
-        return
-    inserts = bool(save.options.get("force_insert", False))
-    alias = save.using or router.db_for_write(type(instance), instance=instance)
-    with Saving(instance, plan, alias, inserts=inserts) as under_way:
-        if plan.fetched or plan.asked:
-            under_way.fetch(raw=True, force_insert=inserts)
-        proceed(save)
 
 
 def _fetch_many(proceed: Proceed, descriptor: Any, instances: Any) -> None:

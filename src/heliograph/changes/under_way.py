@@ -1,19 +1,21 @@
-"""Writes under way: what an instance knew of its row before a save or a deletion, and what is in the row after."""
+"""Writes under way: the values of an instance's row before and after a save or a deletion, and the steps of a save."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 
 from django.db import connections, router
 
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.memory import recalled, remember, remembered
-from heliograph.changes.plans import ABSENT, DERIVED, SAVING, Plan, Prepared, is_among
+from heliograph.changes.plans import ABSENT, DERIVED, PLANS, SAVING, Plan, Prepared, Watching, is_among
 from heliograph.changes.row_locks import in_locking_transaction, locked_rows
 from heliograph.changes.values import SCALARS, UNKNOWN, is_equal, is_expression, kept
 from heliograph.orm.savepoint_times import now
+from heliograph.orm.saving import FixtureSave, SaveBase, TableWrite
+from heliograph.orm.steps import Proceed
 
 
 class UnderWay:
@@ -266,3 +268,77 @@ def running(instance: Any) -> Any:
     """Return the innermost write of an instance's row that is under way, or None."""
     write = getattr(instance._state, SAVING, None)
     return write if write is not None and write.instance is instance else None  # a copy refers to its source's
+
+
+# --- the steps around a save ------------------------------------------------------------------------------------
+
+
+def remember_save(watching: Watching, proceed: Proceed, save: SaveBase) -> Any:
+    """Let a `Saving` be under way while pre_save is sent, the row is written and post_save is sent."""
+    instance = save.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        return proceed(save)
+    if plan.writes and save.update_fields is not None:
+        save.update_fields = set(save.update_fields)  # which receivers of pre_save add to
+    using = save.using or router.db_for_write(watching.model, instance=instance)
+    with Saving(instance, plan, using, inserts=bool(save.force_insert)) as under_way:
+        if plan.fetched or plan.asked:
+            under_way.fetch(save.raw, save.force_insert)
+        return proceed(save)
+
+
+def remember_row(watching: Watching, proceed: Proceed, write: TableWrite) -> Any:
+    """Lock the row if a receiver asks for it, and remember the values that are written."""
+    instance = write.instance
+    under_way = running(instance)
+    if type(instance) is not watching.model or type(under_way) is not Saving:
+        return _remember_row_alone(watching, proceed, write)
+    # Before the first of several tables is written.
+    under_way.absent = under_way.absent or under_way.plan.absent_from(instance)
+    needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
+    with under_way.locked() if needs_lock else _NO_LOCK:
+        if write.is_last and under_way.is_missing and not (write.force_update or write.update_fields):
+            write.force_insert = True
+        updated = proceed(write)
+        # The method of a model may have gone through this step again, which has then remembered the row.
+        if write.is_last and under_way.new is None:
+            under_way.written(not updated, write.update_fields)
+        return updated
+
+
+_NO_LOCK = nullcontext()
+
+
+def _remember_row_alone(watching: Watching, proceed: Proceed, write: TableWrite) -> Any:
+    """Write a row for somebody who has called `Model.save_base`, past the method of the model."""
+    instance = write.instance
+    plan = watching.plan() if type(instance) is watching.model else None
+    if plan is None:
+        return proceed(write)
+    with Saving(instance, plan, write.using or instance._state.db):
+        return remember_row(watching, proceed, write)
+
+
+def remember_fixture(proceed: Proceed, save: FixtureSave) -> None:
+    """Let a `Saving` be under way for an instance of a fixture: it is saved past the method of its model."""
+    instance = save.loaded.object
+    plan = PLANS.get(type(instance))
+    if plan is None:
+        proceed(save)
+        return
+    inserts = bool(save.options.get("force_insert", False))
+    alias = save.using or router.db_for_write(type(instance), instance=instance)
+    with Saving(instance, plan, alias, inserts=inserts) as under_way:
+        if plan.fetched or plan.asked:
+            under_way.fetch(raw=True, force_insert=inserts)
+        proceed(save)
+
+
+def record_value(proceed: Proceed, field: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record the value that a field with its own `pre_save()` writes."""
+    value = proceed(field, instance, *args, **kwargs)
+    under_way = running(instance)
+    if type(under_way) is Saving:
+        under_way.prepared[field.attname] = value
+    return value

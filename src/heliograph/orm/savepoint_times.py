@@ -142,7 +142,7 @@ def savepoint_rolled_back(connection: Any, _: Any, savepoint: str) -> None:
 
 
 def committed(connection: Any, _: Any = None) -> None:
-    """Record that the transaction is committed, if there is one."""
+    """Record that the transaction is committed, if there is one: `atomic()` has recorded the end of its own before."""
     transaction = connection.__dict__.pop(_NAME, None)
     if transaction is not None:
         transaction.is_open = False
@@ -153,9 +153,3 @@ def rolled_back(connection: Any, _: Any = None) -> None:
     transaction = connection.__dict__.pop(_NAME, None)
     if transaction is not None:
         transaction.is_open, transaction.is_rolled_back = False, True
-
-
-def autocommit_set(connection: Any, _: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
-    """Record the commit of a transaction that was begun by `set_autocommit(False)`."""
-    if autocommit and _NAME in connection.__dict__:
-        committed(connection)

@@ -40,8 +40,22 @@ def _close(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return close
 
 
+def _set_autocommit(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    """Call the steps after autocommit was set, which commits a transaction that was open."""
+
+    @wraps(inner)
+    def set_autocommit(self: Any, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        inner(self, autocommit, *args, **kwargs)
+        if autocommit:
+            for step in reversed(steps):
+                step(self)
+
+    return set_autocommit
+
+
 _RECORD = "record_time"
 savepoint_rollback = Method("savepoint_rollback", ("call_undone", _RECORD), _wrap, BaseDatabaseWrapper)
+_set_autocommit_of_connection = Method("set_autocommit", (_RECORD,), _set_autocommit, BaseDatabaseWrapper)
 _close_connection = Method("close", (_RECORD,), _close, BaseDatabaseWrapper)
 
 # The function that records what each of the other methods has done.
@@ -50,7 +64,6 @@ _RECORDING: dict[str, Callable[..., None]] = {
     "savepoint_commit": savepoint_times.savepoint_released,
     "commit": savepoint_times.committed,
     "rollback": savepoint_times.rolled_back,
-    "set_autocommit": savepoint_times.autocommit_set,
 }
 _METHODS = {name: Method(name, (_RECORD,), _wrap, BaseDatabaseWrapper) for name in _RECORDING}
 
@@ -59,6 +72,7 @@ def _steps() -> Iterator[Step]:
     for name, record in _RECORDING.items():
         yield _METHODS[name].step(_RECORD, record)
     yield savepoint_rollback.step(_RECORD, savepoint_times.savepoint_rolled_back)
+    yield _set_autocommit_of_connection.step(_RECORD, savepoint_times.committed)
     yield _close_connection.step(_RECORD, savepoint_times.rolled_back)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.serializers.base import DeserializedObject
 
-from heliograph.orm.steps import Method, Proceed, around
+from heliograph.orm.steps import Method, Proceed, around, heir
 
 # --- Model.save_base ----------------------------------------------------------------------------------------------
 
@@ -28,17 +28,21 @@ class SaveBase:
 
 
 def _save_base(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    # What a class inherits is looked up here, where `inner` would make one call more.
+    owner = heir(inner)
+
     def call(save: SaveBase) -> Any:
         # By name, and as Model.save() names them: the method of a model may have fewer parameters.
-        options = {**save.others, "raw": True} if save.raw else save.others
-        return inner(
-            save.instance,
-            using=save.using,
-            force_insert=save.force_insert,
-            force_update=save.force_update,
-            update_fields=save.update_fields,
-            **options,
-        )
+        named: dict[str, Any] = {
+            "using": save.using,
+            "force_insert": save.force_insert,
+            "force_update": save.force_update,
+            "update_fields": save.update_fields,
+            **save.others,
+        }
+        if save.raw:
+            named["raw"] = True
+        return inner(save.instance, **named) if owner is None else super(owner, save.instance).save_base(**named)
 
     run = around(call, steps)
 
@@ -77,16 +81,13 @@ class TableWrite:
 
 
 def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
+    owner = heir(inner)
+
     def call(write: TableWrite) -> Any:
-        return inner(
-            write.instance,
-            write.raw,
-            write.cls,
-            write.force_insert,
-            write.force_update,
-            write.using,
-            write.update_fields,
-        )
+        arguments = (write.raw, write.cls, write.force_insert, write.force_update, write.using, write.update_fields)
+        if owner is None:
+            return inner(write.instance, *arguments)
+        return super(owner, write.instance)._save_table(*arguments)
 
     run = around(call, steps)
 

@@ -178,7 +178,17 @@ def inherited(owner: Any, name: str) -> Any:
     def passed_on(self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(super(owner, self), name)(*args, **kwargs)
 
+    _passing_on[passed_on] = owner
     return passed_on
+
+
+# The functions that look up a method that a class inherits, each with the class.
+_passing_on: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def heir(inner: Any) -> Any:
+    """Return the class that inherits a method, which `inner` looks up; None if the class has a method of its own."""
+    return _passing_on.get(inner) if isinstance(inner, FunctionType) else None
 
 
 class InheritedClassMethod:

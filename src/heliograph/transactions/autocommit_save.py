@@ -24,7 +24,7 @@ _NAME = "_heliograph_autocommit_save"
 AWAITED = "_heliograph_is_awaited"
 
 
-def around_save(proceed: Proceed, save: SaveBase) -> Any:
+def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
     """Save an instance; in autocommit, as an `AutocommitSave` if a receiver waits for the end of a transaction."""
     instance = save.instance
     if not getattr(instance, AWAITED, False):
@@ -52,7 +52,7 @@ Waiting = list[tuple[Stage, Guarded]]
 _JOINED = (Stage.BEFORE_COMMIT, Stage.LAST)
 
 
-def around_table(proceed: Proceed, write: TableWrite) -> Any:
+def join_transaction(proceed: Proceed, write: TableWrite) -> Any:
     """Write a row; the row of an `AutocommitSave` in a transaction with the calls that belong to it."""
     save: AutocommitSave | None = getattr(write.instance._state, _NAME, None)
     is_own = save is not None and save.instance is write.instance and not save.is_begun
@@ -92,8 +92,7 @@ class AutocommitSave:
 
     def __exit__(self, error: Any, *_: object) -> None:
         _mark(self.instance, self.outer)
-        is_undone = self.since is not None and (self.since.is_undone or self.connection.needs_rollback)
-        is_committed = self.is_written and not is_undone
+        is_committed = self.is_written and (error is None or not self._is_undone())
         try:
             if self.state is not None:
                 self.state.end(is_committed=is_committed)
@@ -110,6 +109,10 @@ class AutocommitSave:
 
     def __reduce__(self) -> Any:
         return type(None), ()  # a copy or a pickle that a receiver makes is not being saved
+
+    def _is_undone(self) -> bool:
+        """Return whether an error has undone the row, and not come from a receiver after the commit."""
+        return self.since is not None and (self.since.is_undone or self.connection.needs_rollback)
 
     def keep(self, one: Pending) -> None:
         """Keep a call pending that a receiver of pre_save or post_save causes outside of the transaction."""

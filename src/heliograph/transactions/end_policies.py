@@ -11,7 +11,7 @@ from inspect import isawaitable
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_save
 
 from heliograph.catalogue import carried, title
@@ -31,7 +31,7 @@ from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
 from heliograph.transactions.late_calls import Awaiting, Deferral, awaited
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, keep_if_open, pending
+from heliograph.transactions.pending import Ending, Pending, Stage, pending
 
 logger = logging.getLogger("heliograph.transactions")
 
@@ -69,7 +69,7 @@ class AtTheEnd(Ending):
         using = call.payload.get("using")
         using = using if isinstance(using, str) else self._database_of(call)
         one = pending(self, self.kept(call, using), using)
-        if keep_if_open(connections[using], one):
+        if one.since is not None:
             return
         save = save_of(call.payload)
         if save is not None:

@@ -18,9 +18,9 @@ from heliograph.orm import atomic, saving
 from heliograph.orm.savepoints import of_connections
 from heliograph.orm.steps import Hold, Method, PatchLease, Proceed, Step
 from heliograph.transactions import rollbacks
-from heliograph.transactions.autocommit_save import AWAITED, around_save, around_table
-from heliograph.transactions.flush import finish, flush
-from heliograph.transactions.pending import HELD, ON_ROLLBACK, Stage, is_outermost, release_held, run_first, take
+from heliograph.transactions.autocommit_save import AWAITED, join_transaction, save_in_autocommit
+from heliograph.transactions.flush import finish, flush, take
+from heliograph.transactions.pending import HELD, ON_ROLLBACK, Stage, is_outermost, release_held, run_first
 
 
 def holds_on_end(target: Target) -> tuple[Hold, ...]:
@@ -33,12 +33,12 @@ def holds_on_end(target: Target) -> tuple[Hold, ...]:
 
 def _steps() -> Iterator[Step]:
     yield atomic.step_of_exit(_exit)
-    yield saving.save_base.step("autocommit_save", around_save, Model)
+    yield saving.save_base.step("autocommit_save", save_in_autocommit, Model)
 
 
 def _steps_of_model(model: Any) -> Iterator[Step]:
     yield _awaited.step("mark", lambda: None, model)
-    yield saving.save_table.step("join_transaction", around_table, model)
+    yield saving.save_table.step("join_transaction", join_transaction, model)
 
 
 # Marks the models for whose saves a receiver waits until the end of a transaction.
@@ -66,7 +66,8 @@ def _exit(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback
     try:
         if not is_lost:
             _flush(connection, partial(proceed, block))
-        _end(connection, partial(proceed, block, exc_type, exc_value, traceback), exc_type is None)
+        is_good = exc_type is None and _is_sound(connection)
+        _end(connection, partial(proceed, block, exc_type, exc_value, traceback), is_good)
     except BaseException:
         is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
         raise
@@ -96,7 +97,6 @@ def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
     """End a transaction, and make the calls that are due after it; in a test, Django does not commit it."""
     due = [one for one in take(connection, *Stage) if one.is_due] if connection.run_on_commit else []
     is_real = len(connection.atomic_blocks) == 1
-    is_good = is_good and _is_sound(connection)
     if (due or HELD in connection.__dict__) and is_good and is_real:
 
         def finish_committed() -> None:  # not a partial: Django 5.2 asks for its __qualname__

@@ -16,7 +16,7 @@ from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, keep, made_now, take
+from heliograph.transactions.pending import Ending, Pending, Stage, keep, made_now
 
 # The length of a chain of receivers, each of which causes the next one, at which they are said never to end. Each
 # takes a query or more, so this takes seconds.
@@ -39,6 +39,20 @@ def flush(connection: Any) -> None:
     while groups := agenda.next_with(take(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
         seen = len(connection.run_on_commit)
         _make(groups, connection)
+
+
+def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
+    """Remove the calls of these stages from Django's list, from an index on, and return them."""
+    taken, others = [], []
+    for entry in connection.run_on_commit[start:]:
+        one = entry[1]
+        if type(one) is Pending and one.policy.stage in stages:
+            taken.append(one)
+        else:
+            others.append(entry)
+    if taken:
+        connection.run_on_commit[start:] = others
+    return taken
 
 
 class Agenda:

@@ -55,9 +55,10 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
 
     Django takes that of an instance away once it is deleted, and others do so to save it as a copy.
     """
-    instance = payload["instance"] if primary_key is not None else None
-    kept = instance if instance is None else rows.with_key(instance, primary_key)
-    return payload if kept is instance else {**payload, "instance": kept}
+    if primary_key is None or payload["instance"].pk == primary_key:
+        return payload
+    instance = rows.with_key(payload["instance"], primary_key)
+    return payload if instance is payload["instance"] else {**payload, "instance": instance}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
+from django.db import connections
 from django.db.transaction import TransactionManagementError
 
 from heliograph.conf import setting
@@ -81,22 +82,15 @@ made_now: ContextVar[Pending | None] = ContextVar("heliograph_made_now", default
 
 
 def pending(policy: Ending, call: Call, using: str) -> Pending:
-    """Return a call that waits from now on."""
-    cause = made_now.get()
-    return (
-        Pending(policy, call, using)
-        if cause is None
-        else Pending(policy, call, using, cause, cause.depth + 1, at_work())
-    )
-
-
-def keep_if_open(connection: Any, one: Pending) -> bool:
-    """Keep a call pending if a transaction is open, and return whether one is."""
-    verify_commit(connection, one.call.receiver)
-    is_open = is_in_transaction(connection)
-    if is_open:
+    """Return a call that waits: until the end of the open transaction; if none is open, its `since` is None."""
+    connection, cause = connections[using], made_now.get()
+    verify_commit(connection, call.receiver)
+    one = Pending(policy, call, using)
+    if cause is not None:
+        one.cause, one.depth, one.at_work = cause, cause.depth + 1, at_work()
+    if is_in_transaction(connection):
         keep(connection, one)
-    return is_open
+    return one
 
 
 def keep(connection: Any, one: Pending) -> None:
@@ -152,20 +146,6 @@ def is_outermost(connection: Any) -> bool:
     if len(blocks) == 1 and not blocks[0]._from_testcase:
         return True
     return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
-
-
-def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
-    """Remove the calls of these stages from Django's list, from an index on, and return them."""
-    taken, others = [], []
-    for entry in connection.run_on_commit[start:]:
-        one = entry[1]
-        if type(one) is Pending and one.policy.stage in stages:
-            taken.append(one)
-        else:
-            others.append(entry)
-    if taken:
-        connection.run_on_commit[start:] = others
-    return taken
 
 
 # The attribute of a connection with the functions to call at the end of its transaction.

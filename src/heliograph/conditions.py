@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
@@ -222,7 +223,7 @@ class Changed(OnFields):
     to: Any = dataclass_field(default=ANYTHING, hash=False)
     watch: Watch | None = dataclass_field(default=None, compare=False)
 
-    @property
+    @cached_property
     def is_any(self) -> bool:
         """Whether it names fields, and any change of one of them will do."""
         return bool(self.fields) and self.was is ANYTHING and self.to is ANYTHING

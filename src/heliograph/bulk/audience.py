@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models.signals import ModelSignal
@@ -68,10 +68,8 @@ class Audience:
     """The signals through which somebody receives the writes of a model."""
 
     signals: dict[str, Any]  # by name
-
-    def receives(self, *names: str) -> bool:
-        """Return whether somebody receives one of the signals with these names."""
-        return not self.signals.keys().isdisjoint(names)
+    # The receivers with `bulk=True`, by the name of their signal. Weak, since the traceback of an error may keep this.
+    receivers: dict[str, list[weakref.ref[Guarded]]] = field(default_factory=dict)
 
     def reads_all(self, name: str) -> bool:
         """Return whether all written values must be known, because a receiver gets them by the signal of this name."""
@@ -92,11 +90,22 @@ def audience_of(model: Any, *names: str) -> Audience | None:
     # Most writes have no audience, and must not pay for the question who receives them at this moment.
     if audience is None or (names and audience.signals.keys().isdisjoint(names)):
         return None
-    # Receivers may be muted, or have left.
-    now = {name: signal for name, signal in audience.signals.items() if _is_received(signal, model)}
-    if not now or (names and now.keys().isdisjoint(names)):
-        return None
-    return audience if len(now) == len(audience.signals) else Audience(now)
+    now = _now(audience, model)
+    return None if not now.signals or (names and now.signals.keys().isdisjoint(names)) else now
+
+
+def _now(audience: Audience, model: Any) -> Audience:
+    """Return the part of an audience that is there at this moment: receivers may be muted, or have left."""
+    now = Audience({}, {})
+    for name, signal in audience.signals.items():
+        if isinstance(signal, ModelSignal):  # not all of its receivers receive bulk writes
+            receivers = now.receivers[name] = [*map(weakref.ref, bulk_receivers(signal, model))]
+            is_received = bool(receivers)
+        else:
+            is_received = signal.has_listeners(model)
+        if is_received:
+            now.signals[name] = signal
+    return now
 
 
 def _found(model: Any) -> Audience | None:
@@ -116,12 +125,6 @@ def _alive(references: set[weakref.ref[Listening]]) -> Iterator[Listening]:
     return (listening for reference in references if (listening := reference()) is not None)
 
 
-def _is_received(signal: Any, model: Any) -> bool:
-    if isinstance(signal, ModelSignal):  # not all of its receivers receive bulk writes
-        return bool(bulk_receivers(signal, model))
-    return bool(signal.has_listeners(model))
-
-
 # --- receivers with bulk=True -------------------------------------------------------------------------------------
 
 
@@ -137,4 +140,5 @@ class ReceivesBulk(Fact):
 
 def bulk_receivers(signal: Any, model: Any) -> list[Guarded]:
     """Return the receivers of one of Django's signals that receive bulk writes."""
-    return [one for one in guarded_for(signal, model) if one.options.find(ReceivesBulk) is not None]
+    found = guarded_for(signal, model)
+    return [one for one in found if any(type(fact) is ReceivesBulk for fact in one.options.facts)]

@@ -17,7 +17,7 @@ from heliograph.changes.rows import Rows, Updated
 from heliograph.changes.tracking import ALL
 from heliograph.changes.under_way import InBulk
 from heliograph.dispatch.guarded import Guarded
-from heliograph.dispatch.reentrancy import refuse
+from heliograph.dispatch.reentrancy import at_work, refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
 from heliograph.transactions.choosing import those_of
@@ -49,9 +49,15 @@ def deliver_write(
 
 
 def deliver_update(audience: Audience, rows: Updated) -> None:
-    """Deliver the rows of an update, if there are any."""
-    names, using = rows.update_fields, rows.using
-    deliver_write(audience, "post_update", rows.model, [rows], update_fields=names, using=using)
+    """Deliver the rows of an update, of which there is one at least."""
+    if "post_update" in audience.signals or "m2m_changes" in audience.signals or rows.plan.has_new_keys:
+        names = rows.update_fields
+        deliver_write(audience, "post_update", rows.model, [rows], update_fields=names, using=rows.using)
+        return
+    # No code of the project has run since the audience was asked for.
+    receivers = [one for found in audience.receivers["post_save"] if (one := found()) is not None]
+    with as_one_write():
+        _deliver_to(receivers, rows, payload_of(rows, post_save))
 
 
 def deliver_deletion(audience: Audience, deletion: Deletion, model: Any, origin: Any) -> None:
@@ -81,8 +87,6 @@ def _deliver(rows: Rows, origin: Any = None) -> None:
 def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:
     each = []
     for one in receivers:
-        if not one.options.admits(payload):
-            continue
         if isinstance(one.options.call, BatchDeferral):
             _deliver_batch(one, one.options.call, rows, payload)
         else:
@@ -93,10 +97,13 @@ def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any
 
 def _deliver_batch(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: dict[str, Any]) -> None:
     """Let a receiver have the rows in its batch, except those that it is handling already."""
-    receiver = one.receiver
-    free = rows if one.reentrant == "allow" else not_at_work(receiver, rows)
-    if free is not rows and one.reentrant == "raise":
-        refuse(receiver, {**payload, "instance": rows.instances[0]})
+    receiver, free = one.connection.receiver(), rows
+    if receiver is None:
+        return
+    if one.reentrant != "allow" and at_work():
+        free = not_at_work(receiver, rows)
+        if free is not rows and one.reentrant == "raise":
+            refuse(receiver, {**payload, "instance": rows.instances[0]})
     if free is rows or len(free):
         one.options.delivery.deliver(received_rows(receiver, payload, deferral, free))
 

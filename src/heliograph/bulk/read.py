@@ -18,6 +18,7 @@ from heliograph.changes.plans import PLANS, Plan, plan_for, watched_among, with_
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate, prepared
 from heliograph.databases import database_of
+from heliograph.databases.general import Database
 from heliograph.databases.pieces import SQL
 
 
@@ -31,14 +32,28 @@ class FieldsToRead:
     left_alone: frozenset[Any]  # the fields that keep their value
     prepare: dict[Any, Callable[[Any, Any], Any]]  # by field, what makes the new value of the assigned one
     are_sent_as_stored: bool
-    ordinary: dict[str, SQL] = field(default_factory=dict)  # by alias, what holds if the table is an ordinary one
+    tables: dict[str, TableInDatabase] = field(default_factory=dict)  # the table of the model, by alias
 
-    def is_ordinary(self, connection: Any) -> SQL:
-        """Return the condition that holds if no two rows share a key, and no trigger changes the values."""
-        found = self.ordinary.get(connection.alias)
+    def table_in(self, connection: Any) -> TableInDatabase:
+        """Return what a database can do with the table of the model."""
+        found = self.tables.get(connection.alias)
         if found is None:
-            found = self.ordinary[connection.alias] = is_ordinary(connection, self.plan.model)
+            found = self.tables[connection.alias] = _table_in(connection, self.plan.model)
         return found
+
+
+class TableInDatabase(NamedTuple):
+    """What a database can do with the table of a model."""
+
+    database: Database
+    is_ordinary: SQL  # the condition that holds if no two rows share a key, and no trigger changes the values
+    returns_updated: bool  # whether an UPDATE can return its rows
+
+
+def _table_in(connection: Any, model: Any) -> TableInDatabase:
+    database = database_of(connection)
+    returns = database.returns_rows(connection, of="UPDATE")
+    return TableInDatabase(database, is_ordinary(connection, model), returns)
 
 
 def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
@@ -57,7 +72,7 @@ def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> Fi
 
 
 class _Known(NamedTuple):
-    """What is known of the updates of a model, as long as it has these fields, this table and this plan."""
+    """The fields to read for the updates of a model, as long as it has these columns, this table and this plan."""
 
     concrete_fields: Any
     db_table: str
@@ -106,31 +121,31 @@ class Reading:
         self.is_ordered = is_ordered  # rows are locked in the order of their keys
         self.compiler = compiler
         self.connection = compiler.connection
-        self.database = database_of(compiler.connection)
         query = compiler.query
         assigned = query.values if not query.related_updates else [*query.values, *_of_parents(query)]
         self.values = {one: value for one, _, value in assigned}
         self.asked = _fields_to_read(model, tuple(self.values), reads_all)
+        self.table = self.asked.table_in(self.connection)
+        self.database = self.table.database
         self.plan = self.asked.plan
         self.keys = model._meta.pk_fields
         self.moved = self.asked.moved
         self.fields = self.plan.fields[self.plan.keys :]
         # The new value of each field: itself, an expression that is the same before the update, or UNKNOWN.
-        self.news = [_new(one, self.values, self.asked) for one in self.fields]
+        self.news = _news(self.fields, self.values, self.asked)
         is_known = UNKNOWN not in self.news
-        if self.moved and not is_known:
-            self.news = [UNKNOWN if is_expression(new) else new for new in self.news]
         # Whether the rows are read after the update too; this is impossible if the update sets their keys.
         self.asks_again = not is_known and not self.moved
         # The expressions among the new values, which are read after the old values; none if not all can be known.
-        self.computed = [new for new in self.news if is_expression(new)] if is_known else []
+        self.computed = [new for new in self.news if hasattr(new, "resolve_expression")] if is_known else []
 
-    def sources(self) -> Sequence[Source]:
-        """Return where the new values are in rows that have the old values, followed by the computed ones."""
+    def rows_before(self, table: Columns) -> Updated:
+        """Return the updated rows of a table that was read before the update: old values, followed by computed ones."""
         computed = {id(new): at for at, new in enumerate(self.computed, len(self.plan.fields))}
         news = enumerate(self.news, self.plan.keys)
         after = (at if new is UNCHANGED else computed.get(id(new)) or Constant(new) for at, new in news)
-        return [*range(self.plan.keys), *after]
+        sources = [*range(self.plan.keys), *after]
+        return Updated(self.model, self.using, self.asked.names, self.plan, table, sources)
 
     def returned(self, fields: Sequence[Any]) -> Sequence[Source]:
         """Return where each new value is in rows that have all old values and then the new values of these fields."""
@@ -196,6 +211,14 @@ def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 
 # --- what an update sets ------------------------------------------------------------------------------------------
+
+
+def _news(fields: Sequence[Any], values: dict[Any, Any], asked: FieldsToRead) -> list[Any]:
+    """Return the new value of each field: itself, an expression that is the same before the update, or UNKNOWN."""
+    news = [_new(one, values, asked) for one in fields]
+    if asked.moved and UNKNOWN in news:
+        return [UNKNOWN if is_expression(new) else new for new in news]
+    return news
 
 
 def _new(one: Any, values: dict[Any, Any], asked: FieldsToRead) -> Any:

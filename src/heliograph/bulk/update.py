@@ -29,15 +29,17 @@ def update(proceed: Proceed, queryset: Any, /, **values: Any) -> Any:
                 return proceed(queryset, **values)
         with in_transaction(using):
             audience.send("pre_update", model, queryset=queryset._chain(), values=values, using=using)
-            with in_place(_statement(audience, model, using)):
+            # Its receivers may have connected others, or muted them.
+            with in_place(_statement(audience_of(model, *_SIGNALS), model, using)):
                 return proceed(queryset, **values)
 
 
-def _statement(audience: Audience, model: Any, using: str) -> Update | None:
+def _statement(audience: Audience | None, model: Any, using: str) -> Update | None:
     """Return the statement of an update, which delivers its rows in its transaction; None if nobody receives rows."""
-    if audience.signals.keys().isdisjoint(_SIGNALS):
+    if audience is None:
         return None
-    return Update(model, using, audience.reads_all("post_update"), partial(deliver_update, audience))
+    reads_all = not audience.signals.keys().isdisjoint(("post_update", "m2m_changes"))
+    return Update(model, using, reads_all, partial(deliver_update, audience))
 
 
 def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: str) -> None:

@@ -55,17 +55,19 @@ class Update:
                 rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
                 return inner()
-            self.deliver(rows)
-        return len(rows)
+            count = len(rows)
+            if count:
+                self.deliver(rows)
+        return count
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
-        query, database = compiler.query, reading.database
+        query = compiler.query
         if query.related_updates or not reading.asked.are_sent_as_stored:
             return _update_locked
-        if database.updates_from_subquery:
+        if reading.database.updates_from_subquery:
             return _update_at_once
         # Two statements have the condition then, so it must choose the same rows twice.
-        is_sure = database.returns_rows(compiler.connection, of="UPDATE") and _is_plain(query.where)
+        is_sure = reading.table.returns_updated and _is_plain(query.where)
         return _update_after_reading if is_sure else _update_locked
 
 
@@ -104,7 +106,7 @@ def _needs(reading: Reading) -> Iterator[tuple[SQL, Sequence[Any]]]:
     """
     written = [field for field, new in zip(reading.fields, reading.news, strict=True) if new is not UNCHANGED]
     if written and len(written) < len(reading.fields):
-        yield reading.asked.is_ordinary(reading.connection), written
+        yield reading.table.is_ordinary, written
     yield has_key(reading.connection, reading.model), reading.fields
 
 
@@ -145,7 +147,7 @@ def _update_after_reading(reading: Reading) -> Updated:
     if not reading.asks_again:
         with reading.connection.cursor() as cursor:
             cursor.execute(sql, params)
-        return reading.rows(read, reading.sources())
+        return reading.rows_before(read)
     new = fetched(compiler, sql + returning(reading.connection, fields), params, fields)
     return reading.rows_of(_joined(reading, by_key(reading, read.rows(len(reading.plan.fields))), by_key(reading, new)))
 
@@ -157,7 +159,7 @@ def _update_locked(reading: Reading) -> Updated:
     if read is None:
         return update_carefully(reading)
     if not reading.asks_again:
-        rows = reading.rows(read, reading.sources())
+        rows = reading.rows_before(read)
         update_these(reading, rows.pks)
         return rows
     old = by_key(reading, read.rows(len(reading.plan.fields)))
@@ -186,15 +188,15 @@ def _read(reading: Reading, *, locks: bool = False) -> Columns | None:
     if not reading.database.describes_tables:
         return None
     fields = reading.plan.fields
-    asked = [*reading.computed, RawSQL(*reading.asked.is_ordinary(reading.connection))]
+    asked = [*reading.computed, RawSQL(*reading.table.is_ordinary)]
     query = selecting(reading.compiler.query, fields, asked, locks=locks)
     query.select_for_no_key_update = reading.connection.features.has_select_for_no_key_update
     if reading.is_ordered:
         query.add_ordering("pk")
     sql, params = query.get_compiler(connection=reading.connection).as_sql()
     table = fetched_columns(reading.compiler, sql, params, fields)
-    are_ordinary = table[len(fields) + len(reading.computed)]  # one value, the same in all rows
-    return table if all(are_ordinary[:1]) else None
+    *_, is_ordinary = table.sent[0] if table.sent else [True]  # the last value, which is the same in all rows
+    return table if is_ordinary else None
 
 
 def _joined(reading: Reading, old: dict[Any, Sequence[Any]], new: dict[Any, Sequence[Any]]) -> Table:

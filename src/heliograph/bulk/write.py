@@ -154,14 +154,20 @@ def as_one(of_write: Callable[[Any, Values], bool]) -> Iterator[None]:
 
 
 def replace_statement(query: Any, compiler: Any) -> None:
-    """Let the compiler of a query execute the statement that is in place of Django's, if there is one."""
+    """Let the compiler of a query execute the statement that is in place of Django's, if there is one.
+
+    The compiler refers to itself then, and so lives until garbage collection: it must not refer to the statement, which
+    refers to receivers.
+    """
+    if _under_way.get().statement is not None:
+        compiler.execute_sql = partial(_execute, compiler, compiler.execute_sql)
+
+
+def _execute(compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Execute the statement that is in place of that of a query; its own queries are Django's."""
     statement = _under_way.get().statement
-    if statement is not None and statement.replaces(query):
-        compiler.execute_sql = partial(_execute, statement, compiler, compiler.execute_sql)
-
-
-def _execute(statement: Statement, compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Execute a statement, whose own queries are Django's."""
+    if statement is None or not statement.replaces(compiler.query):
+        return inner(*args, **kwargs)
     token = _under_way.set(_NOTHING)
     try:
         return statement.execute(compiler, partial(inner, *args, **kwargs), *args)

@@ -194,8 +194,9 @@ class Updated(Rows):
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         if self.plan.presented:
             return [at for at in range(len(self)) if self.comparison(at).differs(names)]
-        found = {place for name in names if (place := self._place(name)) is not None}
-        places = [place for place in found if self.sources[place] != place]  # the others keep their values
+        found = {self.plan.places.get(name, 0) for name in names}  # 0 is a part of the key
+        # The others keep their values.
+        places = [place for place in found if place >= self.plan.keys and self.sources[place] != place]
         if len(places) == 1:
             return [at for at, differs in enumerate(self._differ(*places)) if differs]
         columns = zip(*map(self._differ, places), strict=True)

@@ -127,10 +127,11 @@ def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
     if hasattr(type(signal), "_table"):
         route = signal._table.route(sender)
         found = [receiver for resolve in (*route.sync, *route.concurrent) if (receiver := resolve()) is not None]
-        called = audible(signal, sender, found, current())
+        scopes = current()
+        called = audible(signal, sender, found, scopes) if scopes else found
     else:
         called = [unwrap(one, stop=_is_guarded) for group in signal._live_receivers(sender) for one in group]
-    return [one for one in called if _is_guarded(one)]
+    return [one for one in called if type(one) is Guarded]
 
 
 def send_to(guarded: Sequence[Guarded], signal: Any, sender: Any, payload: dict[str, Any]) -> list[Pair]:

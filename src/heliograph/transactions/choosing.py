@@ -14,12 +14,14 @@ from heliograph.dispatch.condition_base import Both, Either, Not
 Positions = Sequence[int]  # indexes of rows, in their order
 
 
-def those_of(rows: Rows, when: Condition, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
+def those_of(rows: Rows, when: Condition | None, payload: Mapping[str, Any], *, is_sure: bool = True) -> Rows:
     """Return the rows for which a condition holds; instances are made only if the condition may ask for them.
 
     With `is_sure=False` no instances are made, and the result also has the rows for which only an instance could
     decide. `payload` has the values that all sends about these rows share.
     """
+    if when is None:
+        return rows
     choice = _Choice(rows, NetPayload(payload), is_sure)
     chosen = choice.among(range(len(rows)), folded(when, payload))
     return rows if len(chosen) == len(rows) else rows.only(chosen)

@@ -24,7 +24,6 @@ from heliograph.dispatch.observed_calls import current_send
 from heliograph.dispatch.reentrancy import key_of
 from heliograph.dispatch.routes import value_key
 from heliograph.transactions.batches import Row
-from heliograph.transactions.choosing import those_of
 from heliograph.transactions.deleted_values import Record, record_of, with_values
 from heliograph.transactions.late_calls import Deferral
 from heliograph.transactions.row_identity import Table, table_of
@@ -129,11 +128,6 @@ class ReceivedRows(Received):
             return Comparison(watched, watched.values_of(rows.values[at]), watched.nothing)
         return rows.comparison(at)
 
-    def due(self) -> Rows:
-        """Return the rows for which the condition of the receiver holds."""
-        when = self.deferral.options.when
-        return self.rows if when is None else those_of(self.rows, when, self.payload)
-
 
 def received(call: Call, deferral: BatchDeferral) -> Received:
     """Return a send, kept for a batch."""
@@ -152,7 +146,7 @@ def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDe
     plan, new = PLANS.get(rows.model) if deferral.fields else None, None
     if plan is not None and isinstance(rows, Created):
         new = plan, [_of_instance(plan, one) for one in rows.made]
-    return ReceivedRows(receiver, payload, deferral, current_send(), _table(payload), rows, new)
+    return ReceivedRows(receiver, payload, deferral, current_send(), table_of(rows.model, rows.using), rows, new)
 
 
 def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:

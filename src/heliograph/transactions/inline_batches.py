@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -58,12 +58,12 @@ def with_batches(options: Options) -> Options:
 # --- writes -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class Write:
     """A write of many rows that is not done: the calls of inline batches wait for its end."""
 
-    def __init__(self, *, is_deletion: bool) -> None:
-        self.is_deletion = is_deletion
-        self.calls: dict[Hashable, list[Received]] = {}
+    is_deletion: bool
+    calls: dict[Hashable, list[Received]] = field(default_factory=dict)
 
     def contains(self, call: Received) -> bool:
         """Return whether a send is about rows of this write, and not about a row that a receiver saves meanwhile."""
@@ -76,7 +76,7 @@ _write: ContextVar[Write | None] = ContextVar("heliograph_write", default=None)
 @contextmanager
 def as_one_write(*, is_deletion: bool = False) -> Iterator[None]:
     """Call each receiver of inline batches once, at the end of the block, for all rows that the block writes."""
-    write = Write(is_deletion=is_deletion)
+    write = Write(is_deletion)
     token = _write.set(write)
     try:
         yield

@@ -19,6 +19,7 @@ from heliograph.dispatch import Call, Condition
 from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, WrittenRows
+from heliograph.transactions.choosing import those_of
 from heliograph.transactions.collect import Fate, Received, ReceivedRows, ReceivedSend
 from heliograph.transactions.database_of_send import database_of
 from heliograph.transactions.late_calls import make_late, with_key
@@ -35,28 +36,33 @@ class BatchCall(Call):
 
     def make(self) -> Any:
         """Call the receiver; it is at work on all instances of the batch."""
-        first = self.sends[0]
-        batch, handling = self.batch_and_handling()
-        if not batch.events:
+        found = self.batch_and_handling()
+        if found is None:
             return SKIPPED
+        (batch, handling), first = found, self.sends[0]
         call = Call(self.receiver, {**self.payload, "batch": batch})
         return make_late(call, handling if first.deferral.options.reentrant != "allow" else None, first.send)
 
-    def batch_and_handling(self) -> tuple[Batch, Handling]:
-        """Return the batch, and the receiver at work on its rows."""
+    def batch_and_handling(self) -> tuple[Batch, Handling] | None:
+        """Return the batch, and the receiver at work on its rows; None if the batch has no events."""
         return self._of_rows() if _are_apart(self.sends) else self._of_sends()
 
-    def _of_rows(self) -> tuple[Batch, Handling]:
+    def _of_rows(self) -> tuple[Batch, Handling] | None:
         """Return a batch of bulk writes that share no row, without a look at each row."""
-        received = [(one, rows) for one in self.sends if isinstance(one, ReceivedRows) and len(rows := one.due())]
-        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in received]
-        tables = [one.table for one, _ in received if one.table is not None]
+        writes = [one for one in self.sends if isinstance(one, ReceivedRows)]
+        found = [(one, those_of(one.rows, one.deferral.options.when, one.payload)) for one in writes]
+        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in found if len(rows)]
+        if not due:
+            return None
+        tables = [one.table for one, rows in found if one.table is not None and len(rows)]
         return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [written.rows for written in due], tables)
 
-    def _of_sends(self) -> tuple[Batch, Handling]:
+    def _of_sends(self) -> tuple[Batch, Handling] | None:
         sends = [send for one in self.sends for send in one.sends()]
         groups = _rows(sends) if len(sends) > 1 else [sends]
         nets = {event: of_row for of_row in groups if (event := _net(of_row)) is not None}
+        if not nets:
+            return None
         netted = [one for of_row in nets.values() for one in of_row]
         written = ((one.sender, one.table, one.primary_key) for one in netted if one.row is not None)
         rows = {row for model, table, key in written if table is not None for row in rows_in(model, table, [key])}

@@ -11,7 +11,7 @@ from django.db.models.options import Options
 
 from heliograph.changes.rows import normalised
 from heliograph.dispatch.reentrancy import RowId, key_of, of_class
-from heliograph.transactions.schemas import Path, path_of, schema_of
+from heliograph.transactions.schemas import Path, may_have_schemas, path_of, schema_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ def namespace_of(using: str | None) -> Path | None:
 
 def table_of(model: Any, using: str) -> Table:
     """Return the table of a model under the present search path; a proxy has the table of its concrete model."""
-    return _parts(model, using, path_of(using))[0].table
+    path = path_of(using) if may_have_schemas(using) else None
+    return _parts(model, using, path)[0].table
 
 
 def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:

@@ -131,9 +131,10 @@ def _stored_at_last(call: Any, using: str) -> StoredCall | None:
 
 
 def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
-    batch, _ = call.batch_and_handling()
-    if not batch.events:
+    found = call.batch_and_handling()
+    if found is None:
         return None
+    batch, _ = found
     return _stored_call(Call(call.receiver, {**call.payload, "batch": batch}), durable_of(call.sends[0]), using)
 
 

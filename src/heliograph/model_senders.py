@@ -56,8 +56,7 @@ def _verify(sender: Any, entry: Entry, subclasses: bool, receiver: Any) -> None:
 
 def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any = None) -> Any:
     """Do something with a sender; with one that is named "app.Model", as soon as it is loaded."""
-    if apps is not None and not isinstance(apps, Apps):
-        raise TypeError(f"apps= takes a registry of apps, such as django.apps.apps, not {apps!r}.")
+    _verify_apps(apps)
     if not isinstance(sender, str):
         return operation(sender)
     registry, key = apps or Options.default_apps, make_model_tuple(sender)
@@ -66,6 +65,11 @@ def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any = None) 
     for waiting in registry._pending_operations.get(key, ())[len(before) :]:
         undone_by(_forget, registry, key, waiting)
     return result
+
+
+def _verify_apps(apps: Any) -> None:
+    if apps is not None and not isinstance(apps, Apps):
+        raise TypeError(f"apps= takes a registry of apps, such as django.apps.apps, not {apps!r}.")
 
 
 class DjangoConnector(Connector):
@@ -84,14 +88,17 @@ class ModelConnector(DjangoConnector):
     def shown(self, signal: Any) -> str:
         return title(signal)
 
-    def connect_one(self, signal: Any, receiver: Any, request: Request, sender: Any, apps: Any) -> None:
-        if not isinstance(sender, str) and apps is None:
-            self.connect_now(signal, receiver, request, sender)
+    def connect_one(self, signal: Any, receiver: Any, request: Request, sender: Any, apps: Any = None) -> None:
+        if isinstance(sender, str):
+            when_loaded(partial(MethodType(_connect_loaded, signal), receiver, request), sender, apps)
             return
-        when_loaded(partial(MethodType(_connect_loaded, signal), receiver, request), sender, apps)
+        _verify_apps(apps)
+        super().connect_one(signal, receiver, request, sender)
 
-    def disconnect_one(self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any) -> Any:
-        return when_loaded(partial(self.disconnect_now, signal, receiver, uid, subclasses), sender, apps)
+    def disconnect_one(
+        self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any = None
+    ) -> Any:
+        return when_loaded(partial(super().disconnect_one, signal, receiver, uid, subclasses), sender, apps)
 
 
 def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -> None:
@@ -100,7 +107,7 @@ def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -
         signal.connect(receiver, sender, request.weak, request.dispatch_uid, **request.more)
         return
     signal._connector.senders(signal, sender, request.subclasses, receiver)
-    signal._connector.connect_now(signal, receiver, request, sender)
+    signal._connector.connect_one(signal, receiver, request, sender, None)
 
 
 # Django's check signals.E001 knows a receiver that waits for its model by the name of the pending function.

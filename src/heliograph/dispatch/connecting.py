@@ -87,18 +87,8 @@ class Connector:
         """Return the options of a receiver at one target, before its condition and its policy are connected there."""
         return request.options
 
-    def connect_one(self, signal: Any, receiver: Receiver, request: Request, sender: Any, apps: Any) -> None:
-        """Connect to one sender, now or when it exists."""
-        self.connect_now(signal, receiver, request, sender)
-
-    def disconnect_one(self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any) -> Any:
-        """Disconnect from one sender, now or when it exists."""
-        return self.disconnect_now(signal, receiver, uid, subclasses, sender)
-
-    # --- one sender that exists -----------------------------------------------------------------------------------
-
-    def connect_now(self, signal: Any, receiver: Receiver, request: Request, sender: Any) -> None:
-        """Connect to one sender that exists."""
+    def connect_one(self, signal: Any, receiver: Receiver, request: Request, sender: Any, apps: Any = None) -> None:
+        """Connect to one sender."""
         target = Target(signal, sender, request.subclasses)
         options = self.options_at(request, receiver, target)
         if options is not PLAIN:
@@ -111,8 +101,10 @@ class Connector:
             table.connect(connection_with(options, bucket, receiver, key, request.weak, request.order), receiver)
         forget_cache(signal)
 
-    def disconnect_now(self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any) -> bool:
-        """Disconnect from one sender that exists; return whether the receiver was connected."""
+    def disconnect_one(
+        self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any = None
+    ) -> Any:
+        """Disconnect from one sender; return whether the receiver was connected."""
         key = identity(receiver, uid)
         with registering:
             bucket = signal._table.existing(sender, subclasses)

@@ -27,11 +27,17 @@ def is_async(receiver: Receiver) -> bool:
 
 
 def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
-    """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself."""
+    """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself.
+
+    A function of a module has its file and its qualified name: a module that is imported twice is one file.
+    """
     if dispatch_uid is not None and dispatch_uid != "":
         return (dispatch_uid,)
-    name = _name_in_file(receiver)
-    return object_identity(receiver) if name is None else name
+    if type(receiver) is FunctionType and "<" not in receiver.__qualname__:
+        filename = _code(receiver).co_filename
+        if not filename.startswith("<"):
+            return (filename, receiver.__qualname__)
+    return object_identity(receiver)
 
 
 def object_identity(receiver: Any) -> Hashable:
@@ -43,14 +49,6 @@ def object_identity(receiver: Any) -> Hashable:
 def is_name(key: Hashable) -> bool:
     """Return whether an identity is a name, which another object can bear."""
     return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
-
-
-def _name_in_file(receiver: Any) -> Hashable:
-    """Return file and qualified name of a module-level function: a module imported twice is one file."""
-    if type(receiver) is not FunctionType or "<" in receiver.__qualname__:
-        return None
-    filename = _code(receiver).co_filename
-    return None if filename.startswith("<") else (filename, receiver.__qualname__)
 
 
 def _code(function: Any) -> CodeType:

@@ -141,20 +141,17 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# Each option with a test of its value, and a description of the values that it takes. Django takes any value for weak,
-# and other packages may pass 0 or None; a string is always a mistake.
-_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "weak": (lambda value: value is None or isinstance(value, int), "True or False"),
-    "dispatch_uid": (lambda value: value is None or _has_hash(value), "a value with a hash, such as a text"),
-    "order": (_is_whole, "a whole number"),
-    "subclasses": (_is_flag, "True or False"),
-    "blocking": (_is_flag, "True or False"),
-    "call": (callable, "a function of the receiver and the payload that returns a Call"),
-    "facts": (lambda value: isinstance(value, tuple), "a tuple of facts"),
+# Each option with its default, a test of other values, and a description of the values that it takes. Django takes any
+# value for weak, and other packages may pass 0 or None; a string is always a mistake.
+_KINDS: Mapping[str, tuple[Any, Callable[[Any], bool], str]] = {
+    "weak": (True, lambda value: value is None or isinstance(value, int), "True or False"),
+    "dispatch_uid": (None, lambda value: _has_hash(value), "a value with a hash, such as a text"),
+    "order": (0, _is_whole, "a whole number"),
+    "subclasses": (False, _is_flag, "True or False"),
+    "blocking": (True, _is_flag, "True or False"),
+    "call": (None, callable, "a function of the receiver and the payload that returns a Call"),
+    "facts": ((), lambda value: isinstance(value, tuple), "a tuple of facts"),
 }
-
-
-_ANY = (lambda value: True, "anything")
 
 
 def _has_hash(value: Any) -> bool:
@@ -168,6 +165,7 @@ def _has_hash(value: Any) -> bool:
 def verify_values(**options: Any) -> None:
     """Raise TypeError for an option with a value that it does not take; other options have rules of their own."""
     for name, value in options.items():
-        is_right, kinds = _KINDS.get(name, _ANY)
-        if not is_right(value):
-            raise TypeError(f"{name}= takes {kinds}, not {value!r}.")
+        if name in _KINDS:
+            default, is_right, kinds = _KINDS[name]
+            if value is not default and not is_right(value):
+                raise TypeError(f"{name}= takes {kinds}, not {value!r}.")

@@ -112,8 +112,9 @@ class Table:
 
     def connect(self, connection: Connection, receiver: Receiver) -> None:
         """Add a connection. A receiver that is there stays; one that was imported again gives its place up."""
-        bucket = connection.bucket
-        rival = bucket.find_receiver(connection.key, receiver) if bucket.index else None
+        bucket, key = connection.bucket, connection.key
+        is_known = key in bucket.index or object_identity(receiver) in bucket.index
+        rival = bucket.find_receiver(key, receiver) if is_known else None
         if rival is not None:
             if not is_name(connection.key) or rival.receiver() is receiver:
                 connection.guarded = None  # which refers back to it
@@ -121,7 +122,7 @@ class Table:
             connection.seq = rival.seq
             undone_by(self._connect_again, rival, rival.guarded)
             bucket.remove(rival)
-        elif bucket.index and bucket.find(connection.key) is not None:
+        elif is_known and bucket.find(key) is not None:
             connection.key = object_identity(receiver)
         self._add(connection)
         undone_by(self._disconnect, connection)

@@ -22,8 +22,10 @@ COUNTS_REFERENCES = (
 
 def verify_receiver(receiver: Any) -> None:
     """Raise TypeError for a receiver that cannot be called, ValueError for one that takes no **kwargs."""
-    if type(receiver) is FunctionType and _takes_any_names(receiver):
-        return
+    if type(receiver) is FunctionType:  # `inspect.signature` is slow
+        code = receiver.__code__
+        if code.co_flags & inspect.CO_VARKEYWORDS and not code.co_posonlyargcount:
+            return
     if receiver is None:
         raise TypeError(
             "connect() takes a receiver first: connect(receiver, sender=...). To decorate, write @receiver."
@@ -42,12 +44,6 @@ def verify_receiver(receiver: Any) -> None:
                 f"Signal receivers are called with names only. {describe(receiver)} takes {parameter.name!r} without"
                 " one: take the '/' out of its parameters."
             )
-
-
-def _takes_any_names(function: FunctionType) -> bool:
-    """Return whether a function can be called with any names, from its code: `inspect.signature` is slow."""
-    code = function.__code__
-    return bool(code.co_flags & inspect.CO_VARKEYWORDS) and not code.co_posonlyargcount
 
 
 def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:

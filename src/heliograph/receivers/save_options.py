@@ -63,8 +63,11 @@ def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..
 
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
-    options = with_batches(options)
-    facts = [*_facts(given, target, options)]
+    is_batch = getattr(options.delivery, "batch", False)
+    if is_batch:
+        options = with_batches(options)
+    has_facts = is_batch or not given.keys().isdisjoint(OPTIONS)
+    facts = [*_facts(given, target, options)] if has_facts else []
     asked = _asked(receiver, target, options, given)
     if asked is not None:
         facts.append(asked)

@@ -52,8 +52,8 @@ class Order:
     """A sender."""
 
 
-def note(**kwargs):
-    return "noted"
+def record(**kwargs):
+    return "recorded"
 
 
 # --- while it is adopted --------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_djangos_class_is_the_same_object_wherever_it_is_imported_from():
 
 def test_a_signal_that_is_made_now_is_run_by_heliograph():
     signal = Signal()
-    signal.connect(note, order=3)
+    signal.connect(record, order=3)
     assert signal in live_signals()
 
 
@@ -83,21 +83,21 @@ def test_a_signal_of_a_subclass_that_is_made_now_is_run_by_heliograph():
         pass
 
     signal = Mine()
-    signal.connect(note, order=3)
+    signal.connect(record, order=3)
     assert signal in live_signals()
 
 
 def test_a_signal_is_known_once():
     signal = Signal()
-    signal.connect(note)
+    signal.connect(record)
     assert [one for one in live_signals() if one is signal] == [signal]
 
 
 def test_a_signal_of_a_package_that_the_catalogue_does_not_have_is_run_by_heliograph():
     from django.utils.autoreload import file_changed
 
-    file_changed.connect(note, order=3)
-    file_changed.disconnect(note)
+    file_changed.connect(record, order=3)
+    file_changed.disconnect(record)
     assert file_changed in live_signals()
 
 
@@ -272,13 +272,13 @@ def test_a_bound_method_from_before_adoption_is_called():
         from django.dispatch import Signal
         signal = Signal()
         called = []
-        class Ledger:
-            def note(self, **kwargs):
-                called.append("note")
-        ledger = Ledger()
-        signal.connect(ledger.note)
+        class Recorder:
+            def record(self, **kwargs):
+                called.append("record")
+        recorder = Recorder()
+        signal.connect(recorder.record)
     """
-    assert run("signal.send(sender=None); tell(called)", early=early) == [["note"]]
+    assert run("signal.send(sender=None); tell(called)", early=early) == [["record"]]
 
 
 def test_a_dead_sender_from_before_adoption_does_not_lend_its_receivers_to_another():
@@ -286,11 +286,11 @@ def test_a_dead_sender_from_before_adoption_does_not_lend_its_receivers_to_anoth
         from django.dispatch import Signal
         signal = Signal()
         called = []
-        def note(**kwargs):
-            called.append("note")
+        def record(**kwargs):
+            called.append("record")
         def sender():
             return type("Fleeting", (), {})
-        signal.connect(note, sender=sender())
+        signal.connect(record, sender=sender())
     """
     script = """
         import gc
@@ -805,12 +805,12 @@ def test_a_receiver_with_options_is_still_known_after_release_and_adoption():
         from heliograph.adoption import adopt, release
 
         @receiver(post_save, sender=User, when=lambda **kwargs: True)
-        def note(**kwargs):
+        def record(**kwargs):
             pass
 
         release()
         adopt()
-        tell(post_save.disconnect(note, sender=User), post_save.send(User))
+        tell(post_save.disconnect(record, sender=User), post_save.send(User))
     """
     apps = ["heliograph", "django.contrib.contenttypes", "django.contrib.auth"]
     assert run(script, INSTALLED_APPS=apps) == [True, []]

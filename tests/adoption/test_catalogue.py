@@ -78,10 +78,10 @@ def listen_in_threads(connect):
     def listen(signal, **options):
         calls = queue.Queue()
 
-        def note(signal, sender, **payload):
+        def record(signal, sender, **payload):
             calls.put((sender, payload))
 
-        connect(signal, note, **options)
+        connect(signal, record, **options)
         return calls
 
     return listen

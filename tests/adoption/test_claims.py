@@ -62,10 +62,10 @@ def transactions(connect):
     def watch(signal, **options):
         opened = []
 
-        def note(**kwargs):
+        def record(**kwargs):
             opened.append(connection.in_atomic_block)
 
-        connect(signal, note, **options)
+        connect(signal, record, **options)
         return opened
 
     return watch
@@ -839,9 +839,9 @@ def test_a_receiver_that_an_app_connects_in_its_constructor_receives_its_models(
         from django.apps import AppConfig
         from heliograph.signals import class_prepared
         prepared = []
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             prepared.append(sender.__name__)
-        class_prepared.connect(note)
+        class_prepared.connect(record)
     """
     settings = {"INSTALLED_APPS": ["heliograph", "django.contrib.contenttypes"]}
     assert run("tell(prepared)", early=early, **settings) == [["ContentType"]]
@@ -911,14 +911,14 @@ def test_got_request_exception_has_the_request(listen, client, views):
 
 def test_request_started_is_sent_before_any_middleware(connect, client, settings, views):
     steps = []
-    settings.MIDDLEWARE = [f"{__name__}.{NotingMiddleware.__name__}"]
-    NotingMiddleware.steps = steps
+    settings.MIDDLEWARE = [f"{__name__}.{RecordingMiddleware.__name__}"]
+    RecordingMiddleware.steps = steps
     connect(request_started, lambda **kwargs: steps.append("request_started"))
     client.get("/hello/")
     assert steps == ["request_started", "middleware"]
 
 
-class NotingMiddleware:
+class RecordingMiddleware:
     steps: list[str]
 
     def __init__(self, get_response):
@@ -1026,9 +1026,9 @@ def test_template_rendered_is_not_sent_outside_of_tests():
     early = """
         from heliograph.signals import template_rendered
         received = []
-        def note(**kwargs):
+        def record(**kwargs):
             received.append(kwargs)
-        template_rendered.connect(note)
+        template_rendered.connect(record)
     """
     script = """
         from django.template import engines
@@ -1124,11 +1124,11 @@ def test_a_task_goes_through_these(connect, task, expected):
 
     seen = []
 
-    def note(signal, task_result, **kwargs):
+    def record(signal, task_result, **kwargs):
         seen.append((signal.name.rpartition(".")[2], task_result.status.name))
 
     for name in ("task_enqueued", "task_started", "task_finished"):
-        connect(getattr(signals, name), note)
+        connect(getattr(signals, name), record)
     getattr(tasks, task).enqueue(*([2] if task == "double" else []))
     assert seen == expected
 

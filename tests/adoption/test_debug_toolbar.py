@@ -18,8 +18,8 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from heliograph.signals import post_save
 
-class Ledger:
-    def note(self, **kwargs):
+class Recorder:
+    def record(self, **kwargs):
         pass
     def __call__(self, **kwargs):
         pass
@@ -46,8 +46,8 @@ def listed():
         ("post_save.connect(first, weak=False)", ["first"]),
         ("post_save.connect(first); post_save.connect(second, order=-1)", ["second", "first"]),
         ("post_save.connect(first, when=lambda **kwargs: True)", ["first"]),
-        ("ledger = Ledger(); post_save.connect(ledger.note)", ["Ledger.note"]),
-        ("ledger = Ledger(); post_save.connect(ledger.note, when=lambda **kwargs: True)", ["Ledger.note"]),
+        ("recorder = Recorder(); post_save.connect(recorder.record)", ["Recorder.record"]),
+        ("recorder = Recorder(); post_save.connect(recorder.record, when=lambda **kwargs: True)", ["Recorder.record"]),
         ("post_save.connect(first); del first; import gc; gc.collect()", []),
     ],
     ids=[

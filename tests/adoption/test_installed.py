@@ -46,8 +46,8 @@ def test_heliograph_that_is_used_and_not_installed_is_an_error():
     script = """
         from django.db.models.signals import post_save
         from heliograph import created, receiver
-        def note(**kwargs): ...
-        receiver(post_save, when=created)(note)
+        def record(**kwargs): ...
+        receiver(post_save, when=created)(record)
     """
     assert checked(["django.contrib.contenttypes"], script=script) == [
         (
@@ -78,13 +78,13 @@ ABOVE = """
     from heliograph import receiver
 
 
-    def note(**kwargs): ...
+    def record(**kwargs): ...
 
 
     class EarlyConfig(AppConfig):
         name = "early"
         try:
-            receiver(post_save, order=1)(note)
+            receiver(post_save, order=1)(record)
         except TypeError as error:
             said = str(error)
 """
@@ -120,7 +120,7 @@ RECEIVERS = """
 
 
     @receiver(post_save)
-    def note(**kwargs): ...
+    def record(**kwargs): ...
 """
 IMPORTED = """
     from django.apps import AppConfig

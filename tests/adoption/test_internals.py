@@ -65,13 +65,13 @@ def test_a_row_of_a_receiver_with_a_dispatch_uid_begins_with_it(signal):
 
 
 def test_a_row_of_a_bound_method_begins_with_the_ids_of_object_and_function(signal):
-    class Ledger:
-        def note(self, **kwargs):
+    class Recorder:
+        def record(self, **kwargs):
             pass
 
-    ledger = Ledger()
-    signal.connect(ledger.note)
-    assert signal.receivers[0][0][0] == (id(ledger), id(Ledger.note))
+    recorder = Recorder()
+    signal.connect(recorder.record)
+    assert signal.receivers[0][0][0] == (id(recorder), id(Recorder.record))
 
 
 def test_the_key_of_a_row_is_what_django_makes_of_the_receiver(signal):
@@ -86,13 +86,13 @@ def test_a_row_has_a_weak_reference_to_the_receiver(signal):
 
 
 def test_a_row_has_a_weak_reference_to_a_bound_method(signal):
-    class Ledger:
-        def note(self, **kwargs):
+    class Recorder:
+        def record(self, **kwargs):
             pass
 
-    ledger = Ledger()
-    signal.connect(ledger.note)
-    assert signal.receivers[0][1]() == ledger.note
+    recorder = Recorder()
+    signal.connect(recorder.record)
+    assert signal.receivers[0][1]() == recorder.record
 
 
 def test_a_row_of_a_strongly_connected_receiver_has_the_receiver_itself(signal):

@@ -47,14 +47,14 @@ def test_a_strong_receiver_that_others_refer_to_weakly_can_be_disconnected_and_d
 
 def test_a_strong_bound_method_can_be_disconnected_and_dropped():
     script = """
-        class Ledger:
-            def note(self, **kwargs): pass
-        ledger = Ledger()
-        reference = weakref.ref(ledger, lambda gone: None)
-        signal.connect(ledger.note, weak=False)
+        class Recorder:
+            def record(self, **kwargs): pass
+        recorder = Recorder()
+        reference = weakref.ref(recorder, lambda gone: None)
+        signal.connect(recorder.record, weak=False)
         signal.send(sender=Order)
-        signal.disconnect(ledger.note)
-        del ledger
+        signal.disconnect(recorder.record)
+        del recorder
         signal.send(sender=Order)
         tell(reference())
     """

@@ -7,7 +7,7 @@ from django.dispatch import Signal
 
 from tests.helpers.bare import run
 
-# Each replaces Signal._live_receivers in the way of one kind of tool, so that each call of a receiver is noted.
+# Each replaces Signal._live_receivers in the way of one kind of tool, so that each call of a receiver is recorded.
 SEEING = """
 import functools
 from django.db.models.signals import ModelSignal, post_save
@@ -199,11 +199,11 @@ def test_a_wrapper_of_another_method_from_before_adoption_stays(method, wraps):
         Signal.{method} = wrapper
     """
     script = """
-        def note(**kwargs): pass
+        def record(**kwargs): pass
         signal = Signal()
-        signal.connect(note)
+        signal.connect(record)
         signal.has_listeners()
-        signal.disconnect(note)
+        signal.disconnect(record)
         signal.send(sender=None, price=1)
         signal.send(sender=None, price=1)
         tell(seen)
@@ -224,8 +224,8 @@ def test_a_wrapper_of_connect_of_the_model_signals_from_before_adoption_stays():
     """
     script = """
         from django.db.models.signals import post_save
-        def note(**kwargs): pass
-        post_save.connect(note)
+        def record(**kwargs): pass
+        post_save.connect(record)
         tell(seen)
     """
     assert run(dedent(script), early=early) == [["connect"]]
@@ -314,10 +314,10 @@ import sys
 
 def calls_of(function):
     names = []
-    def note(frame, event, argument):
+    def record(frame, event, argument):
         if event == "call":
             names.append(frame.f_code.co_name)
-    sys.setprofile(note)
+    sys.setprofile(record)
     try:
         function()
     finally:

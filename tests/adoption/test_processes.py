@@ -26,7 +26,7 @@ class Magazine:
         self.published = published
 
 
-def note(*args, **kwargs):
+def record(*args, **kwargs):
     """A receiver."""
 
 
@@ -63,7 +63,7 @@ def test_the_receivers_of_a_signal_are_pickled_as_a_plain_list():
 
 def test_the_receivers_of_a_signal_are_copied_as_a_plain_list():
     signal = Signal()
-    signal.connect(note)
+    signal.connect(record)
     copied = copy.copy(signal.receivers)
     copied.clear()
     assert len(signal.send(sender=None)) == 1
@@ -76,8 +76,8 @@ def test_a_model_instance_can_be_pickled_while_it_has_receivers(listen):
 
 def test_a_receiver_that_is_a_method_of_an_instance_does_not_keep_it_from_being_copied():
     writer = Writer(name="Ada")
-    writer.note = MethodType(note, writer)
-    post_save.connect(writer.note, sender=Writer)
+    writer.record = MethodType(record, writer)
+    post_save.connect(writer.record, sender=Writer)
     assert copy.deepcopy(writer).name == "Ada"
 
 
@@ -97,8 +97,8 @@ def test_receivers_are_called_in_a_child_that_was_forked():
         import os
         from django.dispatch import Signal
         signal = Signal()
-        def note(**kwargs): return "received"
-        signal.connect(note)
+        def record(**kwargs): return "received"
+        signal.connect(record)
         reader, writer = os.pipe()
         if os.fork() == 0:
             os.write(writer, repr([response for _, response in signal.send(sender=None)]).encode())
@@ -124,16 +124,16 @@ def test_a_child_can_connect_that_was_forked_while_another_thread_was_connecting
                 left.wait()
                 return 1
 
-        def note(**kwargs): pass
+        def record(**kwargs): pass
 
         busy, other, sender = Signal(), Signal(), Slow()
-        thread = threading.Thread(target=busy.connect, args=(note, sender))
+        thread = threading.Thread(target=busy.connect, args=(record, sender))
         thread.start()
         entered.wait()
         child = os.fork()
         if child == 0:
             alarms.alarm(5)
-            other.connect(note)
+            other.connect(record)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         left.set()
@@ -151,4 +151,4 @@ def test_a_signal_can_be_passed_to_a_process_that_starts_afresh():
     child.join()
     with reader, writer:
         assert reader.poll()
-        assert reader.recv() == (["note"], f"<Signal {children.__name__}.published>")
+        assert reader.recv() == (["record"], f"<Signal {children.__name__}.published>")

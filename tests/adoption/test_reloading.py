@@ -24,7 +24,7 @@ from tests.app.models import Writer
 calls = []
 
 @receiver(post_save, sender=Writer)
-def note(**kwargs):
+def record(**kwargs):
     calls.append({version})
 """
 
@@ -52,7 +52,7 @@ def module(tmp_path, monkeypatch):
     path.write_text(RECEIVERS.format(version="'first'"))
     module = importlib.import_module(path.stem)
     yield module
-    post_save.disconnect(module.note, sender=Writer)
+    post_save.disconnect(module.record, sender=Writer)
     del sys.modules[path.stem]
 
 
@@ -74,10 +74,10 @@ def test_d2_a_module_that_is_reloaded_connects_its_receiver_once(module):
 
 @pytest.mark.django_db
 def test_d2_a_receiver_that_was_edited_takes_the_place_of_the_old_one(module):
-    old = module.note
+    old = module.record
     edit(module)
     Writer.objects.create()
-    assert (module.calls, old is module.note) == (["second"], False)
+    assert (module.calls, old is module.record) == (["second"], False)
 
 
 @pytest.mark.django_db
@@ -176,10 +176,10 @@ class TestWithData(TestCase):
     def test_a_class_can_be_muted(self):
         calls = []
 
-        def note(**kwargs):
+        def record(**kwargs):
             calls.append(kwargs)
 
-        post_save.connect(note, sender=Writer)
+        post_save.connect(record, sender=Writer)
         Writer.objects.create()
         assert calls == []
 

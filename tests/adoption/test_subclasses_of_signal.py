@@ -13,8 +13,8 @@ from heliograph.dispatch import live_signals
 from tests.app.models import Writer
 
 
-def note(**kwargs):
-    return "noted"
+def record(**kwargs):
+    return "recorded"
 
 
 def ask(price, **kwargs):
@@ -72,7 +72,7 @@ class FilteredSignal(Signal):
 
     def _live_receivers(self, sender):
         sync, later = super()._live_receivers(sender)
-        return [one for one in sync if one is not note], later
+        return [one for one in sync if one is not record], later
 
 
 class HandmadeSignal(Signal):
@@ -107,7 +107,7 @@ def responses(pairs):
 
 def test_an_overridden_send_is_called_each_time():
     signal = CountedSignal()
-    signal.connect(note)
+    signal.connect(record)
     for _ in range(3):
         signal.send(sender=Order, price=1)
     assert signal.sends == 3
@@ -115,14 +115,14 @@ def test_an_overridden_send_is_called_each_time():
 
 def test_receivers_are_called_by_an_overridden_send():
     signal = CountedSignal()
-    signal.connect(note)
-    assert responses(signal.send(sender=Order, price=1)) == ["noted"]
+    signal.connect(record)
+    assert responses(signal.send(sender=Order, price=1)) == ["recorded"]
 
 
 def test_an_overridden_send_can_be_called_by_position():
     signal = CountedSignal()
-    signal.connect(note)
-    assert responses(signal.send(Order, price=1)) == ["noted"]
+    signal.connect(record)
+    assert responses(signal.send(Order, price=1)) == ["recorded"]
 
 
 def test_a_send_can_be_overridden_on_a_class_of_which_there_is_a_signal_already(monkeypatch):
@@ -130,7 +130,7 @@ def test_a_send_can_be_overridden_on_a_class_of_which_there_is_a_signal_already(
         pass
 
     signal = Late()
-    signal.connect(note)
+    signal.connect(record)
     signal.send(sender=Order)
     monkeypatch.setattr(Late, "send", lambda self, sender, **named: ["theirs"], raising=False)
     assert signal.send(sender=Order) == ["theirs"]
@@ -142,20 +142,20 @@ def test_a_subclass_can_name_its_signals():
 
 def test_receivers_of_a_signal_with_a_name_of_its_own_are_called():
     signal = SwitchedSignal("published")
-    signal.connect(note)
-    assert responses(signal.send(sender=Order)) == ["noted"]
+    signal.connect(record)
+    assert responses(signal.send(sender=Order)) == ["recorded"]
 
 
 def test_a_signal_with_a_name_of_its_own_is_listed():
     signal = SwitchedSignal("published")
-    signal.connect(note)
+    signal.connect(record)
     assert any(one is signal for one in live_signals())
 
 
 @pytest.mark.parametrize("name", [None, 7, ("a", "b")])
 def test_a_signal_whose_name_is_no_string_is_listed_beside_others(name):
     signal = SwitchedSignal(name)
-    signal.connect(note)
+    signal.connect(record)
     assert any(one is signal for one in live_signals())
 
 
@@ -177,60 +177,60 @@ def test_a_subclass_can_have_a_private_method_that_our_signals_have_too(method):
         raise AssertionError("called by somebody else")
 
     signal = type("Private", (Signal,), {method: theirs})()
-    signal.connect(note)
+    signal.connect(record)
     received = responses(signal.send(sender=Order)) + responses(signal.send_robust(sender=Order))
-    signal.disconnect(note)
-    assert received == ["noted", "noted"]
+    signal.disconnect(record)
+    assert received == ["recorded", "recorded"]
 
 
 def test_an_overridden_connect_decides():
     with pytest.raises(ValueError, match=r"^Name a sender\.$"):
-        StrictSignal().connect(note)
+        StrictSignal().connect(record)
 
 
 def test_an_overridden_connect_connects():
     signal = StrictSignal()
-    signal.connect(note, sender=Order)
-    assert responses(signal.send(sender=Order)) == ["noted"]
+    signal.connect(record, sender=Order)
+    assert responses(signal.send(sender=Order)) == ["recorded"]
 
 
 def test_our_decorator_goes_through_an_overridden_connect():
     with pytest.raises(ValueError, match=r"^Name a sender\.$"):
-        receiver(StrictSignal())(note)
+        receiver(StrictSignal())(record)
 
 
 def test_djangos_decorator_goes_through_an_overridden_connect():
     signal = StrictSignal()
-    django_receiver(signal, sender=Order)(note)
-    assert responses(signal.send(sender=Order)) == ["noted"]
+    django_receiver(signal, sender=Order)(record)
+    assert responses(signal.send(sender=Order)) == ["recorded"]
 
 
 def test_an_option_that_an_overridden_connect_does_not_take_is_a_type_error():
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'order'"):
-        receiver(StrictSignal(), sender=Order, order=1)(note)
+        receiver(StrictSignal(), sender=Order, order=1)(record)
 
 
 def test_a_subclass_that_calls_the_live_receivers_by_itself_gets_them():
     signal = PluginSignal()
-    signal.connect(note)
-    assert signal.send(sender=Order) == [(note, "noted")]
+    signal.connect(record)
+    assert signal.send(sender=Order) == [(record, "recorded")]
 
 
 def test_a_subclass_that_calls_the_live_receivers_by_itself_respects_conditions():
     signal = PluginSignal()
-    signal.connect(note, when=lambda price, **kwargs: price > 10)
-    assert "noted" not in responses(signal.send(sender=Order, price=1))
+    signal.connect(record, when=lambda price, **kwargs: price > 10)
+    assert "recorded" not in responses(signal.send(sender=Order, price=1))
 
 
 def test_a_receiver_with_a_condition_has_its_name_where_a_subclass_looks():
     signal = PluginSignal()
-    signal.connect(note, when=lambda **kwargs: True)
-    assert [called.__name__ for called, _ in signal.send(sender=Order)] == ["note"]
+    signal.connect(record, when=lambda **kwargs: True)
+    assert [called.__name__ for called, _ in signal.send(sender=Order)] == ["record"]
 
 
 def test_a_receiver_with_a_condition_has_its_module_where_a_subclass_looks():
     signal = PluginSignal()
-    signal.connect(note, when=lambda **kwargs: True)
+    signal.connect(record, when=lambda **kwargs: True)
     assert [called.__module__ for called, _ in signal.send(sender=Order)] == [__name__]
 
 
@@ -245,27 +245,27 @@ def test_a_receiver_with_a_condition_has_its_docstring_where_a_subclass_looks():
 
 def test_overridden_live_receivers_decide_from_the_first_send_on():
     signal = FilteredSignal()
-    signal.connect(note)
+    signal.connect(record)
     assert [signal.send(sender=Order) for _ in range(3)] == [[], [], []]
 
 
 def test_a_subclass_that_does_not_call_djangos_constructor_works():
     signal = HandmadeSignal()
-    signal.connect(note, sender=Order)
-    assert responses(signal.send(sender=Order)) == ["noted"]
+    signal.connect(record, sender=Order)
+    assert responses(signal.send(sender=Order)) == ["recorded"]
 
 
 def test_a_subclass_with_slots_works():
     signal = SlottedSignal()
     signal.level = 3
-    signal.connect(note)
-    assert (signal.level, responses(signal.send(sender=Order))) == (3, ["noted"])
+    signal.connect(record)
+    assert (signal.level, responses(signal.send(sender=Order))) == (3, ["recorded"])
 
 
 def test_a_signal_without_a_hash_works():
     signal = EqualSignal()
-    signal.connect(note)
-    assert responses(signal.send(sender=Order)) == ["noted"]
+    signal.connect(record)
+    assert responses(signal.send(sender=Order)) == ["recorded"]
 
 
 def test_a_subclass_of_the_model_signal_takes_lazy_senders():
@@ -273,16 +273,16 @@ def test_a_subclass_of_the_model_signal_takes_lazy_senders():
         pass
 
     signal = ArchiveSignal()
-    signal.connect(note, sender="app.Writer")
-    assert responses(signal.send(sender=Writer)) == ["noted"]
+    signal.connect(record, sender="app.Writer")
+    assert responses(signal.send(sender=Writer)) == ["recorded"]
 
 
 def test_a_signal_can_be_an_attribute_of_a_class():
     class Shop:
         opened = Signal()
 
-    Shop.opened.connect(note, sender=Shop)
-    assert responses(Shop().opened.send(sender=Shop)) == ["noted"]
+    Shop.opened.connect(record, sender=Shop)
+    assert responses(Shop().opened.send(sender=Shop)) == ["recorded"]
 
 
 def test_a_signal_of_a_class_is_shared_by_its_subclasses():

@@ -23,7 +23,7 @@ def batches(receive):
         received = []
 
         @receive(signal, sender=sender, **options)
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -49,7 +49,7 @@ def row_changes(receive):
         received = []
 
         @receive(post_save, sender=sender, bulk=True, when=changed(*names), **options)
-        def note(instance, changes, **kwargs):
+        def record(instance, changes, **kwargs):
             received.append((instance.pk, changes))
 
         return received

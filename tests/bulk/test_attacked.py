@@ -35,7 +35,7 @@ def batches(receive):
         received = []
 
         @receive(signal, **options)
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(look(batch))
 
         return received
@@ -220,13 +220,13 @@ def both(receive):
     """Connect one function to two signals, of which one has a condition."""
     received = []
 
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         told = [(event.kind, event.signal, event.kwargs.get("origin")) for event in batch.events]
         received.append((told, batch.changes("words")))
 
     options = {"sender": Article, "bulk": True, "delivery": OnCommit(batch=True)}
-    receive(post_delete, **options)(note)
-    receive(post_save, when=created | changed("words"), **options)(note)
+    receive(post_delete, **options)(record)
+    receive(post_save, when=created | changed("words"), **options)(record)
     return received
 
 
@@ -291,7 +291,7 @@ def test_generated_values_are_told_of_a_bulk_update_too(receive):
     received = []
 
     @receive(post_save, sender=Account, bulk=True, when=changed("twice"))
-    def note(sender, changes, **kwargs):
+    def record(sender, changes, **kwargs):
         received.append(changes)
 
     account = Account.objects.create(balance=2)

@@ -58,9 +58,9 @@ def test_a_receiver_in_bulk_that_is_muted_by_itself_costs_no_statement(receive):
     without = verbs_of(update)
 
     @receive(post_save, sender=Article, bulk=True)
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
-    with mute(note):
+    with mute(record):
         assert verbs_of(update) == without
 
 
@@ -83,10 +83,10 @@ def test_a_receiver_that_is_collected_leaves():
     articles()
     without = verbs_of(update)
 
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
-    post_update.connect(note, sender=Article)
-    del note
+    post_update.connect(record, sender=Article)
+    del record
     gc.collect()
     assert verbs_of(update) == without
 
@@ -146,7 +146,7 @@ def test_one_database_is_received_alone(receive):
     received = []
 
     @receive(post_update, sender=Article, using="other")
-    def note(sender, using, **kwargs):
+    def record(sender, using, **kwargs):
         received.append(using)
 
     for alias in ("default", "other"):
@@ -157,18 +157,18 @@ def test_one_database_is_received_alone(receive):
 
 def test_the_list_of_receivers_says_who_receives_bulk_writes(receive):
     @receive(post_save, sender=Article, bulk=True)
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     assert any("bulk=True" in line for line in lines(["post_save"]))
 
 
 def test_a_trace_shows_the_receivers_of_rows(receive):
     @receive(post_save, sender=Article, bulk=True)
-    def note_of_a_row(sender, **kwargs): ...
+    def record_of_a_row(sender, **kwargs): ...
 
     with trace() as flow:
         articles(2)
-    assert str(flow).count("note_of_a_row") == 2
+    assert str(flow).count("record_of_a_row") == 2
 
 
 # --- receivers that write again -----------------------------------------------------------------------------------
@@ -323,14 +323,14 @@ def test_bulk_is_refused_where_there_is_nothing_to_receive(receive, signal):
     with pytest.raises(TypeError, match="bulk=True works on pre_save, post_save, pre_delete, post_delete, not on"):
 
         @receive(signal, bulk=True)
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
 
 def test_bulk_takes_no_names(receive):
     with pytest.raises(TypeError, match=r"bulk= takes True or False, not \['words'\]."):
 
         @receive(post_save, sender=Article, bulk=["words"])
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
 
 @pytest.mark.parametrize("signal", [post_bulk_create, post_update, post_bulk_delete])
@@ -339,28 +339,28 @@ def test_a_signal_that_sends_a_batch_is_not_put_into_another(receive, signal, po
     with pytest.raises(TypeError, match="sends a batch of its own"):
 
         @receive(signal, sender=Article, delivery=policy)
-        def note(sender, batch, **kwargs): ...
+        def record(sender, batch, **kwargs): ...
 
 
 def test_a_receiver_of_a_name_that_is_not_sent_is_refused(receive):
     with pytest.raises(TypeError, match=r"asks for 'instance', which [\w.]+\.post_update never sends"):
 
         @receive(post_update, sender=Article)
-        def note(sender, instance, **kwargs): ...
+        def record(sender, instance, **kwargs): ...
 
 
 def test_a_condition_on_an_instance_is_refused_where_there_are_many(receive):
     with pytest.raises(TypeError, match=r"changed\('words'\) asks for 'instance'"):
 
         @receive(post_update, sender=Article, when=changed("words"))
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
 
 def test_whether_a_row_is_new_is_no_question_to_many(receive):
     with pytest.raises(TypeError, match="created asks for 'created', which"):
 
         @receive(post_update, sender=Article, when=created)
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
 
 @counts_all_references

@@ -179,12 +179,12 @@ def looks(function):
 @in_a_test_case
 @pytest.mark.parametrize(("signal", "options"), [*((one, {}) for one in WRITES), (post_save, {"bulk": True})])
 def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options):
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     for sender in (Article, Ware):
-        signal.connect(note, sender=sender, **options)
+        signal.connect(record, sender=sender, **options)
     for sender in (Article, Ware):
-        signal.disconnect(note, sender=sender)
+        signal.disconnect(record, sender=sender)
     assert {name: getattr(models.QuerySet, name) for name in METHODS} == {
         name: one for name, (one, _) in DJANGOS.items()
     }
@@ -215,11 +215,11 @@ def test_b10_a_capture_receives_what_nobody_else_does():
 @in_a_test_case
 @pytest.mark.parametrize("signal", [m2m_changed, request_finished, post_update, post_bulk_create])
 def test_b10_bulk_is_refused_for_signals_that_are_not_about_the_write_of_a_row(signal):
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     with pytest.raises(TypeError, match="bulk"):
-        receiver(signal, sender=Article, bulk=True)(note)
-    signal.disconnect(note, sender=Article)
+        receiver(signal, sender=Article, bulk=True)(record)
+    signal.disconnect(record, sender=Article)
 
 
 @in_a_test_case
@@ -252,7 +252,7 @@ async def test_b11_an_async_receiver_receives_writes_from_async_code(receive, as
     received = []
 
     @receive(post_update, sender=Ware)
-    async def note(sender, batch, **kwargs):
+    async def record(sender, batch, **kwargs):
         received.append(batch.changes("stock"))
 
     tea = await Ware.objects.acreate(name="tea")

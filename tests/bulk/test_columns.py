@@ -23,7 +23,7 @@ def conversions(monkeypatch):
 
 def batches_of(receive, when, ask):
     @receive(post_save, sender=Article, when=when, bulk=True, delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         ask(batch)
 
 

@@ -39,7 +39,7 @@ def test_a_row_of_a_bulk_write_has_the_values_of_the_attribute(receive, offer, w
     received = []
 
     @receive(post_save, sender=Offer, when=changed("price"), bulk=True)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     make, after = write
@@ -51,7 +51,7 @@ def test_a_batch_of_a_bulk_write_has_the_values_of_the_attribute(receive, offer,
     received = []
 
     @receive(post_save, sender=Offer, when=created | changed("price"), bulk=True, delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         (event,) = batch.events
         received.append((event.changes, event.old("price"), event.new("price"), batch.changes("price")))
 
@@ -64,7 +64,7 @@ def test_the_signal_of_an_update_has_the_values_of_the_attribute(receive, offer)
     received = []
 
     @receive(post_update, sender=Offer)
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend(batch.changes("price"))
 
     Offer.objects.update(price=2)
@@ -75,7 +75,7 @@ def test_a_bulk_write_of_another_column_is_no_change_of_the_field(receive, offer
     received = []
 
     @receive(post_save, sender=Offer, when=changed("price"), bulk=True)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     Offer.objects.update(title="Coffee")
@@ -86,7 +86,7 @@ def test_a_row_that_a_query_deletes_has_the_value_of_the_attribute(receive, offe
     received = []
 
     @receive(post_delete, sender=Offer, when=changed("price"), bulk=True, delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend(event.old("price") for event in batch.events)
 
     Offer.objects.all().delete()

@@ -59,12 +59,12 @@ def test_a_condition_chooses_the_same_rows_of_a_write_as_it_would_row_by_row(rec
     expected, chosen = [], []
 
     @receive(post_save, sender=Article, bulk=True, when=changed() | created | ~created)
-    def note_each(sender, instance, **kwargs):
+    def record_each(sender, instance, **kwargs):
         if when.holds({"sender": sender, "instance": instance, **kwargs}):
             expected.append(instance.pk)
 
     @receive(post_save, sender=Article, bulk=True, when=when, delivery=BeforeCommit(batch=True))
-    def note_all(sender, batch, **kwargs):
+    def record_all(sender, batch, **kwargs):
         chosen.extend(batch.pks)
 
     for write in WRITES:
@@ -93,7 +93,7 @@ def test_a_new_or_changed_row_is_found_without_a_comparison_for_each(receive, mo
     chosen, compared = [], []
 
     @receive(post_save, sender=Article, bulk=True, when=created | changed("words"), delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         chosen.extend(batch.changes("words"))
 
     from heliograph.changes.rows import Updated
@@ -113,7 +113,7 @@ def test_the_right_side_is_asked_only_where_the_left_one_leaves_it_open(receive)
         return True
 
     @receive(post_save, sender=Article, bulk=True, when=changed("words") | ask, delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         assert len(batch.pks) == 4
 
     Article.objects.update(words=2)
@@ -125,7 +125,7 @@ def test_rows_that_are_gone_are_chosen_by_what_is_known_of_them(receive):
     chosen = []
 
     @receive(post_delete, sender=Article, bulk=True, when=is_even, delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         chosen.extend(one.words for one in batch.deleted)
 
     Article.objects.all().delete()
@@ -144,11 +144,11 @@ def test_a_condition_of_a_class_of_ones_own_is_asked_for_each_row(receive):
     delivery = BeforeCommit(batch=True)
 
     @receiver(post_save, sender=Article, bulk=True, when=~IsFirst() & changed("words"), delivery=delivery)
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         chosen.extend(batch.pks)
 
     try:
         Article.objects.update(words=9)
     finally:
-        post_save.disconnect(note, sender=Article)
+        post_save.disconnect(record, sender=Article)
     assert len(chosen) == 2

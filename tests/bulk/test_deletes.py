@@ -57,7 +57,7 @@ def batches(receive):
         received = []
 
         @receive(signal, delivery=policy(batch=True), **options)
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -76,7 +76,7 @@ def listen_to_rows(receive):
         received, value = [], attrgetter(*names or ["pk"])
 
         @receive(signal, **options)
-        def note(sender, instance, **kwargs):
+        def record(sender, instance, **kwargs):
             received.append(value(instance))
 
         return received
@@ -241,7 +241,7 @@ def test_b12_pre_bulk_delete_comes_with_the_rows_that_will_go(receive):
     received = []
 
     @receive(pre_bulk_delete, sender=Desk)
-    def note(sender, queryset, using, origin, **kwargs):
+    def record(sender, queryset, using, origin, **kwargs):
         received.append((queryset.model, sorted(desk.number for desk in queryset), using, origin))
 
     queryset = Desk.objects.filter(number__gt=0)
@@ -488,7 +488,7 @@ def test_b13_pre_bulk_delete_is_sent_for_children_that_are_still_there(receive):
     branch, received = make_desks(2), []
 
     @receive(pre_bulk_delete, sender=Desk)
-    def note(sender, queryset, **kwargs):
+    def record(sender, queryset, **kwargs):
         received.append((queryset.count(), kwargs["origin"]))
 
     branch.delete()
@@ -632,7 +632,7 @@ def test_b14_a_receiver_that_asks_for_changes_gets_the_old_key(receive, field, n
     branch, received = make_loans(1, field), []
 
     @receive(post_save, sender=Loan, bulk=True)
-    def note(sender, changes, **kwargs):
+    def record(sender, changes, **kwargs):
         received.append(changes[field])
 
     branch.delete()
@@ -817,7 +817,7 @@ def test_b17_rows_that_a_related_manager_moves_are_received_once_each_with_the_o
     received = []
 
     @receive(post_save, sender=Novel, bulk=True, when=changed("writer"))
-    def note(sender, instance, created, changes, **kwargs):
+    def record(sender, instance, created, changes, **kwargs):
         received.append((instance.name, created, *changes["writer"]))
 
     move(one, *(Novel.objects.get(pk=novel.pk) for novel in novels))

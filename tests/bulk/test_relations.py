@@ -510,7 +510,7 @@ def test_b19_a_batch_has_the_net_change_of_each_relation(receive):
     received = []
 
     @receive(m2m_changes, sender=Related, delivery=OnCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([(event.kwargs["added"], event.kwargs["removed"]) for event in batch.events])
 
     with transaction.atomic():
@@ -606,15 +606,15 @@ def test_b19_when_the_last_receiver_left_all_functions_are_djangos_own_again(sig
     side = SIDES["near"]
     here, theres = related(side)
 
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     let_go()
     assert patched(here.genres) == set()
-    signal.connect(note, **options)
+    signal.connect(record, **options)
     change_all(side, here, theres)
     Novel.objects.update(name="y")
     assert patched(here.genres) != set()
-    signal.disconnect(note, sender=options.get("sender"))
+    signal.disconnect(record, sender=options.get("sender"))
     assert patched(here.genres) == set()
 
 

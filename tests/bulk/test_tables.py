@@ -147,14 +147,14 @@ def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(lis
     received = listen(post_bulk_create, sender=part)
     is_read = threading.Event()
 
-    def note_reading(execute, sql, params, many, context):
+    def record_reading(execute, sql, params, many, context):
         result = execute(sql, params, many, context)
         if sql.startswith("SELECT") and "FOR " in sql:
             is_read.set()
         return result
 
     def insert():
-        with connection.execute_wrapper(note_reading):
+        with connection.execute_wrapper(record_reading):
             part.objects.bulk_create([part(id=1, region="a", words=2)], **on_conflict("id", "region"))
         connections.close_all()
 
@@ -268,16 +268,16 @@ def test_an_update_writes_the_same_rows_whoever_listens(shared, filtered):
         for options in OPTIONS:
             told = []
 
-            def note(sender, batch, told=told, name="region" if options == OPTIONS[2] else "words", **kwargs):
+            def record(sender, batch, told=told, name="region" if options == OPTIONS[2] else "words", **kwargs):
                 told.extend(batch.changes(name))
 
             signal = post_save if options else post_update
             bulk = {"bulk": True, "delivery": BeforeCommit(batch=True), **options} if options else {}
-            receiver(signal, sender=shared, **bulk)(note)
+            receiver(signal, sender=shared, **bulk)(record)
             try:
                 assert outcome(write, shared) == (plain, after), (name, options)
             finally:
-                signal.disconnect(note, sender=shared)
+                signal.disconnect(record, sender=shared)
             if not options and shared.is_exact:
                 pairs = zip(before, after, strict=True)
                 assert sorted(told) == [(row[0], row[2], new[2]) for row, new in pairs if row[2] != new[2]], name
@@ -321,7 +321,7 @@ def test_at_the_same_time_rows_that_share_a_key_are_each_written_once(shared):
     told = []
 
     @receiver(post_update, sender=shared)
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         told.extend(batch.changes("words"))
 
     start = threading.Barrier(3, timeout=20)
@@ -339,7 +339,7 @@ def test_at_the_same_time_rows_that_share_a_key_are_each_written_once(shared):
         for one in adding:
             one.join(60)
     finally:
-        post_update.disconnect(note, sender=shared)
+        post_update.disconnect(record, sender=shared)
     assert rows_of(shared) == [(1, "a", 1), (1, "b", 15), (2, "a", 2)]
     if shared.is_exact:
         assert sorted(told) == [(1, words, words + 1) for words in range(3, 15)]
@@ -419,7 +419,7 @@ def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_told(re
     )
 
     @receive(post_save, sender=part, bulk=True, when=changed("region", "words"), delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         told.extend((event.pk, event.changes) for event in batch.events)
 
     part.objects.update(region="b")
@@ -436,7 +436,7 @@ def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered)
     told = []
 
     @receive(post_save, sender=triggered, bulk=True, when=changed("words"))
-    def note(sender, instance, changes, **kwargs):
+    def record(sender, instance, changes, **kwargs):
         told.append((instance.pk, *changes["words"]))
 
     triggered.objects.bulk_update([triggered(id=n, words=n * 10) for n in (1, 2, 3)], ["words"])
@@ -523,7 +523,7 @@ def test_a_bulk_update_tells_the_column_that_was_written(listen, receive, transl
     received, told = listen(post_bulk_update, sender=translated), []
 
     @receive(post_save, sender=translated, bulk=True, when=changed("title", "title_en", "title_de"))
-    def note(sender, instance, changes, update_fields, **kwargs):
+    def record(sender, instance, changes, update_fields, **kwargs):
         told.append((sorted(update_fields), dict(changes)))
 
     with override(language):

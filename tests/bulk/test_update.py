@@ -94,7 +94,7 @@ def test_b6_changes_are_given_to_who_has_a_parameter_for_them(receive):
     received = []
 
     @receive(post_save, sender=Article, bulk=True)
-    def note(sender, instance, changes, **kwargs):
+    def record(sender, instance, changes, **kwargs):
         received.append((instance.pk, changes))
 
     (article,) = articles(1)
@@ -141,7 +141,7 @@ def test_b6_who_asks_for_no_values_gets_keys_and_the_database_is_asked_for_no_ot
     keys = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         keys.extend(batch.pks)
 
     sent = shapes(lambda: Article.objects.update(words=F("words") + 1))
@@ -155,13 +155,13 @@ def test_b6_an_update_reads_no_value_that_only_a_receiver_of_the_past_has_asked_
     articles(1, 2)
 
     @receive(post_save, sender=Article, when=changed("title", "words"))
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         pass
 
     batches(post_save, sender=Article, bulk=True, delivery=BeforeCommit(batch=True))
     update = functools.partial(Article.objects.update, words=F("words") + 1)
     while_watched = shapes(update)
-    post_save.disconnect(note, sender=Article)
+    post_save.disconnect(record, sender=Article)
     assert any("title" in sql for sql in while_watched)
     assert not any("title" in sql for sql in shapes(update))
 
@@ -349,7 +349,7 @@ def test_b6_before_the_write_there_are_the_queryset_and_the_values(receive):
     found = []
 
     @receive(pre_update, sender=Article)
-    def note(sender, queryset, values, using, **kwargs):
+    def record(sender, queryset, values, using, **kwargs):
         found.append(([one.words for one in queryset], {**values}, using))
 
     assert Article.objects.filter(words=2).update(words=5, slug="s") == 1

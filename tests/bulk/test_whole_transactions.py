@@ -284,7 +284,7 @@ def test_objects_that_were_created_in_bulk_know_what_they_change_next(receive, o
     received = []
 
     @receive(post_save, sender=Article, when=changed("words"), **options)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     (article,) = Article.objects.bulk_create([Article(words=1)])

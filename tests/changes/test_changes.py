@@ -110,7 +110,7 @@ def test_a_save_inside_a_receiver_leaves_the_changes_of_the_outer_save_as_they_a
         instance.save()
 
     @receive(post_save, sender=Article, when=changed("title", "words"), order=2, reentrant="allow")
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     article = Article.objects.create(title="Old")
@@ -162,16 +162,16 @@ def test_a_query_for_old_values_that_fails_leaves_the_instance_as_it_was(listen_
 def test_a_row_that_was_saved_while_nobody_watched_is_not_known(listen_to_changes, connect):
     received = []
 
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     article = Article.objects.create(words=1)
-    post_save.connect(note, sender=Article, when=changed("words"))
+    post_save.connect(record, sender=Article, when=changed("words"))
     article.save()
-    post_save.disconnect(note, sender=Article)
+    post_save.disconnect(record, sender=Article)
     article.words = 2
     article.save()
-    connect(post_save, note, sender=Article, when=changed("words"))
+    connect(post_save, record, sender=Article, when=changed("words"))
     article.save()
     assert received == [{"words": Change(UNKNOWN, 1)}, {"words": Change(UNKNOWN, 2)}]
 
@@ -201,10 +201,10 @@ def test_a_mock_of_a_method_takes_the_place_of_the_method_for_watched_models_too
 
 @database
 def test_what_replaced_a_method_after_us_stays_when_the_last_receiver_leaves(connect, monkeypatch):
-    def note(**kwargs):
+    def record(**kwargs):
         """A receiver."""
 
-    post_save.connect(note, sender=Article, when=changed("words"))
+    post_save.connect(record, sender=Article, when=changed("words"))
     watching, calls = Article.save_base, []
 
     def wrapper(self, *args, **kwargs):
@@ -212,7 +212,7 @@ def test_what_replaced_a_method_after_us_stays_when_the_last_receiver_leaves(con
         return watching(self, *args, **kwargs)
 
     monkeypatch.setattr(Article, "save_base", wrapper)
-    post_save.disconnect(note, sender=Article)
+    post_save.disconnect(record, sender=Article)
     article = Article.objects.create(words=1)
     assert calls == [article]
 
@@ -690,7 +690,7 @@ def test_c11_auto_now_alone_is_no_change_unless_it_is_asked_for(listen_to_change
     any_change, asked, all_fields = listen_to_changes(Article), listen_to_changes(Article, "updated"), []
 
     @receive(post_save, sender=Article, when=~created)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         all_fields.append(changes)
 
     article = Article.objects.create(title="Old")

@@ -116,7 +116,7 @@ def connected(receivers, sender="the class"):
 
 def receivers_of(options):
     for at, (name, (signal, given, parameters)) in enumerate(options.items()):
-        yield {"name": name, "function": f"note_{at}", "signal": signal, "options": given, "parameters": parameters}
+        yield {"name": name, "function": f"record_{at}", "signal": signal, "options": given, "parameters": parameters}
 
 
 @pytest.mark.parametrize("sender", SENDERS)
@@ -153,7 +153,7 @@ tell(*((one.id, str(one.obj).split(" ")[0], one.msg) for one in found))
 shop.Book.objects.create().save()
 """
     told = run_shop(tmp_path, connected(receivers_of(wrong), sender), script)
-    assert told == [("heliograph.E002", f"shop.models.note_{at}", text) for at, text in enumerate(WRONG.values())]
+    assert told == [("heliograph.E002", f"shop.models.record_{at}", text) for at, text in enumerate(WRONG.values())]
 
 
 def test_a_wrong_name_is_refused_on_connect_as_soon_as_the_models_are_loaded(tmp_path):
@@ -185,9 +185,9 @@ class ShopConfig(AppConfig):
         models.JSONField(default=list).contribute_to_class(Book, "notes")
 """
 
-NOTE_CHANGES = """
+RECORD_CHANGES = """
 @receiver(post_save, sender=Book, {options})
-def note(changes, **kwargs):
+def record(changes, **kwargs):
     received.append({{name: tuple(change) for name, change in changes.items()}})
 """
 
@@ -206,13 +206,13 @@ tell(*shop.received)
 
 @pytest.mark.parametrize("options", ["", 'when=changed("extra", "notes")'])
 def test_a_field_that_an_app_adds_when_it_is_ready_is_compared(tmp_path, options):
-    models = IMPORTS + MODEL + NOTE_CHANGES.format(options=options) + LATER_MODELS
+    models = IMPORTS + MODEL + RECORD_CHANGES.format(options=options) + LATER_MODELS
     told = run_shop(tmp_path, models, SAVE_ADDED, ADD_IN_READY)
     assert [changes for changes in told if changes] == [{"extra": ("a", "b")}, {"notes": ([], [1])}]
 
 
 def test_rows_that_were_loaded_before_a_field_was_added_are_unknown_once(tmp_path):
-    models = IMPORTS + MODEL + NOTE_CHANGES.format(options='when=changed("title")') + LATER_MODELS
+    models = IMPORTS + MODEL + RECORD_CHANGES.format(options='when=changed("title")') + LATER_MODELS
     script = """
 from django.db.models import CharField
 
@@ -237,7 +237,7 @@ tell(*({name: [str(old), new]} for changes in shop.received for name, (old, new)
 
 
 def test_a_field_that_is_added_to_a_parent_is_compared_in_its_children(tmp_path):
-    models = IMPORTS + MODEL + LATER_MODELS + NOTE_CHANGES.format(options="subclasses=True")
+    models = IMPORTS + MODEL + LATER_MODELS + RECORD_CHANGES.format(options="subclasses=True")
     script = """
 from django.apps import apps
 

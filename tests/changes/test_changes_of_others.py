@@ -40,7 +40,7 @@ def test_bulk_update_of_other_instances_is_received_row_by_row(receive, kind):
     received = []
 
     @receive(post_save, sender=Novel, when=changed("name"), bulk=True)
-    def note(instance, changes, **kwargs):
+    def record(instance, changes, **kwargs):
         received.append((instance.name, changes, changes_of(instance), changes_of(instance, "name")))
 
     novel = loaded(kind, "Old")
@@ -55,7 +55,7 @@ def test_bulk_update_of_other_instances_is_received_in_a_batch(receive, kind):
     received = []
 
     @receive(post_save, sender=Novel, when=changed("name"), bulk=True, delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend((event.instance.name, event.changes) for event in batch.events)
 
     novel = loaded(kind, "Old")
@@ -70,7 +70,7 @@ def test_bulk_create_of_other_instances_is_received_row_by_row(receive, kind):
     received = []
 
     @receive(post_save, sender=Novel, when=created | changed("name"), bulk=True)
-    def note(instance, created, changes, **kwargs):
+    def record(instance, created, changes, **kwargs):
         received.append((instance.name, created, changes, changes_of(instance, "name")))
 
     Novel.objects.bulk_create([new(kind, "New")])
@@ -82,7 +82,7 @@ def test_pre_save_of_other_instances_has_changes_or_says_that_they_are_unknown(r
     received = []
 
     @receive(pre_save, sender=Novel, when=changed("name"), bulk=True)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     novel = loaded(kind, "Old")
@@ -96,7 +96,7 @@ def test_pre_save_of_other_instances_has_changes_or_says_that_they_are_unknown(r
 @pytest.mark.parametrize("kind", KINDS)
 def test_pre_save_may_write_fields_of_other_instances(receive, kind):
     @receive(pre_save, sender=Novel, when=changed("name"), writes=["writer"], bulk=True)
-    def note(instance, **kwargs):
+    def record(instance, **kwargs):
         instance.writer = None
 
     novel = loaded(kind, "Old")
@@ -109,7 +109,7 @@ def test_a_lazy_object_remembers_what_a_bulk_write_stored(receive):
     received = []
 
     @receive(post_save, sender=Novel, when=changed("name"))
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     lazy = loaded("a lazy object", "Old")
@@ -128,7 +128,7 @@ def test_changes_of_an_instance_that_another_class_than_the_sender_has_are_known
     received = []
 
     @receive(post_save, sender=Novel, subclasses=True, when=changed("name"), bulk=True)
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes)
 
     audiobook = loaded("a child", "Old")

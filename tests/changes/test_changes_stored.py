@@ -100,7 +100,7 @@ def test_a_condition_on_a_value_asks_for_the_stored_one(listen_to_changes, recei
     received = []
 
     @receive(post_save, sender=Article, when=changed("price", to=Decimal("1.24")))
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append(changes["price"].new)
 
     article = Article.objects.create()
@@ -113,7 +113,7 @@ def test_a_batch_has_stored_values_too(receive):
     received = []
 
     @receive(post_save, sender=Article, when=created | changed("price"), delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend(event.changes for event in batch.events)
 
     article = Article.objects.create(price=2)
@@ -194,7 +194,7 @@ def test_a_generated_field_changes_once_in_a_batch(receive):
     received = []
 
     @receive(post_save, sender=Account, when=changed("twice"), delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend(event.changes for event in batch.events)
 
     account = Account.objects.create(balance=1)
@@ -374,13 +374,13 @@ def test_a_durable_receiver_has_a_field_of_two_columns_as_it_was(receive, signal
     received = []
     options = {"sender": Offer, "when": changed("price", "text"), "delivery": Durable(batch=batch)}
 
-    def note_one(changes, instance, **kwargs):
+    def record_one(changes, instance, **kwargs):
         received.append((changes["price"], instance.price))
 
-    def note_batch(batch, **kwargs):
+    def record_batch(batch, **kwargs):
         received.extend((event.changes["price"], event.instance.price) for event in batch.events)
 
-    receive(signal, **options)(note_batch if batch else note_one)
+    receive(signal, **options)(record_batch if batch else record_one)
     Offer.objects.create(price=EUR)
     change = write(Offer.objects.get())
     drain()
@@ -391,7 +391,7 @@ def test_a_durable_receiver_has_values_that_do_not_compare(receive):
     received = []
 
     @receive(post_save, sender=Offer, when=changed("text"), delivery=Durable())
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         received.append([value.text for value in changes["text"]])
 
     offer = Offer.objects.create(text="Old")
@@ -405,7 +405,7 @@ def test_an_event_has_the_old_value_of_a_field_of_two_columns(receive):
     received = []
 
     @receive([post_save, post_delete], sender=Offer, when=changed("price"), delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         received.extend(event.old("price") for event in batch.events)
 
     offer = Offer.objects.create(price=EUR)
@@ -439,7 +439,7 @@ def test_the_deletion_of_a_child_has_the_values_of_the_parents_row(receive):
     received = []
 
     @receive(post_delete, sender=Novel, subclasses=True, when=changed("name"))
-    def note(sender, changes, **kwargs):
+    def record(sender, changes, **kwargs):
         received.append((sender, changes))
 
     Audiobook.objects.create(name="Old")

@@ -33,7 +33,7 @@ def told(receive):
         got = []
 
         @receive(signal, **options)
-        def note(sender, changes, **kwargs):
+        def record(sender, changes, **kwargs):
             got.append((sender, changes))
 
         return got
@@ -363,7 +363,7 @@ def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_receives
         call_command("migrate", run_syncdb=True, verbosity=0)
 
         @receiver(post_save, sender={sender}, when=changed("email"))
-        def note(sender, changes, **kwargs):
+        def record(sender, changes, **kwargs):
             tell((sender.__name__, {{name: tuple(change) for name, change in changes.items()}}))
 
         member = get_user_model().objects.create_user("ada")
@@ -382,7 +382,7 @@ def test_a_receiver_of_the_user_model_whose_place_was_taken_is_refused(sender):
 
         try:
             @receiver(post_save, sender={sender}, when=changed("email"))
-            def note(**kwargs):
+            def record(**kwargs):
                 pass
         except TypeError as error:
             tell(str(error).rpartition(". ")[2])
@@ -765,7 +765,7 @@ def test_s10_a_model_of_a_migration_calls_no_receiver(receive, historical, signa
     called = []
 
     @receive(signal, **options)
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         called.append(sender)
 
     rename(historical)
@@ -787,7 +787,7 @@ def test_a_receiver_of_all_models_receives_those_of_today_beside_a_migration(rec
     called = []
 
     @receive(post_save, when=created)
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         called.append(sender)
 
     historical.objects.create(name="Ada")
@@ -821,10 +821,10 @@ def test_a_plain_receiver_of_anybody_that_asks_for_changes_does_not_stop_a_migra
 def test_a_plain_receiver_of_anybody_that_has_a_parameter_named_changes_does_not_stop_a_migration(connect, historical):
     got = []
 
-    def note(sender, changes, **kwargs):
+    def record(sender, changes, **kwargs):
         got.append(sender)
 
-    connect(post_save, note)
+    connect(post_save, record)
     rename(historical)
     Writer.objects.create()
     assert got[-1] is Writer
@@ -856,7 +856,7 @@ def test_a_model_of_a_migration_calls_no_receiver_of_djangos_own_dispatcher(when
         state.add_model(ModelState.from_model(Shop))
 
         @receiver(post_save, when={when})
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             tell(sender is Shop)
 
         state.apps.get_model("shop", "Shop").objects.create(name="Tea")

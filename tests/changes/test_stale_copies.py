@@ -52,7 +52,7 @@ def told(receive):
         got = []
 
         @receive(signal, sender=sender, fetch=fetch, **options)
-        def note(changes, **kwargs):
+        def record(changes, **kwargs):
             got.append(changes)
 
         return got
@@ -68,7 +68,7 @@ def batches(receive):
         got = []
 
         @receive(signal, sender=sender, fetch=fetch, delivery=BeforeCommit(batch=True), **options)
-        def note(batch, **kwargs):
+        def record(batch, **kwargs):
             got.append(batch)
 
         return got
@@ -405,7 +405,7 @@ def test_inline_batches_have_the_values_of_the_rows(receive, post, topics):
     got = []
 
     @receive(WRITTEN, sender=Post, when=created | changed("topic"), fetch="lock", delivery=Inline(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         got.append([(event.kind, event.old("topic"), event.new("topic")) for event in batch.events])
 
     first, second, third = topics
@@ -435,7 +435,7 @@ def test_changes_of_an_instance_that_is_deleted_are_those_of_the_row(receive, po
     got = []
 
     @receive(post_delete, sender=Post, when=changed("topic"), fetch="lock")
-    def note(instance, **kwargs):
+    def record(instance, **kwargs):
         got.append(changes_of(instance))
 
     post.delete()
@@ -715,7 +715,7 @@ def test_an_event_that_is_about_no_row_has_no_values(receive):
     got = []
 
     @receive(m2m_changed, delivery=BeforeCommit(batch=True))
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         got.extend(batch.events)
 
     Novel.objects.create().genres.clear()
@@ -727,7 +727,7 @@ def test_all_values_of_rows_that_were_deleted_in_bulk_are_known(receive, topics)
     got = []
 
     @receive(post_bulk_delete, sender=Post)
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         got.extend((event.old("topic"), event.old("text"), event.new("text")) for event in batch.events)
 
     Post.objects.bulk_create([Post(topic=topics[0], text="1"), Post(text="2")])
@@ -738,12 +738,12 @@ def test_all_values_of_rows_that_were_deleted_in_bulk_are_known(receive, topics)
 def test_the_changes_of_a_deleted_row_name_what_to_ask_for(batches, post):
     got = []
 
-    def note(batch, **kwargs):
+    def record(batch, **kwargs):
         got.extend(batch.events)
 
-    post_delete.connect(note, sender=Post, delivery=BeforeCommit(batch=True))
+    post_delete.connect(record, sender=Post, delivery=BeforeCommit(batch=True))
     post.delete()
-    post_delete.disconnect(note, sender=Post)
+    post_delete.disconnect(record, sender=Post)
     with pytest.raises(LookupError, match=re.escape("Connect it with when=changed(...)")):
         _ = got[0].changes
 

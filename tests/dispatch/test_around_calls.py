@@ -12,7 +12,7 @@ steps = []
 
 
 class Around(Scope):
-    """A scope that notes when a call begins and ends."""
+    """A scope that records when a call begins and ends."""
 
     def __init__(self, name):
         self.name = name

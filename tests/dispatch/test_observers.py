@@ -265,11 +265,11 @@ def test_an_observer_is_not_told_of_what_it_sends_itself(signal, added):
 def test_an_observer_is_told_again_after_it_has_raised(signal, added):
     events = []
 
-    def notes_and_breaks(event):
+    def records_and_breaks(event):
         events.append(event)
         raise RuntimeError("broken")
 
-    added(notes_and_breaks, Sent)
+    added(records_and_breaks, Sent)
     signal.send(None)
     signal.send(None)
     assert kinds(events) == [Sent] * 2

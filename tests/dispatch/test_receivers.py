@@ -238,12 +238,12 @@ def test_the_decorator_connects_to_one_signal_or_to_several():
 def test_rows_that_are_put_back_after_a_disconnect_have_their_options():
     signal, calls = Signal(), []
 
-    def note(**kwargs):
+    def record(**kwargs):
         calls.append(kwargs)
 
-    signal.connect(note, when=lambda **kwargs: False)
+    signal.connect(record, when=lambda **kwargs: False)
     rows = signal.receivers
-    signal.disconnect(note)
+    signal.disconnect(record)
     signal.receivers = rows
     signal.send(None)
     assert calls == []
@@ -253,10 +253,10 @@ def test_rows_that_are_put_back_after_a_disconnect_have_their_options():
 def test_rows_can_be_copied_deeply_and_put_back(options):
     signal, calls = Signal(), []
 
-    def note(**kwargs):
+    def record(**kwargs):
         calls.append(kwargs)
 
-    signal.connect(note, **options)
+    signal.connect(record, **options)
     signal.receivers = copy.deepcopy(list(signal.receivers))
     signal.send(None)
     assert len(calls) == 1

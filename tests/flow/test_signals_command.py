@@ -16,8 +16,8 @@ book_read = Signal()
 LINE = re.compile(r"  (?P<receiver>\S+)  +(?P<place>\S+)  +(?P<rest>.*)")
 
 
-class Ledger:
-    def note(self, **kwargs):
+class Recorder:
+    def record(self, **kwargs):
         """A receiver that is a method."""
 
     def __call__(self, **kwargs):
@@ -82,8 +82,8 @@ def test_a_model_is_listed_by_its_label(connect):
 
 
 def test_another_class_is_listed_with_its_module(connect):
-    connect(book_read, first, sender=Ledger)
-    assert rows()[0][2] == f"{__name__}.Ledger"
+    connect(book_read, first, sender=Recorder)
+    assert rows()[0][2] == f"{__name__}.Recorder"
 
 
 def test_a_sender_that_is_a_value_is_listed_as_it_is_written(connect):
@@ -181,19 +181,19 @@ def test_receivers_can_be_asked_for_by_their_name_and_by_their_sender(connect, p
 
 
 def test_a_method_is_listed_with_its_class(connect):
-    ledger = Ledger()
-    connect(book_read, ledger.note)
-    assert rows()[0][0] == f"{__name__}.Ledger.note"
+    recorder = Recorder()
+    connect(book_read, recorder.record)
+    assert rows()[0][0] == f"{__name__}.Recorder.record"
 
 
 def test_an_object_is_listed_with_its_class(connect):
-    connect(book_read, Ledger())
-    assert rows()[0][0] == f"{__name__}.Ledger.__call__"
+    connect(book_read, Recorder())
+    assert rows()[0][0] == f"{__name__}.Recorder.__call__"
 
 
 def test_an_object_is_listed_with_the_line_of_its_call(connect):
-    connect(book_read, Ledger())
-    assert rows()[0][1] == f"tests/flow/test_signals_command.py:{Ledger.__call__.__code__.co_firstlineno}"
+    connect(book_read, Recorder())
+    assert rows()[0][1] == f"tests/flow/test_signals_command.py:{Recorder.__call__.__code__.co_firstlineno}"
 
 
 def test_a_partial_is_listed_with_its_function(connect):
@@ -267,7 +267,7 @@ def test_a_verb_that_does_not_exist_is_refused():
 
 def test_the_columns_are_aligned(connect):
     connect(book_read, first)
-    connect(book_read, Ledger())
+    connect(book_read, Recorder())
     lines = listing("book_read")[1:]
     assert len({line.index(" tests/") for line in lines}) == 1
 

@@ -6,12 +6,12 @@ from django.dispatch import Signal
 published = Signal()
 
 
-def note(**kwargs):
+def record(**kwargs):
     """A receiver."""
 
 
 def send(signal, pipe):
     """Set Django up, and tell who receives a signal that came from another process."""
     django.setup()
-    signal.connect(note)
+    signal.connect(record)
     pipe.send(([receiver.__name__ for receiver, _ in signal.send(sender=None)], repr(signal)))

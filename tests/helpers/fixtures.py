@@ -33,10 +33,10 @@ def listen() -> Iterator[Any]:
         def connect(signal, sender=None, **options):
             received = []
 
-            def note(signal, sender, **payload):
+            def record(signal, sender, **payload):
                 received.append(Received(sender, payload))
 
-            connect_for_now(stack, signal, note, sender=sender, **options)
+            connect_for_now(stack, signal, record, sender=sender, **options)
             return received
 
         yield connect

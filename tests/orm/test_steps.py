@@ -174,8 +174,8 @@ def wrapped(inner, steps):
 METHOD = Method("method", ("outer", "middle", "inner", "innermost"), wrapped)
 
 
-def noting(owner, called, name, place="inner"):
-    """Return a step that notes its calls."""
+def recording(owner, called, name, place="inner"):
+    """Return a step that records its calls."""
 
     def step(proceed, self):
         called.append(name)
@@ -207,7 +207,7 @@ def parent():
 
 def test_steps_run_in_the_declared_order_however_they_came(parent):
     called = []
-    steps = [noting(parent, called, place, place) for place in ("middle", "outer", "inner")]
+    steps = [recording(parent, called, place, place) for place in ("middle", "outer", "inner")]
     for step in steps:
         join([step])
     parent().method()
@@ -217,12 +217,12 @@ def test_steps_run_in_the_declared_order_however_they_came(parent):
 
 def test_a_step_that_its_method_does_not_declare_is_refused(parent):
     with pytest.raises(LookupError) as caught:
-        noting(parent, [], "step", "outermost")
+        recording(parent, [], "step", "outermost")
     assert str(caught.value) == ("method has no step named 'outermost'. Its steps are outer, middle, inner, innermost.")
 
 
 def test_a_method_says_which_steps_it_has_as_long_as_it_has_some(parent):
-    steps = [noting(parent, [], place, place) for place in ("middle", "outer")]
+    steps = [recording(parent, [], place, place) for place in ("middle", "outer")]
     join(steps)
     assert (parent, "method", ("outer", "middle")) in patched_methods()
     leave(steps)
@@ -231,7 +231,7 @@ def test_a_method_says_which_steps_it_has_as_long_as_it_has_some(parent):
 
 def test_a_method_with_several_steps_has_one_wrapper_which_calls_what_was_there(parent):
     original = vars(parent)["method"]
-    steps = [noting(parent, [], place, place) for place in ("outer", "inner")]
+    steps = [recording(parent, [], place, place) for place in ("outer", "inner")]
     for step in steps:
         join([step])
     wrapper = vars(parent)["method"]
@@ -241,7 +241,7 @@ def test_a_method_with_several_steps_has_one_wrapper_which_calls_what_was_there(
 
 def test_a_method_is_the_object_that_it_was_when_its_last_step_has_left(parent):
     before = vars(parent)["method"]
-    step, other = noting(parent, [], "a"), noting(parent, [], "b")
+    step, other = recording(parent, [], "a"), recording(parent, [], "b")
     join([step, other])
     leave([step])
     assert vars(parent)["method"] is not before
@@ -251,7 +251,7 @@ def test_a_method_is_the_object_that_it_was_when_its_last_step_has_left(parent):
 
 def test_a_class_that_inherits_a_method_inherits_it_again_when_the_last_step_has_left():
     parent, child = make_classes()
-    step, of_parent = noting(child, [], "child"), noting(parent, [], "parent")
+    step, of_parent = recording(child, [], "child"), recording(parent, [], "parent")
     join([step])
     join([of_parent])
     leave([step])
@@ -285,7 +285,7 @@ def test_a_class_method_that_is_inherited_is_passed_on_to_the_class_that_calls_i
 
 def test_a_step_that_a_tool_has_wrapped_does_nothing_once_it_has_left(parent):
     called = []
-    step = noting(parent, called, "step")
+    step = recording(parent, called, "step")
     join([step])
     parent.method = around(parent.method, called)
     leave([step])
@@ -295,7 +295,7 @@ def test_a_step_that_a_tool_has_wrapped_does_nothing_once_it_has_left(parent):
 
 def test_a_step_that_comes_back_around_a_tool_runs_once(parent):
     called = []
-    step = noting(parent, called, "step")
+    step = recording(parent, called, "step")
     join([step])
     parent.method = around(parent.method, called)
     leave([step])
@@ -307,7 +307,7 @@ def test_a_step_that_comes_back_around_a_tool_runs_once(parent):
 
 def test_a_method_is_its_own_again_when_a_tool_puts_back_what_it_has_found(parent):
     before = vars(parent)["method"]
-    step = noting(parent, [], "step")
+    step = recording(parent, [], "step")
     join([step])
     found = parent.method
     parent.method = around(found, [])
@@ -319,7 +319,7 @@ def test_a_method_is_its_own_again_when_a_tool_puts_back_what_it_has_found(paren
 
 def test_steps_that_came_beside_a_tool_run_when_it_puts_back_what_it_has_found(parent):
     called = []
-    step, later = noting(parent, called, "step"), noting(parent, called, "later", "outer")
+    step, later = recording(parent, called, "step"), recording(parent, called, "later", "outer")
     join([step])
     found = parent.method
     parent.method = around(found, called)
@@ -332,10 +332,10 @@ def test_steps_that_came_beside_a_tool_run_when_it_puts_back_what_it_has_found(p
 
 def test_a_tool_that_is_no_function_is_called_through_a_step(parent):
     tool = mock.Mock(return_value="mocked")
-    step = noting(parent, [], "step")
+    step = recording(parent, [], "step")
     join([step])
     parent.method = tool
-    found = noting(parent, [], "other")
+    found = recording(parent, [], "other")
     join([found])
     assert parent().method() == "mocked"
     leave([step, found])
@@ -344,7 +344,7 @@ def test_a_tool_that_is_no_function_is_called_through_a_step(parent):
 
 def test_the_steps_of_a_lease_are_there_for_as_long_as_somebody_has_what_it_gave(parent):
     called = []
-    lease = PatchLease(lambda: [noting(parent, called, "step")])
+    lease = PatchLease(lambda: [recording(parent, called, "step")])
     taken = [lease.take(), lease.take()]
     parent().method()
     taken.pop()
@@ -372,7 +372,7 @@ def test_whatever_the_order_in_which_steps_and_tools_come_and_go_each_step_runs_
     owners, called = make_classes(), []
     before = [vars(owner).get("method") for owner in owners]
     steps = {
-        (at, one): noting(owner, called, (at, one), METHOD.order[one])
+        (at, one): recording(owner, called, (at, one), METHOD.order[one])
         for at, owner in enumerate(owners)
         for one in range(4)
     }

@@ -19,7 +19,7 @@ def act(receive):
         calls = []
 
         @receive(sent, delivery=Durable(**options))
-        def note(sender, delivery, **payload):
+        def record(sender, delivery, **payload):
             calls.append(delivery)
             return None if action is None else action(delivery=delivery, **payload)
 
@@ -36,7 +36,7 @@ def numbers(receive):
         received = []
 
         @receive(sent, delivery=Durable(**options))
-        def note_number(sender, number, **payload):
+        def record_number(sender, number, **payload):
             received.append(number)
             if number < 0:
                 raise MishapError(f"no {number}")
@@ -62,7 +62,7 @@ def store(receive):
         received = []
 
         @receive(signal, delivery=policy or Durable(), **options)
-        def note(signal, sender, **payload):
+        def record(signal, sender, **payload):
             received.append(payload)
 
         return received
@@ -78,7 +78,7 @@ def batches(receive):
         received = []
 
         @receive(signal, delivery=policy or Durable(batch=True), **options)
-        def note_batch(sender, batch, **kwargs):
+        def record_batch(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -94,7 +94,7 @@ def changes_for(receive):
         received = []
 
         @receive(post_save, sender=sender, when=when, delivery=Durable(), **options)
-        def note(sender, changes, **kwargs):
+        def record(sender, changes, **kwargs):
             received.append(changes)
 
         return received

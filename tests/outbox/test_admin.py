@@ -34,7 +34,7 @@ SAFE = "&lt;script&gt;alert(&#x27;no&#x27;)&lt;/script&gt;"
 FINISHED = [State.SUCCESSFUL, State.DEAD, State.DISCARDED]
 
 
-def note(**payload):
+def record(**payload):
     """A durable receiver."""
 
 
@@ -214,12 +214,12 @@ def test_filters_offer_what_waits_or_is_dead(operator):
 
 
 def test_filters_offer_what_is_connected(operator, connect):
-    connect(sent, note, delivery=Durable(queue="third"))
+    connect(sent, record, delivery=Durable(queue="third"))
     deliver()
     offered = {
         spec.title: [name for name, _ in spec.lookup_choices] for spec in listing(operator).context["cl"].filter_specs
     }
-    assert f"{__name__}.note" in offered["receiver"]
+    assert f"{__name__}.record" in offered["receiver"]
     assert "third" in offered["queue"]
 
 

@@ -456,7 +456,7 @@ def test_drain_makes_those_of_the_queues_that_it_is_given(receive):
         received.append("sms")
 
     @receive(sent, delivery=Durable())
-    def note(sender, **payload):
+    def record(sender, **payload):
         received.append("default")
 
     send()

@@ -145,7 +145,7 @@ def effects():
 
 @committed
 def test_external_workers_make_what_they_are_notified_of(send):
-    send("noted", "a", "b", "c")
+    send("recorded", "a", "b", "c")
     all_are(State.SUCCESSFUL)
     assert sorted(effects()) == [("a", 1), ("b", 1), ("c", 1)]
     assert str(os.getpid()) not in Article.objects.values_list("slug", flat=True)
@@ -153,7 +153,7 @@ def test_external_workers_make_what_they_are_notified_of(send):
 
 @committed
 def test_an_observer_of_the_project_receives_deliveries_in_the_processes_of_external_workers(send, workers):
-    send("noted", "a")
+    send("recorded", "a")
     all_are(State.SUCCESSFUL)
     number, process = Delivery.objects.get().pk, Article.objects.get().slug
     for name in ("delivery_started", "delivery_finished"):
@@ -202,7 +202,7 @@ def test_what_a_killed_process_was_making_is_made_by_another(send, workers):
 @committed
 def test_a_delivery_of_a_receiver_that_external_workers_do_not_know_waits(send):
     send("unknown", "a")
-    send("noted", "b")
+    send("recorded", "b")
     until(Delivery.objects.filter(state=State.SUCCESSFUL).exists)
     waiting = Delivery.objects.exclude(state=State.SUCCESSFUL).get()
     assert (waiting.state, waiting.attempts) == (State.READY, 0)
@@ -214,7 +214,7 @@ def test_a_delivery_of_a_receiver_that_external_workers_do_not_know_waits(send):
 @committed
 def test_what_no_broker_could_be_notified_of_is_made_all_the_same(workers, settings, caplog):
     settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     assert "The backend 'external' could not be notified of 1 delivery of the queue" in caplog.text
     all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 1)]
@@ -306,7 +306,7 @@ def test_a_message_that_is_lost_is_sent_again(workers, settings):
     sent_by = "rabbitmq" if workers.name == "tasks" else workers.name
     with deserted(sent_by) as queue:
         settings.HELIOGRAPH_OUTBOX = outbox(sent_by, QUEUES={"default": queue})
-        senders.send("noted", "a")
+        senders.send("recorded", "a")
         take(sent_by, queue)
     all_are(State.SUCCESSFUL, workers.look_after)
     assert effects() == [("a", 1)]
@@ -332,7 +332,7 @@ def test_queues_have_the_names_of_celerys_but_for_the_default_one(queue, options
 def test_an_eager_celery_makes_deliveries_after_the_commit(settings):
     settings.HELIOGRAPH_OUTBOX = outbox("eager")
     with transaction.atomic():
-        senders.send("noted", "a")
+        senders.send("recorded", "a")
         assert effects() == []
     assert effects() == [("a", 1)]
 
@@ -443,7 +443,7 @@ def tasks(settings):
 def test_the_immediate_backend_makes_deliveries_after_the_commit(tasks):
     tasks("immediate.ImmediateBackend")
     with transaction.atomic():
-        senders.send("noted", "a")
+        senders.send("recorded", "a")
         assert effects() == []
     assert effects() == [("a", 1)]
 
@@ -467,7 +467,7 @@ def test_what_a_delivery_sends_is_made_after_it_by_the_immediate_backend(tasks, 
         received.append("first")
 
     @receive(second, delivery=Durable(backend="external"))
-    def note_second(sender, **kwargs):
+    def record_second(sender, **kwargs):
         received.append("second")
 
     first.send(sender=None)
@@ -477,7 +477,7 @@ def test_what_a_delivery_sends_is_made_after_it_by_the_immediate_backend(tasks, 
 @in_test
 def test_the_dummy_backend_has_the_ids_of_the_deliveries(tasks):
     dummy = tasks("dummy.DummyBackend", QUEUES=["default", "mail"])
-    senders.send("noted", "a", "b")
+    senders.send("recorded", "a", "b")
     senders.send("mailed", "c")
     notified = [(result.task.queue_name, result.args) for result in dummy.results]
     first, second, third = Delivery.objects.order_by("pk").values_list("pk", flat=True)
@@ -488,7 +488,7 @@ def test_the_dummy_backend_has_the_ids_of_the_deliveries(tasks):
 @in_test
 def test_a_task_of_the_table_is_found_by_its_name(tasks):
     dummy = tasks("dummy.DummyBackend")
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     task = import_string(dummy.results[0].task.module_path)
     assert isinstance(task, dummy.task_class)
     task.call(*dummy.results[0].args)
@@ -498,7 +498,7 @@ def test_a_task_of_the_table_is_found_by_its_name(tasks):
 @in_test
 def test_a_task_that_comes_too_early_is_sent_again_with_its_time(tasks):
     dummy = tasks("dummy.DummyBackend")
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     Delivery.objects.update(due_at=DatabaseLater(100))
     task = dummy.results.pop().task
     task.call(Delivery.objects.get().pk, "default")
@@ -520,7 +520,7 @@ def approximately(moment):
 @in_test
 def test_a_task_that_comes_twice_is_made_once(tasks):
     dummy = tasks("dummy.DummyBackend")
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     (result,) = dummy.results
     for _ in range(2):
         result.task.call(*result.args)
@@ -553,7 +553,7 @@ def test_a_queue_that_tasks_do_not_have_may_stand_for_another(tasks):
     dummy = tasks("dummy.DummyBackend", {"QUEUES": {"mail": "slow", "default": None}}, QUEUES=["default", "slow"])
     backend_of("external").verify("mail")
     senders.send("mailed", "a")
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     assert [result.task.queue_name for result in dummy.results] == ["slow", "default"]
 
 
@@ -591,7 +591,7 @@ def given(**values):
 
     Its backend is one that workers of other tests, which may still run, know nothing of.
     """
-    senders.send("noted", "a")
+    senders.send("recorded", "a")
     Recorder.notified.clear()
     row = Delivery.objects.order_by("pk").last()
     Delivery.objects.filter(pk=row.pk).update(**{"backend": "recorder", **values})

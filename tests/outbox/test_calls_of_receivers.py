@@ -85,7 +85,7 @@ def test_a_receiver_of_a_declared_signal_may_ask_for_its_delivery(receive):
     attempts = []
 
     @receive(shipped, delivery=Durable())
-    def note(sender, carrier, delivery, **kwargs):
+    def record(sender, carrier, delivery, **kwargs):
         attempts.append((carrier, delivery.attempt))
 
     shipped.send(sender=Article, carrier="post")
@@ -97,7 +97,7 @@ def test_a_receiver_of_a_batch_may_ask_for_its_delivery(receive):
     attempts = []
 
     @receive(post_save, sender=Article, delivery=Durable(batch=True))
-    def note(sender, batch, delivery, **kwargs):
+    def record(sender, batch, delivery, **kwargs):
         attempts.append((len(batch.instances), delivery.attempt))
 
     Article.objects.create()
@@ -109,7 +109,7 @@ def test_one_that_does_not_ask_is_called_with_what_was_sent_and_no_more(receive)
     received = []
 
     @receive(sent, delivery=Durable())
-    def note(**payload):
+    def record(**payload):
         received.append(payload)
 
     send(5)
@@ -165,11 +165,11 @@ def test_nor_is_it_run_by_its_id(numbers):
 def test_a_receiver_with_a_very_long_name_is_known_by_it(receive):
     calls = []
 
-    def note(sender, **payload):
+    def record(sender, **payload):
         calls.append(sender)
 
-    note.__qualname__ = "note" * 100
-    receive(sent, delivery=Durable())(note)
+    record.__qualname__ = "record" * 100
+    receive(sent, delivery=Durable())(record)
     send()
     drain()
     assert len(calls) == 1
@@ -213,14 +213,14 @@ def test_nobody_runs_one_by_its_id_whose_receiver_is_not_known(numbers):
 def test_it_is_made_when_the_receiver_is_there(connect):
     received = []
 
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         received.append(number)
 
-    sent.connect(note, delivery=Durable())
+    sent.connect(record, delivery=Durable())
     send(1)
-    sent.disconnect(note)
+    sent.disconnect(record)
     assert drain() == []
-    connect(sent, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
     drain()
     assert received == [1]
 
@@ -235,7 +235,7 @@ def test_a_delivery_is_made_beside_receivers_of_its_signal_that_are_called_at_on
         received.append(changes)
 
     @receive(signal, sender=Genre, delivery=Durable())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append("delivered")
 
     Genre.objects.create(name="Crime").delete()
@@ -244,13 +244,13 @@ def test_a_delivery_is_made_beside_receivers_of_its_signal_that_are_called_at_on
 
 
 def test_a_receiver_that_is_disconnected_is_known_no_more_although_its_failure_is_remembered():
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         raise MishapError
 
-    sent.connect(note, delivery=Durable(retry=at_once(1)))
+    sent.connect(record, delivery=Durable(retry=at_once(1)))
     send(1, 2)
     outcomes = drain(limit=1)
-    sent.disconnect(note)
+    sent.disconnect(record)
     assert types(outcomes + drain()) == [Dead]
 
 
@@ -293,25 +293,25 @@ class Postman:
     def __init__(self):
         self.received = []
 
-    def note(self, sender, number, **payload):
+    def record(self, sender, number, **payload):
         self.received.append(number)
 
 
 def test_a_method_may_be_a_receiver(connect):
     postman = Postman()
-    connect(sent, postman.note, delivery=Durable())
+    connect(sent, postman.record, delivery=Durable())
     send(1)
-    assert row().receiver == f"{__name__}.Postman.note"
+    assert row().receiver == f"{__name__}.Postman.record"
     drain()
     assert postman.received == [1]
 
 
 def test_each_sender_of_a_receiver_has_its_own_policy(connect):
-    def note(sender, **payload):
+    def record(sender, **payload):
         raise MishapError
 
     for model, attempts in ((Article, 1), (Genre, 3)):
-        connect(post_save, note, sender=model, delivery=Durable(retry=at_once(attempts)))
+        connect(post_save, record, sender=model, delivery=Durable(retry=at_once(attempts)))
     Article.objects.create()
     assert types(drain()) == [Dead]
     Genre.objects.create()
@@ -319,11 +319,11 @@ def test_each_sender_of_a_receiver_has_its_own_policy(connect):
 
 
 def test_each_signal_of_a_receiver_has_its_own_policy(connect):
-    def note(sender, **payload):
+    def record(sender, **payload):
         raise MishapError
 
     for signal, attempts in ((post_save, 1), (post_delete, 3)):
-        connect(signal, note, sender=Article, delivery=Durable(retry=at_once(attempts)))
+        connect(signal, record, sender=Article, delivery=Durable(retry=at_once(attempts)))
     Article.objects.create()
     assert types(drain()) == [Dead]
     Article.objects.all().delete()
@@ -447,7 +447,7 @@ def test_a_save_in_a_receiver_is_received_by_others(counting, receive):
     received = []
 
     @receive(post_save, sender=Article)
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.words)
 
     counting()
@@ -463,7 +463,7 @@ def test_an_async_receiver_is_called(receive):
     received = []
 
     @receive(sent, delivery=Durable())
-    async def note(sender, number, delivery, **payload):
+    async def record(sender, number, delivery, **payload):
         received.append((number, delivery.attempt))
         return "received"
 
@@ -487,7 +487,7 @@ def test_what_it_writes_and_its_success_are_one_transaction(receive):
 @pytest.mark.parametrize(("value", "kind"), [(RetryAfter(5000), Again), (Discard("no"), Discarded)])
 def test_it_may_answer_as_others(receive, value, kind):
     @receive(sent, delivery=Durable())
-    async def note(sender, **payload):
+    async def record(sender, **payload):
         return value
 
     send()
@@ -522,7 +522,7 @@ async def test_async_code_can_let_a_thread_drain(receive, async_database):
     received = []
 
     @receive(sent, delivery=Durable())
-    async def note(sender, number, **payload):
+    async def record(sender, number, **payload):
         received.append(number)
 
     await sync_to_async(send)(1)

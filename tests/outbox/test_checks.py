@@ -26,7 +26,7 @@ returned = Signal(name="shop.returned")
 only_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is about SQLite")
 
 
-def note(**payload):
+def record(**payload):
     """A receiver."""
 
 
@@ -34,8 +34,8 @@ def another(**payload):
     """Another receiver."""
 
 
-class Ledger:
-    def note(self, **payload):
+class Recorder:
+    def record(self, **payload):
         """A receiver that is a method."""
 
     def __call__(self, **payload):
@@ -80,7 +80,7 @@ def test_settings_that_make_no_sense_are_an_error(settings, given, text):
 
 def test_other_checks_say_nothing_about_them(settings, connect):
     settings.HELIOGRAPH_OUTBOX = []
-    connect(sent, note, delivery=Durable(backend="gone"))
+    connect(sent, record, delivery=Durable(backend="gone"))
     assert check_backends(None) == []
 
 
@@ -101,12 +101,12 @@ def test_an_option_that_a_backend_does_not_have_is_an_error(settings):
 
 
 def test_a_receiver_whose_backend_is_in_the_settings_is_fine(connect):
-    connect(sent, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
     assert check_backends(None) == []
 
 
 def test_a_receiver_whose_backend_is_not_is_an_error(connect):
-    connect(sent, note, delivery=Durable(backend="external"))
+    connect(sent, record, delivery=Durable(backend="external"))
     message = only(check_backends(None))
     assert (message.id, message.msg) == (
         "heliograph.E103",
@@ -116,25 +116,25 @@ def test_a_receiver_whose_backend_is_not_is_an_error(connect):
 
 
 def test_an_error_names_the_receiver_with_its_file(connect):
-    connect(sent, note, delivery=Durable(backend="external"))
+    connect(sent, record, delivery=Durable(backend="external"))
     message = only(check_backends(None))
-    assert message.obj == f"{__name__}.note ({__file__}:{note.__code__.co_firstlineno})"
+    assert message.obj == f"{__name__}.record ({__file__}:{record.__code__.co_firstlineno})"
 
 
 def test_a_receiver_of_several_signals_is_named_once(connect):
-    connect(sent, note, delivery=Durable(backend="external"))
-    connect(returned, note, delivery=Durable(backend="external"))
+    connect(sent, record, delivery=Durable(backend="external"))
+    connect(returned, record, delivery=Durable(backend="external"))
     assert len(check_backends(None)) == 1
 
 
 def test_a_receiver_is_named_if_one_of_its_policies_is_wrong(connect):
-    connect(sent, note, delivery=Durable())
-    connect(returned, note, delivery=Durable(backend="external"))
+    connect(sent, record, delivery=Durable())
+    connect(returned, record, delivery=Durable(backend="external"))
     assert len(check_backends(None)) == 1
 
 
 def test_a_receiver_that_had_another_name_is_named_once(connect):
-    connect(sent, note, delivery=Durable(backend="external", aliases=["shop.note"]))
+    connect(sent, record, delivery=Durable(backend="external", aliases=["shop.record"]))
     assert len(check_backends(None)) == 1
 
 
@@ -153,7 +153,7 @@ class Choosy(Backend):
 
 def test_a_receiver_whose_backend_cannot_be_notified_of_its_queue_is_an_error(connect, settings):
     settings.HELIOGRAPH_OUTBOX = {"external": {"BACKEND": f"{__name__}.Choosy"}}
-    connect(sent, note, delivery=Durable(backend="external", queue="mail"))
+    connect(sent, record, delivery=Durable(backend="external", queue="mail"))
     assert check_queues(None) == []
     connect(returned, another, delivery=Durable(backend="external", queue="slow"))
     message = only(check_queues(None))
@@ -162,13 +162,13 @@ def test_a_receiver_whose_backend_cannot_be_notified_of_its_queue_is_an_error(co
 
 
 def test_a_backend_that_there_is_not_has_no_queues(connect):
-    connect(sent, note, delivery=Durable(backend="external"))
+    connect(sent, record, delivery=Durable(backend="external"))
     assert check_queues(None) == []
 
 
 @pytest.mark.parametrize(
     "receiver",
-    [note, Ledger().note, Ledger(), functools.partial(note, number=3)],
+    [record, Recorder().record, Recorder(), functools.partial(record, number=3)],
     ids=["function", "method", "object", "partial"],
 )
 def test_a_receiver_that_can_be_found_by_its_name_is_fine(connect, receiver):
@@ -205,19 +205,19 @@ def test_a_lambda_that_is_called_at_once_is_fine(connect):
 
 
 def test_one_receiver_of_two_signals_is_fine(connect):
-    connect(sent, note, delivery=Durable())
-    connect(returned, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
+    connect(returned, record, delivery=Durable())
     assert check_names(None) == []
 
 
 def test_two_receivers_with_one_name_are_an_error(connect):
-    ledgers = Ledger(), Ledger()
-    for ledger in ledgers:
-        connect(sent, ledger.note, delivery=Durable())
+    recorders = Recorder(), Recorder()
+    for recorder in recorders:
+        connect(sent, recorder.record, delivery=Durable())
     message = only(check_names(None))
     assert (message.id, message.msg) == (
         "heliograph.E105",
-        f"2 durable receivers are named {__name__}.Ledger.note: a worker would call only one of them.",
+        f"2 durable receivers are named {__name__}.Recorder.record: a worker would call only one of them.",
     )
 
 
@@ -231,7 +231,7 @@ def test_a_receiver_that_is_gone_is_no_error():
 
 
 def test_durable_receivers_need_the_app(connect, settings):
-    connect(sent, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "heliograph.outbox"]
     message = only(check_installed(None))
     assert (message.id, message.hint) == (
@@ -246,7 +246,7 @@ def test_nobody_else_does(settings):
 
 
 def test_with_the_app_there_is_no_error(connect):
-    connect(sent, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
     assert check_installed(None) == []
 
 

@@ -39,7 +39,7 @@ def store(receive):
         received = []
 
         @receive(signal, delivery=policy or Durable(), **options)
-        def note(sender, **payload):
+        def record(sender, **payload):
             received.append({"sender": sender, **payload})
 
         return received
@@ -55,7 +55,7 @@ def batches(receive):
         received = []
 
         @receive(signal, delivery=Durable(batch=True), **options)
-        def note_batch(sender, batch, **kwargs):
+        def record_batch(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -159,7 +159,7 @@ def words(receive):
     received = []
 
     @receive(post_save, sender=Article, when=changed("words"), delivery=Durable())
-    def note_words(sender, instance, changes, **kwargs):
+    def record_words(sender, instance, changes, **kwargs):
         received.append(changes["words"])
 
     return received
@@ -339,7 +339,7 @@ def test_t11_in_autocommit_a_send_that_fails_takes_the_row_with_it(store):
 @really_committed
 def test_t11_in_autocommit_a_row_with_too_much_to_store_is_not_saved(receive):
     @receive(post_save, sender=Article, when=changed("labels"), delivery=Durable())
-    def note(sender, changes, **kwargs): ...
+    def record(sender, changes, **kwargs): ...
 
     article = Article.objects.create(labels=["few"])
     article.labels = ["x" * 300_000]
@@ -520,7 +520,7 @@ def test_in_autocommit_m2m_changed_has_its_deliveries(rows, receive):
     actions = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=Durable())
-    def note(sender, action, pk_set, **kwargs):
+    def record(sender, action, pk_set, **kwargs):
         actions.append((action, pk_set))
 
     relate_genre()
@@ -919,7 +919,7 @@ def two_stores_and_more(receive, store):
     store(post_save, sender=Article)
 
     @receive(post_save, sender=Article, delivery=Durable(queue="mail"))
-    def note_again(sender, **kwargs): ...
+    def record_again(sender, **kwargs): ...
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def save_more(sender, **kwargs):
@@ -1007,7 +1007,7 @@ def test_a_delivery_waits_in_its_queue_under_the_name_of_its_receiver(store):
     Article.objects.create()
     row = Delivery.objects.get()
     assert (row.state, row.queue, row.backend, row.attempts, row.key) == (State.READY, "mail", "default", 0, "")
-    assert row.receiver == f"{__name__}.store.<locals>.connect.<locals>.note"
+    assert row.receiver == f"{__name__}.store.<locals>.connect.<locals>.record"
     assert (row.signal, row.sender) == ("django.db.models.signals.post_save", "app.Article")
 
 
@@ -1033,7 +1033,7 @@ def test_a_receiver_of_several_signals_is_given_the_one_that_was_sent(receive):
     received = []
 
     @receive([post_save, post_delete], sender=Article, delivery=Durable())
-    def note(signal, sender, instance, **kwargs):
+    def record(signal, sender, instance, **kwargs):
         received.append((signal, "created" in kwargs))
 
     article = Article.objects.create()
@@ -1090,7 +1090,7 @@ def test_an_instance_that_is_deleted_later_in_the_transaction_had_its_key_when_i
     keys = []
 
     @receive(post_save, sender=Article, delivery=Durable(key="instance.pk", missing="discard"))
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         keys.append(instance.pk)
 
     with transaction.atomic():
@@ -1107,7 +1107,7 @@ def test_an_instance_that_was_deleted_keeps_its_key_until_it_is_delivered(receiv
     keys = []
 
     @receive(signal, sender=Article, delivery=Durable())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         keys.append(instance.pk)
 
     article = Article.objects.create()

@@ -136,7 +136,7 @@ def test_what_waits_for_its_commit_is_not_done_either(act, receive, values):
     received = []
 
     @receive(post_save, sender=Genre, delivery=OnCommit())
-    def note_genre(sender, **kwargs):
+    def record_genre(sender, **kwargs):
         received.append(sender)
 
     def write_late(**payload):
@@ -226,7 +226,7 @@ def test_what_a_receiver_sends_to_durable_ones_is_delivered_after_it(act, receiv
     received = []
 
     @receive(post_save, sender=Genre, delivery=Durable())
-    def note_genre(sender, instance, **kwargs):
+    def record_genre(sender, instance, **kwargs):
         received.append(instance)
 
     act(write)

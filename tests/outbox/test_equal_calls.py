@@ -128,13 +128,15 @@ def compare(receive):
         return told
 
     def connect(calls, signals, policy, tell, options):
-        def note(**payload):
+        def record(**payload):
             calls.append(tell(**payload))
 
-        def note_batch(signal, sender, batch, using, **kwargs):
+        def record_batch(signal, sender, batch, using, **kwargs):
             calls.append(tell(signal, sender, batch, using))
 
-        receive(signals, sender=Article, bulk=True, delivery=policy, **options)(note_batch if policy.batch else note)
+        receive(signals, sender=Article, bulk=True, delivery=policy, **options)(
+            record_batch if policy.batch else record
+        )
 
     return compare
 
@@ -196,7 +198,7 @@ def test_a_name_that_has_left_the_contract_is_passed_all_the_same(store):
 
 def test_a_name_without_a_default_that_is_missing_is_a_failure_that_names_it(receive):
     @receive(shipped, delivery=Durable(retry=Retry(attempts=1)))
-    def note(sender, article, **kwargs): ...
+    def record(sender, article, **kwargs): ...
 
     shipped.send(sender=Article, article=make_article())
     rewrite(lambda payload: payload["kwargs"].pop("article"))
@@ -209,7 +211,7 @@ def test_a_payload_of_a_later_version_is_not_misread(receive, policy):
     calls = []
 
     @receive(shipped, delivery=policy)
-    def note(sender, batch=None, **kwargs):
+    def record(sender, batch=None, **kwargs):
         calls.append(kwargs)
 
     shipped.send(sender=Article, article=make_article())
@@ -222,7 +224,7 @@ def test_a_model_that_is_no_more_is_handed_back_and_stops_no_other(receive):
     received = []
 
     @receive(shipped, delivery=Durable(retry=Retry(attempts=1)))
-    def note(sender, article, **kwargs):
+    def record(sender, article, **kwargs):
         received.append(article)
 
     article = make_article()

@@ -61,7 +61,7 @@ def act(receive):
 
     def connect(action, **options):
         @receive(sent, delivery=Durable(**options))
-        def note(sender, **payload):
+        def record(sender, **payload):
             return action()
 
     return connect

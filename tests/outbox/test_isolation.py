@@ -94,7 +94,7 @@ def test_a3_what_a_receiver_leaves_in_the_context_is_gone_for_the_next_delivery(
     found = []
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         found.append(look())
         leave()
         found.append(look())
@@ -109,7 +109,7 @@ def test_the_same_of_an_async_receiver(receive, left, name):
     found = []
 
     @receive(sent, delivery=Durable(retry=once()))
-    async def note(sender, **payload):
+    async def record(sender, **payload):
         found.append(look())
         leave()
         found.append(look())
@@ -132,7 +132,7 @@ def test_who_drains_finds_everything_as_it_was(receive, left, name):
     before = look()
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         leave()
 
     send()
@@ -144,7 +144,7 @@ def test_a_receiver_has_the_context_of_who_drains(receive):
     found = []
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         found.append((translation.get_language(), Decimal(1) / 3))
 
     send()
@@ -158,7 +158,7 @@ def test_a_callback_after_the_commit_leaves_nothing_either(receive):
     found = []
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         found.append(translation.get_language())
         transaction.on_commit(lambda: translation.activate("de"))
 
@@ -175,7 +175,7 @@ def test_all_deliveries_of_a_thread_have_the_same_caches(receive, settings):
     found = []
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         found.append(caches["default"])
 
     send()
@@ -252,7 +252,7 @@ def test_a2_a_receiver_that_leaves_a_transaction_open_has_failed_and_the_others_
     leave, text = WAYS[way]
 
     @receive(sent, delivery=Durable(retry=once(), atomic=atomic))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.using(using).create()
         if number == 1:
             leave(using)
@@ -271,7 +271,7 @@ def test_a_receiver_that_fails_with_a_transaction_open_has_its_own_error_and_a_n
     leave, text = WAYS[way]
 
     @receive(sent, delivery=Durable(retry=once(), atomic=atomic))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.using(using).create()
         if number == 0:
             leave(using)
@@ -286,7 +286,7 @@ def test_a_receiver_that_fails_with_a_transaction_open_has_its_own_error_and_a_n
 
 def test_an_async_receiver_that_leaves_autocommit_off_has_failed(receive):
     @receive(sent, delivery=Durable(retry=once(), atomic=False))
-    async def note(sender, number, **payload):
+    async def record(sender, number, **payload):
         from asgiref.sync import sync_to_async
 
         if number == 0:
@@ -300,7 +300,7 @@ def test_an_async_receiver_that_leaves_autocommit_off_has_failed(receive):
 
 def test_it_is_attempted_again_as_after_other_errors(receive):
     @receive(sent, delivery=Durable(retry=Retry(attempts=2, backoff=fixed(0)), atomic=False))
-    def note(sender, delivery, **payload):
+    def record(sender, delivery, **payload):
         Genre.objects.create()
         if delivery.attempt == 1:
             enter_atomic("default")
@@ -312,7 +312,7 @@ def test_it_is_attempted_again_as_after_other_errors(receive):
 
 def test_a_block_that_is_left_after_an_error_of_the_database_is_ended_too(receive):
     @receive(sent, delivery=Durable(retry=once(), atomic=False))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.create()
         if number == 0:
             enter_atomic("default")
@@ -330,7 +330,7 @@ def test_what_is_called_after_the_commit_leaves_none_open_either(receive):
         take_commits_into_its_hands("other")
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.using("other").create()
         if number == 0:
             Writer.objects.create(name="Ada")
@@ -345,7 +345,7 @@ def test_its_connection_is_closed(receive):
     found = []
 
     @receive(sent, delivery=Durable(retry=once(), atomic=False))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.create()
         found.append(connection.connection)
         if number == 0:
@@ -360,7 +360,7 @@ def test_one_that_leaves_nothing_open_keeps_its_connection(receive):
     found = []
 
     @receive(sent, delivery=Durable(retry=once(), atomic=False))
-    def note(sender, **payload):
+    def record(sender, **payload):
         with transaction.atomic():
             Genre.objects.create()
         found.append(connection.connection)
@@ -373,7 +373,7 @@ def test_one_that_leaves_nothing_open_keeps_its_connection(receive):
 @pytest.mark.django_db(databases=["default", "other"])
 def test_in_a_test_case_a_receiver_that_leaves_a_block_open_has_failed_and_the_test_goes_on(receive):
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, number, **payload):
+    def record(sender, number, **payload):
         Genre.objects.create()
         enter_atomic("default")
         enter_atomic("other")
@@ -389,7 +389,7 @@ def test_who_makes_commits_by_hand_may_drain(receive):
     """The transaction was open before, so that no receiver has left it."""
 
     @receive(sent, delivery=Durable(retry=once()))
-    def note(sender, **payload):
+    def record(sender, **payload):
         Genre.objects.using("other").create()
 
     send(1)

@@ -73,7 +73,7 @@ def test_nor_do_those_of_another_receiver(act, numbers):
 
 def test_a_path_that_ends_at_none_is_no_key(receive):
     @receive(post_save, sender=Article, delivery=Durable(key="instance.author.name"))
-    def note(sender, instance, **kwargs): ...
+    def record(sender, instance, **kwargs): ...
 
     Article.objects.create()
     assert row().key == ""
@@ -84,7 +84,7 @@ def test_a_path_that_ends_at_none_is_no_key(receive):
 )
 def test_a_key_is_a_path_into_what_was_sent(receive, path, key):
     @receive(post_save, sender=Article, delivery=Durable(key=path))
-    def note(sender, instance, **kwargs): ...
+    def record(sender, instance, **kwargs): ...
 
     article = Article.objects.create(title="title")
     assert row().key == (str(article.pk) if key == "pk" else key)
@@ -92,9 +92,9 @@ def test_a_key_is_a_path_into_what_was_sent(receive, path, key):
 
 def test_a_path_that_leads_nowhere_is_an_error_at_the_send_that_says_so(receive):
     @receive(post_save, sender=Article, delivery=Durable(key="instance.nothing"))
-    def note(sender, instance, **kwargs): ...
+    def record(sender, instance, **kwargs): ...
 
-    with pytest.raises(LookupError, match=r"key='instance\.nothing'.*note.*'nothing'.*post_save"):
+    with pytest.raises(LookupError, match=r"key='instance\.nothing'.*record.*'nothing'.*post_save"):
         Article.objects.create()
 
 
@@ -176,7 +176,7 @@ def test_a_batch_may_have_a_key(receive):
     order = []
 
     @receive(post_save, sender=Article, delivery=Durable(batch=True, key=lambda batch, **payload: len(batch.pks)))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         order.append(len(batch.instances))
 
     Article.objects.create()
@@ -197,7 +197,7 @@ def test_several_workers_make_each_delivery_once_and_keep_the_order_of_a_key(rec
     running, made, errors = Counter(), defaultdict(list), []
 
     @receive(sent, delivery=Durable(key="group", retry=at_once(8)))
-    def note_group(sender, group, number, **payload):
+    def record_group(sender, group, number, **payload):
         running[group] += 1
         Genre.objects.create()
         made[group].append((number, running[group]))

@@ -44,12 +44,12 @@ def calls(connect):
     def connect_one(action=None, **options):
         calls = []
 
-        def note(sender, number, **payload):
+        def record(sender, number, **payload):
             calls.append(number)
             if action is not None:
                 action(number)
 
-        connect(sent, note, delivery=Durable(**{"retry": Retry(backoff=fixed(0), jitter=0), **options}))
+        connect(sent, record, delivery=Durable(**{"retry": Retry(backoff=fixed(0), jitter=0), **options}))
         return calls
 
     return connect_one
@@ -228,7 +228,7 @@ def test_a_renewal_without_a_worker_closes_its_connection(settings):
     settings.HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(hours=1)}}
     renewal, opened = LeaseRenewal(), []
 
-    def note(sender, connection, **kwargs):
+    def record(sender, connection, **kwargs):
         if threading.current_thread().name == "heliograph-leases":
             opened.append(connection)
 
@@ -239,10 +239,10 @@ def test_a_renewal_without_a_worker_closes_its_connection(settings):
                 renewal._changed.notify()
         return opened
 
-    connection_created.connect(note)
+    connection_created.connect(record)
     with renewal.renewing("default", "one"):
         until(renew)
-    connection_created.disconnect(note)
+    connection_created.disconnect(record)
     until(lambda: opened[0].connection is None)
 
 

@@ -50,12 +50,12 @@ def reported():
     """What is set when somebody is told that a delivery is slow, and the events of deliveries."""
     told, events = threading.Event(), []
 
-    def note(event):
+    def record(event):
         events.append(event)
         if event.name == "delivery_slow":
             told.set()
 
-    with observe(note, DeliveryEvent):
+    with observe(record, DeliveryEvent):
         yield told, events
 
 
@@ -110,7 +110,7 @@ def test_the_log_says_where_it_is(slow, caplog):
 
 def test_one_that_is_quick_is_not_reported(receive, reported):
     @receive(sent, delivery=Durable(warn_after=LONG))
-    def note(sender, **payload): ...
+    def record(sender, **payload): ...
 
     send()
     drain()
@@ -200,7 +200,7 @@ async def test_it_is_cancelled_in_the_loop_of_who_drains(endless, async_database
 
 def test_one_that_is_quicker_succeeds(receive):
     @receive(sent, delivery=Durable(give_up_after=LONG, warn_after=LONG / 2))
-    async def note(sender, **payload):
+    async def record(sender, **payload):
         return await asyncio.sleep(0, "done")
 
     send()
@@ -211,15 +211,15 @@ def test_one_that_is_quicker_succeeds(receive):
 
 
 def test_a_receiver_that_is_not_async_is_refused_where_it_is_connected(receive):
-    def note(sender, **payload): ...
+    def record(sender, **payload): ...
 
     with pytest.raises(TypeError) as caught:
-        receive(sent, delivery=Durable(give_up_after=5))(note)
+        receive(sent, delivery=Durable(give_up_after=5))(record)
     assert str(caught.value).endswith(
         " is not async, so that delivery=Durable(give_up_after=5) cannot stop it: give_up_after= is for async"
         " receivers. Give the calls that it waits for a timeout, and use warn_after=."
     )
-    assert "note" in str(caught.value)
+    assert "record" in str(caught.value)
 
 
 each_limit = pytest.mark.parametrize("name", ["warn_after", "give_up_after"])

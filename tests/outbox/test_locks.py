@@ -26,10 +26,10 @@ moved = Signal(name="tests.moved")
 
 @pytest.fixture(autouse=True)
 def _receiver(connect):
-    connect(moved, note, delivery=Durable(key="account"))
+    connect(moved, record, delivery=Durable(key="account"))
 
 
-def note(signal, name, **kwargs):
+def record(signal, name, **kwargs):
     """Receive a move."""
 
 

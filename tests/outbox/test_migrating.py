@@ -15,7 +15,7 @@ from tests.helpers.bare import run
 sent = Signal(name="shop.sent")
 
 
-def note(sender, **kwargs):
+def record(sender, **kwargs):
     """A receiver."""
 
 
@@ -30,13 +30,13 @@ from heliograph import Durable, receiver
 from heliograph.outbox.models import Delivery
 
 @receiver([post_save, post_delete, m2m_changed], delivery=Durable())
-def note_each(sender, **kwargs): ...
+def record_each(sender, **kwargs): ...
 
 @receiver([post_save, post_delete], delivery=Durable(batch=True))
-def note_batch(sender, batch, **kwargs): ...
+def record_batch(sender, batch, **kwargs): ...
 
 @receiver(post_migrate, delivery=Durable())
-def note_migration(sender, **kwargs): ...
+def record_migration(sender, **kwargs): ...
 
 @receiver(post_migrate)
 def fill_in(sender, using, **kwargs):
@@ -140,10 +140,10 @@ def test_after_a_migration_nobody_looks_for_the_table(database):
 @pytest.mark.django_db
 @pytest.mark.parametrize("policy", [Durable(), Durable(batch=True)], ids=repr)
 def test_a_model_that_is_in_no_app_has_no_deliveries(connect, policy):
-    def note_either(sender, instance=None, batch=None, **kwargs): ...
+    def record_either(sender, instance=None, batch=None, **kwargs): ...
 
     for signal in (post_save, post_delete):
-        connect(signal, note_either, delivery=policy)
+        connect(signal, record_either, delivery=policy)
     migration = MigrationRecorder.Migration.objects.create(app="shop", name="0001_initial")
     migration.delete()
     assert not Delivery.objects.exists()
@@ -151,7 +151,7 @@ def test_a_model_that_is_in_no_app_has_no_deliveries(connect, policy):
 
 @pytest.mark.django_db
 def test_the_historical_model_of_a_migration_has_no_deliveries(connect):
-    connect(post_save, note, delivery=Durable())
+    connect(post_save, record, delivery=Durable())
     historical = StateApps([], {})
     with historical.bulk_update():
         ModelState.from_model(Writer, exclude_rels=True).render(historical)
@@ -161,18 +161,18 @@ def test_the_historical_model_of_a_migration_has_no_deliveries(connect):
 
 @pytest.mark.django_db
 def test_a_model_of_an_app_that_is_no_sender_of_its_own_is_unchanged(connect):
-    connect(post_save, note, delivery=Durable())
+    connect(post_save, record, delivery=Durable())
     Article.objects.create()
     assert Delivery.objects.get().sender == "app.Article"
 
 
 def test_a_receiver_of_a_model_that_is_in_no_app_is_refused_when_it_is_connected():
-    with pytest.raises(TypeError, match=r"note .*migrations\.Migration is a model of no app.*Leave delivery= out"):
-        post_save.connect(note, sender=MigrationRecorder.Migration, delivery=Durable())
+    with pytest.raises(TypeError, match=r"record .*migrations\.Migration is a model of no app.*Leave delivery= out"):
+        post_save.connect(record, sender=MigrationRecorder.Migration, delivery=Durable())
 
 
 @pytest.mark.django_db
 def test_a_signal_of_ones_own_from_a_model_that_is_in_no_app_is_refused_when_it_is_sent(connect):
-    connect(sent, note, delivery=Durable())
+    connect(sent, record, delivery=Durable())
     with pytest.raises(TypeError, match=r"no other process knows the model migrations\.Migration"):
         sent.send(sender=MigrationRecorder.Migration, using="default")

@@ -43,7 +43,7 @@ def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_is_that_of_its_row(
     received = []
 
     @receive(post_save, sender=Article, delivery=Durable())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append((kwargs["instance"], kwargs["instance"].__class__))
 
     article = Article.objects.create()
@@ -55,7 +55,7 @@ def test_an_async_receiver_can_use_an_instance_for_which_it_has_no_parameter(rec
     titles = []
 
     @receive(post_save, sender=Article, delivery=Durable())
-    async def note(sender, **kwargs):
+    async def record(sender, **kwargs):
         titles.append(kwargs["instance"].title)
 
     Article.objects.create(title="Moons")
@@ -81,7 +81,7 @@ def test_no_instance_is_loaded_that_no_parameter_asks_for(receive):
 
 def test_an_instance_that_a_receiver_takes_out_of_its_kwargs_and_that_is_gone_discards_the_delivery(receive):
     @receive(post_save, sender=Article, when=created, delivery=Durable())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         raise AssertionError(kwargs["instance"].title)
 
     gone()
@@ -94,7 +94,7 @@ def test_a_receiver_that_says_so_is_called_with_the_key_of_a_row_that_is_gone(re
     received = []
 
     @receive(post_save, sender=Article, when=created, delivery=Durable(missing="call"))
-    def note(sender, instance, created, **kwargs):
+    def record(sender, instance, created, **kwargs):
         received.append((type(instance), instance.pk, created))
         with pytest.raises(ObjectDoesNotExist):
             instance.title  # noqa: B018
@@ -108,7 +108,7 @@ def test_a_receiver_that_says_so_is_called_with_a_row_that_is_there(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=Durable(missing="call"))
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     Article.objects.create(title="there")
@@ -121,7 +121,7 @@ def test_a_receiver_is_called_with_keys_of_every_kind(receive, model, values):
     received = []
 
     @receive(post_save, delivery=Durable(missing="call"), sender=[Audiobook, Seat])
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.pk)
 
     instance = model.objects.create(**values)
@@ -134,7 +134,7 @@ def test_a_receiver_is_called_with_instances_inside_of_other_values(receive):
     received = []
 
     @receive(sent, delivery=Durable(missing="call"))
-    def note(sender, articles, **kwargs):
+    def record(sender, articles, **kwargs):
         received.append([one.pk for one in articles])
 
     article = Article.objects.create()
@@ -148,7 +148,7 @@ def test_a_batch_has_rows_that_are_gone_where_its_receiver_says_so(receive):
     received = []
 
     @receive(post_save, sender=Article, when=created | changed("words"), delivery=Durable(batch=True, missing="call"))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([(event.kind, event.pk, event.instance.pk) for event in batch.events])
 
     with transaction.atomic():
@@ -162,7 +162,7 @@ def test_a_deletion_has_its_values_as_ever(receive):
     received = []
 
     @receive(post_delete, sender=Article, delivery=Durable(missing="call"))
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     Article.objects.create(title="gone").delete()

@@ -23,7 +23,7 @@ pytestmark = [
 
 LONG = 60  # seconds
 
-noted = Signal(name="tests.noted")
+recorded = Signal(name="tests.recorded")
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +33,15 @@ def _no_notice_yet(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _receivers(connect):
-    connect(noted, listen, delivery=Durable(queue="mail"))
+    connect(recorded, listen, delivery=Durable(queue="mail"))
 
 
 def listen(signal, **kwargs):
-    """Receive a note."""
+    """Receive a send."""
 
 
 def send():
-    noted.send(sender=None, using="default")
+    recorded.send(sender=None, using="default")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_rollback_is_followed_by_none(listener):
 
 def test_the_notice_comes_before_whatever_else_waits_for_the_commit(listener, connect):
     before = []
-    connect(noted, lambda **kwargs: before.append(listener.queues()), delivery=OnCommit(), weak=False)
+    connect(recorded, lambda **kwargs: before.append(listener.queues()), delivery=OnCommit(), weak=False)
     with transaction.atomic():
         transaction.on_commit(lambda: before.append("a callback"))
         send()
@@ -135,13 +135,13 @@ def test_a_process_sends_one_notice_for_many_commits_in_a_row(listener, monkeypa
 
 
 def test_each_queue_has_its_own_notice(listener, connect):
-    connect(noted, receive_too, delivery=Durable(queue="reports"))
+    connect(recorded, receive_too, delivery=Durable(queue="reports"))
     send()
     assert sorted(listener.queues()) == ["mail", "reports"]
 
 
 def receive_too(signal, **kwargs):
-    """Receive a note too."""
+    """Receive another send."""
 
 
 def test_notices_take_a_small_part_of_the_time_of_a_sender(monkeypatch):

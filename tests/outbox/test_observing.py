@@ -27,11 +27,11 @@ def observed():
     """Observe deliveries: the list has each event, and the state and attempts that the table had when it came."""
     found = []
 
-    def note(event):
+    def record(event):
         if isinstance(event, DeliveryEvent):
             found.append((event, row().state))
 
-    with observe(note):
+    with observe(record):
         yield found
 
 
@@ -106,13 +106,13 @@ def test_an_event_of_a_failure_has_the_error(act):
 def test_the_state_is_committed_before_observers_run(act):
     found = []
 
-    def note(event):
+    def record(event):
         if isinstance(event, DeliveryEvent):
             in_thread(lambda: found.append(row().state))
 
     act(fail_before(2), retry=at_once())
     send()
-    with observe(note):
+    with observe(record):
         drain()
     assert found == [State.RUNNING, State.READY, State.RUNNING, State.SUCCESSFUL]
 
@@ -134,7 +134,7 @@ def test_a_trace_of_a_delivery_can_be_printed(act):
     send()
     with trace() as traced:
         drain()
-    assert "note" in str(traced)
+    assert "record" in str(traced)
 
 
 def test_what_a_receiver_sends_is_a_branch_of_its_call(act):
@@ -143,7 +143,7 @@ def test_what_a_receiver_sends_is_a_branch_of_its_call(act):
     with trace() as traced:
         drain()
     lines = str(traced).splitlines()
-    at = next(at for at, line in enumerate(lines) if "<locals>.note " in line)
+    at = next(at for at, line in enumerate(lines) if "<locals>.record " in line)
     assert any("post_save" in line and line.startswith("  ") for line in lines[at + 1 :])
 
 

@@ -103,7 +103,7 @@ def test_what_is_redelivered_is_made_again(receive):
     calls = []
 
     @receive(sent, delivery=Durable())
-    def note(**payload):
+    def record(**payload):
         calls.append(payload["number"])
 
     sent.send(sender=None, using="default", number=3)
@@ -117,7 +117,7 @@ def test_it_is_made_under_the_same_idempotency_key(receive):
     keys = []
 
     @receive(sent, delivery=Durable())
-    def note(delivery, **payload):
+    def record(delivery, **payload):
         keys.append(delivery.idempotency_key)
 
     sent.send(sender=None, using="default")
@@ -179,7 +179,7 @@ def test_what_is_discarded_has_finished_now():
 
 def test_what_is_discarded_is_not_made(receive):
     @receive(sent, delivery=Durable())
-    def note(**payload):
+    def record(**payload):
         pytest.fail("it was made")
 
     sent.send(sender=None, using="default")

@@ -23,10 +23,10 @@ def received(connect):
     """Connect a receiver of deliveries by key; what it received is the list."""
     received = []
 
-    def note(signal, name, **kwargs):
+    def record(signal, name, **kwargs):
         received.append(name)
 
-    connect(moved, note, delivery=Durable(key="account"))
+    connect(moved, record, delivery=Durable(key="account"))
     return received
 
 
@@ -166,7 +166,7 @@ def test_what_is_done_after_a_commit_keeps_no_key_locked(received, connect):
 
 
 class Gate:
-    """A receiver that notes each call, and waits in those that are to wait until it may go on."""
+    """A receiver that records each call, and waits in those that are to wait until it may go on."""
 
     def __init__(self):
         self.received, self.waiting = [], set()
@@ -183,10 +183,10 @@ class Gate:
 def gate(connect):
     gate = Gate()
 
-    def note(**kwargs):
+    def record(**kwargs):
         gate(**kwargs)
 
-    connect(moved, note, delivery=Durable(key="account"))
+    connect(moved, record, delivery=Durable(key="account"))
     yield gate
     gate.may_go_on.set()
 

@@ -58,15 +58,15 @@ def facts(*arguments):
     return json.loads(status("--json", *arguments)[0])
 
 
-def note(**payload):
+def record(**payload):
     """A durable receiver."""
 
 
 @pytest.fixture
 def name(connect):
     """The name of a receiver that is connected."""
-    connect(sent, note, delivery=Durable())
-    return f"{__name__}.note"
+    connect(sent, record, delivery=Durable())
+    return f"{__name__}.record"
 
 
 # --- status -------------------------------------------------------------------------------------------------------

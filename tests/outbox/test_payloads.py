@@ -288,7 +288,7 @@ def test_the_sender_is_a_model_that_django_has_made(receive):
     senders = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=Durable())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         senders.append(sender)
 
     Novel.objects.create().genres.add(Genre.objects.create())
@@ -300,7 +300,7 @@ def test_the_changes_of_a_relation_come_as_pairs_of_keys(receive):
     received = []
 
     @receive(m2m_changes, sender=Novel.genres.through, delivery=Durable())
-    def note(sender, added, removed, **kwargs):
+    def record(sender, added, removed, **kwargs):
         received.append((added, removed))
 
     novel, genre = Novel.objects.create(), Genre.objects.create()
@@ -314,11 +314,11 @@ def test_of_two_signals_of_one_name_the_receiver_is_given_the_one_that_it_receiv
     first, second = Signal(name="shop.twin"), Signal(name="shop.twin")
 
     @receive(first, delivery=Durable())
-    def note_first(signal, **payload):
+    def record_first(signal, **payload):
         received.append(signal)
 
     @receive(second, delivery=Durable())
-    def note_second(signal, **payload):
+    def record_second(signal, **payload):
         received.append(signal)
 
     for signal in (first, second):
@@ -332,7 +332,7 @@ def test_the_sender_of_a_signal_of_ones_own_comes_back(receive, sender):
     senders = []
 
     @receive(sent, delivery=Durable())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         senders.append(sender)
 
     sent.send(sender=sender, using="default")
@@ -426,7 +426,7 @@ def test_a_login_is_delivered_without_its_request(client, receive):
     received = []
 
     @receive(user_logged_in, delivery=Durable())
-    def note(sender, user, **kwargs):
+    def record(sender, user, **kwargs):
         received.append((user, "request" in kwargs))
 
     user = User.objects.create_user("a", password="secret")
@@ -461,7 +461,7 @@ def test_a_receiver_of_an_update_needs_no_query(receive):
     received = []
 
     @receive(pre_update, sender=Ware, delivery=Durable())
-    def note(sender, values, using, **kwargs):
+    def record(sender, values, using, **kwargs):
         received.append((values, using))
 
     Ware.objects.create(name="a")
@@ -476,7 +476,7 @@ def origins(receive):
     received = []
 
     @receive(post_delete, sender=Article, delivery=Durable())
-    def note_origin(sender, origin, **kwargs):
+    def record_origin(sender, origin, **kwargs):
         received.append(origin)
 
     return received
@@ -484,7 +484,7 @@ def origins(receive):
 
 def test_the_origin_of_a_deletion_is_refused_if_it_is_a_query(origins):
     make_article()
-    with pytest.raises(TypeError, match=r"post_delete.*note_origin.*'origin'"), transaction.atomic():
+    with pytest.raises(TypeError, match=r"post_delete.*record_origin.*'origin'"), transaction.atomic():
         Article.objects.all().delete()
     assert Article.objects.count() == 1
 
@@ -553,7 +553,7 @@ REFUSED = {
 @pytest.mark.parametrize(("value", "match"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_stored_is_refused_where_it_is_sent(store, value, match):
     store(sent)
-    with pytest.raises(TypeError, match=r"(?s)^shop\.sent .*store\.<locals>\.connect\.<locals>\.note \(.*" + match):
+    with pytest.raises(TypeError, match=r"(?s)^shop\.sent .*store\.<locals>\.connect\.<locals>\.record \(.*" + match):
         sent.send(sender=None, using="default", value=value)
 
 
@@ -580,13 +580,13 @@ def test_a_field_that_cannot_be_stored_is_named(store):
     store(post_delete, sender=Article)
     article = make_article()
     article.labels = Plain()
-    with pytest.raises(TypeError, match=r"post_delete .*note.*app\.Article\.labels.*<Plain>"):
+    with pytest.raises(TypeError, match=r"post_delete .*record.*app\.Article\.labels.*<Plain>"):
         article.delete()
 
 
 def test_an_instance_that_has_no_row_at_the_commit_is_refused_then(store):
     store(sent)
-    with pytest.raises(TypeError, match=r"shop\.sent .*note.*Article.*save it first"), transaction.atomic():
+    with pytest.raises(TypeError, match=r"shop\.sent .*record.*Article.*save it first"), transaction.atomic():
         sent.send(sender=None, using="default", instance=Article())
 
 
@@ -611,7 +611,7 @@ LIMIT = 256 * 1024
 
 def test_more_than_256_kib_is_refused_where_it_is_sent(store):
     store(sent)
-    with pytest.raises(ValueError, match=r"note \(.*shop\.sent.*262,2\d\d bytes.*262,144 at most"):
+    with pytest.raises(ValueError, match=r"record \(.*shop\.sent.*262,2\d\d bytes.*262,144 at most"):
         sent.send(sender=None, using="default", value="x" * LIMIT)
 
 
@@ -623,7 +623,7 @@ def test_a_batch_of_more_than_256_kib_rolls_the_transaction_back(batches):
     batches(post_delete, sender=Article)
     for _ in range(10):
         Article.objects.create(labels=["x" * 30_000])
-    with pytest.raises(ValueError, match=r"note_batch \(.*post_delete.*262,144 at most"), transaction.atomic():
+    with pytest.raises(ValueError, match=r"record_batch \(.*post_delete.*262,144 at most"), transaction.atomic():
         Article.objects.all().delete()
     assert Article.objects.count() == 10
 

@@ -209,7 +209,7 @@ def test_a_receiver_of_a_batch_is_given_the_database(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=Durable(batch=True))
-    def note(signal, sender, batch, using, **kwargs):
+    def record(signal, sender, batch, using, **kwargs):
         received.append((signal, sender, using))
 
     Article.objects.using("other").create()
@@ -228,7 +228,7 @@ def test_a_signal_of_ones_own_has_batches(receive):
     received = []
 
     @receive(sent, delivery=Durable(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([event.kwargs["carrier"] for event in batch.events])
 
     with transaction.atomic():
@@ -242,7 +242,7 @@ def test_many_to_many_changes_have_batches(receive):
     received = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=Durable(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(([event.kwargs["action"] for event in batch.events], batch.instances))
 
     novel = Novel.objects.create()
@@ -272,7 +272,7 @@ def test_a_bulk_write_sends_a_batch_of_its_own(receive):
     received = []
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([one.name for one in batch.created])
 
     Ware.objects.bulk_create([Ware(name="a"), Ware(name="b")])
@@ -286,7 +286,7 @@ def updates(receive):
     received = []
 
     @receive(post_update, sender=Ware, delivery=Durable())
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(batch)
 
     return received
@@ -312,7 +312,7 @@ def test_rows_that_were_there_already_are_not_in_the_batch_of_a_bulk_write(recei
     Ware.objects.create(name="a")
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([one.name for one in batch.created])
 
     Ware.objects.bulk_create([Ware(name="a"), Ware(name="b")], ignore_conflicts=True)
@@ -324,7 +324,7 @@ def test_a_deletion_sends_a_batch_with_the_keys(receive):
     received = []
 
     @receive(post_bulk_delete, sender=Ware, delivery=Durable())
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(batch.pks)
 
     ware = Ware.objects.create(name="a")

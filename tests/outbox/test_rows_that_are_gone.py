@@ -127,7 +127,7 @@ def orphan(receive):
         received = []
 
         @receive(post_save, sender=Article, delivery=policy)
-        def note(sender, instance, **kwargs):
+        def record(sender, instance, **kwargs):
             received.append(instance)
 
         key = make_article().pk

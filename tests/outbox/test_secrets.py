@@ -126,11 +126,13 @@ def test_nothing_of_a_field_named_password_is_stored(changes_for, store, hashed)
 
 @pytest.mark.parametrize("key", ["instance.password", "password", "instance.api_token"])
 def test_a_secret_is_no_key_of_an_order(key):
-    with pytest.raises(ValueError, match=r"note_any .*would store a secret\. HELIOGRAPH\['SENSITIVE_FIELDS'\] says so"):
-        sent.connect(note_any, delivery=Durable(key=key))
+    with pytest.raises(
+        ValueError, match=r"record_any .*would store a secret\. HELIOGRAPH\['SENSITIVE_FIELDS'\] says so"
+    ):
+        sent.connect(record_any, delivery=Durable(key=key))
 
 
-def note_any(sender, **kwargs):
+def record_any(sender, **kwargs):
     """A receiver."""
 
 

@@ -89,20 +89,20 @@ def _report(event, arguments):
 def connected(connect):
     """The receivers that may be called, each by the kind of what it receives."""
 
-    def note_all(sender, **kwargs): ...
-    def note_article(sender, instance, changes, **kwargs): ...
-    def note_deleted(sender, instance, **kwargs): ...
-    def note_batch(sender, batch, **kwargs): ...
-    def note_relation(sender, instance, **kwargs): ...
-    def note_sent(sender, value, **kwargs): ...
+    def record_all(sender, **kwargs): ...
+    def record_article(sender, instance, changes, **kwargs): ...
+    def record_deleted(sender, instance, **kwargs): ...
+    def record_batch(sender, batch, **kwargs): ...
+    def record_relation(sender, instance, **kwargs): ...
+    def record_sent(sender, value, **kwargs): ...
 
-    connect(post_save, note_all, delivery=Durable())
-    connect(post_save, note_article, sender=Article, when=changed("title", "price"), delivery=Durable())
-    connect(post_delete, note_deleted, sender=Article, delivery=Durable())
-    connect(post_save, note_batch, sender=Article, when=changed("title"), delivery=Durable(batch=True))
-    connect(post_delete, note_batch, sender=Article, delivery=Durable(batch=True))
-    connect(m2m_changed, note_relation, sender=Novel.genres.through, delivery=Durable())
-    connect(sent, note_sent, delivery=Durable())
+    connect(post_save, record_all, delivery=Durable())
+    connect(post_save, record_article, sender=Article, when=changed("title", "price"), delivery=Durable())
+    connect(post_delete, record_deleted, sender=Article, delivery=Durable())
+    connect(post_save, record_batch, sender=Article, when=changed("title"), delivery=Durable(batch=True))
+    connect(post_delete, record_batch, sender=Article, delivery=Durable(batch=True))
+    connect(m2m_changed, record_relation, sender=Novel.genres.through, delivery=Durable())
+    connect(sent, record_sent, delivery=Durable())
     return registry.known()
 
 
@@ -227,7 +227,7 @@ def test_a_field_is_one_that_its_model_has(rows, name):
 
 
 def test_a_row_that_is_gone_keeps_its_fields_apart_where_the_model_has_others_now(rows):
-    row, durable = next((row, durable) for row, durable in rows if "note_deleted" in row.receiver)
+    row, durable = next((row, durable) for row, durable in rows if "record_deleted" in row.receiver)
     payload = json.loads(row.payload)
     label, using, values = payload["kwargs"]["instance"]["value"]
     older = {"was_here": 1, **dict(reversed(values.items()))}
@@ -244,10 +244,10 @@ def test_a_payload_that_is_too_deep_is_handed_back(rows, depth):
 
 
 def test_a_signal_of_models_that_others_have_made_is_about_models_too(connect):
-    def note(sender, instance, **kwargs): ...
+    def record(sender, instance, **kwargs): ...
 
     archived = ModelSignal()
-    connect(archived, note, sender=Article, delivery=Durable())
+    connect(archived, record, sender=Article, delivery=Durable())
     (durable,) = (one for receivers in registry.known().values() for one in receivers)
     assert (durable.is_about(Article), durable.is_about(Genre)) == (True, False)
 

@@ -48,7 +48,7 @@ def received(receive):
     received = []
 
     @receive(sent, delivery=Durable(retry=Retry(attempts=1)))
-    def note(sender, **payload):
+    def record(sender, **payload):
         received.append(payload)
 
     return received
@@ -151,7 +151,7 @@ def test_those_behind_it_with_its_key_wait(receive):
     received = []
 
     @receive(sent, delivery=Durable(key="value"))
-    def note(sender, value, **payload):
+    def record(sender, value, **payload):
         received.append(value)
 
     send("a")
@@ -228,14 +228,14 @@ def change_policy(connect):
     def change(signal, before, after, write, sender=None, when=None, asks_before=False, asks_after=False):
         received = []
 
-        def note(sender, batch=None, **kwargs):
+        def record(sender, batch=None, **kwargs):
             received.append(kwargs if batch is None else batch)
 
-        def note_changes(sender, changes, **kwargs):
+        def record_changes(sender, changes, **kwargs):
             received.append({**kwargs, "changes": changes})
 
-        note_changes.__qualname__ = note.__qualname__
-        first, second = (note_changes if asks else note for asks in (asks_before, asks_after))
+        record_changes.__qualname__ = record.__qualname__
+        first, second = (record_changes if asks else record for asks in (asks_before, asks_after))
         signals = signal if isinstance(signal, list) else [signal]
         for one in signals:
             connect(one, first, sender=sender, when=when, delivery=before)
@@ -368,7 +368,7 @@ def test_a_signal_that_sends_a_batch_of_its_own_is_not_converted(receive):
     received = []
 
     @receive(post_bulk_create, sender=Ware, delivery=Durable())
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(batch)
 
     Ware.objects.bulk_create([Ware(name="a")])

@@ -62,10 +62,10 @@ def act(connect):
     """Connect a durable receiver that does what a function does."""
 
     def connect_to(action, **options):
-        def note(sender, **payload):
+        def record(sender, **payload):
             action(**payload)
 
-        connect(sent, note, delivery=Durable(**{"retry": Retry(attempts=5, backoff=fixed(0)), **options}))
+        connect(sent, record, delivery=Durable(**{"retry": Retry(attempts=5, backoff=fixed(0)), **options}))
         return action
 
     return connect_to

@@ -58,7 +58,7 @@ def is_big(instance, **kwargs):
     return instance.words > 1000
 
 
-def note(**kwargs):
+def record(**kwargs):
     """A receiver."""
 
 
@@ -162,7 +162,7 @@ def test_raw_is_refused_on_m2m_changed_where_that_does_not_tell():
         " it sends action, instance, model, pk_set, reverse, using. Take the condition away, or another signal."
     )
     with pytest.raises(TypeError, match=exactly(message)):
-        m2m_changed.connect(note, when=raw)
+        m2m_changed.connect(record, when=raw)
 
 
 @database
@@ -170,7 +170,7 @@ def test_one_receiver_of_saves_and_deletions_leaves_fixtures_out(receive, tmp_pa
     called = []
 
     @receive([post_save, post_delete], sender=Writer, when=(created | changed("name")) & ~raw)
-    def note(signal, instance, **kwargs):
+    def record(signal, instance, **kwargs):
         called.append((signal, instance.name))
 
     load(tmp_path, {"model": "app.writer", "pk": 99, "fields": {"name": "loaded"}})
@@ -830,8 +830,8 @@ def test_a_condition_is_printed_as_it_was_written(text):
 
 @pytest.mark.parametrize("using", ["other", ["default", "other"]])
 def test_the_database_of_a_receiver_is_known_as_it_was_written(connect, using):
-    connect(post_save, note, sender=Article, using=using, when=created)
-    (connected,) = (one for one, _ in [post_save._live_receivers(Article)] for one in one if one.receiver is note)
+    connect(post_save, record, sender=Article, using=using, when=created)
+    (connected,) = (one for one, _ in [post_save._live_receivers(Article)] for one in one if one.receiver is record)
     assert connected.options.written() == {"using": using, "when": created}
 
 
@@ -931,7 +931,7 @@ def unadopted(script):
 def test_changed_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, when=changed("status", to="paid"))
-        def note(instance, **kwargs):
+        def record(instance, **kwargs):
             tell(instance.status)
         order = Order.objects.create()
         for status in ("paid", "paid", "sent"):
@@ -944,7 +944,7 @@ def test_changed_works_on_djangos_own_dispatcher():
 def test_created_works_on_djangos_own_dispatcher():
     script = """
         @receiver([pre_save, post_save], sender=Order, when=created)
-        def note(**kwargs):
+        def record(**kwargs):
             tell("created")
         Order.objects.create().save()
     """
@@ -954,7 +954,7 @@ def test_created_works_on_djangos_own_dispatcher():
 def test_a_parameter_named_changes_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order)
-        def note(changes, **kwargs):
+        def record(changes, **kwargs):
             tell({name: tuple(change) for name, change in changes.items()})
         order = Order.objects.create()
         order.status = "paid"
@@ -966,7 +966,7 @@ def test_a_parameter_named_changes_works_on_djangos_own_dispatcher():
 def test_writes_works_on_djangos_own_dispatcher():
     script = """
         @receiver(pre_save, sender=Order, writes=["slug"])
-        def note(instance, **kwargs):
+        def record(instance, **kwargs):
             instance.slug = instance.status
         order = Order.objects.create()
         order.status = "paid"
@@ -979,7 +979,7 @@ def test_writes_works_on_djangos_own_dispatcher():
 def test_using_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, using="other")
-        def note(using, **kwargs):
+        def record(using, **kwargs):
             tell(using)
         for alias in connections:
             Order().save(using=alias)
@@ -990,7 +990,7 @@ def test_using_works_on_djangos_own_dispatcher():
 def test_fetch_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, when=changed("status"), fetch=True)
-        def note(changes, **kwargs):
+        def record(changes, **kwargs):
             tell({name: tuple(change) for name, change in changes.items()})
         order = Order.objects.create()
         Order(pk=order.pk, status="paid").save()
@@ -1002,9 +1002,9 @@ def test_a_model_is_left_alone_again_when_its_receiver_leaves_djangos_own_dispat
     script = """
         import gc
         @receiver(post_save, sender=Order, when=changed("status"))
-        def note(**kwargs):
+        def record(**kwargs):
             pass
-        tell("from_db" in vars(Order), post_save.disconnect(note, sender=Order))
+        tell("from_db" in vars(Order), post_save.disconnect(record, sender=Order))
         gc.collect()
         tell("from_db" in vars(Order))
     """
@@ -1015,9 +1015,9 @@ def test_a_model_is_left_alone_again_when_its_receiver_is_collected_on_djangos_o
     script = """
         import gc
         @receiver(post_save, sender=Order, when=changed("status"))
-        def note(**kwargs):
+        def record(**kwargs):
             pass
-        del note
+        del record
         gc.collect()
         Order.objects.create()
         tell("from_db" in vars(Order))
@@ -1031,8 +1031,8 @@ def test_a_model_is_left_alone_again_when_its_receiver_is_collected_on_djangos_o
 def refused(error, message, signal, sender=None, **options):
     """Check that connecting is refused with exactly this message, and leaves nothing connected."""
     with pytest.raises(error, match=exactly(message)):
-        signal.connect(note, sender=sender, **options)
-    assert not signal.disconnect(note, sender=sender)
+        signal.connect(record, sender=sender, **options)
+    assert not signal.disconnect(record, sender=sender)
 
 
 @on_each_save
@@ -1055,15 +1055,15 @@ def test_a_field_that_there_is_not_is_refused_inside_a_combination():
 def test_a_field_that_there_is_not_is_refused_for_one_of_several_senders():
     text = "changed('name'): app.Article has no field 'name'. It has author, author_id, cover, id, labels, price,"
     with pytest.raises(FieldDoesNotExist, match=f"^{re.escape(text)}"):
-        post_save.connect(note, sender=[Writer, Article], when=changed("name"))
+        post_save.connect(record, sender=[Writer, Article], when=changed("name"))
 
-    assert not post_save.disconnect(note, sender=Writer)
+    assert not post_save.disconnect(record, sender=Writer)
 
 
 def test_a_field_that_there_is_not_is_refused_for_a_sender_that_is_named():
     text = "changed('titel'): app.Article has no field 'titel'. Did you mean 'title'?"
     with pytest.raises(FieldDoesNotExist, match=exactly(text)):
-        receiver(post_save, sender="app.Article", when=changed("titel"))(note)
+        receiver(post_save, sender="app.Article", when=changed("titel"))(record)
 
 
 @pytest.mark.parametrize(
@@ -1114,13 +1114,13 @@ def test_a_database_is_refused_on_a_signal_that_tells_none():
         " Take the condition away, or another signal."
     )
     with pytest.raises(TypeError, match=exactly(text)):
-        receiver(request_finished, using="other")(note)
+        receiver(request_finished, using="other")(record)
 
 
 def test_changed_is_refused_on_m2m_changed_whose_instance_is_not_of_the_sender(connect):
 
     with pytest.raises(TypeError):
-        connect(m2m_changed, note, sender=Novel.genres.through, when=changed("novel"))
+        connect(m2m_changed, record, sender=Novel.genres.through, when=changed("novel"))
 
 
 @pytest.mark.parametrize("using", ["replica", ["default", "replica"]])
@@ -1132,7 +1132,7 @@ def test_a_database_that_there_is_not_is_refused(using):
 def test_no_database_at_all_is_refused(connect):
 
     with pytest.raises(ValueError, match="using="):
-        connect(post_save, note, sender=Article, using=[])
+        connect(post_save, record, sender=Article, using=[])
 
 
 @pytest.mark.parametrize("actions", [["added"], ["post_add", "added"], []])
@@ -1182,7 +1182,7 @@ def test_a_value_that_the_field_cannot_have_is_refused(given, model, field, valu
     [("words", "7"), ("words", True), ("published", "2020-01-01"), ("author", None), ("author", "7"), ("words", None)],
 )
 def test_a_value_that_the_field_can_have_is_taken(connect, field, value):
-    connect(post_save, note, sender=Article, when=changed(field, to=value))
+    connect(post_save, record, sender=Article, when=changed(field, to=value))
 
 
 @pytest.mark.parametrize("given", ["was", "to"])
@@ -1227,14 +1227,14 @@ def problems():
 
 
 def test_d5_a_field_that_no_model_has_is_an_error_of_the_system_check(connect):
-    connect(post_save, note, when=changed("titel"))
+    connect(post_save, record, when=changed("titel"))
     ((number, text, hint),) = problems()
     assert (number, hint) == ("heliograph.E002", "Did you mean 'title'?")
     assert re.fullmatch(r"changed\('titel'\): none of the \d+ models of this receiver has a field 'titel'\.", text)
 
 
 def test_a_field_like_no_other_is_an_error_that_names_no_innocent_model(connect):
-    connect(post_save, note, sender=Novel, subclasses=True, when=changed("xyzzy"))
+    connect(post_save, record, sender=Novel, subclasses=True, when=changed("xyzzy"))
     ((_, text, hint),) = problems()
     assert re.fullmatch(r"changed\('xyzzy'\): none of the \d models of this receiver has a field 'xyzzy'\.", text)
     assert hint == "Name a field of the models, or name one model as the sender."
@@ -1250,23 +1250,23 @@ def test_a_generic_foreign_key_is_refused_with_its_columns(condition):
 
 
 def test_a_field_without_a_column_is_an_error_of_the_model_that_has_it(connect):
-    connect(post_save, note, when=changed("genres"))
+    connect(post_save, record, when=changed("genres"))
     ((_, text, hint),) = problems()
     assert text == "changed('genres'): app.Novel.genres has no column."
     assert hint.startswith("Ask for fields with a column")
 
 
 def test_a_field_that_one_model_has_is_none(connect):
-    connect(post_save, note, when=changed("words", "minutes") | update_fields("title"))
+    connect(post_save, record, when=changed("words", "minutes") | update_fields("title"))
     assert problems() == []
 
 
 def test_a_value_that_no_model_takes_is_an_error_of_the_system_check(connect):
-    connect(post_save, note, when=changed("minutes", to="many"))
+    connect(post_save, record, when=changed("minutes", to="many"))
     text = "changed('minutes', to='many'): 'many' is not a value of app.Audiobook.minutes (IntegerField)."
     assert problems() == [("heliograph.E002", text, "Give a value that the field can have.")]
 
 
 def test_a_receiver_of_subclasses_is_checked_with_those_that_there_are(connect):
-    connect(post_save, note, sender=Novel, subclasses=True, when=changed("minutes"))
+    connect(post_save, record, sender=Novel, subclasses=True, when=changed("minutes"))
     assert problems() == []

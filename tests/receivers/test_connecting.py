@@ -32,11 +32,11 @@ opened = Signal(name="library.opened")
 closed = Signal(name="library.closed")
 
 
-def note(**kwargs):
+def record(**kwargs):
     """A receiver."""
 
 
-def connections(function=note):
+def connections(function=record):
     """Return the signals that a receiver is connected to, with its senders."""
     return [
         (signal.name.rpartition(".")[2], one.bucket.sender())
@@ -73,44 +73,44 @@ class Refusing:
 @pytest.mark.parametrize("several", [list, tuple])
 @pytest.mark.parametrize("signal", [post_save, post_update, m2m_changes, post_init], ids=lambda one: one.name)
 def test_a_list_and_a_tuple_of_models_are_several_senders(connect, signal, several):
-    connect(signal, note, sender=several([Writer, "app.Genre"]))
+    connect(signal, record, sender=several([Writer, "app.Genre"]))
     assert {sender for _, sender in connections()} == {Writer, Genre}
-    signal.disconnect(note, sender=several(["app.Writer", Genre]))
+    signal.disconnect(record, sender=several(["app.Writer", Genre]))
     assert connections() == []
 
 
 @pytest.mark.parametrize("decorate", [receiver, django_receiver, dispatch.receiver], ids=["ours", "django", "plain"])
 def test_a_tuple_of_models_is_several_senders_in_every_decorator(decorate):
-    decorate(post_save, sender=(Writer, Genre))(note)
+    decorate(post_save, sender=(Writer, Genre))(record)
     received = connections()
-    post_save.disconnect(note, sender=(Writer, Genre))
+    post_save.disconnect(record, sender=(Writer, Genre))
     assert [sender for _, sender in received] == [Writer, Genre]
 
 
 def test_a_tuple_is_a_value_where_anything_can_be_a_sender(connect):
-    connect(opened, note, sender=("main", 1))
-    assert opened.send(sender=("main", 1)) == [(note, None)]
+    connect(opened, record, sender=("main", 1))
+    assert opened.send(sender=("main", 1)) == [(record, None)]
 
 
 def test_a_tuple_of_users_is_several_senders_of_a_signal_that_classes_send(connect):
-    connect(user_logged_in, note, sender=(Writer, Genre))
+    connect(user_logged_in, record, sender=(Writer, Genre))
     assert [sender for _, sender in connections()] == [Writer, Genre]
 
 
 def test_a_signal_of_models_of_another_package_takes_a_tuple(connect):
     signal = ModelSignal()
-    connect(signal, note, sender=(Writer, "app.Genre"))
+    connect(signal, record, sender=(Writer, "app.Genre"))
     assert [sender for _, sender in connections()] == [Writer, Genre]
 
 
 def test_subclasses_of_several_named_models_are_received(connect):
-    connect(post_save, note, sender=["app.Novel", Named], subclasses=True)
+    connect(post_save, record, sender=["app.Novel", Named], subclasses=True)
     assert {sender for _, sender in connections()} == {Novel, Named}
 
 
 def test_a_model_that_a_migration_works_with_can_be_a_sender(connect):
     state = type("Old", (models.Model,), {"__module__": "__fake__", "Meta": type("Meta", (), {"app_label": "old"})})
-    connect(post_save, note, sender=state)
+    connect(post_save, record, sender=state)
     assert connections() == [("post_save", state)]
 
 
@@ -131,9 +131,9 @@ def test_a_model_that_a_migration_works_with_can_be_a_sender(connect):
 @pytest.mark.parametrize("signal", [pre_migrate, post_migrate], ids=["pre_migrate", "post_migrate"])
 def test_an_app_is_a_sender_of_the_signals_of_migrations_in_each_of_its_forms(signal, sender):
     sender = sender() if not isinstance(sender, type) and callable(sender) else sender
-    receiver(signal, sender=sender)(note)
+    receiver(signal, sender=sender)(record)
     received = connections()
-    assert signal.disconnect(note, sender=sender)
+    assert signal.disconnect(record, sender=sender)
     assert received == [(signal.name.rpartition(".")[2], apps.get_app_config("app"))]
     assert connections() == []
 
@@ -147,7 +147,7 @@ def test_a_receiver_of_an_app_is_called_when_the_app_is_migrated(listen):
 
 def test_the_class_of_all_apps_is_no_sender():
     with pytest.raises(ValueError, match=r"AppConfig'> is no installed app, and apps send post_migrate\."):
-        receiver(post_migrate, sender=AppConfig)(note)
+        receiver(post_migrate, sender=AppConfig)(record)
 
 
 def test_an_app_is_not_known_while_apps_are_loaded():
@@ -159,7 +159,7 @@ def test_an_app_is_not_known_while_apps_are_loaded():
         from heliograph.signals import post_migrate
         try:
             @receiver(post_migrate, sender="auth")
-            def note(**kwargs): pass
+            def record(**kwargs): pass
         except TypeError as raised:
             error = str(raised).partition(": ")[2]
         """
@@ -177,7 +177,7 @@ def test_an_app_is_a_sender_also_where_django_runs_its_signals():
         from django.core.management import call_command
         received = []
         @receiver(post_migrate, sender="auth")
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             received.append(sender.label)
         call_command("migrate", verbosity=0)
         tell(received)
@@ -190,13 +190,13 @@ def test_a_tuple_and_an_instance_are_treated_alike_where_django_runs_its_signals
         from heliograph import receiver
         from heliograph.signals import post_save
         from django.contrib.auth.models import Group, Permission, User
-        def note(**kwargs): pass
+        def record(**kwargs): pass
         try:
-            receiver(post_save, sender=[Group, User(pk=1)])(note)
+            receiver(post_save, sender=[Group, User(pk=1)])(record)
         except TypeError as error:
             tell(str(error).partition(": ")[2])
         tell(len(post_save.receivers))
-        receiver(post_save, sender=(Group, Permission))(note)
+        receiver(post_save, sender=(Group, Permission))(record)
         tell(len(post_save.receivers))
     """
     assert run(script, **NOT_ADOPTED) == [
@@ -210,10 +210,10 @@ def test_a_tuple_and_an_instance_are_treated_alike_where_django_runs_its_signals
 # --- all or nothing -------------------------------------------------------------------------------------------------
 
 IN_EVERY_WAY = {
-    "connect": lambda signal, **options: signal.connect(note, **options),
-    "receiver": lambda signal, **options: receiver(signal, **options)(note),
-    "receiver of the dispatcher": lambda signal, **options: dispatch.receiver(signal, **options)(note),
-    "receiver of Django": lambda signal, **options: django_receiver(signal, **options)(note),
+    "connect": lambda signal, **options: signal.connect(record, **options),
+    "receiver": lambda signal, **options: receiver(signal, **options)(record),
+    "receiver of the dispatcher": lambda signal, **options: dispatch.receiver(signal, **options)(record),
+    "receiver of Django": lambda signal, **options: django_receiver(signal, **options)(record),
 }
 in_every_way = pytest.mark.parametrize("way", IN_EVERY_WAY.values(), ids=IN_EVERY_WAY)
 
@@ -260,14 +260,14 @@ def test_d5_a_list_of_senders_of_which_one_is_no_model_connects_none(way):
 )
 def test_d5_a_list_of_signals_of_which_one_is_refused_connects_to_none(decorate, signals, options):
     with pytest.raises(TypeError):
-        decorate(signals, **options)(note)
+        decorate(signals, **options)(record)
     assert connections() == []
 
 
 @isolate_apps("tests.app")
 def test_d5_a_model_that_is_not_loaded_is_not_waited_for_when_another_sender_is_refused():
     with pytest.raises(TypeError, match="not here"):
-        post_save.connect(note, sender=["app.Later", Genre], delivery=Refusing(Genre))
+        post_save.connect(record, sender=["app.Later", Genre], delivery=Refusing(Genre))
 
     class Later(models.Model):
         class Meta:
@@ -280,16 +280,16 @@ def test_d5_a_model_that_is_not_loaded_is_not_waited_for_when_another_sender_is_
 @isolate_apps("tests.app")
 def test_d5_a_model_that_is_not_loaded_is_not_waited_for_when_another_signal_is_refused():
     with pytest.raises(TypeError, match="never sends post_migrate"):
-        receiver([post_save, post_migrate], sender=Writer)(note)
+        receiver([post_save, post_migrate], sender=Writer)(record)
     with pytest.raises(ValueError, match="no installed app"):
-        receiver([post_save, post_migrate], sender="app.Later")(note)
+        receiver([post_save, post_migrate], sender="app.Later")(record)
     assert models.options.Options.default_apps._pending_operations == {}
 
 
 def test_d5_what_was_connected_before_stays_when_a_list_is_refused(connect):
-    connect(post_save, note, sender=Writer)
+    connect(post_save, record, sender=Writer)
     with pytest.raises(TypeError, match="not here"):
-        post_save.connect(note, sender=["app.Writer", Genre], delivery=Refusing(Genre))
+        post_save.connect(record, sender=["app.Writer", Genre], delivery=Refusing(Genre))
     assert connections() == [("post_save", Writer)]
 
 
@@ -297,14 +297,14 @@ def test_d5_what_was_connected_before_stays_when_a_list_is_refused(connect):
 def test_d5_a_receiver_that_was_imported_again_gives_way_to_the_first_when_a_list_is_refused(
     tmp_path, monkeypatch, sender
 ):
-    (tmp_path / "shelves.py").write_text("def note(**kwargs):\n    return 1\n")
+    (tmp_path / "shelves.py").write_text("def record(**kwargs):\n    return 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     shelves = importlib.import_module("shelves")
-    first = shelves.note
+    first = shelves.record
     opened.connect(first, sender=sender, order=3, weak=False)
     importlib.reload(shelves)
     with pytest.raises(TypeError, match="not here"):
-        receiver([opened, closed], sender=sender, delivery=Refusing(closed))(shelves.note)
+        receiver([opened, closed], sender=sender, delivery=Refusing(closed))(shelves.record)
     orders = [(one.receiver(), one.order) for one in opened._table.connections()]
     called = [called for called, _ in opened.send(sender=sender)]
     opened.disconnect(first, sender=sender)
@@ -321,15 +321,15 @@ class RefusingAnother(Refusing):
 
 
 def test_d5_a_list_that_is_refused_inside_another_leaves_the_other_connected():
-    post_save.connect(note, sender=["app.Novel", Writer], delivery=RefusingAnother(None))
+    post_save.connect(record, sender=["app.Novel", Writer], delivery=RefusingAnother(None))
     received, others = connections(), connections(dict)
-    post_save.disconnect(note, sender=["app.Novel", Writer])
+    post_save.disconnect(record, sender=["app.Novel", Writer])
     assert (received, others) == ([("post_save", Novel), ("post_save", Writer)], [])
 
 
 def test_d5_a_list_that_was_connected_goes_when_the_list_around_it_is_refused():
     with pytest.raises(TypeError, match="not here"):
-        receiver([post_save, opened], sender=["app.Novel", Writer], delivery=Refusing(opened))(note)
+        receiver([post_save, opened], sender=["app.Novel", Writer], delivery=Refusing(opened))(record)
     assert connections() == []
 
 
@@ -337,7 +337,9 @@ def test_d5_a_model_is_not_watched_any_more_when_its_list_of_senders_is_refused(
     from heliograph.changes.plans import PLANS
 
     with pytest.raises(TypeError, match="not here"):
-        receiver([post_save, post_delete], sender=Article, when=changed("title"), delivery=Refusing(post_delete))(note)
+        receiver([post_save, post_delete], sender=Article, when=changed("title"), delivery=Refusing(post_delete))(
+            record
+        )
     assert Article not in PLANS
 
 
@@ -348,10 +350,10 @@ def test_d5_signals_that_django_runs_are_disconnected_again_when_another_is_refu
         from django.contrib.auth.models import Group
         from django.dispatch import Signal
         ours, theirs = Signal(), Signal()
-        def note(**kwargs): pass
+        def record(**kwargs): pass
         for signals in ([post_save, post_migrate], [ours, post_migrate]):
             try:
-                receiver(signals, sender=Group)(note)
+                receiver(signals, sender=Group)(record)
             except TypeError as error:
                 tell(str(error).partition(": ")[2])
         tell(len(post_save.receivers), len(ours.receivers))
@@ -361,7 +363,7 @@ def test_d5_signals_that_django_runs_are_disconnected_again_when_another_is_refu
 
 
 def test_a_disconnect_of_a_list_of_which_one_is_no_model_disconnects_none(connect):
-    connect(post_save, note, sender=Writer)
+    connect(post_save, record, sender=Writer)
     with pytest.raises(TypeError, match="never sends post_save"):
-        post_save.disconnect(note, sender=[Writer, Writer(pk=1)])
+        post_save.disconnect(record, sender=[Writer, Writer(pk=1)])
     assert connections() == [("post_save", Writer)]

@@ -14,12 +14,12 @@ from tests.app.models import Audiobook, Genre, Novel, Reprint, Writer
 from tests.helpers.bare import run
 
 
-def note(**kwargs):
+def record(**kwargs):
     """A receiver."""
 
 
-class Ledger:
-    def note(self, **kwargs):
+class Recorder:
+    def record(self, **kwargs):
         """A receiver that is a method."""
 
     def __call__(self, **kwargs):
@@ -36,96 +36,96 @@ def signal():
 
 
 def test_a_sender_can_be_named(signal):
-    signal.connect(note, sender="app.Writer")
-    assert send(signal, Writer) == [note]
+    signal.connect(record, sender="app.Writer")
+    assert send(signal, Writer) == [record]
 
 
 def test_the_name_of_a_sender_does_not_mind_the_case(signal):
-    signal.connect(note, sender="app.writer")
-    assert send(signal, Writer) == [note]
+    signal.connect(record, sender="app.writer")
+    assert send(signal, Writer) == [record]
 
 
 def test_other_models_are_not_received(signal):
-    signal.connect(note, sender="app.Writer")
+    signal.connect(record, sender="app.Writer")
     assert send(signal, Genre) == []
 
 
 def test_a_list_of_senders_can_be_named(signal):
-    signal.connect(note, sender=["app.Writer", Genre])
-    assert [send(signal, model) for model in (Writer, Genre, Novel)] == [[note], [note], []]
+    signal.connect(record, sender=["app.Writer", Genre])
+    assert [send(signal, model) for model in (Writer, Genre, Novel)] == [[record], [record], []]
 
 
 def test_a_sender_can_be_named_in_djangos_decorator(signal):
-    django_receiver(signal, sender="app.Writer")(note)
-    assert send(signal, Writer) == [note]
+    django_receiver(signal, sender="app.Writer")(record)
+    assert send(signal, Writer) == [record]
 
 
 def test_djangos_decorator_takes_a_list_of_signals(signal):
-    django_receiver([signal, post_init], sender="app.Writer")(note)
-    received = send(signal, Writer) == [note] and note in [row[1]() for row in post_init.receivers]
-    post_init.disconnect(note, sender=Writer)
+    django_receiver([signal, post_init], sender="app.Writer")(record)
+    received = send(signal, Writer) == [record] and record in [row[1]() for row in post_init.receivers]
+    post_init.disconnect(record, sender=Writer)
     assert received
 
 
 def test_djangos_decorator_takes_a_tuple_of_signals(signal):
-    django_receiver((signal,), sender="app.Writer")(note)
-    assert send(signal, Writer) == [note]
+    django_receiver((signal,), sender="app.Writer")(record)
+    assert send(signal, Writer) == [record]
 
 
 def test_djangos_decorator_takes_our_options(signal):
-    django_receiver(signal, sender=["app.Writer", "app.Genre"], order=3, when=lambda **kwargs: True)(note)
-    assert [send(signal, model) for model in (Writer, Genre)] == [[note], [note]]
+    django_receiver(signal, sender=["app.Writer", "app.Genre"], order=3, when=lambda **kwargs: True)(record)
+    assert [send(signal, model) for model in (Writer, Genre)] == [[record], [record]]
 
 
 def test_a_named_sender_can_be_given_with_an_order(signal):
-    first = Ledger()
-    signal.connect(note, sender="app.Writer")
+    first = Recorder()
+    signal.connect(record, sender="app.Writer")
     signal.connect(first, sender="app.Writer", order=-1)
-    assert send(signal, Writer) == [first, note]
+    assert send(signal, Writer) == [first, record]
 
 
 def test_a_named_sender_can_be_given_with_subclasses(signal):
-    signal.connect(note, sender="app.Novel", subclasses=True)
-    assert [send(signal, model) for model in (Novel, Reprint, Audiobook, Writer)] == [[note], [note], [note], []]
+    signal.connect(record, sender="app.Novel", subclasses=True)
+    assert [send(signal, model) for model in (Novel, Reprint, Audiobook, Writer)] == [[record], [record], [record], []]
 
 
 def test_a_receiver_can_be_disconnected_from_a_named_sender(signal):
-    signal.connect(note, sender=Writer)
-    signal.disconnect(note, sender="app.Writer")
+    signal.connect(record, sender=Writer)
+    signal.disconnect(record, sender="app.Writer")
     assert send(signal, Writer) == []
 
 
 def test_a_receiver_can_be_disconnected_from_a_list_of_named_senders(signal):
-    signal.connect(note, sender=[Writer, Genre])
-    signal.disconnect(note, sender=["app.Writer", "app.Genre"])
+    signal.connect(record, sender=[Writer, Genre])
+    signal.disconnect(record, sender=["app.Writer", "app.Genre"])
     assert [send(signal, model) for model in (Writer, Genre)] == [[], []]
 
 
 def test_a_name_without_a_dot_is_refused_in_djangos_words(signal):
     with pytest.raises(ValueError, match=r"^Invalid model reference 'Writer'\. String model references must be of"):
-        signal.connect(note, sender="Writer")
+        signal.connect(record, sender="Writer")
 
 
 @isolate_apps("tests.app")
 def test_a_model_that_is_defined_later_is_received_from_then_on(signal):
-    signal.connect(note, sender="app.Later")
+    signal.connect(record, sender="app.Later")
 
     class Later(models.Model):
         class Meta:
             app_label = "app"
 
-    assert send(signal, Later) == [note]
+    assert send(signal, Later) == [record]
 
 
 @isolate_apps("tests.app")
 def test_a_list_of_models_may_be_loaded_one_by_one(signal):
-    signal.connect(note, sender=["app.Soon", "app.Never"], order=-1)
+    signal.connect(record, sender=["app.Soon", "app.Never"], order=-1)
 
     class Soon(models.Model):
         class Meta:
             app_label = "app"
 
-    assert send(signal, Soon) == [note]
+    assert send(signal, Soon) == [record]
 
 
 @isolate_apps("tests.app")
@@ -149,25 +149,25 @@ def test_a_receiver_is_kept_while_it_waits_for_its_model(signal):
 @isolate_apps("tests.app")
 def test_an_option_that_does_not_exist_is_refused_before_the_model_is_there(signal):
     with pytest.raises(TypeError):
-        signal.connect(note, sender="app.Later", oder=1)
+        signal.connect(record, sender="app.Later", oder=1)
 
 
 @isolate_apps("tests.app")
 def test_a_wrong_value_of_an_option_is_refused_before_the_model_is_there(signal):
     with pytest.raises(ValueError, match=r"^reentrant= takes"):
-        signal.connect(note, sender="app.Later", reentrant="never")
+        signal.connect(record, sender="app.Later", reentrant="never")
 
 
 def test_the_apps_of_a_connection_can_be_given(signal):
     registry = Apps()
-    signal.connect(note, sender="app.Later", apps=registry)
+    signal.connect(record, sender="app.Later", apps=registry)
 
     class Later(models.Model):
         class Meta:
             app_label = "app"
             apps = registry
 
-    assert send(signal, Later) == [note]
+    assert send(signal, Later) == [record]
 
 
 # --- Django's check of senders that never load ------------------------------------------------------------------
@@ -181,10 +181,10 @@ def missing(signal, receiver, **options):
 
 
 def test_djangos_check_names_a_function_whose_model_never_loads():
-    assert missing(post_save, note) == [
+    assert missing(post_save, record) == [
         (
             "signals.E001",
-            "The function 'note' was connected to the 'post_save' signal with a lazy reference to the sender"
+            "The function 'record' was connected to the 'post_save' signal with a lazy reference to the sender"
             " 'library.shelf', but app 'library' isn't installed.",
             __name__,
         ),
@@ -192,11 +192,11 @@ def test_djangos_check_names_a_function_whose_model_never_loads():
 
 
 def test_djangos_check_names_a_method_whose_model_never_loads():
-    ledger = Ledger()
-    assert missing(pre_save, ledger.note) == [
+    recorder = Recorder()
+    assert missing(pre_save, recorder.record) == [
         (
             "signals.E001",
-            "Bound method 'Ledger.note' was connected to the 'pre_save' signal with a lazy reference to the sender"
+            "Bound method 'Recorder.record' was connected to the 'pre_save' signal with a lazy reference to the sender"
             " 'library.shelf', but app 'library' isn't installed.",
             __name__,
         ),
@@ -204,34 +204,34 @@ def test_djangos_check_names_a_method_whose_model_never_loads():
 
 
 def test_djangos_check_names_the_class_of_an_object_whose_model_never_loads():
-    ledger = Ledger()
-    assert missing(post_init, ledger) == [
+    recorder = Recorder()
+    assert missing(post_init, recorder) == [
         (
             "signals.E001",
-            "An instance of class 'Ledger' was connected to the 'post_init' signal with a lazy reference to the sender"
-            " 'library.shelf', but app 'library' isn't installed.",
+            "An instance of class 'Recorder' was connected to the 'post_init' signal with a lazy reference to the"
+            " sender 'library.shelf', but app 'library' isn't installed.",
             __name__,
         ),
     ]
 
 
 def test_djangos_check_names_a_receiver_with_options_whose_model_never_loads():
-    found = missing(post_save, note, order=3, when=lambda **kwargs: True, subclasses=True)
-    assert [(id, msg.partition(" was ")[0]) for id, msg, _ in found] == [("signals.E001", "The function 'note'")]
+    found = missing(post_save, record, order=3, when=lambda **kwargs: True, subclasses=True)
+    assert [(id, msg.partition(" was ")[0]) for id, msg, _ in found] == [("signals.E001", "The function 'record'")]
 
 
 def test_djangos_check_speaks_of_each_sender_of_a_list():
     apps = Apps()
-    receiver(post_save, sender=["library.Shelf", "library.Room"], apps=apps)(note)
+    receiver(post_save, sender=["library.Shelf", "library.Room"], apps=apps)(record)
     assert [error.msg.split("'")[5] for error in _check_lazy_references(apps)] == ["library.room", "library.shelf"]
 
 
 @isolate_apps("tests.app")
 def test_djangos_check_says_so_where_the_app_has_no_such_model():
     apps = models.options.Options.default_apps
-    post_save.connect(note, sender="app.Shelf")
+    post_save.connect(record, sender="app.Shelf")
     assert [error.msg for error in _check_lazy_references(apps)] == [
-        "The function 'note' was connected to the 'post_save' signal with a lazy reference to the sender 'app.shelf',"
+        "The function 'record' was connected to the 'post_save' signal with a lazy reference to the sender 'app.shelf',"
         " but app 'app' doesn't provide model 'shelf'.",
     ]
 
@@ -263,9 +263,9 @@ def test_a_swapped_user_model_can_be_named_before_it_is_loaded():
     early = """
         from django.db.models.signals import post_save
         received = []
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             received.append(sender.__name__)
-        post_save.connect(note, sender="members.Member")
+        post_save.connect(record, sender="members.Member")
         """
     assert run(script, early=early, **SWAPPED) == [["Member"]]
 
@@ -275,13 +275,13 @@ def test_a_user_model_that_was_swapped_out_is_refused_as_a_sender():
         from heliograph import receiver
         from heliograph.signals import post_init, post_save
         from django.contrib.auth.models import User
-        def note(sender, **kwargs): pass
+        def record(sender, **kwargs): pass
         for sender in (User, "auth.User"):
             try:
-                receiver(post_save, sender=sender)(note)
+                receiver(post_save, sender=sender)(record)
             except TypeError as error:
                 tell(str(error).partition(": ")[2])
-        receiver(post_init, sender=User)(note)  # which sends nothing else
+        receiver(post_init, sender=User)(record)  # which sends nothing else
         tell(len(post_save.receivers))
     """
     message = (

@@ -45,7 +45,7 @@ from tests.app.models import Genre, Named, Novel, Writer
 
 opened = Signal(name="library.opened")
 HERE = re.escape(__file__)
-MINE = rf"^tests\.receivers\.test_mistakes\.note \({HERE}:\d+\): "
+MINE = rf"^tests\.receivers\.test_mistakes\.record \({HERE}:\d+\): "
 
 
 @Signal.define
@@ -53,7 +53,7 @@ def lent(sender, *, novel):
     """A novel was lent."""
 
 
-def note(sender, **kwargs):
+def record(sender, **kwargs):
     """A receiver without a fault."""
 
 
@@ -86,7 +86,7 @@ async def is_late(**kwargs):
 
 
 class Library:
-    def note(self, sender, **kwargs):
+    def record(self, sender, **kwargs):
         """A receiver that is a method."""
 
 
@@ -99,7 +99,7 @@ class Empty(Condition):
     """A condition that does not say when it holds."""
 
 
-def on_save(function=note, **options):
+def on_save(function=record, **options):
     receiver(post_save, **{"sender": Writer, **options})(function)
 
 
@@ -131,35 +131,35 @@ OPTIONS_THAT_DO_NOT_EXIST = [
     ),
     wrong(lambda: on_save(to="x"), MINE + r".* no option 'to'\. Write when=changed\('status', to=\.\.\.\) instead\."),
     wrong(
-        lambda: post_save.connect(note, sender=Writer, wehn=created),
+        lambda: post_save.connect(record, sender=Writer, wehn=created),
         MINE + r"post_save\.connect\(\) has no option 'wehn'\. Did you mean 'when'\? It takes receiver, sender, weak,",
     ),
     wrong(
-        lambda: post_save.connect(note, sender="app.NotLoaded", wehn=created),
+        lambda: post_save.connect(record, sender="app.NotLoaded", wehn=created),
         MINE + r"post_save\.connect\(\) has no option 'wehn'",
     ),
     wrong(
-        lambda: post_save.disconnect(note, sendr=Writer),
+        lambda: post_save.disconnect(record, sendr=Writer),
         MINE + r"post_save\.disconnect\(\) has no option 'sendr'\. Did you mean 'sender'\?",
     ),
     wrong(
-        lambda: opened.connect(note, using="default"),
+        lambda: opened.connect(record, using="default"),
         MINE + r"<Signal library\.opened>\.connect\(\) has no option 'using'\. Write @receiver\(signal, using=\.\.\.\)",
     ),
     wrong(
-        lambda: opened.disconnect(note, sendr="x"),
+        lambda: opened.disconnect(record, sendr="x"),
         MINE + r"<Signal library\.opened>\.disconnect\(\) has no option 'sendr'\. Did you mean 'sender'\?",
     ),
     wrong(
-        lambda: post_update.connect(note, sender=Writer, wehn=1),
+        lambda: post_update.connect(record, sender=Writer, wehn=1),
         MINE + r"post_update\.connect\(\) has no option 'wehn'\. Did you mean 'when'\?",
     ),
     wrong(
-        lambda: post_update.disconnect(note, sendr=Writer),
+        lambda: post_update.disconnect(record, sendr=Writer),
         MINE + r"post_update\.disconnect\(\) has no option 'sendr'\. Did you mean 'sender'\?",
     ),
     wrong(
-        lambda: dispatcher.receiver(opened, wehn=1)(note),
+        lambda: dispatcher.receiver(opened, wehn=1)(record),
         MINE + r"receiver\(\) has no option 'wehn'\. Did you mean 'when'\?",
     ),
     wrong(lambda: OnCommit(bach=True), r"^OnCommit\(\) has no option 'bach'\. Did you mean 'batch'\? It takes batch"),
@@ -192,22 +192,25 @@ OPTIONS_THAT_DO_NOT_EXIST = [
 
 CALLS_OF_THE_DECORATOR = [
     wrong(
-        lambda: receiver(post_save, Writer)(note),
+        lambda: receiver(post_save, Writer)(record),
         r"^receiver\(\) cannot be called so: too many positional arguments\."
         r" It takes signal, options by their names, such as sender=Order\.$",
     ),
     wrong(
-        lambda: receiver(sender=Writer)(note),
+        lambda: receiver(sender=Writer)(record),
         r"^receiver\(\) cannot be called so: missing a required argument: 'signal'",
     ),
     wrong(
-        lambda: receiver(note),
-        r"^receiver\(\) takes a signal, or a list of them, not <function note at .*>\. Write @receiver\(signal, sender",
+        lambda: receiver(record),
+        r"^receiver\(\) takes a signal, or a list of them, not <function record at .*>\. Write @receiver\(signal, "
+        r"sender",
     ),
-    wrong(lambda: receiver(Writer)(note), r"^receiver\(\) takes a signal, or a list of them, not <class .*Writer'>"),
-    wrong(lambda: receiver("post_save")(note), r"^receiver\(\) takes a signal, or a list of them, not 'post_save'"),
-    wrong(lambda: receiver({post_save})(note), r"^receiver\(\) takes a signal, or a list of them, not {<Signal "),
-    wrong(lambda: receiver([])(note), r"^receiver\(\[\]\) names no signal\. Write @receiver\(signal, sender=\.\.\.\)"),
+    wrong(lambda: receiver(Writer)(record), r"^receiver\(\) takes a signal, or a list of them, not <class .*Writer'>"),
+    wrong(lambda: receiver("post_save")(record), r"^receiver\(\) takes a signal, or a list of them, not 'post_save'"),
+    wrong(lambda: receiver({post_save})(record), r"^receiver\(\) takes a signal, or a list of them, not {<Signal "),
+    wrong(
+        lambda: receiver([])(record), r"^receiver\(\[\]\) names no signal\. Write @receiver\(signal, sender=\.\.\.\)"
+    ),
     wrong(
         lambda: post_save.connect(sender=Writer),
         r"^connect\(\) takes a receiver first: connect\(receiver, send",
@@ -215,7 +218,7 @@ CALLS_OF_THE_DECORATOR = [
 ]
 
 RECEIVERS = [
-    wrong(lambda: on_save("app.note"), r"^Signal receivers must be callable\. 'app\.note' is not"),
+    wrong(lambda: on_save("app.record"), r"^Signal receivers must be callable\. 'app\.record' is not"),
     wrong(lambda: on_save(without_kwargs), r"^Signal receivers must accept keyword arguments", ValueError),
     wrong(
         lambda: on_save(without_names),
@@ -224,9 +227,9 @@ RECEIVERS = [
         ValueError,
     ),
     wrong(
-        lambda: on_save(Library.note),
-        rf"Library\.note \({HERE}:\d+\) asks for 'self', which .*post_save never sends; .* as a method of an instance:"
-        r" post_save\.connect\(instance\.method, \.\.\.\); or make it a function\.$",
+        lambda: on_save(Library.record),
+        rf"Library\.record \({HERE}:\d+\) asks for 'self', which .*post_save never sends; .* as a method of an "
+        r"instance: post_save\.connect\(instance\.method, \.\.\.\); or make it a function\.$",
     ),
     wrong(
         lambda: receiver(pre_save, sender=Writer)(asks_for_created),
@@ -272,12 +275,14 @@ CONDITIONS = [
         lambda: on_save(when=asks_for_row),
         rf"^when=.*asks_for_row \({HERE}:\d+\) asks for 'row', which .*post_save never sends; it sends sender, instanc",
     ),
-    wrong(lambda: lent.connect(note, when=asks_for_row), r"asks for 'row', which .*lent never sends; it sends sender"),
+    wrong(
+        lambda: lent.connect(record, when=asks_for_row), r"asks for 'row', which .*lent never sends; it sends sender"
+    ),
     wrong(lambda: on_save(when=is_late), r"^when= takes a function that answers at once, and .*is_late .* is async"),
     wrong(lambda: on_save(when=changed("naem")), r"has no field 'naem'\. Did you mean 'name'\?", FieldDoesNotExist),
     wrong(lambda: action("post_set"), r"^action\('post_set'\): m2m_changed has the actions pre_add", ValueError),
     wrong(
-        lambda: receiver(post_delete, sender=Writer, when=update_fields("name"))(note),
+        lambda: receiver(post_delete, sender=Writer, when=update_fields("name"))(record),
         r"^update_fields\('name'\) asks for 'update_fields', which post_delete does not send",
     ),
 ]
@@ -286,9 +291,11 @@ VALUES = [
     wrong(lambda: on_save(order="first"), r"^order= takes a whole number, not 'first'\.$"),
     wrong(lambda: on_save(order=True), r"^order= takes a whole number, not True\.$"),
     wrong(lambda: on_save(order=float("nan")), r"^order= takes a whole number, not nan\.$"),
-    wrong(lambda: post_save.connect(note, sender="app.NotLoaded", order="x"), r"^order= takes a whole number, not 'x'"),
-    wrong(lambda: opened.connect(note, order="first"), r"^order= takes a whole number, not 'first'\.$"),
-    wrong(lambda: post_update.connect(note, order="first"), r"^order= takes a whole number, not 'first'\.$"),
+    wrong(
+        lambda: post_save.connect(record, sender="app.NotLoaded", order="x"), r"^order= takes a whole number, not 'x'"
+    ),
+    wrong(lambda: opened.connect(record, order="first"), r"^order= takes a whole number, not 'first'\.$"),
+    wrong(lambda: post_update.connect(record, order="first"), r"^order= takes a whole number, not 'first'\.$"),
     wrong(lambda: on_save(weak="no"), r"^weak= takes True or False, not 'no'\.$"),
     wrong(lambda: on_save(dispatch_uid=["x"]), r"^dispatch_uid= takes a value with a hash, such as a text, not \['x'"),
     wrong(lambda: opened.disconnect(dispatch_uid=["x"]), r"^dispatch_uid= takes a value with a hash"),
@@ -300,8 +307,8 @@ VALUES = [
     wrong(lambda: on_save(delivery="commit"), r"^delivery= takes a delivery policy such as Inline\(\), not 'commit'"),
     wrong(lambda: on_save(using="replica"), r"^using='replica': there is no such database", ValueError),
     wrong(lambda: on_save(using=1), r"^using= takes a name, or a list of names, not 1\.$"),
-    wrong(lambda: receiver(pre_save, sender=Writer, writes=True)(note), r"^writes= takes a name, or a list of names"),
-    wrong(lambda: receiver(pre_save, sender=Writer, writes=[1])(note), r"^writes= takes names, not 1\.$"),
+    wrong(lambda: receiver(pre_save, sender=Writer, writes=True)(record), r"^writes= takes a name, or a list of names"),
+    wrong(lambda: receiver(pre_save, sender=Writer, writes=[1])(record), r"^writes= takes names, not 1\.$"),
     wrong(lambda: on_save(apps=3), r"^apps= takes a registry of apps, such as django\.apps\.apps, not 3\.$"),
     wrong(lambda: Durable("mail"), r"^Durable\(batch=\.\.\.\) takes True or False, not 'mail'\.$"),
     wrong(lambda: Durable(retry=3), r"^Durable\(retry=\.\.\.\) takes Retry\(\.\.\.\), not 3\.$"),
@@ -326,7 +333,7 @@ SENDERS = [
     wrong(lambda: on_save(sender=Writer()), MINE + r".*<Writer pk=None> never sends .* Pass its class, Writer\.$"),
     wrong(lambda: on_save(sender=[]), MINE + r"sender=\[\] names nobody\. Leave it out to receive from every sender\."),
     wrong(lambda: on_save(sender=()), MINE + r"sender=\(\) names nobody\."),
-    wrong(lambda: opened.connect(note, sender=[]), MINE + r"sender=\[\] names nobody\."),
+    wrong(lambda: opened.connect(record, sender=[]), MINE + r"sender=\[\] names nobody\."),
     wrong(lambda: on_save(sender=[Writer, None]), MINE + r".*: None is every sender\. Leave the others out, or None\."),
     wrong(lambda: on_save(sender={Writer}), MINE + r"sender={.*} never sends post_save\. Pass a list of models\.$"),
     wrong(lambda: on_save(sender=[[Writer]]), MINE + r".* never sends post_save\. Pass a list of models\.$"),
@@ -339,7 +346,7 @@ SENDERS = [
     wrong(lambda: on_save(sender=apps.get_app_config("app")), MINE + r".* Pass models: sender=\[\*app_config\.get_mod"),
     wrong(lambda: on_save(sender=ContentType(pk=1)), MINE + r".* Pass its model: sender=content_type\.model_class\(\)"),
     wrong(
-        lambda: receiver(m2m_changed, sender=Novel.genres)(note),
+        lambda: receiver(m2m_changed, sender=Novel.genres)(record),
         MINE + r".* never sends m2m_changed\. Pass the model between: sender=Novel_genres, which is the attribute 'thr",
     ),
     wrong(
@@ -357,23 +364,27 @@ SENDERS = [
     ),
     wrong(lambda: on_save(sender=1), MINE + r"sender=1 never sends post_save\. Pass a model, such as sender=Order, or"),
     wrong(lambda: on_save(sender="Writer"), r"^Invalid model reference 'Writer'\. String model refer", ValueError),
-    wrong(lambda: post_save.disconnect(note, sender=Writer()), MINE + r"sender=<Writer pk=None> never sends post_save"),
-    wrong(lambda: post_update.connect(note, sender=Writer(pk=5)), MINE + r".* post_update\. Pass its class, Writer\.$"),
-    wrong(lambda: post_update.disconnect(note, sender=Writer()), MINE + r".* never sends post_update\."),
     wrong(
-        lambda: receiver(user_logged_in, sender="auth.User")(note),
+        lambda: post_save.disconnect(record, sender=Writer()), MINE + r"sender=<Writer pk=None> never sends post_save"
+    ),
+    wrong(
+        lambda: post_update.connect(record, sender=Writer(pk=5)), MINE + r".* post_update\. Pass its class, Writer\.$"
+    ),
+    wrong(lambda: post_update.disconnect(record, sender=Writer()), MINE + r".* never sends post_update\."),
+    wrong(
+        lambda: receiver(user_logged_in, sender="auth.User")(record),
         MINE + r"sender='auth\.User' never sends user_logged_in\. Classes send it: pass the class, not its name\.$",
     ),
-    wrong(lambda: user_logged_in.connect(note, sender=User(pk=1)), MINE + r".* pass the class, not an instance\.$"),
-    wrong(lambda: got_request_exception.connect(note, Writer), MINE + r".* without a sender: leave sender= out\.$"),
-    wrong(lambda: receiver(post_migrate, sender="ap")(note), MINE + r".* Did you mean 'app'\?$", ValueError),
+    wrong(lambda: user_logged_in.connect(record, sender=User(pk=1)), MINE + r".* pass the class, not an instance\.$"),
+    wrong(lambda: got_request_exception.connect(record, Writer), MINE + r".* without a sender: leave sender= out\.$"),
+    wrong(lambda: receiver(post_migrate, sender="ap")(record), MINE + r".* Did you mean 'app'\?$", ValueError),
     wrong(
-        lambda: receiver(post_migrate, sender="usres")(note),
+        lambda: receiver(post_migrate, sender="usres")(record),
         MINE + r"sender='usres' is no installed app, and apps send post_migrate\. There are admin, app, auth,",
         ValueError,
     ),
     wrong(
-        lambda: receiver(post_migrate, sender=Writer)(note),
+        lambda: receiver(post_migrate, sender=Writer)(record),
         MINE + r"sender=app\.Writer never sends post_migrate, which apps send\. Pass its app: sender='app'\.$",
     ),
 ]
@@ -393,7 +404,7 @@ def test_d5_a_mistake_is_refused_where_it_is_typed_with_the_way_out(mistake, mes
     with pytest.raises(error, match=message):
         mistake()
     signals = (post_save, pre_save, post_delete, post_migrate, post_update, m2m_changed, opened, lent, user_logged_in)
-    assert [signal for signal in signals if any(row[0][0] == id(note) for row in signal.receivers)] == []
+    assert [signal for signal in signals if any(row[0][0] == id(record) for row in signal.receivers)] == []
 
 
 def test_the_errors_know_where_every_option_is_written():
@@ -431,7 +442,7 @@ def test_d5_a_receiver_of_a_relation_that_is_connected_to_one_of_its_sides_is_fo
     from heliograph.checks import check_relations
 
     before = check_relations(None)
-    connect(m2m_changed, note, sender=Genre)
+    connect(m2m_changed, record, sender=Genre)
     (found,) = [error for error in check_relations(None) if error not in before]
     assert (found.id, found.msg) == (
         "heliograph.E005",
@@ -444,5 +455,5 @@ def test_a_receiver_of_the_model_between_the_sides_of_a_relation_passes_the_chec
     from heliograph.checks import check_relations
 
     before = check_relations(None)
-    connect(m2m_changed, note, sender=Novel.genres.through)
+    connect(m2m_changed, record, sender=Novel.genres.through)
     assert check_relations(None) == before

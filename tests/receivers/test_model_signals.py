@@ -259,7 +259,7 @@ async def test_a_receiver_runs_for_two_objects_of_one_row_that_are_saved_at_once
     writer = await Writer.objects.acreate()
 
     @receive(post_save, sender=Writer)
-    def note(instance, **kwargs):
+    def record(instance, **kwargs):
         calls.append(instance)
 
     await asyncio.gather(*(Writer(pk=writer.pk).asave() for _ in range(5)))
@@ -368,24 +368,24 @@ def test_receivers_of_a_base_and_of_a_model_are_called_in_one_order(connect):
 @pytest.mark.parametrize(
     "targets",
     [
-        lambda note: mute(),
-        lambda note: mute(post_save),
-        lambda note: mute(note),
-        lambda note: mute(Writer),
-        lambda note: mute(sender=Writer),
-        lambda note: mute(post_save, sender=Writer),
-        lambda note: mute(post_save, note, sender=[Writer, Genre]),
+        lambda record: mute(),
+        lambda record: mute(post_save),
+        lambda record: mute(record),
+        lambda record: mute(Writer),
+        lambda record: mute(sender=Writer),
+        lambda record: mute(post_save, sender=Writer),
+        lambda record: mute(post_save, record, sender=[Writer, Genre]),
     ],
     ids=["all", "the signal", "the receiver", "the model", "the sender", "signal and sender", "all three"],
 )
 def test_d10_mute_silences(connect, targets):
     calls = []
 
-    def note(**kwargs):
+    def record(**kwargs):
         calls.append(kwargs)
 
-    connect(post_save, note, sender=Writer)
-    with targets(note):
+    connect(post_save, record, sender=Writer)
+    with targets(record):
         Writer.objects.create()
     assert calls == []
 
@@ -486,10 +486,10 @@ async def test_mute_silences_async_receivers(receive, async_database):
     calls = []
 
     @receive(post_save, sender=Writer)
-    async def note(**kwargs):
+    async def record(**kwargs):
         calls.append(kwargs)
 
-    with mute(note):
+    with mute(record):
         await Writer.objects.acreate()
     assert calls == []
 
@@ -558,13 +558,13 @@ async def test_d6_capture_sees_only_its_own_task(async_database):
 
 @committing
 async def test_d6_trace_sees_the_receivers_in_the_thread_of_asave(connect, async_database):
-    def note(**kwargs):
+    def record(**kwargs):
         """A receiver."""
 
-    connect(post_save, note, sender=Writer)
+    connect(post_save, record, sender=Writer)
     with trace() as flow:
         await Writer.objects.acreate()
-    assert note in [getattr(event, "receiver", None) for event in flow.events]
+    assert record in [getattr(event, "receiver", None) for event in flow.events]
 
 
 @committing

@@ -35,7 +35,7 @@ def told(receive):
         got = []
 
         @receive(signal, **options)
-        def note(changes, **kwargs):
+        def record(changes, **kwargs):
             got.append(changes)
 
         return got
@@ -195,7 +195,7 @@ def test_changes_is_given_to_a_parameter_that_has_a_default(receive):
     got = []
 
     @receive(post_save, sender=Writer)
-    def note(instance, changes=None, **kwargs):
+    def record(instance, changes=None, **kwargs):
         got.append(changes)
 
     Writer.objects.create()
@@ -207,7 +207,7 @@ def test_changes_is_not_sent_to_a_receiver_that_does_not_name_it(receive):
     got = []
 
     @receive(post_save, sender=Writer, when=created | changed("name"))
-    def note(**kwargs):
+    def record(**kwargs):
         got.append(sorted(kwargs))
 
     Writer.objects.create()
@@ -240,7 +240,7 @@ def test_changes_is_given_through_a_decorator(receive):
 
     @receive(post_save, sender=Writer)
     @logged
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         got.append(changes)
 
     Writer.objects.create()
@@ -249,27 +249,27 @@ def test_changes_is_given_through_a_decorator(receive):
 
 @database
 def test_changes_is_given_to_a_method(receive):
-    class Ledger:
+    class Recorder:
         def __init__(self):
             self.lines = []
 
-        def note(self, changes, **kwargs):
+        def record(self, changes, **kwargs):
             self.lines.append(changes)
 
-    ledger = Ledger()
-    receive(post_save, sender=Writer)(ledger.note)
+    recorder = Recorder()
+    receive(post_save, sender=Writer)(recorder.record)
     Writer.objects.create()
-    assert ledger.lines == [{}]
+    assert recorder.lines == [{}]
 
 
 @database
 def test_changes_is_given_to_a_receiver_that_is_connected_without_the_decorator(connect):
     got = []
 
-    def note(changes, **kwargs):
+    def record(changes, **kwargs):
         got.append(changes)
 
-    connect(post_save, note, sender=Writer, when=created)
+    connect(post_save, record, sender=Writer, when=created)
     Writer.objects.create()
     assert got == [{}]
 
@@ -300,7 +300,7 @@ def test_changes_is_given_to_an_async_receiver(receive, signal):
     got = []
 
     @receive(signal, sender=Writer, when=changed("name"))
-    async def note(changes, **kwargs):
+    async def record(changes, **kwargs):
         got.append(changes)
 
     writer = Writer.objects.create(name="Ada")
@@ -315,7 +315,7 @@ async def test_changes_is_given_to_receivers_of_asave(told, receive, async_datab
     got, got_async = told(signal, sender=Writer, when=changed("name")), []
 
     @receive(signal, sender=Writer, when=changed("name"))
-    async def note(changes, **kwargs):
+    async def record(changes, **kwargs):
         got_async.append(changes)
 
     writer = await Writer.objects.acreate(name="Ada")
@@ -329,7 +329,7 @@ def test_a_receiver_that_saves_its_instance_again_has_its_own_changes_afterwards
     got = []
 
     @receive(post_save, sender=Article, when=changed("title"))
-    def note(instance, changes, **kwargs):
+    def record(instance, changes, **kwargs):
         instance.title = "again"
         instance.save()
         got.append({**changes, "now": instance.title})
@@ -403,7 +403,7 @@ def test_a_receiver_that_leaves_during_a_save_does_not_confuse_the_others(told, 
     assert got == [{"words": (0, 7)}]
 
 
-def note(changes=None, **kwargs):
+def record(changes=None, **kwargs):
     """A receiver."""
 
 
@@ -731,7 +731,7 @@ def test_fetch_without_fields_is_refused(connect, when):
 def test_fetch_takes_three_values(connect, fetch):
     text = f"fetch= takes True, for values that are not known, 'always' or 'lock', not {fetch!r}."
     with pytest.raises(ValueError, match=exactly(text)):
-        connect(post_save, note, sender=Article, fetch=fetch)
+        connect(post_save, record, sender=Article, fetch=fetch)
 
 
 def test_fetch_is_refused_on_a_signal_of_no_save(connect):
@@ -1005,13 +1005,13 @@ def test_writes_is_refused_on_another_signal_than_pre_save(connect, signal):
 def test_writes_is_refused_for_a_receiver_that_runs_later(connect):
     text = "writes= is for a receiver that runs before the save, and delivery=Later() is later."
     with pytest.raises(TypeError, match=exactly(text)):
-        connect(pre_save, note, sender=Article, writes=["slug"], delivery=Later())
+        connect(pre_save, record, sender=Article, writes=["slug"], delivery=Later())
 
 
 def test_a_field_that_there_is_not_cannot_be_written(connect):
     text = "writes=['slgu']: app.Article has no field 'slgu'. Did you mean 'slug'?"
     with pytest.raises(FieldDoesNotExist, match=exactly(text)):
-        connect(pre_save, note, sender=Article, writes=["slgu"])
+        connect(pre_save, record, sender=Article, writes=["slgu"])
 
 
 @database
@@ -1064,18 +1064,18 @@ def test_a_receiver_that_asks_has_the_model_watched(connect, shop, options):
 
 
 def test_a_parameter_has_the_model_watched(connect, shop):
-    connect(post_save, note, sender=shop)
+    connect(post_save, record, sender=shop)
     assert hooks(shop) == HOOKS
 
 
 def test_a_receiver_that_asks_leaves_the_bases_of_its_model_alone(connect, shop):
     before = {**vars(models.Model)}
-    connect(post_save, note, sender=shop)
+    connect(post_save, record, sender=shop)
     assert {**vars(models.Model)} == before
 
 
 def test_the_methods_of_a_watched_model_keep_their_signatures(connect, shop):
-    connect(post_save, note, sender=shop)
+    connect(post_save, record, sender=shop)
     methods = [getattr(shop, name) for name in sorted(HOOKS)]
     assert [(one.__name__, one.__doc__) for one in methods] == [
         (one.__name__, one.__doc__) for one in (getattr(models.Model, name) for name in sorted(HOOKS))
@@ -1086,9 +1086,9 @@ def test_a_model_is_left_alone_again_when_its_last_receiver_is_disconnected(shop
     def other(changes, **kwargs):
         """A receiver."""
 
-    post_save.connect(note, sender=shop)
+    post_save.connect(record, sender=shop)
     pre_save.connect(other, sender=shop)
-    post_save.disconnect(note, sender=shop)
+    post_save.disconnect(record, sender=shop)
     assert hooks(shop) == HOOKS
     pre_save.disconnect(other, sender=shop)
     assert hooks(shop) == set()
@@ -1105,14 +1105,14 @@ def test_a_model_is_left_alone_again_when_its_last_receiver_is_gone(shop):
 
 def test_a_model_is_left_alone_again_when_its_receivers_are_assigned_away(shop):
     before = post_save.receivers
-    post_save.connect(note, sender=shop)
+    post_save.connect(record, sender=shop)
     post_save.receivers = before
     assert hooks(shop) == set()
 
 
 def test_a_connection_that_is_refused_leaves_the_model_alone(shop):
     with pytest.raises(TypeError):
-        post_save.connect(note, sender=shop, when=changed("name"), writes=["name"])
+        post_save.connect(record, sender=shop, when=changed("name"), writes=["name"])
     assert hooks(shop) == set()
 
 
@@ -1124,15 +1124,15 @@ def test_a_model_that_is_collected_with_its_receiver_leaves_nothing():
         from heliograph.changes.plans import PLANS
         from heliograph.signals import post_save
 
-        def note(changes, **kwargs):
+        def record(changes, **kwargs):
             pass
 
         def watched():
             class Shop(models.Model):
                 class Meta:
                     app_label = "shop"
-            post_save.connect(note, sender=Shop)
-            post_save.disconnect(note, sender=Shop)
+            post_save.connect(record, sender=Shop)
+            post_save.disconnect(record, sender=Shop)
 
         watched()
         gc.collect()
@@ -1158,7 +1158,7 @@ class Order(models.Model):
 def photograph():
     return [{**vars(owner)} for owner in (models.Model, Order, BaseDatabaseWrapper, DeferredAttribute)]
 
-def note(**kwargs):
+def record(**kwargs):
     pass
 
 before = photograph()
@@ -1166,15 +1166,15 @@ before = photograph()
 
 
 def test_nothing_is_patched_for_receivers_that_ask_for_nothing():
-    script = "post_save.connect(note, sender=Order); tell(photograph() == before)"
+    script = "post_save.connect(record, sender=Order); tell(photograph() == before)"
     assert run(SHARED + script) == [True]
 
 
 def test_connections_are_watched_as_long_as_a_model_is():
     script = """
-        post_save.connect(note, sender=Order, when=changed("status"))
+        post_save.connect(record, sender=Order, when=changed("status"))
         tell(photograph() == before)
-        post_save.disconnect(note, sender=Order)
+        post_save.disconnect(record, sender=Order)
         gc.collect()
         tell(photograph() == before)
     """
@@ -1183,9 +1183,9 @@ def test_connections_are_watched_as_long_as_a_model_is():
 
 def test_nothing_stays_patched_when_a_receiver_of_all_models_leaves():
     script = """
-        post_save.connect(note, when=changed("status"))
+        post_save.connect(record, when=changed("status"))
         tell(photograph() == before)
-        post_save.disconnect(note)
+        post_save.disconnect(record)
         gc.collect()
         tell(photograph() == before)
     """
@@ -1197,9 +1197,9 @@ def test_nothing_stays_patched_when_a_receiver_of_all_models_leaves():
 )
 def test_nothing_stays_patched_when_a_receiver_of_all_models_leaves_that_was_called(options):
     script = f"""
-        post_save.connect(note, when=changed(), **{options})
+        post_save.connect(record, when=changed(), **{options})
         post_save.send(sender=Order, instance=Order())
-        post_save.disconnect(note, **{options})
+        post_save.disconnect(record, **{options})
         gc.collect()
         tell(photograph() == before)
     """
@@ -1292,7 +1292,7 @@ def test_changes_of_says_where_an_old_value_is_not_known(told):
 
 
 def test_changes_of_knows_nothing_of_an_instance_that_was_never_saved(connect, shop):
-    connect(post_save, note, sender=shop)
+    connect(post_save, record, sender=shop)
     assert changes_of(shop(name="Tea")) == {}
 
 
@@ -1318,7 +1318,7 @@ def test_changes_of_tells_during_a_save_what_that_changes(receive):
     got = []
 
     @receive([pre_save, post_save], sender=Writer, when=changed("name"))
-    def note(instance, **kwargs):
+    def record(instance, **kwargs):
         got.append(changes_of(instance))
 
     writer = Writer.objects.create(name="Ada")
@@ -1337,7 +1337,7 @@ def test_changes_of_a_model_that_nobody_watches_is_an_error(shop):
 
 
 def test_changes_of_a_field_that_is_not_watched_is_an_error(connect, shop):
-    connect(post_save, note, sender=shop, when=changed("name"))
+    connect(post_save, record, sender=shop, when=changed("name"))
     text = "'street' of app.Shop is not watched: id, name are."
     with pytest.raises(FieldDoesNotExist, match=exactly(text)):
         changes_of(shop(), "street")

@@ -18,7 +18,7 @@ database = pytest.mark.django_db
 lent = Signal(name="lent")
 
 
-def note(**kwargs):
+def record(**kwargs):
     """A receiver."""
 
 
@@ -275,12 +275,12 @@ def test_it_prints_as_it_was_written_and_is_a_value():
 )
 def test_d5_a_value_that_a_field_never_has_is_refused_where_the_receiver_is_connected(condition, message):
     with pytest.raises(ValueError, match=message):
-        post_save.connect(note, sender=Article, when=condition)
+        post_save.connect(record, sender=Article, when=condition)
 
 
 def test_d5_a_field_that_is_not_there_is_refused():
     with pytest.raises(FieldDoesNotExist, match=r"^has\(titel='a'\): app\.Article has no field 'titel'\. Did you mean"):
-        post_save.connect(note, sender=Article, when=has(titel="a"))
+        post_save.connect(record, sender=Article, when=has(titel="a"))
 
 
 def test_d5_a_condition_on_no_field_is_refused():
@@ -291,11 +291,11 @@ def test_d5_a_condition_on_no_field_is_refused():
 @pytest.mark.parametrize("signal", [post_init, m2m_changed], ids=["post_init", "m2m_changed"])
 def test_d5_a_signal_whose_instance_is_not_saved_is_refused(signal):
     with pytest.raises(TypeError, match=r"^has\(title='a'\) is for pre_save, post_save, the signals of a deletion"):
-        signal.connect(note, sender=Novel.genres.through if signal is m2m_changed else Novel, when=has(title="a"))
+        signal.connect(record, sender=Novel.genres.through if signal is m2m_changed else Novel, when=has(title="a"))
 
 
 def test_d5_a_field_that_no_model_has_is_found_by_the_check(connect):
-    connect(post_save, note, when=has(titel="a", title="b"))
+    connect(post_save, record, when=has(titel="a", title="b"))
     found = [error for error in check_conditions(None) if "titel" in error.msg]
     assert [error.id for error in found] == ["heliograph.E002"]
 

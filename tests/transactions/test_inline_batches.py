@@ -23,7 +23,7 @@ def batches(receive):
         received = []
 
         @receive(signal, delivery=Inline(batch=True), **options)
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -150,7 +150,7 @@ def test_a_save_that_a_receiver_of_a_delete_makes_is_a_call_of_its_own(batches, 
         order.append("deleted")
 
     @receive(post_save, sender=Genre, bulk=True, delivery=Inline(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         order.append("saved")
 
     received = batches(post_delete, sender=Article, bulk=True)
@@ -285,7 +285,7 @@ def test_an_async_receiver_has_run_when_the_write_returns(receive):
     received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
-    async def note(sender, batch, **kwargs):
+    async def record(sender, batch, **kwargs):
         received.append(len(batch.events))
 
     Article.objects.create()
@@ -298,7 +298,7 @@ async def test_a_save_from_async_code_is_one_call(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=Inline(batch=True))
-    async def note(sender, batch, **kwargs):
+    async def record(sender, batch, **kwargs):
         received.append(len(batch.events))
 
     await Article.objects.acreate()
@@ -310,7 +310,7 @@ def test_a_receiver_is_given_the_database_of_the_write(receive):
     received = []
 
     @receive(post_save, sender=Article, bulk=True, delivery=Inline(batch=True))
-    def note(sender, batch, using, **kwargs):
+    def record(sender, batch, using, **kwargs):
         received.append(using)
 
     Article.objects.using("other").bulk_create([Article()])

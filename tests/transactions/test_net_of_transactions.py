@@ -148,12 +148,12 @@ def test_a_batch_is_the_difference_of_the_table_before_and_after(receive, first,
     Novel.objects.bulk_create([Novel(pk=key, name=name) for key, name in {**first, GONE: "a"}.items()])
     batches = []
 
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         batches.append(net(batch))
 
     options = {"sender": [Novel, Reprint], "bulk": True, "delivery": BeforeCommit(batch=True)}
-    receive(post_save, when=created | changed("name"), **options)(note)
-    receive(post_delete, **options)(note)
+    receive(post_save, when=created | changed("name"), **options)(record)
+    receive(post_delete, **options)(record)
     gone = Novel.objects.get(pk=GONE)
     Novel.objects.filter(pk=GONE)._raw_delete("default")
     try:
@@ -162,4 +162,4 @@ def test_a_batch_is_the_difference_of_the_table_before_and_after(receive, first,
         assert batches == [one for one in [difference(first, table())] if one]
     finally:
         for signal in (post_save, post_delete):
-            signal.disconnect(note, sender=[Novel, Reprint])
+            signal.disconnect(record, sender=[Novel, Reprint])

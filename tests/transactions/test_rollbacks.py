@@ -36,7 +36,7 @@ def titles(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     return received
@@ -207,7 +207,7 @@ def test_each_database_undoes_its_own(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
-    def note(sender, using, **kwargs):
+    def record(sender, using, **kwargs):
         received.append(using)
 
     with transaction.atomic():
@@ -244,7 +244,7 @@ def test_a_save_in_autocommit_that_fails_undoes_what_was_sent_before_it(receive)
     received = []
 
     @receive(pre_save, sender=Country, delivery=OnRollback())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append((instance.code, transaction.get_connection().in_atomic_block))
 
     Country.objects.create(code="de")
@@ -257,7 +257,7 @@ def test_a_save_in_autocommit_that_a_receiver_before_it_refuses_undoes_what_was_
     received = []
 
     @receive(pre_save, sender=Article, delivery=OnRollback())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append("undone")
 
     @receive(pre_save, sender=Article)
@@ -274,7 +274,7 @@ def test_a_save_in_autocommit_that_a_receiver_before_its_commit_refuses_is_undon
     received = []
 
     @receive(signal, sender=Article, delivery=OnRollback())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append(Article.objects.count())
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
@@ -290,7 +290,7 @@ def test_a_save_in_autocommit_of_a_row_with_parents_is_undone(receive):
     received = []
 
     @receive(pre_save, sender=Audiobook, delivery=OnRollback())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append(Novel.objects.count())
 
     with pytest.raises((IntegrityError, ValueError)):
@@ -318,7 +318,7 @@ def test_a_delete_that_a_receiver_refuses_is_undone(receive):
     pk = article.pk
 
     @receive(post_delete, sender=Article, delivery=OnRollback())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.pk)
 
     @receive(post_delete, sender=Article)
@@ -375,7 +375,7 @@ def test_an_async_receiver_is_called(receive, caplog):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnRollback())
-    async def note(sender, instance, **kwargs):
+    async def record(sender, instance, **kwargs):
         received.append(instance.title)
         raise ValueError("broken")
 
@@ -389,7 +389,7 @@ def test_a_batch_has_all_that_one_rollback_undoes(receive):
     received = []
 
     @receive(post_save, sender=Article, when=created | changed("words"), bulk=True, delivery=OnRollback(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([(event.kind, event.instance.title, dict(event.changes)) for event in batch.events])
 
     there = Article.objects.create(title="there", words=1)
@@ -409,7 +409,7 @@ def test_the_changes_are_those_of_the_send(receive):
     received = []
 
     @receive(post_save, sender=Article, when=changed("title"), delivery=OnRollback())
-    def note(sender, changes, **kwargs):
+    def record(sender, changes, **kwargs):
         received.append(changes)
 
     article = save("old")
@@ -424,7 +424,7 @@ def test_signals_about_no_row_and_of_relations_are_undone_too(receive):
     novel, genre = Novel.objects.create(), Genre.objects.create()
 
     @receive([paid, m2m_changes], delivery=OnRollback())
-    def note(sender, signal, **kwargs):
+    def record(sender, signal, **kwargs):
         received.append(signal)
 
     with undone():
@@ -438,7 +438,7 @@ def test_other_policies_go_their_way_beside_it(titles, receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     @receive(post_save, sender=Article, delivery=Durable())
@@ -482,13 +482,13 @@ def test_a_call_is_traced_as_a_part_of_its_send(titles):
 def test_a_receiver_that_has_left_meanwhile_is_called_all_the_same():
     received = []
 
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
-    post_save.connect(note, sender=Article, delivery=OnRollback())
+    post_save.connect(record, sender=Article, delivery=OnRollback())
     with undone():
         save()
-        post_save.disconnect(note, sender=Article)
+        post_save.disconnect(record, sender=Article)
     assert received == ["undone"]
 
 
@@ -523,7 +523,7 @@ class TestInsideATestCase:
         article, received = save(), []
 
         @receive(post_delete, sender=Article, delivery=OnRollback())
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             received.append("undone")
 
         @receive(post_delete, sender=Article)
@@ -538,7 +538,7 @@ class TestInsideATestCase:
         received = []
 
         @receive(pre_save, sender=Article, delivery=OnRollback())
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             received.append("undone")
 
         @receive(post_save, sender=Article, delivery=BeforeCommit())

@@ -37,12 +37,12 @@ def batches(receive):
         """`when` is the condition of saves, beside `created`, and `gone` that of deletions."""
         received = []
 
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(batch)
 
         for one in signal if isinstance(signal, list) else [signal]:
             condition = gone if one is not post_save else None if when is None else created | when
-            receive(one, when=condition, delivery=policy(batch=True), **options)(note)
+            receive(one, when=condition, delivery=policy(batch=True), **options)(record)
         return received
 
     return connect
@@ -77,7 +77,7 @@ def test_the_sender_of_a_batch_of_both_is_the_concrete_model(receive):
     received = []
 
     @receive(post_save, sender=[Novel, Reprint], delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append((sender, [event.sender for event in batch.events]))
 
     with transaction.atomic():

@@ -23,7 +23,7 @@ def titles(request, receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=request.param())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     def made():
@@ -45,7 +45,7 @@ def batches(request, receive):
         bulk=True,
         delivery=request.param(batch=True),
     )
-    def note_batch(sender, batch, **kwargs):
+    def record_batch(sender, batch, **kwargs):
         received.append([(event.kind, event.pk, dict(event.changes)) for event in batch.events])
 
     def made():
@@ -117,7 +117,7 @@ def test_t3_a_savepoint_from_before_its_receiver_takes_its_calls_along(receive):
         savepoint = connection.savepoint()
 
         @receive(post_save, sender=Article, delivery=OnCommit())
-        def note(sender, instance, **kwargs):
+        def record(sender, instance, **kwargs):
             received.append(instance.title)
 
         save("undone")
@@ -157,7 +157,7 @@ def test_t3_a_savepoint_on_another_database_takes_along_the_calls_of_that_one(re
     received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         received.append(instance.title)
 
     with transaction.atomic(), transaction.atomic("other"):
@@ -199,7 +199,7 @@ def test_a_savepoint_takes_along_calls_of_signals_about_no_row(receive):
     paid, received = Signal(), []
 
     @receive(paid, delivery=OnCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([event.kwargs["number"] for event in batch.events])
 
     with transaction.atomic():
@@ -214,7 +214,7 @@ def test_a_savepoint_takes_along_calls_about_relations(receive):
     novel, genre, received = Novel.objects.create(), Genre.objects.create(), []
 
     @receive(m2m_changes, sender=Novel.genres.through, delivery=OnCommit())
-    def note(sender, added, **kwargs):
+    def record(sender, added, **kwargs):
         received.append(added)
 
     with transaction.atomic():
@@ -238,7 +238,7 @@ def test_a_receiver_before_the_commit_may_roll_back_what_another_one_waits_for(r
             save("undone")
 
     @receive(post_save, sender=Article, delivery=delivery)
-    def note(sender, batch=None, **kwargs):
+    def record(sender, batch=None, **kwargs):
         received.append(batch)
 
     Genre.objects.create()
@@ -247,7 +247,7 @@ def test_a_receiver_before_the_commit_may_roll_back_what_another_one_waits_for(r
 
 def test_a_durable_call_that_a_savepoint_has_undone_is_not_stored(receive):
     @receive(post_save, sender=Article, delivery=Durable())
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     with transaction.atomic():
         savepoint = make_savepoint()
@@ -260,7 +260,7 @@ def test_a_function_given_to_on_commit_is_called_as_django_calls_it(receive):
     called = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         called.append("receiver")
 
     with transaction.atomic():
@@ -280,12 +280,12 @@ def test_connections_have_their_own_methods_again_when_nobody_waits():
         from django.db.models.signals import post_save
         from heliograph import OnRollback
 
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
         before = {**vars(BaseDatabaseWrapper)}
-        post_save.connect(note, sender=Group, delivery=OnRollback())
+        post_save.connect(record, sender=Group, delivery=OnRollback())
         tell({**vars(BaseDatabaseWrapper)} == before)
-        post_save.disconnect(note, sender=Group)
+        post_save.disconnect(record, sender=Group)
         tell({**vars(BaseDatabaseWrapper)} == before)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
@@ -308,7 +308,7 @@ class TestInsideATestCase:
         received = []
 
         @receive(post_save, sender=Article, delivery=OnCommit())
-        def note(sender, instance, **kwargs):
+        def record(sender, instance, **kwargs):
             received.append(instance.title)
 
         with TestCase.captureOnCommitCallbacks(execute=True):

@@ -95,7 +95,7 @@ def test_t4_what_was_saved_outside_of_the_savepoint_is_what_counts(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, changes, **kwargs):
+    def record(sender, instance, changes, **kwargs):
         received.append(changes["words"])
 
     article = Article.objects.create(words=1)
@@ -116,7 +116,7 @@ def test_t5_without_a_batch_each_save_is_an_event_with_its_old_value(receive):
     article = Article.objects.create(words=0)
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, changes, **kwargs):
+    def record(sender, instance, changes, **kwargs):
         received.append(changes["words"])
 
     article = Article.objects.get()
@@ -132,7 +132,7 @@ def batches(receive):
         received = []
 
         @receive(signal, delivery=policy(batch=True), **options)
-        def note(sender, batch, **kwargs):
+        def record(sender, batch, **kwargs):
             received.append(batch)
 
         return received
@@ -345,7 +345,7 @@ def test_t15_where_commits_are_made_by_hand_there_is_a_clear_error(listen, polic
     listen(post_save, sender=Article, delivery=policy())
     transaction.set_autocommit(False)
     try:
-        with pytest.raises(transaction.TransactionManagementError, match="note waits for the end of a transaction"):
+        with pytest.raises(transaction.TransactionManagementError, match="record waits for the end of a transaction"):
             Article.objects.create()
         transaction.rollback()
         with (
@@ -535,15 +535,15 @@ class TestT17InsideATestCase:
     def test_they_run_in_order(self, receive):
         order = []
         for name, policy in (("after", OnCommit()), ("before", BeforeCommit())):
-            self._note(receive, order, name, policy)
+            self._record(receive, order, name, policy)
         with transaction.atomic():
             Article.objects.create()
             order.append("end of the block")
         assert order == ["end of the block", "before", "after"]
 
-    def _note(self, receive, order, name, policy):
+    def _record(self, receive, order, name, policy):
         @receive(post_save, sender=Article, delivery=policy, dispatch_uid=name, weak=False)
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             order.append(name)
 
     def test_one_that_fails_before_the_commit_undoes_the_block(self, receive):
@@ -748,9 +748,9 @@ def test_before_a_commit_a_signal_has_to_tell_its_database(receive):
     shipped = Signal(name="shop.shipped")
 
     @receive(shipped, delivery=BeforeCommit())
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
-    with pytest.raises(TypeError, match=r"note \(.*shop.shipped was sent without anything that says"):
+    with pytest.raises(TypeError, match=r"record \(.*shop.shipped was sent without anything that says"):
         shipped.send(sender=None)
 
 
@@ -776,7 +776,7 @@ def test_a_declared_signal_has_batches_too(receive, policy):
     received = []
 
     @receive(shipped, delivery=policy(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([event.kwargs["carrier"] for event in batch.events])
 
     article = Article.objects.create()
@@ -790,7 +790,7 @@ def test_many_to_many_changes_come_as_they_were_sent(receive):
     received = []
 
     @receive(m2m_changed, sender=Novel.genres.through, delivery=BeforeCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(([event.kwargs["action"] for event in batch.events], batch.instances))
 
     novel, genre = Novel.objects.create(), Genre.objects.create()
@@ -806,7 +806,7 @@ def test_an_instance_that_was_deleted_keeps_its_key_until_it_is_delivered(receiv
     keys = []
 
     @receive(signal, sender=Article, delivery=policy())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         keys.append(instance.pk)
 
     article = Article.objects.create()
@@ -947,36 +947,36 @@ def test_the_registry_lists_the_policy_and_the_condition(receive):
 @pytest.mark.parametrize("policy", [BeforeCommit(), OnCommit(), BeforeCommit(batch=True)])
 def test_observers_are_told_of_a_call_when_it_is_made_as_part_of_its_send(receive, policy):
     @receive(post_save, sender=Article, delivery=policy)
-    def note(sender, batch=None, **kwargs):
+    def record(sender, batch=None, **kwargs):
         Genre.objects.create()
 
     with trace() as traced, transaction.atomic():
         Article.objects.create()
-        assert "note" not in str(traced)
+        assert "record" not in str(traced)
     lines = [line.rsplit(" ", 2)[0] for line in str(traced).splitlines()]
     sent = next(at for at, line in enumerate(lines) if line.startswith("django.db.models.signals.post_save"))
-    assert lines[sent + 1].endswith("<locals>.note")
+    assert lines[sent + 1].endswith("<locals>.record")
     assert lines[sent + 2].startswith("    django.db.models.signals.pre_init")
 
 
 def test_they_are_told_in_autocommit_too(receive):
     @receive(post_save, sender=Article, delivery=BeforeCommit())
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     with trace() as traced:
         Article.objects.create()
-    assert [event.receiver for event in traced.events if isinstance(event, Called)] == [note]
+    assert [event.receiver for event in traced.events if isinstance(event, Called)] == [record]
 
 
 async def test_and_of_a_call_of_an_async_receiver(receive, async_database):
     @receive(post_save, sender=Article, delivery=OnCommit())
-    async def note(sender, **kwargs):
+    async def record(sender, **kwargs):
         await asyncio.sleep(0)
 
     with trace() as traced:
         await Article.objects.acreate()
     (called,) = [event for event in traced.events if isinstance(event, Called)]
-    assert (called.receiver, called.outcome) == (note, None)
+    assert (called.receiver, called.outcome) == (record, None)
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit, OnCommit])
@@ -992,7 +992,7 @@ def test_an_object_that_is_saved_as_two_rows_comes_as_two_instances(receive, bat
     keys = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, **kwargs):
+    def record(sender, instance, **kwargs):
         keys.append(instance.pk)
 
     received = batches(post_save, sender=Article)

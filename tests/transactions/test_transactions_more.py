@@ -211,7 +211,7 @@ def test_a_condition_is_asked_once(receive):
     asked = []
 
     @receive(post_save, sender=Article, when=lambda **kwargs: asked.append(1) or True, delivery=BeforeCommit())
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
     Article.objects.create()
     assert asked == [1]
@@ -226,7 +226,7 @@ def test_copies_that_receivers_make_are_no_longer_being_saved(receive):
         copies.append(pickle.loads(pickle.dumps(instance)))
 
     @receive(post_save, sender=Article, delivery=BeforeCommit())
-    def note(sender, instance, **kwargs): ...
+    def record(sender, instance, **kwargs): ...
 
     article = Article.objects.create()
     copies[0].save()
@@ -262,13 +262,13 @@ def test_a_receiver_that_is_connected_in_a_transaction_is_called_before_its_comm
 def test_a_receiver_that_is_disconnected_in_a_transaction_is_called_for_what_it_has_received(policy):
     received = []
 
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         received.append(connection.in_atomic_block)
 
-    post_save.connect(note, sender=Article, delivery=policy())
+    post_save.connect(record, sender=Article, delivery=policy())
     with transaction.atomic():
         Article.objects.create()
-        post_save.disconnect(note, sender=Article)
+        post_save.disconnect(record, sender=Article)
         Article.objects.create()
     assert received == [policy is BeforeCommit]
 
@@ -285,15 +285,15 @@ def test_the_patches_are_there_for_as_long_as_somebody_waits():
         def here():
             return Atomic.__exit__.__code__, Model.save_base, Model._save_table
 
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
         before, end = here(), Atomic.__exit__
-        post_save.connect(note, sender=Group, delivery=OnCommit())
-        post_save.connect(note, delivery=OnCommit())
+        post_save.connect(record, sender=Group, delivery=OnCommit())
+        post_save.connect(record, delivery=OnCommit())
         tell([now is not then for now, then in zip(here(), before)], Atomic.__exit__ is end)
-        post_save.disconnect(note, sender=Group)
+        post_save.disconnect(record, sender=Group)
         tell(here() != before)
-        post_save.disconnect(note)
+        post_save.disconnect(record)
         tell(here() == before)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
@@ -308,7 +308,7 @@ def batches_of(receive, signal, **options):
     received = []
 
     @receive(signal, delivery=BeforeCommit(batch=True), **options)
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append(batch)
 
     return received
@@ -344,12 +344,12 @@ def test_what_was_deleted_and_created_again_is_updated(receive):
 def test_a_function_with_two_conditions_receives_what_one_of_them_lets_through(receive):
     received = []
 
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         received.append([event.kind for event in batch.events])
 
     policy = BeforeCommit(batch=True)
-    receive(post_save, sender=Article, when=created, delivery=policy, dispatch_uid="new")(note)
-    receive(post_save, sender=Article, when=changed("words"), delivery=policy, dispatch_uid="changed")(note)
+    receive(post_save, sender=Article, when=created, delivery=policy, dispatch_uid="new")(record)
+    receive(post_save, sender=Article, when=changed("words"), delivery=policy, dispatch_uid="changed")(record)
     article = Article.objects.create()
     article.words = 5
     article.save()
@@ -426,7 +426,7 @@ def test_a_condition_of_an_async_batch_may_ask_the_database(receive):
         return Genre.objects.exists()
 
     @receive(post_save, sender=Article, when=has_genre, delivery=OnCommit(batch=True))
-    async def note(sender, batch, **kwargs):
+    async def record(sender, batch, **kwargs):
         received.append(batch)
 
     Article.objects.create()
@@ -440,10 +440,10 @@ def test_a_condition_that_raises_after_the_commit_is_logged(receive, caplog):
         raise MishapError("no way")
 
     @receive(post_save, sender=Article, when=broken, delivery=OnCommit(batch=True))
-    def note(sender, batch, **kwargs): ...
+    def record(sender, batch, **kwargs): ...
 
     Article.objects.create()
-    assert "note after the commit (no way)" in caplog.text
+    assert "record after the commit (no way)" in caplog.text
 
 
 # --- inside a test ------------------------------------------------------------------------------------------------
@@ -579,9 +579,9 @@ def test_a_policy_may_write_all_its_calls_down_in_one_go_when_nothing_else_is_le
 
 def test_the_registry_lists_a_policy_without_a_condition(receive):
     @receive(post_save, sender=Article, delivery=OnCommit())
-    async def note(sender, **kwargs): ...
+    async def record(sender, **kwargs): ...
 
-    (line,) = [line for line in lines(["post_save"]) if "<locals>.note" in line]
+    (line,) = [line for line in lines(["post_save"]) if "<locals>.record" in line]
     assert line.endswith("async, delivery=OnCommit(), reentrant=skip")
 
 
@@ -594,7 +594,7 @@ def test_changes_are_those_of_the_time_of_the_send(receive):
     received = []
 
     @receive(post_save, sender=Article, delivery=OnCommit())
-    def note(sender, instance, created, changes, **kwargs):
+    def record(sender, instance, created, changes, **kwargs):
         if not created:
             received.append((changes["words"], changes_of(instance, "title")))
 
@@ -666,7 +666,7 @@ def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
         transaction.Atomic.__exit__ = timed(transaction.Atomic.__exit__)
 
         @receiver(post_save, sender=Group, delivery=BeforeCommit())
-        def note(sender, **kwargs):
+        def record(sender, **kwargs):
             received.append("before")
 
         with transaction.atomic():
@@ -685,13 +685,13 @@ def test_instances_whose_key_the_database_will_compute_are_rows_of_their_own(rec
     kinds = []
 
     @receive([pre_save, post_save], sender=Token, delivery=OnCommit(batch=True))
-    def note(sender, batch, **kwargs):
+    def record(sender, batch, **kwargs):
         kinds.append([(event.kind, event.instance.name) for event in batch.events])
 
     keys = []
 
     @receive(pre_save, sender=Token, delivery=BeforeCommit())
-    def note_key(sender, instance, **kwargs):
+    def record_key(sender, instance, **kwargs):
         keys.append(instance.pk)
 
     with transaction.atomic():
@@ -713,9 +713,9 @@ def test_a_policy_that_comes_last_and_causes_itself_is_named(receive, monkeypatc
     monkeypatch.setattr(Written, "make", staticmethod(lambda due: Genre.objects.create()))
 
     @receive(post_save, sender=Genre, delivery=Written())
-    def note(sender, **kwargs): ...
+    def record(sender, **kwargs): ...
 
-    with pytest.raises(UnsettledError, match="note"):
+    with pytest.raises(UnsettledError, match="record"):
         Genre.objects.create()
 
 
@@ -774,7 +774,7 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
         from heliograph.transactions.late_calls import Awaiting
         from threading import Event, Thread
 
-        def note(sender, **kwargs): ...
+        def record(sender, **kwargs): ...
 
         held, done = Event(), Event()
 
@@ -783,8 +783,8 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
                 held.set()
                 done.wait(20)
 
-        post_save.connect(note, delivery=OnCommit())
-        [connection] = [one for one in post_save._table.connections() if one.receiver() is note]
+        post_save.connect(record, delivery=OnCommit())
+        [connection] = [one for one in post_save._table.connections() if one.receiver() is record]
         connection.options.find(Awaiting).holds  # what keeps the patches
         thread = Thread(target=hold)
         thread.start()
@@ -793,7 +793,7 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
         gc.collect()
         done.set()
         thread.join()
-        post_save.connect(note, delivery=OnCommit(), dispatch_uid="again")
+        post_save.connect(record, delivery=OnCommit(), dispatch_uid="again")
         with transaction.atomic():
             transaction.on_commit(lambda: tell("committed"))
         """,
@@ -806,14 +806,14 @@ def test_a_condition_answers_the_same_however_often_it_is_asked(receive):
     answers = []
 
     def ask(sender, instance, **kwargs):
-        (asked,) = (one for one in guarded_for(post_save, Genre) if one.receiver is note)
+        (asked,) = (one for one in guarded_for(post_save, Genre) if one.receiver is record)
         payload = {"signal": post_save, "sender": sender, "instance": instance, **kwargs}
         answers.append([asked.options.when.holds(payload) for _ in range(2)])
 
     receive(post_save, sender=Genre, order=-1)(ask)
 
     @receive(post_save, sender=Genre, when=created, delivery=BeforeCommit())
-    def note(sender, **kwargs):
+    def record(sender, **kwargs):
         """A receiver that is called when the row is written, and passed over when Django sends post_save."""
 
     Genre.objects.create()

@@ -9,7 +9,7 @@ from tests.app.models import Article
 
 logger = logging.getLogger("heliograph.external")
 
-noted, mailed, flaky, postponed, late, ordered, held, unknown = (Signal() for _ in range(8))
+recorded, mailed, flaky, postponed, late, ordered, held, unknown = (Signal() for _ in range(8))
 
 
 def leave(title, delivery):
@@ -17,7 +17,7 @@ def leave(title, delivery):
     Article.objects.create(title=title, words=delivery.attempt, slug=str(os.getpid()))
 
 
-def note(sender, title, delivery, **kwargs):
+def record(sender, title, delivery, **kwargs):
     leave(title, delivery)
 
 
@@ -59,7 +59,7 @@ def not_in_workers(sender, title, **kwargs):
 
 # What the workers connect, and the tests for the time of one.
 IN_WORKERS = [
-    (noted, note, Durable(backend="external")),
+    (recorded, record, Durable(backend="external")),
     (mailed, mail, Durable(backend="external", queue="mail")),
     (flaky, fail_at_first, Durable(backend="external", retry=Retry(attempts=3, backoff=fixed(0.2), jitter=0))),
     (postponed, postpone, Durable(backend="external", retry=Retry(attempts=2))),

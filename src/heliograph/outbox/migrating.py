@@ -9,7 +9,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from heliograph.outbox.installed_tables import delivery_model, is_there
 
 # The aliases of the databases that `migrate` works on.
-_migrating: set[str] = set()
+MIGRATING: set[str] = set()
 
 
 def follow_migrations(app_config: Any) -> None:
@@ -19,18 +19,14 @@ def follow_migrations(app_config: Any) -> None:
 
 
 def has_table(using: str) -> bool:
-    """Return whether deliveries can be written; the database is asked only while `migrate` runs."""
-    return using not in _migrating or _is_there(using)
+    """Return whether a database has the table of deliveries by now."""
+    return is_there(using, delivery_model())
 
 
 def _begin(using: str, **kwargs: Any) -> None:
-    _migrating.add(using)
+    MIGRATING.add(using)
 
 
 def _end(using: str, **kwargs: Any) -> None:
-    if _is_there(using):
-        _migrating.discard(using)
-
-
-def _is_there(using: str) -> bool:
-    return is_there(using, delivery_model())
+    if has_table(using):
+        MIGRATING.discard(using)

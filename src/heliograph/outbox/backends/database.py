@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db import connections
 
 from heliograph.databases import database_of
+from heliograph.databases.general import Database
 from heliograph.outbox.notify.backend import Backend
 from heliograph.outbox.notify.notices import wake
 
@@ -17,9 +18,9 @@ class DatabaseBackend(Backend):
     is_external = False
     options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it
 
-    def is_notified(self, using: str) -> bool:
-        return bool(self.settings["NOTICES"]) and database_of(connections[using]).has_notices
+    def is_notified(self, database: Database) -> bool:
+        return database.has_notices and bool(self.settings["NOTICES"])
 
     def notify(self, using: str, ids: Sequence[int], queue: str) -> None:
-        if self.is_notified(using):
+        if self.is_notified(database_of(connections[using])):
             wake(using, queue)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+from heliograph.databases.general import Database
 from heliograph.deprecation import HeliographDeprecationWarning
 
 
@@ -29,7 +30,7 @@ class Backend(ABC):
             )
         self.settings = {**self.options, **options}
 
-    def is_notified(self, using: str) -> bool:
+    def is_notified(self, database: Database) -> bool:
         """Return whether `notify` is called after the commit of deliveries on a database."""
         return self.is_external
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from django.db import connections
 
+from heliograph.databases.general import Database
 from heliograph.dispatch import Call
 from heliograph.outbox.counting import counted
 from heliograph.outbox.notify.lookup import backend_of
@@ -31,9 +32,9 @@ class _Afterwards(Ending):
             one.call.make()
 
 
-def notify_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int]) -> None:
+def notify_after_commit(using: str, rows: Sequence[DeliveryRow], ids: Iterable[int], database: Database) -> None:
     """Let backends be notified of these rows after the commit, before the other callbacks, which may be slow."""
-    to_notify = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(using)}
+    to_notify = {alias for alias in {row.backend for row in rows} if backend_of(alias).is_notified(database)}
     if not to_notify:
         return
     found: dict[tuple[str, str], list[int]] = {}

@@ -17,7 +17,8 @@ from heliograph.outbox.durable.names import is_of_app, label_of
 from heliograph.outbox.durable.options import DurableOptions
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
-from heliograph.outbox.send.storing import stored, write
+from heliograph.outbox.send.enqueueing import write
+from heliograph.outbox.send.storing import stored
 from heliograph.transactions.pending import Stage
 
 

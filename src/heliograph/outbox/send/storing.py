@@ -1,10 +1,9 @@
-"""Storing: calls become rows of the table, in the transaction of their sends."""
+"""A call gets its row when it is sent, so that what cannot be stored fails there."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +14,10 @@ from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
 from heliograph.outbox.durable.names import label_of
 from heliograph.outbox.durable.registry import DurableReceiver
-from heliograph.outbox.migrating import has_table
 from heliograph.outbox.payload.calls import is_lasting, text_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
 from heliograph.outbox.rows import DeliveryRow
-from heliograph.outbox.send.enqueueing import enqueue
 from heliograph.transactions.collect import Received
-from heliograph.transactions.net import BatchCall, together
-from heliograph.transactions.pending import Pending
-
-logger = logging.getLogger("heliograph.outbox")
 
 # No payload is longer than this, in bytes.
 LIMIT = 256 * 1024
@@ -39,9 +32,6 @@ class StoredCall(Call):
     primary_key: Any  # of the instance when it was sent
 
 
-# --- when it is sent --------------------------------------------------------------------------------------------
-
-
 def stored(call: Any, using: str) -> Any:
     """Return a call with its row; a call of a batch, or one whose instance has no key yet, as it is.
 
@@ -50,7 +40,7 @@ def stored(call: Any, using: str) -> Any:
     if isinstance(call, Received):
         return call
     try:
-        return _stored_call(call, durable_of(call), using, call.primary_key)
+        return stored_call(call, durable_of(call), using, call.primary_key)
     except UnsavedError:
         return call  # pre_save sends it before the database has given it a key
 
@@ -61,14 +51,15 @@ def durable_of(call: Any) -> DurableReceiver:
     return durable
 
 
-def _stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: Any = None) -> StoredCall:
+def stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: Any = None) -> StoredCall:
+    """Return a call with its row; UnsavedError if its instance has no key yet."""
     payload, policy = call.payload, durable.policy
     try:
         text = _text_before(call, durable, using, primary_key) or text_of(call, durable, using, primary_key)
     except UnsavedError:
         raise
     except UnstorableError as error:
-        raise _refusal(durable, call, error) from None
+        raise refusal(durable, call, error) from None
     if len(text) > LIMIT:  # it is ASCII
         raise ValueError(
             f"{describe(call.receiver)} was sent too much by {durable.signal}: {len(text):,} bytes as JSON, and a"
@@ -94,48 +85,12 @@ def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> 
     return before.row.payload if is_same and is_lasting(call.payload) else None
 
 
-def _refusal(durable: DurableReceiver, call: Call, error: UnstorableError) -> TypeError:
+def refusal(durable: DurableReceiver, call: Call, error: UnstorableError) -> TypeError:
+    """Return the error for a call that cannot be stored."""
     return TypeError(
         f"{durable.signal} has sent {describe(call.receiver)}, which is called by a worker, what cannot be stored:"
         f" {error}. Send values that JSON has, dates, decimals, UUIDs or instances of models."
     )
-
-
-# --- before the commit ------------------------------------------------------------------------------------------
-
-
-def write(due: Sequence[Pending]) -> None:
-    """Write the rows of these calls, in one statement for each database."""
-    rows: dict[str, list[DeliveryRow]] = {}
-    for one in due:
-        call = one.call if isinstance(one.call, StoredCall) else _stored_at_last(one.call, one.using)
-        if call is not None:
-            rows.setdefault(one.using, []).append(call.row)
-    for using, of_database in rows.items():
-        if has_table(using):
-            enqueue(using, of_database)
-        else:
-            logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
-
-
-def _stored_at_last(call: Any, using: str) -> StoredCall | None:
-    """Return a call of a batch, or one whose instance had no key, with its row; None for an empty batch."""
-    if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
-        call = together([call])
-    if isinstance(call, BatchCall):
-        return _stored_batch(call, using)
-    try:
-        return _stored_call(call, durable_of(call), using, call.primary_key)
-    except UnsavedError as error:
-        raise _refusal(durable_of(call), call, error) from None
-
-
-def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
-    found = call.batch_and_handling()
-    if found is None:
-        return None
-    batch, _ = found
-    return _stored_call(Call(call.receiver, {**call.payload, "batch": batch}), durable_of(call.sends[0]), using)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------

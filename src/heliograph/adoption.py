@@ -1,4 +1,4 @@
-"""Every patch of Django: with them, its signals are run by this dispatcher."""
+"""Adoption: the patches with which this dispatcher runs the signals of Django."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _patches() -> Iterator[Patch]:
     yield from _patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
 
 
-# What a class body leaves in every class, and what only our own signals have.
+# The names that every class has, and the names that only our own signals have.
 _OF_THE_CLASS = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__firstlineno__"),
     *("__orig_bases__", "__parameters__", "__static_attributes__", "__annotate_func__", "__annotations_cache__"),
@@ -96,12 +96,12 @@ def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
         yield Patch(original, "__code__", code, f"a tool's wrapper holds Django's {name}")
 
 
-# What a method that calls super() closes over; a wrapper closes over what it wraps.
+# The free variable of a method that calls super(); a wrapper has the function that it wraps as one.
 _CLASS = ("__class__",)
 
 
 def _is_of_django(function: Any, owner: type) -> bool:
-    """Return whether a function was written in the module of a class: told by its globals, which no wrapper copies."""
+    """Return whether a function was written in the module of a class, by its globals: no wrapper copies those."""
     return (
         isinstance(function, FunctionType)
         and function.__globals__ is vars(sys.modules[owner.__module__])
@@ -110,13 +110,13 @@ def _is_of_django(function: Any, owner: type) -> bool:
 
 
 def _functions_of_django(owner: type, name: str) -> list[FunctionType]:
-    """Return Django's own function, which only a wrapper refers to: it may hold it in any way, so all are searched."""
+    """Return Django's own function inside a wrapper, which may refer to it in any way: all functions are searched."""
     functions = [one for one in _all_objects() if type(one) is FunctionType]
     return [one for one in functions if one.__qualname__ == f"{owner.__name__}.{name}" and _is_of_django(one, owner)]
 
 
 def _all_objects() -> list[Any]:
-    """Return what the garbage collector knows, with what was frozen before a fork."""
+    """Return the objects that the garbage collector knows, also those that were frozen before a fork."""
     frozen = gc.get_freeze_count()
     if frozen:
         gc.unfreeze()
@@ -159,8 +159,8 @@ def _disconnect_model(
 
 
 def _introduce(signal: Any, entry: Entry) -> None:
-    """Tell one of Django's signals what the catalogue knows of it."""
-    signal._table  # noqa: B018 - from now on its own
+    """Give one of Django's signals its name and its generated send, from the catalogue."""
+    signal._table  # noqa: B018 - the first use makes it
     signal.__dict__.setdefault("_name", entry.path)
     signal._guards_instance = entry.guards_instance
     if type(signal).send is OURS[0]:
@@ -168,7 +168,7 @@ def _introduce(signal: Any, entry: Entry) -> None:
 
 
 def _hand_over(signal: Any, rows: list[Any]) -> None:
-    """Give a signal back the list that Django's own dispatcher looks at, in the order of the calls."""
+    """Give a signal the list back that Django's own dispatcher reads, in the order of the calls."""
     for name in ("_table", "_name", "_guards_instance"):
         signal.__dict__.pop(name, None)
     if is_generated(signal.__dict__.get("send")):

@@ -115,7 +115,7 @@ def check_database_deletes(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         if (receiver := connection.receiver()) and connection.sender is not None
         for model in _models(connection)
         for key, verb in _left_to_database(model)
-        if _hears(signal, connection, verb)
+        if _would_receive(signal, connection, verb)
     ]
 
 
@@ -145,15 +145,15 @@ def _models_between(model: Any) -> list[Any]:
 
 
 def _left_to_database(model: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the foreign keys whose on_delete the database sees to, which Django 6.1 has, and what it does."""
+    """Yield the foreign keys whose on_delete the database itself does, as in Django 6.1, with what it does to a row."""
     for field in model._meta.concrete_fields:
         on_delete = str(getattr(field.remote_field, "on_delete", ""))
         if on_delete.startswith("DB_"):
             yield field, "deletes" if on_delete == "DB_CASCADE" else "changes"
 
 
-def _hears(signal: Any, connection: Connection, verb: str) -> bool:
-    """Return whether a receiver would hear it, if Django deleted or changed the rows."""
+def _would_receive(signal: Any, connection: Connection, verb: str) -> bool:
+    """Return whether a receiver would be called if Django itself deleted or changed the rows."""
     entry = entry_of(signal)
     if entry is None:
         return False
@@ -188,7 +188,7 @@ def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:
         of_name = replace(condition, fields=(name,))
         problems = [(model, problem) for model in models if (problem := next(of_name.problems(model), None))]
         if problems and len(problems) == len(models):
-            # The user means a model that has the field, so its problem says most.
+            # The user means a model that has the field, so the problem with that model is reported.
             meant = (problem for model, problem in problems if name in {one.name for one in model._meta.get_fields()})
             yield next(meant, None) or _problem_of_all(condition, name, models)
 
@@ -203,7 +203,7 @@ def _problem_of_all(condition: OnFields, name: str, models: list[Any]) -> Proble
 
 
 def _models(connection: Connection) -> list[Any]:
-    """Return the models that a receiver hears."""
+    """Return the models whose sends a receiver receives."""
     sender = connection.sender
     if sender is None or connection.is_of_subclasses:
         return [*models_below(sender or Model)]

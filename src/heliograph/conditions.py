@@ -105,7 +105,7 @@ ACTIONS = ("pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "pos
 
 @dataclass(frozen=True, repr=False)
 class Action(Carried):
-    """Hold where m2m_changed tells one of these actions."""
+    """Hold where the action of m2m_changed is one of these."""
 
     actions: tuple[str, ...]
 
@@ -175,13 +175,13 @@ class OnFields(Carried):
 
 @dataclass(frozen=True, repr=False)
 class UpdateFields(OnFields):
-    """Hold where save() was told the fields to write, and one of these is among them."""
+    """Hold where save() was given `update_fields`, and one of these is among them."""
 
     def holds(self, payload: Payload) -> bool:
-        told = payload.get("update_fields")
-        if told is None or not self.fields:
-            return told is not None
-        return any(is_among(field, told) for field in fields_of(payload["sender"], self.fields))
+        saved = payload.get("update_fields")
+        if saved is None or not self.fields:
+            return saved is not None
+        return any(is_among(field, saved) for field in fields_of(payload["sender"], self.fields))
 
     def asks_for(self) -> tuple[str, ...]:
         return ("update_fields",)
@@ -356,7 +356,7 @@ def is_about_complete_model(target: Target) -> bool:
 
 
 def watch_at(target: Target, names: tuple[str, ...], **options: Any) -> Watch:
-    """Watch fields of the models that a receiver hears at a target."""
+    """Watch fields of the models whose sends a receiver receives at a target."""
     is_class = isinstance(target.sender, ModelBase) or (isinstance(target.sender, type) and target.subclasses)
     # A signal of the user's own may send an instance of a subclass, whoever its sender is.
     with_subclasses = target.subclasses or not isinstance(target.signal, ModelSignal)
@@ -452,7 +452,7 @@ def _instead_of(field: Any) -> str:
     """Return a hint for a field that has no column of its own."""
     if hasattr(field, "ct_field"):  # a generic foreign key
         return f"Ask for its two columns: {field.ct_field!r}, {field.fk_field!r}."
-    return "Ask for fields with a column; m2m_changed tells about many-to-many fields."
+    return "Ask for fields with a column; m2m_changed is about many-to-many fields."
 
 
 def _problems_of_value(
@@ -477,7 +477,7 @@ def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _takes(field: Any, value: Any) -> bool:
-    """Return whether a field can have a value; of a relation to a model that is not loaded, that cannot be told yet."""
+    """Return whether a field can have a value; that is not known yet of a relation to a model that is not loaded."""
     related = field.remote_field and field.remote_field.model
     if value is None or isinstance(related, str):
         return True

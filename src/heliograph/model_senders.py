@@ -25,7 +25,7 @@ from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.senders import of, senders_named, verify_family
 from heliograph.dispatch.undoing import undone_by
 
-# Where a value is no sender, these are several of them.
+# A list and a tuple are several senders where a value cannot be a sender.
 _MANY = (list, tuple)
 
 
@@ -40,7 +40,7 @@ def named_senders(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     if entry is not None and entry.sent_by == "apps" and sender is not None:
         senders = [_app(one, entry, receiver) for one in senders]
     for one in senders if subclasses else ():
-        if takes_values or not isinstance(one, str):  # the class of a named model is verified when it is there
+        if takes_values or not isinstance(one, str):  # a named model is verified when it is loaded
             verify_family(one)
     if entry is not None and sender is not None:
         for one in senders:
@@ -55,7 +55,7 @@ def _verify(sender: Any, entry: Entry, subclasses: bool, receiver: Any) -> None:
 
 
 def when_loaded(operation: Callable[[Any], Any], sender: Any, apps: Any = None) -> Any:
-    """Do something with a sender; with one that is named "app.Model", as soon as it is loaded."""
+    """Call an operation with a sender, or, with a model that is named "app.Model", as soon as it is loaded."""
     _verify_apps(apps)
     if not isinstance(sender, str):
         return operation(sender)
@@ -148,7 +148,7 @@ def _problem_of_class(model: Any, entry: Entry) -> str | None:
 
 
 def _advice(sender: Any, entry: Entry) -> str:
-    """Return what to pass as sender instead of a value that is no class, such as an instance."""
+    """Return advice what to pass as the sender instead of a value that is no class, such as an instance."""
     if isinstance(sender, Model):
         return _advice_on_instance(sender, entry)
     if isinstance(sender, AppConfig):

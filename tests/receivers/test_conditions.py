@@ -1081,7 +1081,7 @@ def test_a_field_that_there_is_not_is_refused_for_a_sender_that_is_named():
 def test_a_relation_that_has_no_column_is_refused(model, name, condition):
     text = (
         f"{condition.__name__}({name!r}): {model._meta.label}.{name} has no column."
-        " Ask for fields with a column; m2m_changed tells about many-to-many fields."
+        " Ask for fields with a column; m2m_changed is about many-to-many fields."
     )
     refused(FieldDoesNotExist, text, post_save, model, when=condition(name))
 

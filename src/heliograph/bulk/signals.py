@@ -32,9 +32,9 @@ class WriteConnector(ModelConnector):
 
 
 class WriteSignal(Signal[P]):
-    """A signal that is sent only where somebody hears it: to find out what is written takes its time."""
+    """A signal that is sent only where somebody receives it: it takes time to find out what is written."""
 
-    _guards_instance = True  # which are many here
+    _guards_instance = True  # against being called again for any row of its batch
 
     _connector = WriteConnector()
 

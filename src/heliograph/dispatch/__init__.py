@@ -1,4 +1,18 @@
-"""The dispatcher: it runs signals, and imports nothing of Django."""
+"""The dispatcher: it runs signals, Django's and your own, and imports nothing of Django.
+
+A *receiver* is a function that is connected to a *signal*, for one *sender* or for every sender. A `Connection` is one
+receiver of one sender; the connections of a sender are its `Bucket`, and all buckets of a signal are its `Table`. A
+send takes a `Route` from there: the receivers to call, in order, as an immutable snapshot, so it needs no lock.
+
+`Options` say how a receiver is called: a *condition* (`when=`) is tested for each send, a *delivery policy*
+(`delivery=`) makes the call now or later, and *facts* are what a library knows about the receiver. A receiver with
+options is called through a `Guarded`. A `Connector` makes the connections; each kind of signal has one. *Scopes* mute,
+capture or observe the sends of a block, and *observers* may be for the whole process.
+
+An example: `order_paid.send(Order, order=order)` is a generated function (`fast_send`). It finds the bucket of `Order`
+and its route, calls each receiver with the payload, and returns pairs of receiver and response. If a scope is open, or
+a receiver is async, `Signal.send` makes a `Send` instead, and `deliver` carries it out (`sends`).
+"""
 
 from heliograph.deprecation import moved
 from heliograph.dispatch.capturing import capture

@@ -12,7 +12,7 @@ from heliograph.dispatch.scopes import Scope, same_sender
 
 
 class capture(Scope, Sequence[Sent]):
-    """Record the sends of some signals, or of all, in this thread or task; receivers are called as ever.
+    """Record the sends of some signals, or of all, in this thread or task; receivers are called as usual.
 
     The captured sends are a sequence: `sent[0].kwargs`, `len(sent)`.
     """

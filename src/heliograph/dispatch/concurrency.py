@@ -1,4 +1,4 @@
-"""How the async receivers of one send run beside each other, and beside the sync ones."""
+"""Concurrency: how the async receivers of one send run beside each other, and beside the sync ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ABSENT = object()
 
 
 class Concurrency(Protocol):
-    """A contract: each version of Django that has another one keeps its own."""
+    """The order in which sync and async receivers run: each version of Django keeps its own."""
 
     async def together(self, coroutines: Coroutines) -> list[Any]:
         """Run async receivers, and return their responses in order."""
@@ -30,7 +30,7 @@ class InTurn:
 
         When one raises, the others are cancelled. One exception is raised as it is, several as a group.
         """
-        if len(coroutines) < 2:  # the sender's own task and context are as good, and need no switch
+        if len(coroutines) < 2:  # it runs in the sender's own task and context, without a switch
             return [await coroutine for coroutine in coroutines]
         context = copy_context()
         try:
@@ -65,7 +65,7 @@ class Overlapping:
 if sys.version_info >= (3, 12):  # pragma: python>=3.12
 
     def _begun(coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
-        # Eager: a receiver that never waits is done here, without a turn of the event loop.
+        # Eager: a receiver that never waits is done here, and the event loop does not run in between.
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=context, eager_start=True)
 
 else:  # pragma: python<3.12
@@ -114,14 +114,14 @@ def _has_failed(task: asyncio.Task[Any]) -> bool:
 
 
 def _restore(context: Context) -> None:
-    """Set in the current context what was set in another one; told by identity, since values may not compare."""
+    """Set in the current context what was set in another one; values are compared by identity: some raise at `==`."""
     for variable, value in context.items():
         if variable.get(_ABSENT) is not value:
             variable.set(value)
 
 
 def concurrency_of(signal: Any) -> Concurrency:
-    """Return the contract of a signal, which one that another dispatcher runs does not name."""
+    """Return the concurrency of a signal; a signal that another dispatcher runs has none of its own."""
     contract: Concurrency = getattr(signal, "_concurrency", _USUAL)
     return contract
 

@@ -1,4 +1,4 @@
-"""Conditions: frozen values that decide from its payload whether a call is made."""
+"""Conditions: frozen values that decide, from the payload of a send, whether a receiver is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Payload = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a receiver is connected: to which signal, and to which sender (None is anybody)."""
+    """The signal and the sender that a receiver is connected to; the sender None is every sender."""
 
     signal: Any
     sender: Any
@@ -25,11 +25,11 @@ class Condition:
     """A question about one send; combine questions with `&`, `|` and `~`."""
 
     def holds(self, payload: Payload) -> bool:
-        """Answer for a send with this payload, which includes `sender` and `signal`."""
+        """Return whether the condition holds for a send with this payload, which includes `sender` and `signal`."""
         raise NotImplementedError(f"{type(self).__name__} must define holds(payload).")
 
     def connected(self, target: Target) -> Condition:
-        """Return the condition that is asked at this target; it lives as long as the receiver is connected to it.
+        """Return the condition for this target; it lives as long as the receiver is connected to the target.
 
         Raises TypeError or ValueError where the question makes no sense.
         """
@@ -75,7 +75,7 @@ class Condition:
 
 @dataclass(frozen=True, repr=False)
 class Predicate(Condition):
-    """A condition that is a function of the user's, called with the payload as keywords."""
+    """A function that the user passes as a condition; it is called with the payload as keywords."""
 
     function: Callable[..., object]
 
@@ -92,7 +92,7 @@ class Predicate(Condition):
 
 @dataclass(frozen=True, repr=False)
 class Pair(Condition):
-    """What two conditions become together."""
+    """The base of a condition that is made of two."""
 
     left: Condition
     right: Condition
@@ -106,7 +106,7 @@ class Pair(Condition):
 
 
 class Both(Pair):
-    """Two conditions of which both must hold."""
+    """`left & right`: both conditions hold."""
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) and self.right.holds(payload)
@@ -116,7 +116,7 @@ class Both(Pair):
 
 
 class Either(Pair):
-    """Two conditions of which one must hold."""
+    """`left | right`: at least one of the conditions holds."""
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) or self.right.holds(payload)
@@ -127,7 +127,7 @@ class Either(Pair):
 
 @dataclass(frozen=True, repr=False)
 class Not(Condition):
-    """A condition turned round."""
+    """`~inner`: the condition does not hold."""
 
     inner: Condition
 

@@ -13,11 +13,11 @@ from heliograph.dispatch.options import PLAIN, Options
 
 Resolver = Callable[[], Receiver | None]
 
-_places = itertools.count()
+_numbers = itertools.count()
 
 
 class IdentityRef(weakref.ref[Any]):
-    """A weak reference that is equal to nothing but itself, which it can tell without leaving C."""
+    """A weak reference that is equal to nothing but itself; it is compared and hashed in C."""
 
     __slots__ = ()
     __hash__ = object.__hash__
@@ -55,7 +55,7 @@ class Connection(IdentityRef):
     method: Receiver | None  # the function of a bound method
     order: int
     pinned: Receiver | None  # the receiver itself, where it is connected strongly
-    seq: int  # its place in the order of connecting
+    seq: int  # its number in the order of connecting
 
     def receiver(self) -> Receiver | None:
         """Return the receiver, or None once it was garbage collected."""
@@ -85,16 +85,16 @@ class Connection(IdentityRef):
         return PLAIN if self.guarded is None else self.guarded.options
 
     def _guarded_if_alive(self) -> Receiver | None:
-        # Not a method of Guarded: a route that is out of date must not hold what a receiver that has left held.
+        # Not a method of Guarded: a route that is out of date must not hold the options of a receiver that has left.
         return self.guarded if self() is not None else None
 
     def is_steady(self) -> bool:
-        """Return whether the receiver lives on whatever others do: it is held, or its module has it by its name."""
+        """Return whether no other receiver can end its life: the connection holds it, or a module has it by name."""
         anchor = self()
         return self.pinned is not None or (type(anchor) is FunctionType and "<" not in anchor.__qualname__)
 
     def resolver(self) -> Callable[[], Receiver | None]:
-        """Return what gives a send the thing to call: in C, where the receiver is a function or strongly connected."""
+        """Return a function without arguments that returns the object to call, or None; in C for a plain receiver."""
         if self.guarded is not None:
             return self._guarded_if_alive
         if self.pinned is not None:
@@ -114,7 +114,7 @@ def connection_to(
     connection.bucket = bucket
     connection.key = key
     connection.order = order
-    connection.seq = next(_places)
+    connection.seq = next(_numbers)
     connection.is_async = is_async(receiver)
     connection.guarded = None
     return connection
@@ -124,7 +124,7 @@ def _weak(receiver: Any, forget: Callable[[Any], None]) -> Connection:
     owner, method = receiver, None
     if type(receiver) is not FunctionType and hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
         owner, method = receiver.__self__, receiver.__func__
-    # The plain reference is for its error, which names the type; Django's own suite looks for this very call.
+    # This reference is for the error, which names the type; Django's own suite mocks this very call.
     weakref.ref(owner)
     connection = Connection(owner, forget)
     connection.method = method
@@ -133,8 +133,8 @@ def _weak(receiver: Any, forget: Callable[[Any], None]) -> Connection:
 
 
 def _strong(receiver: Receiver) -> Connection:
-    # The reference is to something that never dies, and not to the receiver: CPython up to 3.12 may crash when it
-    # collects a weak reference that holds what it refers to.
+    # The reference is to a function of this module, and not to the receiver: CPython up to 3.12 may crash when it
+    # collects a weak reference that holds its own referent.
     connection = Connection(_strong)
     connection.method = None
     connection.pinned = receiver
@@ -142,7 +142,7 @@ def _strong(receiver: Receiver) -> Connection:
 
 
 class Route:
-    """What a send from one sender needs: filled once, and replaced by a new one when its receivers change."""
+    """The receivers of a send from one sender: filled once, and replaced when the receivers change."""
 
     __slots__ = ("alive", "concurrent", "epoch", "guarded", "refs", "size", "steady", "sync")
 
@@ -151,9 +151,9 @@ class Route:
     epoch: object  # the table's epoch when this was filled
     sync: tuple[Resolver, ...]
     concurrent: tuple[Resolver, ...]  # the async receivers
-    refs: tuple[Resolver, ...] | None  # `sync`, where calling these is all there is to do
-    guarded: tuple[Resolver, ...] | None  # `sync`, where some of these may skip the call, and none is async
-    steady: bool  # whether no receiver can die because of what another one does
+    refs: tuple[Resolver, ...] | None  # `sync`, if every receiver is without options and none is async
+    guarded: tuple[Resolver, ...] | None  # `sync`, if a receiver has options and none is async
+    steady: bool  # whether no receiver can die because of another one
 
     def __init__(self) -> None:
         self.alive = _NOBODY
@@ -177,7 +177,7 @@ class Bucket:
     def __init__(self, sender: Callable[[], Any], sender_id: int, shared: bool = False) -> None:
         self.sender = sender
         self.sender_id = sender_id
-        self.shared = shared  # whether the sends of more than one sender come here
+        self.shared = shared  # whether it is for more than one sender
         self.alive: set[Connection] = set()
         self.index: dict[Hashable, Connection] = {}
         self.route = STALE
@@ -194,10 +194,10 @@ class Bucket:
     def remove(self, connection: Connection) -> None:
         self.index.pop(connection.key, None)
         self.alive.discard(connection)
-        connection.guarded = None  # which refers to the connection, and to what lives no longer than that
+        connection.guarded = None  # it refers to the connection, and its options live no longer
 
     def forget_guarded(self, connection: Connection) -> None:
-        """Do what `forget` does for a receiver with options, and let go of what they hold."""
+        """Forget a dead receiver with options, and release the options."""
         self.alive.discard(connection)
         if connection.guarded is not None:
             connection.guarded.release()  # another dispatcher may have it
@@ -216,7 +216,7 @@ class Bucket:
         return found if found in self.alive else None
 
     def find_receiver(self, key: Hashable, receiver: Receiver | None) -> Connection | None:
-        """Return the connection of a receiver: the object itself, or the one it is a re-import of."""
+        """Return the connection of a receiver: of the object itself, or of the function that it is a re-import of."""
         found = self.find(key)
         if receiver is None or not is_name(key):
             return found

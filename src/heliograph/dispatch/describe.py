@@ -1,4 +1,4 @@
-"""How receivers are named to people: in errors, logs and lists."""
+"""Describing receivers to people, in errors, logs and lists: name, file and line."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def origin(receiver: Any) -> Callable[..., Any]:
 
 def describe(receiver: Any) -> str:
     """Return name, file and line of a receiver, for an error message."""
-    place = source(receiver)
-    return f"{full_name(receiver)} ({place[0]}:{place[1]})" if place else full_name(receiver)
+    found = source(receiver)
+    return f"{full_name(receiver)} ({found[0]}:{found[1]})" if found else full_name(receiver)

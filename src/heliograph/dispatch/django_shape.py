@@ -1,4 +1,4 @@
-"""What other packages read and assign on a signal: its list of receivers in the shape that Django gives it."""
+"""Django's shape: the list `receivers` of a signal, which other packages read and assign."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from heliograph.dispatch.routes import Table, nobody, registering
 
 
 class Row(tuple[Any, ...]):
-    """A connection in Django's shape: (receiver's key, sender's id), receiver or reference, sender, is it async."""
+    """A connection in Django's shape: ((key, id of the sender), receiver or reference, sender, whether it is async)."""
 
     connection: Connection | None = None
-    options: Options = PLAIN  # which the connection itself forgets when it is disconnected
+    options: Options = PLAIN  # the connection itself forgets them when it is disconnected
 
 
 class ReceiverList(list[Any]):
@@ -75,7 +75,7 @@ def _row(connection: Connection, receiver: Any, with_sender: bool) -> Row:
 
 
 def _reference(connection: Connection, receiver: Any) -> Any:
-    """Return what Django would keep, and what other dispatchers can call: options are asked for in it."""
+    """Return the second item of a row, which another dispatcher can call: a receiver or reference, or a Guarded."""
     if connection.guarded is not None:
         return connection.guarded
     if connection.pinned is not None:
@@ -84,9 +84,9 @@ def _reference(connection: Connection, receiver: Any) -> Any:
 
 
 class Attached:
-    """What a signal has among its attributes instead of a list; it keeps the rows from when a list replaced it.
+    """The value of `receivers` in the `__dict__` of a signal; it keeps the rows that another list has replaced.
 
-    mock takes attributes from there before it replaces them, and assigns them in the end.
+    `mock.patch.object` reads the attribute there before it replaces it, and assigns it again in the end.
     """
 
     rows: Iterable[Any] = ()
@@ -101,7 +101,7 @@ def assign(signal: AnySignal, new: Any) -> None:
 
 
 def put(table: Table, rows: Iterable[Any]) -> None:
-    """Make these rows, ours or hand-made ones, the only connections of a table."""
+    """Make these rows the only connections of a table; they are our own, or plain tuples in Django's shape."""
     rows = list(rows)
     with registering:
         table.clear()

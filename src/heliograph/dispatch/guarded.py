@@ -1,4 +1,4 @@
-"""The call of a receiver that has options: asked for, guarded, and handed to its delivery policy."""
+"""Guarded: a receiver with options, which tests its condition and its re-entrancy, and gives the call to its policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from heliograph.dispatch.options import PLAIN, Gate, Options
 from heliograph.dispatch.policies import Call, Inline
 from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
 
-# By these names others find out that a function is async.
+# Other libraries look for these names to find out whether a function is async.
 _OF_A_COROUTINE = ("__code__", "_is_coroutine", "_is_coroutine_mark", "_is_coroutine_marker")
 
 
@@ -39,16 +39,16 @@ class Guarded:
         self.options = options
         self.is_due = _question(options)
         self.reentrant = options.reentrant
-        # What Inline does with a Call, without them.
+        # Then the receiver is called directly, as Inline would call it by a Call.
         self.is_plain = type(options.delivery) is Inline and options.call is Call
-        # What a class has too, and so hides from __getattr__.
+        # A class has these names too, so __getattr__ is not asked for them.
         self.__module__ = getattr(receiver, "__module__", type(self).__module__)
         self.__doc__ = receiver.__doc__
         if connection.is_async:
-            markcoroutinefunction(self)  # for dispatchers that see nothing but this
+            markcoroutinefunction(self)  # for another dispatcher, which sees nothing of the receiver
 
     def release(self) -> None:
-        """Let go of the options, once the receiver was garbage collected: what they hold lives as long as it did."""
+        """Release the options, once the receiver was garbage collected: their facts live as long as it."""
         self.options, self.is_due = PLAIN, None
 
     @property
@@ -58,7 +58,7 @@ class Guarded:
         return _gone if receiver is None else receiver
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guarded:
-        return self  # as functions are, and those who copy rows mean to put them back
+        return self  # as with functions: a tool that copies the rows of a signal puts them back later
 
     def __getattr__(self, name: str) -> Any:
         # Its names are the receiver's: tools that wrap receivers read them. But one that is called later is not async.
@@ -134,7 +134,7 @@ def connection_with(
 
 
 def receiver_of(called: Any) -> Receiver:
-    """Return the receiver behind what a send calls."""
+    """Return the receiver itself, of an object that a send calls."""
     return called.receiver if type(called) is Guarded else called
 
 

@@ -16,18 +16,18 @@ Receiver = Callable[..., Any]
 
 
 def is_async(receiver: Receiver) -> bool:
-    """Return whether a call gives something to await; it does for an object with `async def __call__`."""
+    """Return whether the result of a call is to be awaited, also of an object with `async def __call__`."""
     if type(receiver) is FunctionType:
-        # What the library would find out, without asking it: that would be a good part of what connecting costs.
+        # As iscoroutinefunction() would answer, which takes a good part of the time that connecting takes.
         marked = hasattr(receiver, "_is_coroutine_mark") or hasattr(receiver, "_is_coroutine")
         return bool(receiver.__code__.co_flags & CO_COROUTINE) or (marked and iscoroutinefunction(receiver))
     while isinstance(receiver, functools.partial):
         receiver = receiver.func
-    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))  # noqa: B004 - asked for what it is
+    return iscoroutinefunction(receiver) or iscoroutinefunction(getattr(type(receiver), "__call__", None))  # noqa: B004 - its kind is asked for
 
 
 def identity(receiver: Any, dispatch_uid: Hashable | None) -> Hashable:
-    """Return what makes a receiver the same one: its dispatch_uid, its name in its file, or the object itself.
+    """Return the key of a receiver: its dispatch_uid, its name in its file, or the identity of the object.
 
     A function of a module has its file and its qualified name: a module that is imported twice is one file.
     """
@@ -47,7 +47,7 @@ def object_identity(receiver: Any) -> Hashable:
 
 
 def is_name(key: Hashable) -> bool:
-    """Return whether an identity is a name, which another object can bear."""
+    """Return whether a key is a name, which another function can have too."""
     return isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)
 
 
@@ -59,7 +59,7 @@ def _code(function: Any) -> CodeType:
 
 
 def is_reimport(old: Any, new: Any) -> bool:
-    """Return whether `new` is what became of `old` when its module was imported again, given that they share a name.
+    """Return whether `new` replaces `old` after an import of the same module, given that they share a name.
 
     An import makes new code; functions that share their code (made in a loop, or decorated twice) are different. A
     module that is imported under another name has other globals; one that is reloaded has either the line in common
@@ -74,6 +74,6 @@ def is_reimport(old: Any, new: Any) -> bool:
 
 
 def _named(function: Any) -> Any:
-    """Return what the module of a function has under its name now, or None."""
+    """Return the object that the module of a function has under its name now, or None."""
     first, *rest = function.__qualname__.split(".")
     return functools.reduce(lambda owner, name: getattr(owner, name, None), rest, function.__globals__.get(first))

@@ -15,7 +15,7 @@ from heliograph.dispatch.names import is_signal
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """One receiver connected to one sender of a signal, at the time of the question."""
+    """One receiver connected to one sender of a signal, when `inspect` was called."""
 
     receiver: Receiver | None  # None if it was garbage collected meanwhile
     name: str  # with its module

@@ -1,4 +1,4 @@
-"""The names of signals, and the signals there are."""
+"""Names of signals, and the list of all signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _signals: dict[int, IdentityRef] = {}
 
 
 def register(signal: AnySignal) -> None:
-    """Note that a signal exists."""
+    """Add a signal to the list of all signals."""
     _signals[id(signal)] = IdentityRef(signal, partial(_signals.pop, id(signal)))
 
 

@@ -1,4 +1,4 @@
-"""Observed sends and calls: their numbers, their times, and what scopes put around them."""
+"""Observed sends and calls: scopes get numbered and timed events, and may put a context manager around a call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inside_send(number: int) -> Iterator[None]:
 
 @contextmanager
 def inside_kept() -> Iterator[None]:
-    """Put back which call the sender is in: async receivers share its context, and leave it in any order."""
+    """Restore the number of the call that the sender is in: async receivers share its context, and end in any order."""
     outer = _inside.get()
     try:
         yield
@@ -79,7 +79,7 @@ def observed(
 
 @contextmanager
 def _around(scopes: tuple[Scope, ...], call: Calling) -> Iterator[None]:
-    """Enter what the scopes put around a call, and leave it with the error of the call, which nothing suppresses."""
+    """Enter the context managers of the scopes around a call; none of them can suppress the error of the call."""
     entered = [one for scope in scopes if (one := _entered(scope, call)) is not None]
     try:
         yield
@@ -108,5 +108,5 @@ def notify(scopes: tuple[Scope, ...], event: object) -> None:
     for scope in scopes:
         try:
             scope.on_event(event)
-        except Exception:  # of a sender that cannot be compared, for one: watching never changes the outcome
+        except Exception:  # e.g. of a sender that raises at `==`: watching never changes the outcome
             logger.exception("%r failed on a %s event", scope, type(event).__name__)

@@ -44,7 +44,7 @@ class Called(ObservedEvent):
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """A receiver is about to be called: what a scope may put something around; `number` is that of its `Called`."""
+    """A receiver is about to be called; `number` is the number that its `Called` event will have."""
 
     signal: AnySignal
     sender: Any

@@ -1,4 +1,4 @@
-"""Options: the errors for an option that does not exist, and for an option with a wrong value."""
+"""Errors about options: for an option that does not exist, and for an option with a wrong value."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WRITTEN = {
 }
 _HOMES = {name: how.format(name=name) for how, names in _WRITTEN.items() for name in names.split()}
 
-# Names that users of other packages may write for each option.
+# The names that other packages have for each option, which a user may write by habit.
 _MEANT = {
     "sender": "senders model models source",
     "when": "condition conditions filter predicate only_if",

@@ -92,7 +92,7 @@ class ConnectedPolicy(DeliveryPolicy, Protocol):
 PLAIN = Options()
 
 
-# The options of `connect` that are about the call of a receiver, and not about its place in the signal.
+# The options of `connect` that are about the call of a receiver, and not about its position among the receivers.
 OF_THE_CALL = ("when", "delivery", "reentrant", "blocking", "call", "facts")
 
 

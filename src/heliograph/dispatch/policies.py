@@ -13,7 +13,7 @@ from heliograph.dispatch.option_errors import named_options
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One receiver that is due to hear one send."""
+    """The call of one receiver that is due, for one send."""
 
     receiver: Callable[..., Any]
     payload: dict[str, Any]

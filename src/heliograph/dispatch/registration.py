@@ -1,4 +1,4 @@
-"""The decorator that connects a function where it is written."""
+"""The decorator `receiver`, which connects a function where it is written."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ def each(signal: Any) -> Sequence[Any]:
 
 
 def with_defaults(signal: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with what `receiver` does unless it is told otherwise."""
+    """Return options with the defaults of `receiver`, where they differ from those of `connect`."""
     return {"reentrant": "skip", **options} if getattr(signal, "_guards_instance", False) else {**options}

@@ -1,4 +1,4 @@
-"""Routes: who hears a send, and in which order."""
+"""Routes: which receivers a send calls, and in which order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Table:
     def __init__(self) -> None:
         self.anyone = Bucket(nobody, id(None), shared=True)
         self.buckets = {id(None): self.anyone}  # by id(sender), for as long as the sender lives
-        self.values: dict[Hashable, Bucket] = {}  # those of senders without weak references, such as strings
-        self.families: dict[int, Bucket] = {}  # by id(class): receivers that hear its subclasses too
+        self.values: dict[Hashable, Bucket] = {}  # of senders without weak references, such as strings
+        self.families: dict[int, Bucket] = {}  # by id(class): receivers with subclasses=True
         self.epoch = object()  # a new one whenever a shared bucket changes
-        self.default = self.anyone  # whose route it is where `buckets` does not know the sender
+        self.default = self.anyone  # its route is for senders that are not in `buckets`
         self.silent = True  # whether there is no connection at all; if in doubt, False
         self.sweep_at = 64
         self.shown = object()  # a new one whenever all connections are replaced
@@ -49,7 +49,7 @@ class Table:
         return self._fill(bucket, sender)
 
     def bucket_for(self, sender: Any) -> Bucket:
-        """Return the bucket that decides who hears a send from `sender`."""
+        """Return the bucket whose route a send from `sender` takes."""
         bucket = self.existing(sender)
         if bucket is None and not self.silent and isinstance(sender, type):
             bucket = self._bucket_of_weak(sender)  # so that the next send finds its route at once
@@ -70,12 +70,12 @@ class Table:
         return [*self.buckets.copy().values(), *self.families.copy().values()]
 
     def _fill(self, bucket: Bucket, sender: Any) -> Route:
-        """Make a route. It is put in place empty and filled then, so that a change in between replaces it."""
+        """Make a route. It is stored empty and filled then, so that a change in between replaces it."""
         epoch = self.epoch
         route = bucket.route = Route()
         sources = [source for source in self._sources(bucket, sender) if source.alive]
         if not sources:
-            self._notice_silence()
+            self._find_silence()
         connections = sorted((one for source in sources for one in source.alive.copy()), key=_in_order)
         if len(sources) == 1:
             route.alive, route.size = sources[0].alive, len(connections)
@@ -94,8 +94,8 @@ class Table:
             route.refs = route.sync
         return route
 
-    def _notice_silence(self) -> None:
-        """Note that all receivers have died or left; but never wait for somebody who may be connecting one."""
+    def _find_silence(self) -> None:
+        """Set `silent` if no receiver is left; do not wait for the lock, since another thread may be connecting one."""
         if registering.acquire(blocking=False):
             self.silent = not any(bucket.alive for bucket in self._buckets())
             registering.release()
@@ -111,7 +111,7 @@ class Table:
     # --- changes: the caller holds the lock -------------------------------------------------------------------
 
     def connect(self, connection: Connection, receiver: Receiver) -> None:
-        """Add a connection. A receiver that is there stays; one that was imported again gives its place up."""
+        """Add a connection, unless the receiver has one; a function that was imported again takes its old one over."""
         bucket, key = connection.bucket, connection.key
         is_known = key in bucket.index or object_identity(receiver) in bucket.index
         rival = bucket.find_receiver(key, receiver) if is_known else None
@@ -155,7 +155,7 @@ class Table:
             self._drop(bucket)
 
     def changed(self, bucket: Bucket) -> None:
-        """Make the routes that draw on a bucket out of date."""
+        """Make the routes with receivers of a bucket out of date."""
         if bucket.shared:
             self.epoch = object()
         bucket.route = STALE
@@ -179,7 +179,7 @@ class Table:
             return self._bucket_of_strong(sender)
 
     def bucket_of_id(self, sender_id: int) -> Bucket:
-        """Return the bucket of a sender of whom nothing but the id is known."""
+        """Return the bucket of a sender of which only the id is known, from a row of Django's `receivers`."""
         return self.buckets.setdefault(sender_id, Bucket(nobody, sender_id))
 
     def _family_of(self, sender: type) -> Bucket:
@@ -192,7 +192,7 @@ class Table:
         return self.buckets.setdefault(id(sender), bucket)
 
     def _bucket_of_strong(self, sender: Any) -> Bucket:
-        """Make the bucket of a sender without weak references: it is held, so that its id stays its own."""
+        """Make the bucket of a sender without weak references: it holds the sender, so no other object gets its id."""
         self._sweep()
         if not _is_only_itself(sender):
             self.default = _OPAQUE  # an equal sender with another id belongs here too
@@ -204,7 +204,7 @@ class Table:
         self.buckets[bucket.sender_id] = self.values[value_key(bucket.sender())] = bucket
 
     def _sweep(self) -> None:
-        """Let go of held senders whose receivers have all died, each time their number has doubled."""
+        """Drop the held senders whose receivers have all died, each time the number of held senders has doubled."""
         if len(self.values) < self.sweep_at:
             return
         for bucket in [bucket for bucket in self.values.values() if not bucket.alive]:
@@ -221,12 +221,12 @@ def nobody() -> None:
     """Stand in for the reference to a sender, where there is none."""
 
 
-# The bucket of senders that only their value or their class can tell: never filled, so that a send looks closer.
+# The bucket of senders that are known by their value or by their class: it has no route, so that a send looks closer.
 _OPAQUE = Bucket(nobody, 0)
 
 
 def _sender_died(buckets: dict[int, Bucket], sender_id: int, reference: object) -> None:
-    """Drop the bucket of a sender, before another object can have its id; emptied, so that no cycle is left."""
+    """Drop the bucket of a sender, before another object can have its id; empty it, so that no cycle is left."""
     buckets.pop(sender_id, _OPAQUE).clear()
 
 
@@ -244,7 +244,7 @@ def _is_strong(bucket: Bucket) -> bool:
 
 
 def value_key(sender: Any) -> Hashable:
-    """Return what equal senders have in common: 1 and True are not equal here, and an unhashable one is itself."""
+    """Return the key of a sender: equal for equal values of one type, and the id of a value without a hash."""
     try:
         hash(sender)
     except TypeError:
@@ -253,7 +253,7 @@ def value_key(sender: Any) -> Hashable:
 
 
 def _tripwires(connections: list[Connection]) -> set[Any]:
-    """Return a set that loses a member with each of these receivers that dies, whatever bucket it is in."""
+    """Return a set that loses a member when one of these receivers dies, whatever bucket it is in."""
     alive: set[Any] = set()
     forget = alive.discard
     anchors = (one() for one in connections)

@@ -15,7 +15,7 @@ from heliograph.dispatch.observed_events import Calling
 
 
 class Scope:
-    """What a `with` block enters, for this thread or task and for what it starts; it nests."""
+    """A `with` block that changes or watches sends, in this thread or task and in those that it starts; it nests."""
 
     watches_sends = True  # whether sends ask it anything
 
@@ -40,8 +40,8 @@ class Scope:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # The innermost open entry of this very object is closed: no state is kept in the scope, so that threads and
-        # tasks can enter one object at once.
+        # Close the innermost open entry of this object. The scope itself keeps no state, so threads and tasks can enter
+        # one object at once.
         if self.watches_sends:
             watch.pop()
         mine = [entry for entry in _entries.get() if entry.scope is self and entry.open]
@@ -62,12 +62,11 @@ class _Entry:
 
 _entries: ContextVar[tuple[_Entry, ...]] = ContextVar("heliograph_scopes", default=())
 
-# The scopes that every thread and task is in, first added first. A list, and so is the next one: what is done to them
-# is atomic, so that neither a lock nor a fork is in the way.
+# The scopes of the whole process, in the order in which they were added. This and the next one are lists, because each
+# change of a list is atomic: it takes no lock, which a fork could leave locked.
 everywhere: list[Scope] = []
 
-# As many members as there are open scopes in the process that sends ask. While it is empty, a send looks at nothing
-# else.
+# One member for each open scope of the process that sends ask. While it is empty, a send asks nothing else.
 watch: list[Scope] = []
 
 

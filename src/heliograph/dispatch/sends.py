@@ -1,4 +1,4 @@
-"""The making of a send: one plan, and a sync and an async driver for it."""
+"""Sends: one plan of who is called with what, and a sync and an async driver for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("django.dispatch")
 
 
 class Send:
-    """One send: the plan, who is to be called with what, that both drivers carry out."""
+    """The plan of one send, which both drivers carry out: the receivers and the payload."""
 
     __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
 
@@ -51,7 +51,7 @@ class Send:
             return _due(await concurrency_of(self.signal).together(self.coroutines()))
 
     def watched(self) -> AbstractContextManager[None]:
-        """Return what goes around receivers that run beside each other."""
+        """Return the context manager for receivers that run beside each other."""
         return inside_kept() if self.scopes else nullcontext()
 
     def coroutines(self) -> list[Any]:
@@ -81,7 +81,7 @@ class Send:
             return receiver, _logged(receiver, error)
 
     def _respond(self, called: Receiver, receiver: Receiver) -> Any:
-        if type(called) is Guarded and called.options.defers:  # whoever makes the call tells of it
+        if type(called) is Guarded and called.options.defers:  # whoever makes the call later notifies observers of it
             with inside_send(self.number):
                 return called(signal=self.signal, sender=self.sender, **self.payload)
         with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
@@ -123,7 +123,7 @@ def _never_blocks(called: Receiver) -> bool:
 
 
 def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
-    """Return those of the receivers of a send that have options, past any wrapper that a monitoring tool adds."""
+    """Return the receivers of a send that have options, without the wrappers that a monitoring tool may add."""
     if hasattr(type(signal), "_table"):
         route = signal._table.route(sender)
         found = [receiver for resolve in (*route.sync, *route.concurrent) if (receiver := resolve()) is not None]

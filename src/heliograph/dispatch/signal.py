@@ -1,4 +1,4 @@
-"""The Signal: what is connected, and sent."""
+"""The class Signal: receivers connect to it, and are called with what is sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Contract = ParamSpec("Contract")  # of `define`: in pyright, a class method lose
 
 
 class _LazyTable:
-    """The descriptor that gives a signal its table: also a signal that was made before this class ran it."""
+    """The descriptor that gives a signal its table when it is first used, also a signal from before adoption."""
 
     def __get__(self, signal: Any, owner: type) -> Table:
         if signal is None:
@@ -44,8 +44,8 @@ class _LazyTable:
 class Signal(Generic[P]):
     """A signal: receivers connect to it, and are called with what is sent.
 
-    `connect`, `disconnect`, `has_listeners` and the four sends are Django's, to the letter; what goes beyond is in
-    keyword arguments that Django does not have.
+    `connect`, `disconnect`, `has_listeners` and the four sends do what Django's do, to the letter. Everything beyond is
+    a keyword argument that Django does not have.
     """
 
     # Django 5.2 has no reference to the sender in a row of `receivers`.
@@ -54,7 +54,7 @@ class Signal(Generic[P]):
     _connector: ClassVar[Connector] = Connector()
     _table = _LazyTable()
 
-    # What the signal sends, where it says so: other sends and receivers that ask for other names are refused.
+    # Of a declared signal: it refuses other sends, and receivers that ask for other names.
     _contract: inspect.Signature | None = None
     _payload: Callable[..., dict[str, Any]] | None = None
     # Whether @receiver keeps receivers from being called again for the instance that they are handling.
@@ -175,12 +175,12 @@ class Signal(Generic[P]):
             return await deliver_async(Send(self, sender, _checked(self, sender, named), robust=True))
 
     def has_listeners(self, sender: Any = None) -> bool:
-        """Return whether a send from this sender would be heard: by a receiver that is not muted, or a capture."""
+        """Return whether a receiver that is not muted, or a capture, would receive a send from this sender."""
         sync, concurrent = self._live_receivers(sender)
         return bool(sync or concurrent) or any(scope.listens(self, sender) for scope in current())
 
     def _live_receivers(self, sender: Any) -> tuple[list[Receiver], list[Receiver]]:
-        """Return who hears a send, in order: sync and async receivers.
+        """Return the receivers of a send, in order: the sync ones and the async ones.
 
         This is the only place that decides it, and the one which monitoring tools replace to wrap receivers.
         """
@@ -197,9 +197,9 @@ class Signal(Generic[P]):
         return None if self._contract is None else [*self._contract.parameters][1:]
 
     def _attended(self, sender: Any) -> object:
-        """Return what is to be held for as long as somebody who is not connected listens to this sender.
+        """Return an object that an open capture holds, so that a signal is sent although nobody is connected.
 
-        For signals that are only sent to those who listen.
+        Signals of bulk writes override this.
         """
         return None
 
@@ -248,19 +248,19 @@ class Signal(Generic[P]):
         forget_cache(self)
 
     def _clear_dead_receivers(self) -> None:
-        """Do nothing: the dead leave by themselves."""
+        """Do nothing: the connection of a dead receiver leaves by itself."""
 
     def _flag_dead_receivers(self, reference: object = None) -> None:
-        """Do nothing: the dead leave by themselves."""
+        """Do nothing: the connection of a dead receiver leaves by itself."""
 
 
-# As they are here, whatever tools and mocks put into the class later.
+# The two methods of this class, to be compared with what tools and mocks put into the class later.
 OURS = (Signal.send, Signal._live_receivers)
 # Functions and not methods: subclasses of other packages have private methods of any name.
 
 
 def _learn(signal: Signal[...], named: dict[str, Any]) -> None:
-    """Write out a send for the names of the first one, which the later ones will mostly have too."""
+    """Generate a send for the names of the first send: most signals always send the same names."""
     send = learned_send(signal, OURS, named)
     if send is not None:
         signal.__dict__["send"] = send

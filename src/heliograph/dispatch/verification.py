@@ -1,4 +1,4 @@
-"""What a receiver is checked for where it is connected, and what the errors say."""
+"""Verification: the errors for receivers and conditions that can never be called, raised on connect."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from heliograph.dispatch.describe import describe, qualified_name
 
-# What sys.getrefcount() says of an object tells whether somebody beside the call refers to it: on CPython with the
-# GIL, up to 3.13. Later versions borrow references, and a free-threaded one counts those of functions lazily.
+# sys.getrefcount() of an object shows whether somebody beside the call refers to it: on CPython with the GIL, up to
+# 3.13. Later versions borrow references, and a free-threaded one counts those of functions lazily.
 COUNTS_REFERENCES = (
     sys.implementation.name == "cpython"
     and sys.version_info < (3, 14)
@@ -53,7 +53,7 @@ def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:
     is_sure = signal._contract is not None or not hasattr(receiver, "__wrapped__")
     if sent is None or not is_sure:
         return
-    checked = () if signal._contract is not None else ("batch",)  # left to the check heliograph.E003
+    checked = () if signal._contract is not None else ("batch",)  # the system check heliograph.E003 reports this name
     for name in needed(receiver):
         if name not in {"sender", "signal", *sent, *given, *checked}:
             raise TypeError(
@@ -156,7 +156,7 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 
 
 def parameters_of(receiver: Any) -> list[inspect.Parameter] | None:
-    """Return the parameters that a caller sees, or None for a callable in C that does not tell."""
+    """Return the parameters that a caller sees, or None for a callable in C without a signature."""
     try:
         return list(inspect.signature(receiver).parameters.values())
     except (TypeError, ValueError):

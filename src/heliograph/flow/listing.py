@@ -1,4 +1,4 @@
-"""The registry as text: each signal, its receivers with file and line, their senders and their order."""
+"""The listing of signals: each with its receivers, their files and lines, senders, and options as they were written."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def _rows(signal: Any) -> Iterator[tuple[str, ...]]:
     for connection in connections_of(signal):
         receiver = connection.receiver()
         if receiver is not None:
-            yield full_name(receiver), _place(receiver), _sender(connection), _extras(connection, receiver)
+            yield full_name(receiver), _file_and_line(receiver), _sender(connection), _extras(connection, receiver)
 
 
-def _place(receiver: Any) -> str:
-    place = source(receiver)
-    return f"{_short(Path(place[0]))}:{place[1]}" if place else "-"
+def _file_and_line(receiver: Any) -> str:
+    found = source(receiver)
+    return f"{_short(Path(found[0]))}:{found[1]}" if found else "-"
 
 
 def _short(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The decorator that connects a function where it is written, to Django's signals and to others."""
+"""The decorator `receiver`, which connects a function where it is written, to Django's signals and to others."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _without_historical(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_of_dispatcher(options: Mapping[str, Any], function: Callable[..., Any], target: Target) -> dict[str, Any]:
-    """Return the options that every signal of the dispatcher takes, with what `using` and such come to at a target."""
+    """Return options that every signal of the dispatcher takes: `using` and its like become facts."""
     made = _options_at(options, function, target)
     rest = {name: value for name, value in options.items() if name not in save_options.OPTIONS}
     if made.facts:

@@ -45,7 +45,7 @@ from heliograph.transactions.inline_batches import with_batches
 # With this value of fetch=, the row is read and locked in the transaction of its write.
 LOCK = "lock"
 
-# What connect takes here beyond what the dispatcher knows.
+# The options that only signals of models have.
 OPTIONS = ("using", "fetch", "writes", "bulk")
 
 
@@ -59,7 +59,7 @@ class SaveConnector(ModelConnector):
 
 
 def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..., Any], target: Target) -> Options:
-    """Return the options of a receiver at a target, with what those come to that only signals of models have.
+    """Return the options of a receiver at a target, with the facts that `using`, `fetch`, `writes` and `bulk` become.
 
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
@@ -111,7 +111,7 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
     names = carried(signal) if parameter is not None else None
     if parameter is None or names is None or "changes" in names:
         return False
-    # On other signals, one that can do without is called as Django would.
+    # On other signals, a receiver with a default for `changes` is called as Django would.
     return "update_fields" in names or signal in DELETIONS or parameter.default is parameter.empty
 
 
@@ -187,14 +187,14 @@ class WritingCall(Call):
         return {field: kept(values[field.attname]) if field.attname in values else ABSENT for field in fields}
 
     def _add(self, before: Mapping[Any, Any]) -> None:
-        told = self.payload["update_fields"]
-        if isinstance(told, set):
-            told.update(
+        saved = self.payload["update_fields"]
+        if isinstance(saved, set):
+            saved.update(
                 field.name for field, after in self._values().items() if self._is_set(field, before[field], after)
             )
 
     def _is_set(self, field: Any, before: Any, after: Any) -> bool:
-        """Return whether the receiver has set a field; one that was not loaded may have been by reading it."""
+        """Return whether the receiver has set a field; a field that was not loaded may only have been read."""
         if before is ABSENT:
             instance = self.payload["instance"]
             return after is not ABSENT and bool(changes_of(instance, field.name))
@@ -270,6 +270,6 @@ def _parameter_for_changes(receiver: Any) -> inspect.Parameter | None:
     if isinstance(receiver, partial) and "changes" in receiver.keywords:
         return None
     is_plain = type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__")
-    if is_plain and "changes" not in receiver.__code__.co_varnames:  # told without the signature, which takes its time
+    if is_plain and "changes" not in receiver.__code__.co_varnames:  # known without the signature, which is slow
         return None
     return next((one for one in parameters_of(receiver) or () if one.name == "changes"), None)

@@ -12,7 +12,7 @@ from heliograph.flow.listing import lines
 class Command(BaseCommand):
     """List signals and their receivers."""
 
-    help = "Shows the signals of this project: which receivers hear them, from whom, and in which order."
+    help = "Shows the signals of this project: which receivers receive them, from which senders, and in which order."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -24,9 +24,12 @@ SMOKE = (
         for folder, names in {
             "adoption": ("adoption", "catalogue", "claims", "internals", "processes", "subclasses_of_signal"),
             "bulk": ("audience",),
-            "changes": ("changes", "shapes"),
+            "changes": ("changes", "shapes", "undone_changes", "values"),
             "outbox": ("durable_transactions", "worker"),
-            "receivers": ("conditions", "foreign_signals", "lazy_senders", "model_signals", "save_options"),
+            "receivers": (
+                *("changed", "changes_of_saves", "conditions", "fetch", "foreign_signals", "lazy_senders"),
+                *("model_signals", "refused_conditions", "write_options"),
+            ),
             "transactions": ("transactions",),
         }.items()
         for name in names

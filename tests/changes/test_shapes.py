@@ -26,7 +26,7 @@ on_each_save = pytest.mark.parametrize("signal", [pre_save, post_save], ids=["pr
 
 
 @pytest.fixture
-def told(receive):
+def changes_for(receive):
     """Connect a receiver that asks for changes: `got = told(post_save, sender=Novel)` has (sender, changes) of each."""
 
     def connect(signal, **options):
@@ -54,46 +54,48 @@ def rename(model, name="Moons", **fields):
 
 @database
 @on_each_save
-def test_s1_a_receiver_of_a_proxy_receives_the_change_of_one_once(told, signal):
-    got = told(signal, sender=Reprint, when=changed("name"))
+def test_s1_a_receiver_of_a_proxy_receives_the_change_of_one_once(changes_for, signal):
+    got = changes_for(signal, sender=Reprint, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
 
 
 @database
 @on_each_save
-def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_receives_the_change_of_a_proxy_once(told, signal):
-    got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+def test_s1_a_receiver_of_the_concrete_model_and_its_subclasses_receives_the_change_of_a_proxy_once(
+    changes_for, signal
+):
+    got = changes_for(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Reprint)
     assert got == [(Reprint, {"name": ("Tides", "Moons")})]
 
 
 @database
 @on_each_save
-def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_receive_the_change_once_each(told, signal):
-    one = told(signal, sender=Reprint, when=changed("name"))
-    other = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+def test_a_receiver_of_a_proxy_and_one_of_the_concrete_model_receive_the_change_once_each(changes_for, signal):
+    one = changes_for(signal, sender=Reprint, when=changed("name"))
+    other = changes_for(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Reprint)
     assert one == other == [(Reprint, {"name": ("Tides", "Moons")})]
 
 
 @database
-def test_a_receiver_of_a_proxy_does_not_receive_the_concrete_model(told):
-    got = told(post_save, sender=Reprint, when=changed("name"))
+def test_a_receiver_of_a_proxy_does_not_receive_the_concrete_model(changes_for):
+    got = changes_for(post_save, sender=Reprint, when=changed("name"))
     rename(Novel)
     assert got == []
 
 
 @database
-def test_a_receiver_of_the_concrete_model_alone_does_not_receive_a_proxy(told):
-    got = told(post_save, sender=Novel, when=changed("name"))
+def test_a_receiver_of_the_concrete_model_alone_does_not_receive_a_proxy(changes_for):
+    got = changes_for(post_save, sender=Novel, when=changed("name"))
     rename(Reprint)
     assert got == []
 
 
 @database
-def test_a_row_that_is_loaded_as_a_proxy_is_known_where_only_the_proxy_is_watched(told):
-    got = told(post_save, sender=Reprint, when=changed("name"))
+def test_a_row_that_is_loaded_as_a_proxy_is_known_where_only_the_proxy_is_watched(changes_for):
+    got = changes_for(post_save, sender=Reprint, when=changed("name"))
     Novel.objects.create(name="Tides")
     reprint = Reprint.objects.get()
     reprint.name = "Moons"
@@ -102,9 +104,9 @@ def test_a_row_that_is_loaded_as_a_proxy_is_known_where_only_the_proxy_is_watche
 
 
 @database
-def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(told):
-    got = told(post_save, sender=Reprint, when=changed("name"))
-    got_of_novels = told(post_save, sender=Novel, when=changed("writer"))
+def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(changes_for):
+    got = changes_for(post_save, sender=Reprint, when=changed("name"))
+    got_of_novels = changes_for(post_save, sender=Novel, when=changed("writer"))
     ada = Writer.objects.create()
     for model in (Reprint, Novel):
         rename(model, writer=ada)
@@ -123,17 +125,17 @@ def test_each_watches_its_own_fields_of_a_proxy_and_its_concrete_model(told):
 @database
 @on_each_save
 def test_s2_a_receiver_of_the_parent_and_its_subclasses_receives_once_that_a_child_has_changed_a_field_of_the_parent(
-    told, signal
+    changes_for, signal
 ):
-    got = told(signal, sender=Novel, subclasses=True, when=changed("name"))
+    got = changes_for(signal, sender=Novel, subclasses=True, when=changed("name"))
     rename(Audiobook)
     assert got == [(Audiobook, {"name": ("Tides", "Moons")})]
 
 
 @database
 @on_each_save
-def test_a_receiver_of_a_child_receives_once_that_it_has_changed_a_field_of_the_parent(told, signal):
-    got = told(signal, sender=Audiobook, when=changed("name", "minutes"))
+def test_a_receiver_of_a_child_receives_once_that_it_has_changed_a_field_of_the_parent(changes_for, signal):
+    got = changes_for(signal, sender=Audiobook, when=changed("name", "minutes"))
     audiobook = Audiobook.objects.create(name="Tides", minutes=60)
     audiobook.name, audiobook.minutes = "Moons", 90
     audiobook.save()
@@ -141,8 +143,8 @@ def test_a_receiver_of_a_child_receives_once_that_it_has_changed_a_field_of_the_
 
 
 @database
-def test_a_field_of_the_child_is_no_change_for_a_receiver_that_watches_one_of_the_parent(told):
-    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+def test_a_field_of_the_child_is_no_change_for_a_receiver_that_watches_one_of_the_parent(changes_for):
+    got = changes_for(post_save, sender=Novel, subclasses=True, when=changed("name"))
     audiobook = Audiobook.objects.create(name="Tides", minutes=60)
     audiobook.minutes = 90
     audiobook.save()
@@ -150,8 +152,8 @@ def test_a_field_of_the_child_is_no_change_for_a_receiver_that_watches_one_of_th
 
 
 @database
-def test_a_receiver_of_the_parent_has_all_fields_of_the_child_where_it_names_none(told):
-    got = told(post_save, sender=Novel, subclasses=True)
+def test_a_receiver_of_the_parent_has_all_fields_of_the_child_where_it_names_none(changes_for):
+    got = changes_for(post_save, sender=Novel, subclasses=True)
     audiobook = Audiobook.objects.create(name="Tides", minutes=60)
     audiobook.minutes = 90
     audiobook.save()
@@ -159,15 +161,15 @@ def test_a_receiver_of_the_parent_has_all_fields_of_the_child_where_it_names_non
 
 
 @database
-def test_a_receiver_of_the_parent_alone_does_not_receive_a_child_as_in_django(told):
-    got = told(post_save, sender=Novel)
+def test_a_receiver_of_the_parent_alone_does_not_receive_a_child_as_in_django(changes_for):
+    got = changes_for(post_save, sender=Novel)
     rename(Audiobook)
     assert got == []
 
 
 @database
-def test_a_child_that_is_loaded_is_known_with_the_fields_of_its_parent(told):
-    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+def test_a_child_that_is_loaded_is_known_with_the_fields_of_its_parent(changes_for):
+    got = changes_for(post_save, sender=Novel, subclasses=True, when=changed("name"))
     Audiobook.objects.create(name="Tides")
     audiobook = Audiobook.objects.get()
     audiobook.name = "Moons"
@@ -176,8 +178,8 @@ def test_a_child_that_is_loaded_is_known_with_the_fields_of_its_parent(told):
 
 
 @database
-def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_tell_its_change(told):
-    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_tell_its_change(changes_for):
+    got = changes_for(post_save, sender=Novel, subclasses=True, when=changed("name"))
     audiobook = Audiobook.objects.create(name="Tides")
     audiobook.name = "Moons"
     audiobook.save(update_fields=["minutes"])
@@ -187,8 +189,8 @@ def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_tell_its_c
 
 
 @database
-def test_the_parent_of_a_child_is_known_where_it_is_loaded_by_itself(told):
-    got = told(post_save, sender=Novel, subclasses=True, when=changed("name"))
+def test_the_parent_of_a_child_is_known_where_it_is_loaded_by_itself(changes_for):
+    got = changes_for(post_save, sender=Novel, subclasses=True, when=changed("name"))
     audiobook = Audiobook.objects.create(name="Tides")
     novel = Novel.objects.get(pk=audiobook.pk)
     novel.name = "Moons"
@@ -197,7 +199,7 @@ def test_the_parent_of_a_child_is_known_where_it_is_loaded_by_itself(told):
 
 
 @database
-def test_a_child_that_a_row_of_the_parent_gets_is_created(told, listen):
+def test_a_child_that_a_row_of_the_parent_gets_is_created(changes_for, listen):
     received = listen(post_save, sender=Novel, subclasses=True, when=created)
     novel = Novel.objects.create(name="Tides")
     Audiobook(novel_ptr=novel, name="Tides", minutes=60).save()
@@ -205,8 +207,8 @@ def test_a_child_that_a_row_of_the_parent_gets_is_created(told, listen):
 
 
 @database
-def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_known(told):
-    got = told(post_save, sender=Novel, when=changed("name"))
+def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_known(changes_for):
+    got = changes_for(post_save, sender=Novel, when=changed("name"))
     Audiobook.objects.create(name="Tides")
     novel = Audiobook.objects.get().novel_ptr
     novel.name = "Moons"
@@ -221,9 +223,9 @@ def test_the_parent_that_is_made_of_a_child_says_that_its_old_values_are_not_kno
 @on_each_save
 @pytest.mark.parametrize("model", [Writer, Genre, Essay, Novel, Reprint, Audiobook])
 def test_s3_a_receiver_of_an_abstract_base_and_its_subclasses_receives_the_change_of_each_model_once(
-    told, signal, model
+    changes_for, signal, model
 ):
-    got = told(signal, sender=Named, subclasses=True, when=changed("name"))
+    got = changes_for(signal, sender=Named, subclasses=True, when=changed("name"))
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
 
@@ -258,31 +260,31 @@ def late():
 
 
 @committing
-def test_s3_a_receiver_of_an_abstract_base_receives_the_change_of_a_model_that_is_defined_later(told, late):
-    got = told(post_save, sender=Named, subclasses=True, when=changed("name"))
+def test_s3_a_receiver_of_an_abstract_base_receives_the_change_of_a_model_that_is_defined_later(changes_for, late):
+    got = changes_for(post_save, sender=Named, subclasses=True, when=changed("name"))
     model = late(Named)
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
 
 
 @committing
-def test_a_receiver_of_a_parent_receives_the_change_of_a_child_that_is_defined_later(told, late):
-    got = told(post_save, sender=Genre, subclasses=True, when=changed("name"))
+def test_a_receiver_of_a_parent_receives_the_change_of_a_child_that_is_defined_later(changes_for, late):
+    got = changes_for(post_save, sender=Genre, subclasses=True, when=changed("name"))
     model = late(Genre)
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
 
 
 @committing
-def test_a_receiver_of_all_models_receives_the_change_of_a_model_that_is_defined_later(told, late):
-    got = told(post_save, when=changed("name"))
+def test_a_receiver_of_all_models_receives_the_change_of_a_model_that_is_defined_later(changes_for, late):
+    got = changes_for(post_save, when=changed("name"))
     model = late(Named)
     rename(model)
     assert got == [(model, {"name": ("Tides", "Moons")})]
 
 
 @isolate_apps("tests.app")
-def test_an_abstract_base_is_not_watched_itself(told):
+def test_an_abstract_base_is_not_watched_itself(changes_for):
     class Base(Model):
         name = models.CharField(max_length=50)
 
@@ -290,13 +292,13 @@ def test_an_abstract_base_is_not_watched_itself(told):
             abstract = True
             app_label = "app"
 
-    told(post_save, sender=Base, subclasses=True, when=changed("name"))
+    changes_for(post_save, sender=Base, subclasses=True, when=changed("name"))
     assert "from_db" not in vars(Base)
 
 
 @database
-def test_a_receiver_of_model_and_its_subclasses_receives_the_change_of_each_model(told):
-    got = told(post_save, sender=Model, subclasses=True, when=changed("name"))
+def test_a_receiver_of_model_and_its_subclasses_receives_the_change_of_each_model(changes_for):
+    got = changes_for(post_save, sender=Model, subclasses=True, when=changed("name"))
     rename(Writer)
     assert got == [(Writer, {"name": ("Tides", "Moons")})]
 
@@ -306,23 +308,23 @@ def test_a_receiver_of_model_and_its_subclasses_receives_the_change_of_each_mode
 
 @database
 @on_each_save
-def test_a_receiver_of_a_model_that_is_named_receives_its_change(told, signal):
-    got = told(signal, sender="app.Writer", when=changed("name"))
+def test_a_receiver_of_a_model_that_is_named_receives_its_change(changes_for, signal):
+    got = changes_for(signal, sender="app.Writer", when=changed("name"))
     rename(Writer)
     assert got == [(Writer, {"name": ("Tides", "Moons")})]
 
 
 @database
-def test_a_receiver_of_several_models_that_are_named_receives_the_change_of_each(told):
-    got = told(post_save, sender=["app.Writer", Genre], when=changed("name"))
+def test_a_receiver_of_several_models_that_are_named_receives_the_change_of_each(changes_for):
+    got = changes_for(post_save, sender=["app.Writer", Genre], when=changed("name"))
     rename(Writer)
     rename(Genre)
     assert [sender for sender, _ in got] == [Writer, Genre]
 
 
 @database
-def test_a_receiver_of_the_user_model_that_the_settings_name_receives_its_change(told, settings):
-    got = told(post_save, sender=settings.AUTH_USER_MODEL, when=changed("email"))
+def test_a_receiver_of_the_user_model_that_the_settings_name_receives_its_change(changes_for, settings):
+    got = changes_for(post_save, sender=settings.AUTH_USER_MODEL, when=changed("email"))
     user = get_user_model().objects.create_user("ada")
     user.email = "ada@example.com"
     user.save()
@@ -330,8 +332,8 @@ def test_a_receiver_of_the_user_model_that_the_settings_name_receives_its_change
 
 
 @isolate_apps("tests.app")
-def test_s4_a_model_that_is_named_is_watched_as_soon_as_it_is_loaded(told):
-    told(post_save, sender="app.Late", when=changed("name"))
+def test_s4_a_model_that_is_named_is_watched_as_soon_as_it_is_loaded(changes_for):
+    changes_for(post_save, sender="app.Late", when=changed("name"))
 
     class Late(Named):
         class Meta:
@@ -414,8 +416,8 @@ def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(lis
 
 
 @database
-def test_s5_content_type_and_object_id_that_are_changed_together_are_one_event(told):
-    got = told(post_save, sender=Remark, when=changed("content_type", "object_id"))
+def test_s5_content_type_and_object_id_that_are_changed_together_are_one_event(changes_for):
+    got = changes_for(post_save, sender=Remark, when=changed("content_type", "object_id"))
     essay, writer = Essay.objects.create(pk=7), Writer.objects.create(pk=8)
     remark = Remark.objects.create(target=essay)
     remark.target = writer
@@ -425,8 +427,8 @@ def test_s5_content_type_and_object_id_that_are_changed_together_are_one_event(t
 
 
 @database
-def test_another_object_of_the_same_model_changes_the_object_id_alone(told):
-    got = told(post_save, sender=Remark, when=changed("content_type", "object_id"))
+def test_another_object_of_the_same_model_changes_the_object_id_alone(changes_for):
+    got = changes_for(post_save, sender=Remark, when=changed("content_type", "object_id"))
     remark = Remark.objects.create(target=Essay.objects.create(pk=7))
     remark.target = Essay.objects.create(pk=8)
     remark.save()
@@ -434,8 +436,8 @@ def test_another_object_of_the_same_model_changes_the_object_id_alone(told):
 
 
 @database
-def test_an_object_id_that_is_given_as_text_is_no_change(told):
-    got = told(post_save, sender=Remark, when=changed("object_id"))
+def test_an_object_id_that_is_given_as_text_is_no_change(changes_for):
+    got = changes_for(post_save, sender=Remark, when=changed("object_id"))
     remark = Remark.objects.create(target=Essay.objects.create(pk=7))
     remark.object_id = "7"
     remark.save()
@@ -443,9 +445,9 @@ def test_an_object_id_that_is_given_as_text_is_no_change(told):
 
 
 @database
-def test_a_remark_that_is_loaded_with_its_target_is_not_changed(told):
+def test_a_remark_that_is_loaded_with_its_target_is_not_changed(changes_for):
     Remark.objects.create(target=Essay.objects.create())
-    got = told(post_save, sender=Remark, when=changed())
+    got = changes_for(post_save, sender=Remark, when=changed())
     remark = Remark.objects.prefetch_related("target").get()
     assert remark.target is not None
     remark.save()
@@ -463,8 +465,8 @@ def test_a_remark_that_is_added_through_its_relation_is_created(listen):
 
 
 @database
-def test_a_chapter_that_is_created_gets_its_place_without_a_change(told):
-    got = told(post_save, sender=Chapter, when=changed("_order"))
+def test_a_chapter_that_is_created_gets_its_place_without_a_change(changes_for):
+    got = changes_for(post_save, sender=Chapter, when=changed("_order"))
     novel = Novel.objects.create()
     for _ in range(2):
         Chapter.objects.create(novel=novel).save()
@@ -473,8 +475,8 @@ def test_a_chapter_that_is_created_gets_its_place_without_a_change(told):
 
 @database
 @on_each_save
-def test_s6_a_chapter_that_moves_has_changed_its_place(told, signal):
-    got = told(signal, sender=Chapter, when=changed("_order"))
+def test_s6_a_chapter_that_moves_has_changed_its_place(changes_for, signal):
+    got = changes_for(signal, sender=Chapter, when=changed("_order"))
     novel = Novel.objects.create()
     chapters = [Chapter.objects.create(novel=novel) for _ in range(2)]
     chapters[1]._order = 0
@@ -483,8 +485,8 @@ def test_s6_a_chapter_that_moves_has_changed_its_place(told, signal):
 
 
 @database
-def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(told):
-    got = told(post_save, sender=Chapter, when=changed("_order"))
+def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(changes_for):
+    got = changes_for(post_save, sender=Chapter, when=changed("_order"))
     novel = Novel.objects.create()
     first, second = (Chapter.objects.create(novel=novel) for _ in range(2))
     novel.set_chapter_order([second.pk, first.pk])
@@ -495,8 +497,8 @@ def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(told):
 
 @database
 @on_each_save
-def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(told, signal):
-    got = told(signal, sender=Seat, when=changed("guest"))
+def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(changes_for, signal):
+    got = changes_for(signal, sender=Seat, when=changed("guest"))
     Seat.objects.create(row=1, number=2, guest="Ada")
     seat = Seat.objects.get(pk=(1, 2))
     seat.guest = "Grace"
@@ -505,16 +507,16 @@ def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(told, signal):
 
 
 @database
-def test_a_row_with_a_key_of_two_columns_is_created_without_a_change(told):
-    got = told(post_save, sender=Seat)
+def test_a_row_with_a_key_of_two_columns_is_created_without_a_change(changes_for):
+    got = changes_for(post_save, sender=Seat)
     Seat.objects.create(row=1, number=2, guest="Ada")
     Seat(row=1, number=3, guest="Grace").save()
     assert got == [(Seat, {})] * 2
 
 
 @database
-def test_another_key_of_two_columns_is_another_row(told, listen):
-    got, received = told(post_save, sender=Seat), listen(post_save, sender=Seat, when=created)
+def test_another_key_of_two_columns_is_another_row(changes_for, listen):
+    got, received = changes_for(post_save, sender=Seat), listen(post_save, sender=Seat, when=created)
     seat = Seat.objects.create(row=1, number=2, guest="Ada")
     seat.number = 3
     seat.save()
@@ -530,8 +532,8 @@ def test_a_column_of_a_key_of_two_can_be_watched(listen):
 
 
 @database
-def test_what_is_not_saved_of_a_row_with_a_key_of_two_columns_is_known(told):
-    told(post_save, sender=Seat)
+def test_what_is_not_saved_of_a_row_with_a_key_of_two_columns_is_known(changes_for):
+    changes_for(post_save, sender=Seat)
     Seat.objects.create(row=1, number=2, guest="Ada")
     seat = Seat.objects.get()
     seat.guest = "Grace"
@@ -584,16 +586,16 @@ def replica():
 
 @databases
 @on_each_save
-def test_a_change_that_a_router_sends_to_another_database_is_known(told, everything_in_other, signal):
-    got = told(signal, sender=Writer, when=changed("name"))
+def test_a_change_that_a_router_sends_to_another_database_is_known(changes_for, everything_in_other, signal):
+    got = changes_for(signal, sender=Writer, when=changed("name"))
     assert rename(Writer)._state.db == "other"
     assert got == [(Writer, {"name": ("Tides", "Moons")})]
 
 
 @databases
 @pytest.mark.parametrize("fetch", [True, "always"])
-def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, everything_in_other, fetch):
-    got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(changes_for, everything_in_other, fetch):
+    got = changes_for(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
     assert verbs(Writer(pk=writer.pk, name="Grace").save, "other") == ["SELECT", "UPDATE"]
     assert got == [(Writer, {"name": ("Ada", "Grace")})]
@@ -601,8 +603,8 @@ def test_s7_old_values_are_asked_of_the_database_that_a_router_writes_to(told, e
 
 @databases
 @pytest.mark.parametrize("fetch", [True, "always"])
-def test_nothing_is_asked_of_a_database_that_a_router_does_not_write_to(told, everything_in_other, fetch):
-    told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+def test_nothing_is_asked_of_a_database_that_a_router_does_not_write_to(changes_for, everything_in_other, fetch):
+    changes_for(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
     assert verbs(Writer(pk=writer.pk, name="Grace").save) == []
 
@@ -628,8 +630,8 @@ def test_a_receiver_of_one_database_receives_what_a_router_sends_there(listen, e
 
 @databases
 @pytest.mark.parametrize("fetch", [True, "always"])
-def test_s8_a_replica_is_never_asked_for_old_values(told, replica, fetch):
-    got = told(post_save, sender=Writer, when=changed("name"), fetch=fetch)
+def test_s8_a_replica_is_never_asked_for_old_values(changes_for, replica, fetch):
+    got = changes_for(post_save, sender=Writer, when=changed("name"), fetch=fetch)
     writer = Writer.objects.create(name="Ada")
     replica(writer)
     got.clear()
@@ -639,8 +641,8 @@ def test_s8_a_replica_is_never_asked_for_old_values(told, replica, fetch):
 
 
 @databases
-def test_the_primary_database_is_asked_for_what_it_holds_of_what_a_replica_has_loaded(told, replica):
-    got = told(post_save, sender=Writer, when=changed("name"), fetch="always")
+def test_the_primary_database_is_asked_for_what_it_holds_of_what_a_replica_has_loaded(changes_for, replica):
+    got = changes_for(post_save, sender=Writer, when=changed("name"), fetch="always")
     writer = Writer.objects.create(name="Ada")
     replica(writer)
     got.clear()
@@ -654,8 +656,8 @@ def test_the_primary_database_is_asked_for_what_it_holds_of_what_a_replica_has_l
 
 
 @databases
-def test_what_a_replica_has_loaded_is_measured_from_that_although_it_is_saved_elsewhere(told, replica):
-    got = told(post_save, sender=Writer, when=changed("name"))
+def test_what_a_replica_has_loaded_is_measured_from_that_although_it_is_saved_elsewhere(changes_for, replica):
+    got = changes_for(post_save, sender=Writer, when=changed("name"))
     writer = Writer.objects.create(name="Ada")
     replica(writer)
     got.clear()
@@ -666,8 +668,8 @@ def test_what_a_replica_has_loaded_is_measured_from_that_although_it_is_saved_el
 
 
 @databases
-def test_one_row_in_two_databases_is_known_in_each(told):
-    got = told(post_save, sender=Writer, when=changed("name"))
+def test_one_row_in_two_databases_is_known_in_each(changes_for):
+    got = changes_for(post_save, sender=Writer, when=changed("name"))
     for alias in ("default", "other"):
         Writer(pk=1, name=f"old in {alias}").save(using=alias, force_insert=True)
     for alias in ("default", "other"):
@@ -678,8 +680,8 @@ def test_one_row_in_two_databases_is_known_in_each(told):
 
 
 @databases
-def test_a_row_that_is_copied_to_another_database_is_known_there_afterwards(told):
-    got = told(post_save, sender=Writer, when=changed("name"))
+def test_a_row_that_is_copied_to_another_database_is_known_there_afterwards(changes_for):
+    got = changes_for(post_save, sender=Writer, when=changed("name"))
     writer = Writer.objects.create(name="Ada")
     writer.save(using="other", force_insert=True)
     writer.name = "Grace"
@@ -688,10 +690,10 @@ def test_a_row_that_is_copied_to_another_database_is_known_there_afterwards(told
 
 
 @databases
-def test_what_one_database_has_is_not_the_old_value_in_another(told):
+def test_what_one_database_has_is_not_the_old_value_in_another(changes_for):
     writer = Writer.objects.create(name="Ada")
     Writer(pk=writer.pk, name="Grace").save(using="other", force_insert=True)
-    got = told(post_save, sender=Writer, when=changed("name"))
+    got = changes_for(post_save, sender=Writer, when=changed("name"))
     Writer.objects.get().save(using="other")
     assert got == [(Writer, {"name": (UNKNOWN, "Ada")})]
 
@@ -716,16 +718,16 @@ def test_a_row_that_a_fixture_adds_is_no_change(listen, tmp_path, signal):
 
 
 @database
-def test_a_row_that_a_fixture_replaces_is_a_change(told, tmp_path):
+def test_a_row_that_a_fixture_replaces_is_a_change(changes_for, tmp_path):
     Writer.objects.create(pk=7, name="Ada")
-    got = told(post_save, sender=Writer, when=changed("name") & raw, fetch=True)
+    got = changes_for(post_save, sender=Writer, when=changed("name") & raw, fetch=True)
     load(tmp_path, {"model": "app.writer", "pk": 7, "fields": {"name": "Grace"}})
     assert got == [(Writer, {"name": ("Ada", "Grace")})]
 
 
 @database
-def test_a_child_of_a_fixture_is_loaded_as_without_receivers(told, tmp_path):
-    got = told(post_save, sender=Novel, subclasses=True)
+def test_a_child_of_a_fixture_is_loaded_as_without_receivers(changes_for, tmp_path):
+    got = changes_for(post_save, sender=Novel, subclasses=True)
     load(
         tmp_path,
         {"model": "app.novel", "pk": 7, "fields": {"name": "Tides"}},
@@ -776,8 +778,10 @@ def test_s10_a_model_of_a_migration_calls_no_receiver(receive, historical, signa
 @on_each_save
 @pytest.mark.parametrize("options", [{}, {"sender": Model, "subclasses": True}], ids=["anybody", "all models"])
 @pytest.mark.parametrize("when", [changed("name"), changed(), created | changed("name"), ~changed("name")], ids=repr)
-def test_s10_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(told, historical, signal, options, when):
-    got = told(signal, when=when, **options)
+def test_s10_a_model_of_a_migration_calls_no_receiver_that_asks_for_changes(
+    changes_for, historical, signal, options, when
+):
+    got = changes_for(signal, when=when, **options)
     rename(historical)
     assert got == []
 
@@ -831,8 +835,8 @@ def test_a_plain_receiver_of_anybody_that_has_a_parameter_named_changes_does_not
 
 
 @database
-def test_a_model_of_a_migration_is_not_watched(told, historical):
-    told(post_save, sender=Model, subclasses=True, when=changed("name"))
+def test_a_model_of_a_migration_is_not_watched(changes_for, historical):
+    changes_for(post_save, sender=Model, subclasses=True, when=changed("name"))
     assert "from_db" not in vars(historical)
 
 
@@ -869,8 +873,8 @@ def test_a_model_of_a_migration_calls_no_receiver_of_djangos_own_dispatcher(when
 
 
 @database
-def test_the_key_of_a_parent_that_was_not_loaded_is_no_change(told):
-    got = told(post_save, sender=Audiobook, when=changed())
+def test_the_key_of_a_parent_that_was_not_loaded_is_no_change(changes_for):
+    got = changes_for(post_save, sender=Audiobook, when=changed())
     Audiobook.objects.create(name="Tides", minutes=1)
     audiobook = Audiobook.objects.only("minutes").get()
     assert audiobook.id == audiobook.pk

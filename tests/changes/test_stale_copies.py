@@ -45,7 +45,7 @@ WRITTEN = [post_save, post_delete]
 
 
 @pytest.fixture
-def told(receive):
+def changes_for(receive):
     """Connect a receiver that asks for changes: `got = told(Post, when=changed("text"))` is the list of them."""
 
     def connect(sender, signal=WRITTEN, fetch="lock", **options):
@@ -107,62 +107,62 @@ def locking(operation):
 # --- saves --------------------------------------------------------------------------------------------------------
 
 
-def test_the_save_of_a_stale_copy_that_reverts_a_field_is_told_with_the_value_of_the_row(told, post):
-    got = told(Post, when=created | changed("text"))
+def test_the_save_of_a_stale_copy_that_reverts_a_field_is_told_with_the_value_of_the_row(changes_for, post):
+    got = changes_for(Post, when=created | changed("text"))
     elsewhere(post, text="theirs")
     post.topic = None
     post.save()
     assert got == [{"text": Change("theirs", "old")}]
 
 
-def test_a_field_that_the_row_has_already_is_no_change(told, post, topics):
-    got = told(Post, when=changed("topic"))
+def test_a_field_that_the_row_has_already_is_no_change(changes_for, post, topics):
+    got = changes_for(Post, when=changed("topic"))
     post.topic = topics[1]
     post.save()
     assert got == []
 
 
-def test_without_a_lock_a_copy_is_measured_from_what_it_has_loaded(told, topics):
-    got = told(Post, when=changed("topic"), fetch=False)
+def test_without_a_lock_a_copy_is_measured_from_what_it_has_loaded(changes_for, topics):
+    got = changes_for(Post, when=changed("topic"), fetch=False)
     post = moved(topics)
     post.topic = topics[1]
     post.save()
     assert got == [{"topic": Change(topics[0].pk, topics[1].pk)}]
 
 
-def test_all_changes_are_those_of_the_row(told, post, topics):
-    got = told(Post)
+def test_all_changes_are_those_of_the_row(changes_for, post, topics):
+    got = changes_for(Post)
     elsewhere(post, text="theirs")
     post.topic = topics[2]
     post.save()
     assert got == [{"topic": Change(topics[1].pk, topics[2].pk), "text": Change("theirs", "old")}]
 
 
-def test_changed_from_a_value_asks_for_the_value_of_the_row(told, post):
-    got = told(Post, when=changed("text", was="theirs", to="old"))
+def test_changed_from_a_value_asks_for_the_value_of_the_row(changes_for, post):
+    got = changes_for(Post, when=changed("text", was="theirs", to="old"))
     elsewhere(post, text="theirs")
     post.save()
     assert got == [{"text": Change("theirs", "old")}]
 
 
-def test_a_save_of_some_fields_changes_none_of_the_others(told, post):
-    got = told(Post, when=changed())
+def test_a_save_of_some_fields_changes_none_of_the_others(changes_for, post):
+    got = changes_for(Post, when=changed())
     elsewhere(post, text="theirs")
     post.topic = None
     post.save(update_fields=["topic"])
     assert [list(changes) for changes in got] == [["topic"]]
 
 
-def test_and_what_it_did_not_write_is_measured_from_the_row_later(told, post):
-    got = told(Post, when=changed("text"))
+def test_and_what_it_did_not_write_is_measured_from_the_row_later(changes_for, post):
+    got = changes_for(Post, when=changed("text"))
     elsewhere(post, text="theirs")
     post.save(update_fields=["topic"])
     post.save()
     assert got == [{"text": Change("theirs", "old")}]
 
 
-def test_fields_that_were_not_loaded_are_no_change(told, post):
-    got = told(Post, when=changed("topic", "text"))
+def test_fields_that_were_not_loaded_are_no_change(changes_for, post):
+    got = changes_for(Post, when=changed("topic", "text"))
     copy = Post.objects.only("text").get(pk=post.pk)
     elsewhere(post, topic=None, text="theirs")
     copy.text = "mine"
@@ -170,32 +170,32 @@ def test_fields_that_were_not_loaded_are_no_change(told, post):
     assert got == [{"text": Change("theirs", "mine")}]
 
 
-def test_an_instance_made_with_the_key_of_a_row_is_compared_with_that_row(told, post, topics):
-    got = told(Post, when=changed("topic"))
+def test_an_instance_made_with_the_key_of_a_row_is_compared_with_that_row(changes_for, post, topics):
+    got = changes_for(Post, when=changed("topic"))
     Post(pk=post.pk, topic=topics[2]).save()
     assert got == [{"topic": Change(topics[1].pk, topics[2].pk)}]
 
 
-def test_a_row_that_is_gone_is_created_by_the_save(told, post):
-    got = told(Post, when=created | changed("topic"))
+def test_a_row_that_is_gone_is_created_by_the_save(changes_for, post):
+    got = changes_for(Post, when=created | changed("topic"))
     elsewhere(post, topic=None)
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     post.save()
     assert got == [{}]
 
 
-def test_nobody_is_told_of_a_forced_update_of_a_row_that_is_gone(told, post):
-    got = told(Post, when=created | changed("topic"))
+def test_nobody_is_told_of_a_forced_update_of_a_row_that_is_gone(changes_for, post):
+    got = changes_for(Post, when=created | changed("topic"))
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     with pytest.raises(DatabaseError):
         post.save(force_update=True)
     assert got == []
 
 
-def test_a_new_row_needs_no_query(told, topics):
-    told(Post, when=created | changed("topic"))
-    told(Ticket, when=changed("state"))
-    told(Pinned, when=changed("rank"))
+def test_a_new_row_needs_no_query(changes_for, topics):
+    changes_for(Post, when=created | changed("topic"))
+    changes_for(Ticket, when=changed("state"))
+    changes_for(Pinned, when=changed("rank"))
     assert locking(lambda: Post.objects.create(topic=topics[0])) == []
     assert locking(lambda: Ticket.objects.create()) == []
     assert locking(lambda: Post(pk=1_000_000).save(force_insert=True)) == []
@@ -203,15 +203,15 @@ def test_a_new_row_needs_no_query(told, topics):
     assert locking(lambda: Pinned(post_ptr=parent, rank=1).save(force_insert=True)) == []
 
 
-def test_nobody_pays_for_a_lock_that_nobody_asked_for(told, post):
-    told(Post, when=changed("topic"), fetch=False)
-    told(Topic, when=changed("posts"))
+def test_nobody_pays_for_a_lock_that_nobody_asked_for(changes_for, post):
+    changes_for(Post, when=changed("topic"), fetch=False)
+    changes_for(Topic, when=changed("posts"))
     assert locking(post.save) == []
 
 
-def test_a_row_is_read_once_for_all_receivers(told, post):
-    told(Post, when=changed("topic"))
-    told(Post, when=changed("text"))
+def test_a_row_is_read_once_for_all_receivers(changes_for, post):
+    changes_for(Post, when=changed("topic"))
+    changes_for(Post, when=changed("text"))
     assert len(locking(post.save)) == 1
 
 
@@ -225,8 +225,8 @@ def test_the_row_is_not_read_once_the_receiver_has_left(connect, post):
 
 
 @pytest.mark.parametrize("field", ["rank", "text"])
-def test_a_child_is_locked_in_the_tables_of_the_fields(told, field):
-    got = told(Pinned, when=changed("rank", "text"))
+def test_a_child_is_locked_in_the_tables_of_the_fields(changes_for, field):
+    got = changes_for(Pinned, when=changed("rank", "text"))
     pinned = Pinned.objects.create(rank=1, text="1")
     stale = Pinned.objects.get(pk=pinned.pk)
     elsewhere(pinned, **{field: 2})
@@ -235,8 +235,8 @@ def test_a_child_is_locked_in_the_tables_of_the_fields(told, field):
     assert got == [{field: Change(old, type(old)(1))}]
 
 
-def test_a_proxy_is_measured_from_the_row(told, post):
-    got = told(Draft, when=changed("topic"))
+def test_a_proxy_is_measured_from_the_row(changes_for, post):
+    got = changes_for(Draft, when=changed("topic"))
     Draft.objects.get(pk=post.pk)
     draft = Draft(pk=post.pk, topic=None)
     draft.save()
@@ -244,8 +244,8 @@ def test_a_proxy_is_measured_from_the_row(told, post):
     assert got[0]["topic"].old is not UNKNOWN
 
 
-def test_a_row_with_a_key_of_two_columns_is_locked(told):
-    got = told(Seat, when=created | changed("guest"))
+def test_a_row_with_a_key_of_two_columns_is_locked(changes_for):
+    got = changes_for(Seat, when=created | changed("guest"))
     seat = Seat.objects.create(row=1, number=2, guest="Ada")
     elsewhere(seat, guest="Grace")
     seat.save()
@@ -254,24 +254,24 @@ def test_a_row_with_a_key_of_two_columns_is_locked(told):
     assert got == [{}, {"guest": Change("Grace", "Ada")}, {"guest": Change("Joan", NO_ROW)}]
 
 
-def test_a_model_that_looks_before_it_updates_is_told_too(told):
-    got = told(Checked, when=changed("name"))
+def test_a_model_that_looks_before_it_updates_is_told_too(changes_for):
+    got = changes_for(Checked, when=changed("name"))
     checked = Checked.objects.create(name="Ada")
     elsewhere(checked, name="Grace")
     checked.save()
     assert got == [{"name": Change("Grace", "Ada")}]
 
 
-def test_a_save_to_another_database_is_measured_from_its_row_there(told, post):
-    got = told(Post, when=changed("text"))
+def test_a_save_to_another_database_is_measured_from_its_row_there(changes_for, post):
+    got = changes_for(Post, when=changed("text"))
     Post.objects.using("other").create(pk=post.pk, text="there")
     post.topic = None
     post.save(using="other")
     assert got == [{"text": Change("there", "old")}]
 
 
-def test_a_fixture_is_measured_from_the_row(told, post):
-    got = told(Post, when=changed("text"))
+def test_a_fixture_is_measured_from_the_row(changes_for, post):
+    got = changes_for(Post, when=changed("text"))
     text = serializers.serialize("json", [post])
     elsewhere(post, text="theirs")
     for loaded in serializers.deserialize("json", text):
@@ -279,8 +279,8 @@ def test_a_fixture_is_measured_from_the_row(told, post):
     assert got == [{"text": Change("theirs", "old")}]
 
 
-def test_what_receivers_before_the_save_write_is_part_of_the_row(told, receive, post):
-    got = told(Post, when=changed("text"))
+def test_what_receivers_before_the_save_write_is_part_of_the_row(changes_for, receive, post):
+    got = changes_for(Post, when=changed("text"))
 
     @receive(pre_save, sender=Post)
     def write(instance, **kwargs):
@@ -290,8 +290,8 @@ def test_what_receivers_before_the_save_write_is_part_of_the_row(told, receive, 
     assert got == [{"text": Change("written", "old")}]
 
 
-def test_a_save_inside_of_a_save_is_measured_from_what_that_has_written(told, receive, post):
-    got = told(Post, when=changed("text"))
+def test_a_save_inside_of_a_save_is_measured_from_what_that_has_written(changes_for, receive, post):
+    got = changes_for(Post, when=changed("text"))
 
     @receive(post_save, sender=Post, when=changed("text", to="mine"))
     def again(instance, **kwargs):
@@ -304,8 +304,8 @@ def test_a_save_inside_of_a_save_is_measured_from_what_that_has_written(told, re
 
 
 @committing
-def test_asave_locks_the_row(told, post):
-    got = told(Post, when=changed("text"))
+def test_asave_locks_the_row(changes_for, post):
+    got = changes_for(Post, when=changed("text"))
     elsewhere(post, text="theirs")
     async_to_sync(post.asave)()
     async_to_sync(post.adelete)()
@@ -314,8 +314,8 @@ def test_asave_locks_the_row(told, post):
 
 @committing
 @pytest.mark.parametrize("model", [Post, Pinned])
-def test_in_autocommit_the_row_is_read_in_the_transaction_of_its_write(told, model):
-    told(model, post_save, when=changed("text"))
+def test_in_autocommit_the_row_is_read_in_the_transaction_of_its_write(changes_for, model):
+    changes_for(model, post_save, when=changed("text"))
     made = model.objects.create(text="1")
     sql = [one for one in statements(made.save) if not one.startswith("UPDATE") or "WHERE 0 = 1" not in one]
     assert sql[0].startswith("BEGIN") or connection.vendor == "mysql"  # whose BEGIN Django does not show
@@ -332,8 +332,8 @@ def locking_the_database(operation):
 
 @only_sqlite
 @committing
-def test_each_call_of_a_function_that_is_a_transaction_locks_the_database_once_before_it_reads(told, post):
-    told(Post, post_save, when=changed("text"))
+def test_each_call_of_a_function_that_is_a_transaction_locks_the_database_once_before_it_reads(changes_for, post):
+    changes_for(Post, post_save, when=changed("text"))
 
     @transaction.atomic
     def save_twice():
@@ -346,8 +346,8 @@ def test_each_call_of_a_function_that_is_a_transaction_locks_the_database_once_b
 @only_sqlite
 @committing
 @pytest.mark.parametrize("options", [{}, {"bulk": True}, {"bulk": True, "delivery": BeforeCommit()}])
-def test_a_transaction_that_began_with_the_lock_of_the_database_does_not_take_it_again(told, post, options):
-    told(Post, when=changed("text"), **options)
+def test_a_transaction_that_began_with_the_lock_of_the_database_does_not_take_it_again(changes_for, post, options):
+    changes_for(Post, when=changed("text"), **options)
     assert locking_the_database(post.delete) == ["BEGIN IMMEDIATE"]
 
 
@@ -365,7 +365,7 @@ def test_in_autocommit_receivers_are_called_after_the_commit_as_in_django(receiv
 
 
 @committing
-def test_before_the_commit_a_receiver_is_in_the_transaction_of_the_row(receive, told, post):
+def test_before_the_commit_a_receiver_is_in_the_transaction_of_the_row(receive, changes_for, post):
     seen = []
 
     @receive(post_save, sender=Post, when=changed("text"), fetch="lock", delivery=BeforeCommit())
@@ -381,8 +381,8 @@ def test_before_the_commit_a_receiver_is_in_the_transaction_of_the_row(receive, 
 
 
 @committing
-def test_a_save_that_fails_leaves_no_transaction_and_the_memory_as_it_was(told, receive, post):
-    got = told(Post, when=changed("text"))
+def test_a_save_that_fails_leaves_no_transaction_and_the_memory_as_it_was(changes_for, receive, post):
+    got = changes_for(Post, when=changed("text"))
     post.text, post.topic_id = "mine", 1_000_000
     with pytest.raises(DatabaseError):
         post.save()
@@ -395,8 +395,8 @@ def test_a_save_that_fails_leaves_no_transaction_and_the_memory_as_it_was(told, 
 # --- deletions ----------------------------------------------------------------------------------------------------
 
 
-def test_the_deletion_of_a_stale_copy_is_told_with_the_values_of_the_row(told, post, topics):
-    got = told(Post, when=created | changed("topic"))
+def test_the_deletion_of_a_stale_copy_is_told_with_the_values_of_the_row(changes_for, post, topics):
+    got = changes_for(Post, when=created | changed("topic"))
     post.delete()
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
@@ -416,8 +416,8 @@ def test_inline_batches_have_the_values_of_the_rows(receive, post, topics):
     assert got == [[("updated", second.pk, third.pk)], [("deleted", first.pk, NO_ROW)]]
 
 
-def test_receivers_of_subclasses_and_of_all_models_are_told_too(told):
-    got, of_all = told(Post, when=changed("text"), subclasses=True), told(None, when=changed("rank"))
+def test_receivers_of_subclasses_and_of_all_models_are_told_too(changes_for):
+    got, of_all = changes_for(Post, when=changed("text"), subclasses=True), changes_for(None, when=changed("rank"))
     pinned = Pinned.objects.create(rank=1, text="1")
     elsewhere(pinned, rank=2, text="2")
     pinned.save()
@@ -457,8 +457,8 @@ def test_a_copy_that_a_receiver_keeps_of_a_deleted_instance_is_an_ordinary_one(r
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="it has locks of two strengths")
-def test_a_save_lets_others_refer_to_the_row_and_a_deletion_does_not(told, post):
-    told(Post, when=changed("topic"))
+def test_a_save_lets_others_refer_to_the_row_and_a_deletion_does_not(changes_for, post):
+    changes_for(Post, when=changed("topic"))
     (of_save,), (of_deletion,) = locking(post.save), locking(post.delete)
     assert "FOR NO KEY UPDATE" in of_save
     assert "FOR UPDATE" in of_deletion
@@ -475,35 +475,35 @@ def test_the_methods_of_django_are_its_own_again_when_the_receiver_has_left(conn
     assert not {*before} & {*during}
 
 
-def test_without_a_lock_it_is_told_with_those_of_the_copy(told, topics):
-    got = told(Post, when=changed("topic"), fetch=False)
+def test_without_a_lock_it_is_told_with_those_of_the_copy(changes_for, topics):
+    got = changes_for(Post, when=changed("topic"), fetch=False)
     post = moved(topics)
     post.topic = topics[2]  # which is not saved
     post.delete()
     assert got == [{"topic": Change(topics[0].pk, NO_ROW)}]
 
 
-def test_a_value_that_nobody_knows_is_unknown_in_a_deletion(told, post):
-    got = told(Post, when=changed("topic"), fetch=False)
+def test_a_value_that_nobody_knows_is_unknown_in_a_deletion(changes_for, post):
+    got = changes_for(Post, when=changed("topic"), fetch=False)
     Post(pk=post.pk).delete()
     assert got == [{"topic": Change(UNKNOWN, NO_ROW)}]
 
 
-def test_a_row_that_is_gone_is_not_deleted_again(told, listen, post):
-    got, others = told(Post, when=changed("topic")), listen(post_delete, sender=Post)
-    later = told(Post, when=changed("topic"), delivery=OnCommit())
+def test_a_row_that_is_gone_is_not_deleted_again(changes_for, listen, post):
+    got, others = changes_for(Post, when=changed("topic")), listen(post_delete, sender=Post)
+    later = changes_for(Post, when=changed("topic"), delivery=OnCommit())
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     post.delete()
     assert (got, later) == ([], [])
     assert len(others) == 1  # as in Django
 
 
-def test_a_row_that_the_base_manager_hides_is_deleted_and_told(told, post, topics, monkeypatch):
+def test_a_row_that_the_base_manager_hides_is_deleted_and_told(changes_for, post, topics, monkeypatch):
     hiding = Manager()
     hiding.model = Post
     monkeypatch.setattr(hiding, "get_queryset", lambda: QuerySet(Post).filter(text="shown"))
     monkeypatch.setitem(vars(Post._meta), "base_manager", hiding)
-    got = told(Post, when=changed("topic"))
+    got = changes_for(Post, when=changed("topic"))
     assert post.delete() == (1, {"app.Post": 1})
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
@@ -515,8 +515,8 @@ def test_nor_is_it_in_a_batch(batches, post):
     assert got == []
 
 
-def test_the_rows_of_a_query_are_read_when_they_are_deleted(told, receive, topics):
-    got = told(Post, when=changed("topic"))
+def test_the_rows_of_a_query_are_read_when_they_are_deleted(changes_for, receive, topics):
+    got = changes_for(Post, when=changed("topic"))
     posts = [Post.objects.create(topic=topics[0]) for _ in range(3)]
 
     @receive(pre_delete, sender=Post)
@@ -527,8 +527,8 @@ def test_the_rows_of_a_query_are_read_when_they_are_deleted(told, receive, topic
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}] * 3
 
 
-def test_the_rows_of_a_cascade_are_told_too(told, topics):
-    got = told(Post, when=created | changed("topic"))
+def test_the_rows_of_a_cascade_are_told_too(changes_for, topics):
+    got = changes_for(Post, when=created | changed("topic"))
     Post.objects.create(topic=topics[0])
     key = topics[0].pk
     topics[0].delete()
@@ -546,8 +546,8 @@ def test_the_rows_of_a_cascade_are_in_a_batch_with_the_keys_that_they_had(batche
     assert event.old("topic") == key
 
 
-def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(told):
-    got, of_parent = told(Pinned, when=changed("rank", "text")), told(Post, when=changed("text"))
+def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(changes_for):
+    got, of_parent = changes_for(Pinned, when=changed("rank", "text")), changes_for(Post, when=changed("text"))
     pinned = Pinned.objects.create(rank=1, text="1")
     elsewhere(pinned, rank=2, text="2")
     pinned.delete()
@@ -555,22 +555,22 @@ def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(told):
     assert of_parent == [{"text": Change("2", NO_ROW)}]
 
 
-def test_the_deletion_of_a_proxy_is_told_with_the_values_of_the_row(told, post, topics):
-    got = told(Draft, when=changed("topic"))
+def test_the_deletion_of_a_proxy_is_told_with_the_values_of_the_row(changes_for, post, topics):
+    got = changes_for(Draft, when=changed("topic"))
     draft = Draft.objects.get(pk=post.pk)
     elsewhere(post, topic=topics[2])
     draft.delete()
     assert got == [{"topic": Change(topics[2].pk, NO_ROW)}]
 
 
-def test_a_copy_with_deferred_fields_is_told_with_the_values_of_the_row(told, post, topics):
-    got = told(Post, when=changed("topic"))
+def test_a_copy_with_deferred_fields_is_told_with_the_values_of_the_row(changes_for, post, topics):
+    got = changes_for(Post, when=changed("topic"))
     Post.objects.only("id").get(pk=post.pk).delete()
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
 
 
-def test_all_fields_of_a_deleted_row_are_changed(told, post, topics):
-    got = told(Post, when=changed())
+def test_all_fields_of_a_deleted_row_are_changed(changes_for, post, topics):
+    got = changes_for(Post, when=changed())
     post.delete()
     assert got == [{"topic": Change(topics[1].pk, NO_ROW), "text": Change("old", NO_ROW)}]
 
@@ -591,16 +591,16 @@ def test_created_is_false_also_for_an_instance_that_was_never_saved(listen, post
     assert (received, len(rest)) == ([], 1)
 
 
-def test_before_the_deletion_changes_are_those_that_it_will_make(told, topics):
-    got = told(Post, pre_delete, when=changed("topic"), fetch=False)
+def test_before_the_deletion_changes_are_those_that_it_will_make(changes_for, topics):
+    got = changes_for(Post, pre_delete, when=changed("topic"), fetch=False)
     moved(topics).delete()
     assert got == [{"topic": Change(topics[0].pk, NO_ROW)}]
 
 
-def test_deletions_that_nobody_locks_send_the_statements_of_django(told, listen, post):
+def test_deletions_that_nobody_locks_send_the_statements_of_django(changes_for, listen, post):
     listen(post_delete, sender=Post)
     plain = statements(post.delete)
-    told(Topic, when=changed("posts"))
+    changes_for(Topic, when=changed("posts"))
     other = Post.objects.create()
     assert len(statements(other.delete)) == len(plain)
 
@@ -631,8 +631,8 @@ def test_rows_that_a_query_deletes_are_told_with_their_own_values(batches, topic
     ]
 
 
-def test_a_row_of_a_bulk_deletion_is_told_like_another(told, topics):
-    got = told(Post, when=changed("topic"), bulk=True)
+def test_a_row_of_a_bulk_deletion_is_told_like_another(changes_for, topics):
+    got = changes_for(Post, when=changed("topic"), bulk=True)
     Post.objects.bulk_create([Post(topic=topics[0])])
     Post.objects.all().delete()
     assert got == [{"topic": Change(topics[0].pk, NO_ROW)}]
@@ -885,8 +885,8 @@ def test_a_count_stays_exact_under_threads_that_save_move_and_delete_stale_copie
 
 @committing
 @locks
-def test_a_save_waits_for_another_and_is_measured_from_what_that_has_written(told, post, topics):
-    got = told(Post, when=changed("topic"))
+def test_a_save_waits_for_another_and_is_measured_from_what_that_has_written(changes_for, post, topics):
+    got = changes_for(Post, when=changed("topic"))
     mine, theirs = Post.objects.get(pk=post.pk), Post.objects.get(pk=post.pk)
     is_written, errors = threading.Event(), []
 
@@ -914,8 +914,8 @@ def test_a_save_waits_for_another_and_is_measured_from_what_that_has_written(tol
 
 
 @committing
-def test_a_row_that_is_missing_is_inserted_and_never_updated_unseen(told, post):
-    told(Post, when=changed("topic"))
+def test_a_row_that_is_missing_is_inserted_and_never_updated_unseen(changes_for, post):
+    changes_for(Post, when=changed("topic"))
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     verbs = [sql.partition(" ")[0] for sql in statements(post.save)]
     assert [verb for verb in verbs if verb in ("SELECT", "UPDATE", "INSERT")][-2:] == ["SELECT", "INSERT"]
@@ -936,8 +936,8 @@ def test_a_deletion_that_is_undone_at_its_commit_leaves_the_instance_its_key(rec
 
 @committing
 @locks
-def test_of_two_deletions_of_one_row_one_is_told(told, post):
-    got = told(Post, when=changed("topic"))
+def test_of_two_deletions_of_one_row_one_is_told(changes_for, post):
+    got = changes_for(Post, when=changed("topic"))
     copies = [Post.objects.get(pk=post.pk) for _ in range(2)]
     at_once(*(copy.delete for copy in copies))
     assert len(got) == 1

@@ -68,7 +68,10 @@ class AtTheEnd(Ending):
         """Keep the call until the end of the transaction; without a transaction, make it now."""
         using = call.payload.get("using")
         using = using if isinstance(using, str) else self._database_of(call)
-        one = pending(self, self.kept(call, using), using)
+        kept = self.kept(call, using)
+        if kept is None:
+            return
+        one = pending(self, kept, using)
         if one.since is not None:
             return
         save = save_of(call.payload)
@@ -77,8 +80,8 @@ class AtTheEnd(Ending):
         else:
             make_alone(one)
 
-    def kept(self, call: Call, using: str) -> Call:
-        """Return the part of a call that is kept until the end of the transaction."""
+    def kept(self, call: Call, using: str) -> Call | None:
+        """Return the part of a call that is kept until the end of the transaction; None if the call is left out."""
         return call
 
     def _database_of(self, call: Call) -> str:

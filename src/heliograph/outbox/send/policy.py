@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from heliograph.catalogue import carried, entry_of, sent_names, title
-from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.identity import Receiver, is_async
@@ -56,11 +55,6 @@ class Durable(DurableOptions):
         _verify_receiver(self, receiver, target)
         durable = DurableReceiver(full_name(receiver), receiver, target, self, options)
         return super().connected(options.with_facts(durable), receiver, target)
-
-    def deliver(self, call: Call) -> None:
-        """Keep the call, unless its sender is a model that no worker can find, such as a model of a migration."""
-        if is_of_app(call.payload["sender"]) or entry_of(call.signal) is None:
-            super().deliver(call)
 
     # A call is made into text when it is sent, so that what cannot be stored fails there. It is written in the
     # transaction.

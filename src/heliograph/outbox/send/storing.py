@@ -10,9 +10,10 @@ from typing import Any
 from django.db import connections
 from django.db.models import Model
 
+from heliograph.catalogue import entry_of
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
-from heliograph.outbox.durable.names import label_of
+from heliograph.outbox.durable.names import is_of_app, label_of
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.calls import is_lasting, text_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
@@ -35,12 +36,16 @@ class StoredCall(Call):
 def stored(call: Any, using: str) -> Any:
     """Return a call with its row; a call of a batch, or one whose instance has no key yet, as it is.
 
-    Raises TypeError for what cannot be stored, and ValueError for what is too much.
+    None if no worker could find the sender, as it is with the models of migrations. Raises TypeError for what cannot be
+    stored, and ValueError for what is too much.
     """
+    durable, sender = durable_of(call), call.payload["sender"]
+    if sender is not durable.model and not is_of_app(sender) and entry_of(call.payload["signal"]) is not None:
+        return None
     if isinstance(call, Received):
         return call
     try:
-        return stored_call(call, durable_of(call), using, call.primary_key)
+        return stored_call(call, durable, using, call.primary_key)
     except UnsavedError:
         return call  # pre_save sends it before the database has given it a key
 

@@ -6,8 +6,8 @@ import pytest
 from django.db import NotSupportedError, connection
 from django.db.models import F
 
-from heliograph import UNKNOWN, Durable, created
-from heliograph.databases import DESCRIBED, GENERAL, database_of
+from heliograph import UNKNOWN, Durable, created, databases
+from heliograph.databases import GENERAL, database_of
 from heliograph.signals import post_bulk_delete, post_save, post_update
 from tests.app.models import Article
 
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def undescribed(monkeypatch):
     """The database of the tests, without its description."""
-    monkeypatch.delitem(DESCRIBED, connection.vendor)
+    others = {name: one for name, one in databases.DESCRIBED.items() if name != connection.vendor}
+    monkeypatch.setattr(databases, "DESCRIBED", others)
     assert database_of(connection) is GENERAL
 
 

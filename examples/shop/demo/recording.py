@@ -68,7 +68,7 @@ class Recording:
         return [sends for sends in self.sends if sends.runs]
 
     @property
-    def unheard(self) -> list[Sends]:
+    def unreceived(self) -> list[Sends]:
         """The signals that nobody received."""
         return [sends for sends in self.sends if not sends.runs]
 

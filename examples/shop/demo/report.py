@@ -16,7 +16,7 @@ def lines(recording: Recording) -> Iterator[str]:
     for sends in recording.received:
         yield f"{sends.signal:{width + 2}} {sends.times:9,}"
         yield from (_line(runs, width) for runs in sends.runs)
-    yield f"sent, and received by nobody: {_unheard(recording)}"
+    yield f"sent, and received by nobody: {_unreceived(recording)}"
 
 
 def flow(recording: Recording) -> Iterator[str]:
@@ -61,5 +61,5 @@ def _line(runs: Runs, width: int) -> str:
     return f"  {runs.receiver:{width}} {times}  {runs.place}"
 
 
-def _unheard(recording: Recording) -> str:
-    return ", ".join(f"{sends.signal} ({sends.times:,})" for sends in recording.unheard) or "nothing"
+def _unreceived(recording: Recording) -> str:
+    return ", ".join(f"{sends.signal} ({sends.times:,})" for sends in recording.unreceived) or "nothing"

@@ -1,10 +1,13 @@
 """The columns of a delivery: one list of them, from which the statements are made."""
 
+from dataclasses import fields
+
 import pytest
 from django.core.management import call_command
 
+from heliograph import Durable
 from heliograph.outbox.models import Delivery, Operation
-from heliograph.outbox.rows import CLAIMED, INITIAL, SENT
+from heliograph.outbox.rows import CLAIMED, INITIAL, OPTIONS, SENT
 
 pytestmark = [pytest.mark.database_independent, pytest.mark.python_independent]
 
@@ -17,6 +20,11 @@ def test_each_column_is_sent_or_has_a_value_to_begin_with_unless_it_may_be_null(
     missing = {name for name, field in COLUMNS.items() if name not in written and not field.null}
 
     assert missing == {"id"}  # the database makes it
+
+
+def test_the_first_columns_are_options_of_durable_receivers():
+    assert SENT[: len(OPTIONS)] == OPTIONS
+    assert {*OPTIONS} <= {one.name for one in fields(Durable)}
 
 
 def test_no_column_is_sent_and_has_a_value_to_begin_with_too():

@@ -16,7 +16,7 @@ from heliograph.databases.pieces import Problem
 
 
 def check_databases(app_configs: Any, databases: Iterable[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Return what is wrong with the databases that have deliveries; nothing of one that does not answer."""
+    """Return the problems of the databases that have deliveries, without those that do not answer."""
     found: list[CheckMessage] = []
     for alias in databases or ():
         if router.allow_migrate(alias, "heliograph_outbox", model_name="delivery"):

@@ -12,7 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A call as the send writes it: each field is a column, with a parameter in the INSERT."""
+    """A call as the send writes it: each field is a column, with a parameter in the INSERT.
+
+    The first ones are options of the receiver, which have the same names in `Durable(...)`.
+    """
 
     backend: str  # an alias of HELIOGRAPH_OUTBOX
     queue: str
@@ -38,6 +41,10 @@ class Claim(DeliveryRow):
         """The parameters of `sql.FENCE`."""
         return self.id, self.worker, self.attempt
 
+
+# The columns that are options, and a function that returns their values from a policy.
+OPTIONS = ("backend", "queue")
+options_of: Any = attrgetter(*OPTIONS)
 
 # The columns of an INSERT that have parameters, and a function that returns their values.
 SENT = tuple(one.name for one in fields(DeliveryRow))

@@ -60,10 +60,12 @@ def _verify_options(options: DurableOptions) -> None:
         raise TypeError(f"Durable(atomic=...) takes True or False, not {options.atomic!r}.")
     if options.missing not in _MISSING:
         raise ValueError(f"Durable(missing=...) takes 'discard', 'retry', 'fail' or 'call', not {options.missing!r}.")
-    if options.key is not None and not (isinstance(options.key, str) and options.key) and not callable(options.key):
-        raise TypeError(
-            f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {options.key!r}."
-        )
+    _verify_key(options.key)
+
+
+def _verify_key(key: object) -> None:
+    if key is not None and not (isinstance(key, str) and key) and not callable(key):
+        raise TypeError(f"Durable(key=...) takes a path such as 'instance.customer_id', or a function, not {key!r}.")
 
 
 def _verify_limits(options: DurableOptions) -> None:

@@ -39,12 +39,9 @@ class DurableReceiver(Fact):
         self.sender = label_of(target.sender)  # its name in the table
         self._signal = weakref.ref(target.signal)
         self.model: Any = target.sender if isinstance(target.sender, ModelBase) else None
-        self.is_guarded = (
-            options.reentrant != "allow"
-        )  # whether it is not re-entered for the instance that it is handling
+        self.is_guarded = options.reentrant != "allow"  # against being re-entered for an instance
         self._when = options.when
-        parameters = parameters_of(receiver)
-        self._names = None if parameters is None else {one.name for one in parameters}
+        self._names = _names_of(receiver)
         self._receiver: Callable[[], Any] = _reference(receiver)
         self._number = next(_numbers)
         _receivers.add(self)
@@ -93,6 +90,12 @@ class DurableReceiver(Fact):
 
 
 _receivers: WeakSet[DurableReceiver] = WeakSet()
+
+
+def _names_of(receiver: Any) -> frozenset[str] | None:
+    """Return the names of the parameters of a receiver; None if Python cannot read its signature."""
+    parameters = parameters_of(receiver)
+    return None if parameters is None else frozenset(one.name for one in parameters)
 
 
 def _reference(receiver: Any) -> Callable[[], Any]:

@@ -189,20 +189,21 @@ def _in_history(entry: HistoryEntry | None) -> dict[str, Any]:
     return {} if entry is None else {"history": Concat(F("history"), Value(entry.line))}
 
 
+_AS_NEW = {
+    "state": State.READY,
+    "attempts": 0,
+    "finished_at": None,
+    "leased_until": None,
+    "worker": "",
+    "error": "",
+    "traceback": "",
+}
+
+
 def _redeliver(entry: HistoryEntry | None, chunk: QuerySet[Delivery]) -> int:
     ids = [*chunk.values_list("pk", flat=True)]
     with transaction.atomic(chunk.db):
-        count = chunk.update(
-            state=State.READY,
-            attempts=0,
-            due_at=DatabaseNow(),
-            finished_at=None,
-            leased_until=None,
-            worker="",
-            error="",
-            traceback="",
-            **_in_history(entry),
-        )
+        count = chunk.update(**_AS_NEW, due_at=DatabaseNow(), **_in_history(entry))
         _wake(chunk.db, ids)
     return count
 

@@ -17,7 +17,7 @@ from heliograph.outbox.durable.names import is_of_app, label_of
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.calls import is_lasting, text_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
-from heliograph.outbox.rows import DeliveryRow
+from heliograph.outbox.rows import DeliveryRow, options_of
 from heliograph.transactions.collect import Received
 
 # No payload is longer than this, in bytes.
@@ -66,14 +66,18 @@ def stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: A
     except UnstorableError as error:
         raise refusal(durable, call, error) from None
     if len(text) > LIMIT:  # it is ASCII
-        raise ValueError(
-            f"{describe(call.receiver)} was sent too much by {durable.signal}: {len(text):,} bytes as JSON, and a"
-            f" delivery has {LIMIT:,} at most. Send the keys of rows, and read them in the receiver."
-        )
+        raise _excess(durable, call, len(text))
     sender = durable.sender if payload["sender"] is durable.model else label_of(payload["sender"])
     key = "" if policy.key is None else _key(policy.key, durable, payload)
-    row = DeliveryRow(policy.backend, policy.queue, durable.name, durable.signal[:255], sender, key, text)
-    return StoredCall(call.receiver, payload, durable, row, primary_key)
+    columns = [*options_of(policy), durable.name, durable.signal[:255], sender, key, text]
+    return StoredCall(call.receiver, payload, durable, DeliveryRow(*columns), primary_key)
+
+
+def _excess(durable: DurableReceiver, call: Call, size: int) -> ValueError:
+    return ValueError(
+        f"{describe(call.receiver)} was sent too much by {durable.signal}: {size:,} bytes as JSON, and a delivery has"
+        f" {LIMIT:,} at most. Send the keys of rows, and read them in the receiver."
+    )
 
 
 def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> str | None:

@@ -48,7 +48,7 @@ from heliograph.outbox.work.forks import forks_end
 from heliograph.outbox.work.handing_back import handed_back, warn_once
 from heliograph.outbox.work.isolation import isolated
 from heliograph.outbox.work.leftovers import none_left_open
-from heliograph.outbox.work.limits import place_of, reported, within
+from heliograph.outbox.work.limits import reported, stack_of, within
 from heliograph.outbox.work.recording import LostError, described, is_recorded, kept_for_later, record
 from heliograph.outbox.writing import writing
 from heliograph.transactions.batches import Batch
@@ -238,7 +238,7 @@ def _report_slow(claim: Claim, began: float, thread: int) -> None:
     seconds = perf_counter() - began
     logger.warning(
         "Delivery %d of %s is slow (attempt %d): it has been running for %.1f s, and is here:\n%s",
-        *(claim.id, claim.receiver, claim.attempt, seconds, place_of(thread)),
+        *(claim.id, claim.receiver, claim.attempt, seconds, stack_of(thread)),
     )
     _observe(claim, "delivery_slow", seconds)
 

@@ -54,7 +54,7 @@ async def within(limit: Limit, response: Awaitable[Any]) -> Any:
         raise
 
 
-def place_of(thread: int) -> str:
+def stack_of(thread: int) -> str:
     """Return the stack of a thread, as a traceback shows it."""
     frame = sys._current_frames().get(thread)
     return "".join(traceback.format_stack(frame)).rstrip() if frame else "nowhere any more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
@@ -12,18 +13,14 @@ from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_same, kept
 from heliograph.orm.savepoint_times import SavepointTime, now
 
 
+@dataclass(slots=True, eq=False)
 class Saved:
     """The values of a row as they were saved, and the memory before, which counts again after a rollback."""
 
-    __slots__ = ("before", "names", "since", "values")
-
-    def __init__(
-        self, names: tuple[str, ...], values: tuple[Any, ...], since: SavepointTime | None, before: Any
-    ) -> None:
-        self.names = names
-        self.values = values
-        self.since = since  # the savepoint time of the save; None in autocommit
-        self.before = before
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+    since: SavepointTime | None  # the savepoint time of the save; None in autocommit
+    before: Any
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values that are known, by the attributes of their fields."""

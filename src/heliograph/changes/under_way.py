@@ -84,6 +84,14 @@ class Deleting(UnderWay):
         """Do nothing: the row is deleted."""
 
 
+def written_by(instance: Any) -> Comparison | None:
+    """Compare a row before and after the write that is under way; None if none is, or the row is not written yet."""
+    write = running(instance)
+    if write is None or write.new is None:
+        return None
+    return Comparison(write.plan, write.old, write.new, None, write.using)
+
+
 def is_gone(instance: Any) -> bool:
     """Return whether another transaction had deleted the row of a deletion before it was locked."""
     deleting = running(instance)

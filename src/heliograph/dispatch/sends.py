@@ -124,8 +124,11 @@ def _never_blocks(called: Receiver) -> bool:
 
 def guarded_for(signal: Any, sender: Any) -> list[Guarded]:
     """Return the receivers of a send that have options, without the wrappers that a monitoring tool may add."""
-    if hasattr(type(signal), "_table"):
-        route = signal._table.route(sender)
+    table = getattr(signal, "_table", None)
+    if table is not None:
+        if table.silent:
+            return []
+        route = table.route(sender)
         found = [receiver for resolve in (*route.sync, *route.concurrent) if (receiver := resolve()) is not None]
         scopes = current()
         called = audible(signal, sender, found, scopes) if scopes else found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
-from heliograph.orm.steps import Method, Proceed, around
+from heliograph.orm.steps import Method, Proceed, around, heir
 
 # --- QuerySet.bulk_create -----------------------------------------------------------------------------------------
 
@@ -121,10 +121,12 @@ update_batch = Method("update_batch", ("send",), _update_batch, UpdateQuery)
 
 def _get_compiler(inner: Proceed, steps: Sequence[Callable[[Any, Any], None]]) -> Proceed:
     (prepare,) = steps
+    owner = heir(inner)
 
     @wraps(inner)
     def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = inner(self, *args, **kwargs)
+        get = partial(inner, self) if owner is None else super(owner, self).get_compiler
+        compiler = get(*args, **kwargs)
         prepare(self, compiler)
         return compiler
 

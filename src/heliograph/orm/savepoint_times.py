@@ -1,7 +1,7 @@
 """Savepoint times: when in a transaction something was done, and whether a rollback has undone it.
 
-Django reports neither a savepoint that is rolled back nor a transaction that is. So the patches of `savepoints` record
-both on the connection, while somebody needs them. The time goes on at each savepoint and at each rollback:
+Django reports neither the rollback of a savepoint nor that of a transaction. So the steps of `savepoints` record both
+on the connection, while somebody needs them. The time goes on at each savepoint and at each rollback:
 
     with transaction.atomic():              # savepoint time 0
         book.save()                         # remembered since savepoint time 0
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Any, NamedTuple
 
-_NAME = "_heliograph_transaction"
+# The attribute of a connection with the record of its transaction.
+RECORD = "_heliograph_transaction"
 
 
 class Mark(NamedTuple):
@@ -96,9 +97,9 @@ def now(connection: Any) -> SavepointTime | None:
     """Return the present savepoint time of a connection; None in autocommit, where nothing can be rolled back."""
     if connection.autocommit:
         return None
-    transaction: Transaction | None = connection.__dict__.get(_NAME)
+    transaction: Transaction | None = connection.__dict__.get(RECORD)
     if transaction is None:
-        transaction = connection.__dict__[_NAME] = Transaction()
+        transaction = connection.__dict__[RECORD] = Transaction()
     return transaction.present
 
 
@@ -115,41 +116,3 @@ def identity_of_transaction(connection: Any) -> tuple[Any, ...]:
 def is_same_transaction(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     """Return whether two identities are of one transaction."""
     return bool(one and other) and all(map(is_, one, other))
-
-
-# --- the steps after the methods of a connection: called with the connection, their result and their arguments -------
-
-
-def savepoint_made(connection: Any, savepoint: str | None) -> None:
-    """Record a new savepoint; None is one that the database does not have."""
-    transaction = connection.__dict__.get(_NAME)
-    if transaction is not None and savepoint is not None:
-        transaction.mark(savepoint)
-
-
-def savepoint_released(connection: Any, _: Any, savepoint: str) -> None:
-    """Record that a savepoint is gone: what was done since it stays as long as what was done before."""
-    transaction = connection.__dict__.get(_NAME)
-    if transaction is not None:
-        transaction.release(savepoint)
-
-
-def savepoint_rolled_back(connection: Any, _: Any, savepoint: str) -> None:
-    """Record the rollback of a savepoint."""
-    transaction = connection.__dict__.get(_NAME)
-    if transaction is not None:
-        transaction.roll_back_to(savepoint)
-
-
-def committed(connection: Any, _: Any = None) -> None:
-    """Record that the transaction is committed, if there is one: `atomic()` has recorded the end of its own before."""
-    transaction = connection.__dict__.pop(_NAME, None)
-    if transaction is not None:
-        transaction.is_open = False
-
-
-def rolled_back(connection: Any, _: Any = None) -> None:
-    """Record that the transaction is rolled back, if there is one: a committed one is not recorded any more."""
-    transaction = connection.__dict__.pop(_NAME, None)
-    if transaction is not None:
-        transaction.is_open, transaction.is_rolled_back = False, True

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections, router, transaction
 from django.db.models.signals import post_save, pre_save
 
-from heliograph.changes.under_way import running as running_save
+from heliograph.changes.plans import SAVING
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.options import Gate
 from heliograph.dispatch.sends import guarded_for
@@ -17,7 +17,7 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 from heliograph.orm.saving import SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
 from heliograph.transactions.flush import finish, make_alone
-from heliograph.transactions.pending import Ending, Pending, Stage, is_in_transaction, is_of_test, keep
+from heliograph.transactions.pending import Ending, Pending, Stage, is_of_test, keep
 
 _NAME = "_heliograph_autocommit_save"
 # The attribute of the models for whose saves a receiver waits until the end of a transaction.
@@ -30,7 +30,8 @@ def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
     if not getattr(instance, AWAITED, False):
         return proceed(save)
     using = save.using or router.db_for_write(type(instance), instance=instance)
-    if is_in_transaction(connections[using]):
+    blocks = connections[using].atomic_blocks
+    if blocks and not is_of_test(blocks[-1]):
         if running(instance) is None:
             return proceed(save)
         with _aside(instance):
@@ -146,7 +147,7 @@ class AutocommitSave:
         instance = self.instance
         # As Django has it after the commit, and a receiver before it may ask.
         instance._state.adding, instance._state.db = False, self.using
-        saving = running_save(instance)
+        saving = getattr(instance._state, SAVING, None)
         if saving is not None and saving.new is None:
             saving.written(not updated, write.update_fields)
         pending, self.pending = self.pending, []

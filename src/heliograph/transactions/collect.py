@@ -15,11 +15,11 @@ from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
 from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
-from heliograph.changes.under_way import running
+from heliograph.changes.under_way import written_by
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.dispatch import Call
-from heliograph.dispatch.identity import Receiver, object_identity
+from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_calls import current_send
 from heliograph.dispatch.reentrancy import key_of
 from heliograph.dispatch.routes import value_key
@@ -34,6 +34,7 @@ class BatchDeferral(Deferral):
     """How sends are kept for a receiver that is called with a batch, of which its condition is asked."""
 
     together: Callable[[Sequence[Received]], Call]  # makes one call of several sends
+    identity: Hashable  # of the receiver
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -41,7 +42,17 @@ class BatchDeferral(Deferral):
         return () if self.options.when is None else watched(self.options.when)
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
-        return received(self.options.call(receiver, payload), self)
+        call = self.options.call(receiver, payload)
+        payload = call.payload
+        instance, sender, using = payload.get("instance"), payload["sender"], payload.get("using")
+        kind, key = _kind(payload), key_of(instance)
+        compared = _compared(instance, kind, payload.get("update_fields")) if kind is not None and self.fields else None
+        if kind is not None and key is not None:
+            key = normalised(instance, key)
+        record = record_of(sender, key) if kind == "deleted" else None
+        table = table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
+        common = (call.receiver, payload, self, current_send(), table)
+        return ReceivedSend(*common, kind, key, compared, record=record)
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Received(Call, ABC):
     @cached_property
     def group(self) -> Hashable:
         """The receiver and the table (or sender) of a batch; a proxy shares the table of its concrete model."""
-        return object_identity(self.receiver), self.table or value_key(self.sender)
+        return self.deferral.identity, self.table or value_key(self.sender)
 
     @abstractmethod
     def sends(self) -> Iterator[ReceivedSend]:
@@ -129,18 +140,6 @@ class ReceivedRows(Received):
         return rows.comparison(at)
 
 
-def received(call: Call, deferral: BatchDeferral) -> Received:
-    """Return a send, kept for a batch."""
-    kind, instance, key = _kind(call.payload), call.payload.get("instance"), key_of(call.payload.get("instance"))
-    is_asked = kind is not None and bool(deferral.fields)
-    compared = _compared(instance, kind, call.payload.get("update_fields")) if is_asked else None
-    if kind is not None and key is not None:
-        key = normalised(instance, key)
-    record = record_of(call.sender, key) if kind == "deleted" else None
-    common = (call.receiver, call.payload, deferral, current_send(), _table(call.payload))
-    return ReceivedSend(*common, kind, key, compared, record=record)
-
-
 def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Received:
     """Return the rows of a bulk write, kept for a batch."""
     plan, new = PLANS.get(rows.model) if deferral.fields else None, None
@@ -152,11 +151,6 @@ def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDe
 def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:
     values = plan.of_instance(without_wrapper(instance))
     return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
-
-
-def _table(payload: Mapping[str, Any]) -> Table | None:
-    sender, using = payload["sender"], payload.get("using")
-    return table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -175,9 +169,9 @@ def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | No
             return None
     if kind == "deleted":
         return deleted(instance)
-    saving = running(instance)
-    if saving is not None and saving.new is not None:
-        return Comparison(saving.plan, saving.old, saving.new, None, saving.using)
+    compared = written_by(instance)
+    if compared is not None:
+        return compared
     compared = comparison(instance)
     if compared is None or written is None:
         return compared

@@ -18,7 +18,7 @@ from heliograph.catalogue import carried, title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe, full_name
-from heliograph.dispatch.identity import Receiver
+from heliograph.dispatch.identity import Receiver, object_identity
 from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.options import Options
 from heliograph.orm.steps import Hold
@@ -57,7 +57,8 @@ class AtTheEnd(Ending):
         is_early = place.signal is post_save and self.stage is not Stage.AFTER_COMMIT
         facts = (Awaiting(self._holds(place)), *((OncePerSave(),) if is_early else ()))
         options = replace(options, facts=(*options.facts, *facts))
-        call = BatchDeferral(options, together) if self.batch else Deferral(options)
+        of_batch = (options, together, object_identity(receiver))
+        call = BatchDeferral(*of_batch) if self.batch else Deferral(options)
         gives = (OF_A_BATCH if self.batch else options.gives) | self.extra
         return replace(options, call=call, gives=gives, blocking=True, defers=True, asks_batch=self.batch)
 

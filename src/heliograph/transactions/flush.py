@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -14,9 +15,22 @@ from django.db.transaction import TransactionManagementError
 from heliograph.databases import database_of
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.reentrancy import at_work_again
+from heliograph.orm.steps import Proceed
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage, keep, made_now
+from heliograph.transactions.pending import (
+    HELD,
+    ON_ROLLBACK,
+    Ending,
+    Pending,
+    Stage,
+    is_of_test,
+    keep,
+    made_now,
+    release_held,
+    run_first,
+    take_rollback_calls,
+)
 
 # The length of a chain of receivers, each of which causes the next one, at which they are said never to end. Each
 # takes a query or more, so this takes seconds.
@@ -55,16 +69,16 @@ def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
     return taken
 
 
+@dataclass(slots=True)
 class Agenda:
     """The calls that are due before a commit: single calls in the order in which they were kept, batches, the last.
 
     The batches are made one at a time, since each may cause sends that belong to the next one.
     """
 
-    def __init__(self) -> None:
-        self._single: deque[Pending] = deque()
-        self._batches: OrderedDict[Hashable, Group] = OrderedDict()
-        self._last: list[Pending] = []
+    _single: deque[Pending] = field(default_factory=deque)
+    _batches: OrderedDict[Hashable, Group] = field(default_factory=OrderedDict)
+    _last: list[Pending] = field(default_factory=list)
 
     def next_with(self, more: Iterable[Pending]) -> list[Group]:
         """Return what is made next, now that more calls are pending: a single call, a batch, or all the last calls."""
@@ -164,3 +178,78 @@ def _causes(one: Pending | None) -> Iterator[Pending]:
     while one is not None:
         yield one
         one = one.cause
+
+
+# --- the step around the end of a block ------------------------------------------------------------------------
+
+
+def end_block(proceed: Proceed, block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    """End a block of `atomic()`; if it is the transaction, make the calls that are due before and after its end."""
+    connection = transaction.get_connection(block.using)
+    if block._from_testcase:
+        take_rollback_calls(connection)  # the rollback at the end of a test calls no receiver
+    if not (connection.run_on_commit or ON_ROLLBACK in connection.__dict__) or not _is_outermost(connection):
+        proceed(block, exc_type, exc_value, traceback)
+        return
+    is_lost, is_real = exc_type is not None or not _is_sound(connection), len(connection.atomic_blocks) == 1
+    try:
+        if not is_lost:
+            _flush_or_end(connection, partial(proceed, block))
+        is_good = exc_type is None and _is_sound(connection)
+        _end(connection, partial(proceed, block, exc_type, exc_value, traceback), is_good)
+    except BaseException:
+        is_lost = is_lost or not is_real  # of a real one, the connection knows whether it was rolled back
+        raise
+    finally:
+        if HELD in connection.__dict__:
+            release_held(connection)
+        if ON_ROLLBACK in connection.__dict__:
+            _finish_undone(connection, is_lost=is_lost)
+
+
+def _finish_undone(connection: Any, *, is_lost: bool) -> None:
+    """Make the calls whose send was undone when a transaction ended, and forget the others.
+
+    `is_lost` says that the transaction was certainly rolled back. Without it, only the calls are made that a savepoint
+    or a failed commit has undone.
+    """
+    finish(one for one in take_rollback_calls(connection) if is_lost or one.is_undone)
+
+
+def _flush_or_end(connection: Any, end: Callable[..., None]) -> None:
+    """Make the calls that are due before the commit; an error ends the transaction."""
+    try:
+        flush(connection)
+    except BaseException as error:
+        take(connection, *Stage)
+        end(type(error), error, error.__traceback__)
+        raise
+
+
+def _is_sound(connection: Any) -> bool:
+    """Return whether a transaction will be committed when its block ends without an error."""
+    return not connection.needs_rollback and not connection.closed_in_transaction
+
+
+def _end(connection: Any, end: Callable[[], None], is_good: bool) -> None:
+    """End a transaction, and make the calls that are due after it; in a test, Django does not commit it."""
+    due = [one for one in take(connection, *Stage) if one.is_due] if connection.run_on_commit else []
+    is_real = len(connection.atomic_blocks) == 1
+    if (due or HELD in connection.__dict__) and is_good and is_real:
+
+        def finish_committed() -> None:  # not a partial: Django 5.2 asks for its __qualname__
+            release_held(connection)
+            finish(due)
+
+        run_first(connection, finish_committed)
+    end()
+    if due and is_good and not is_real:
+        finish(due)
+
+
+def _is_outermost(connection: Any) -> bool:
+    """Return whether the end of the innermost block is the end of the transaction."""
+    blocks = connection.atomic_blocks
+    if len(blocks) == 1 and not blocks[0]._from_testcase:
+        return True
+    return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])

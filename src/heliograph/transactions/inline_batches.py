@@ -16,7 +16,7 @@ from heliograph.catalogue import carried, entry_of, title
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe
-from heliograph.dispatch.identity import Receiver
+from heliograph.dispatch.identity import Receiver, object_identity
 from heliograph.dispatch.options import Options
 from heliograph.transactions import schemas
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
@@ -36,7 +36,7 @@ class InlineBatch(Inline):
         """Return options with which the receiver is called once for each write."""
         _verify(self, receiver, place)
         options = options.with_facts(Awaiting(schemas.watching()))
-        call = BatchDeferral(options, together)
+        call = BatchDeferral(options, together, object_identity(receiver))
         return replace(options, call=call, gives=OF_A_BATCH, blocking=True, defers=True, asks_batch=True)
 
     def deliver(self, call: Call) -> Any:

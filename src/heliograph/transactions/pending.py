@@ -112,6 +112,12 @@ def keep_first(connection: Any, one: Pending) -> None:
 ON_ROLLBACK = "_heliograph_on_rollback"
 
 
+def take_rollback_calls(connection: Any) -> list[Pending]:
+    """Remove all calls that wait for a rollback from the connection, and return them."""
+    waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
+    return waiting
+
+
 def verify_commit(connection: Any, receiver: Any) -> None:
     """Raise TransactionManagementError for a connection that is committed by hand: Django reports no end of that."""
     if connection.atomic_blocks:
@@ -138,14 +144,6 @@ def is_in_transaction(connection: Any) -> bool:
 def is_of_test(block: Any) -> bool:
     """Return whether an atomic block is one that Django puts around a test, and counts as none."""
     return bool(block._from_testcase and setting("COMMIT_IN_TESTS"))
-
-
-def is_outermost(connection: Any) -> bool:
-    """Return whether the end of the innermost block is the end of the transaction."""
-    blocks = connection.atomic_blocks
-    if len(blocks) == 1 and not blocks[0]._from_testcase:
-        return True
-    return bool(blocks) and (len(blocks) == 1 or is_of_test(blocks[-2])) and not is_of_test(blocks[-1])
 
 
 # The attribute of a connection with the functions to call at the end of its transaction.

@@ -18,7 +18,7 @@ def _steps() -> Iterator[Step]:
     yield savepoint_rollback.step("call_undone", _savepoint_rollback)
 
 
-# Each receiver with `OnRollback()` takes this, and also the hooks of the end of a transaction.
+# Each receiver with `OnRollback()` takes this, besides the patches of the end of a transaction.
 of_savepoints = PatchLease(_steps)
 
 
@@ -28,21 +28,6 @@ def _savepoint_rollback(connection: Any, _: Any, sid: str) -> None:
     if kept:
         connection.__dict__[ON_ROLLBACK] = kept
     finish(one for one in waiting if one.is_undone)
-
-
-def end(connection: Any, *, is_lost: bool) -> None:
-    """Make the calls whose send was undone when a transaction ended, and forget the others.
-
-    `is_lost` says that the transaction was certainly rolled back. Without it, only the calls are made that a savepoint
-    or a failed commit has undone.
-    """
-    finish(one for one in forget(connection) if is_lost or one.is_undone)
-
-
-def forget(connection: Any) -> list[Pending]:
-    """Remove all calls that wait for a rollback from the connection, and return them."""
-    waiting: list[Pending] = connection.__dict__.pop(ON_ROLLBACK, [])
-    return waiting
 
 
 def apart(using: str) -> AbstractContextManager[Any]:

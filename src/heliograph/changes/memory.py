@@ -61,7 +61,7 @@ def name_fields(state: Any, plan: Plan) -> None:
 def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
     """Return the values of the instance's row as far as they are in a memory."""
     kind = type(memory)
-    if kind is Saved and memory.since is not None and memory.since.is_undone:
+    if kind is Saved and memory.since is not None and memory.since.transaction.has_rollback:
         memory = current(memory)
         kind = type(memory)
     if kind is Saved and memory.names == plan.names:
@@ -94,7 +94,7 @@ def remember(instance: Any, plan: Plan, values: Sequence[Any], since: SavepointT
         pass
     elif before.since is since:
         before = before.before  # both are undone or neither is
-    elif before.since is None or before.since.is_final:
+    elif before.since is None or not (before.since.transaction.is_open or before.since.transaction.has_rollback):
         before.before = None
     else:
         before = _needed(before, since)

@@ -303,7 +303,8 @@ def remember_row(watching: Watching, proceed: Proceed, write: TableWrite) -> Any
     if type(instance) is not watching.model or type(under_way) is not Saving:
         return _remember_row_alone(watching, proceed, write)
     # Before the first of several tables is written.
-    under_way.absent = under_way.absent or under_way.plan.absent_from(instance)
+    if not (under_way.absent or instance.__dict__.keys() >= under_way.plan.attributes):
+        under_way.absent = under_way.plan.absent_from(instance)
     needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
     with under_way.locked() if needs_lock else _NO_LOCK:
         if write.is_last and under_way.is_missing and not (write.force_update or write.update_fields):

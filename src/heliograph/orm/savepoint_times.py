@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 class Transaction:
     """The savepoints and rollbacks of one transaction of a connection."""
 
-    __slots__ = ("is_open", "is_rolled_back", "marks", "present", "undone")
+    __slots__ = ("has_rollback", "is_open", "is_rolled_back", "marks", "present", "undone")
 
     def __init__(self) -> None:
         self.present = SavepointTime(self, 0)
@@ -38,6 +38,7 @@ class Transaction:
         self.undone: list[tuple[int, int]] = []  # ticks (after, until] that were rolled back
         self.is_open = True
         self.is_rolled_back = False
+        self.has_rollback = False  # whether it was rolled back, or a savepoint of it was
 
     def mark(self, savepoint: str) -> None:
         """Record a new savepoint."""
@@ -51,9 +52,14 @@ class Transaction:
 
     def roll_back_to(self, savepoint: str) -> None:
         """Record a rollback to a savepoint; to the beginning, if the savepoint was not recorded."""
+        self.has_rollback = True
         at = self._index_of(savepoint)
         self.undone.append((-1 if at is None else self.marks[at].tick, self._advance()))
         del self.marks[0 if at is None else at + 1 :]
+
+    def roll_back(self) -> None:
+        """Record that all of it was rolled back."""
+        self.is_open, self.is_rolled_back, self.has_rollback = False, True, True
 
     def _index_of(self, savepoint: str) -> int | None:
         """Return the index of the last savepoint of this name: after `clean_savepoints()` Django uses names again."""
@@ -79,12 +85,6 @@ class SavepointTime:
         """Whether a rollback has undone what was done at this time."""
         transaction = self.transaction
         return transaction.is_rolled_back or any(after < self.tick <= until for after, until in transaction.undone)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the transaction was committed without any rollback, so that all of it stays."""
-        transaction = self.transaction
-        return not (transaction.is_open or transaction.is_rolled_back or transaction.undone)
 
     def goes_with(self, earlier: SavepointTime) -> bool:
         """Return whether what was done at both times is undone together: no open savepoint lies between them."""

@@ -88,7 +88,7 @@ def _rolled_back(connection: Any, _: Any = None) -> None:
     """Record that the transaction is rolled back, if there is one: a committed one is not recorded any more."""
     transaction = connection.__dict__.pop(RECORD, None)
     if transaction is not None:
-        transaction.is_open, transaction.is_rolled_back = False, True
+        transaction.roll_back()
 
 
 # --- the methods ------------------------------------------------------------------------------------------------

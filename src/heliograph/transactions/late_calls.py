@@ -14,13 +14,13 @@ from heliograph.dispatch.identity import Receiver, is_async
 from heliograph.dispatch.observed_calls import current_send, observed
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.reentrancy import Handling, key_of
-from heliograph.dispatch.scopes import current
+from heliograph.dispatch.scopes import current, watch
 from heliograph.orm.steps import Hold
 
 
 def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
     """Make a call in its guard against re-entrancy, and tell observers of it as a part of the send with this number."""
-    scopes = current()
+    scopes = current() if watch else ()
     if handling is None and not scopes:
         return call.make()
     if is_async(call.receiver):
@@ -55,7 +55,7 @@ def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
 
     Django takes that of an instance away once it is deleted, and others do so to save it as a copy.
     """
-    if primary_key is None or payload["instance"].pk == primary_key:
+    if primary_key is None:
         return payload
     instance = rows.with_key(payload["instance"], primary_key)
     return payload if instance is payload["instance"] else {**payload, "instance": instance}

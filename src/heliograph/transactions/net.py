@@ -168,7 +168,9 @@ def _net_kind(first: Fate | None, last: Fate | None) -> Kind | None:
 def _net_payload(sends: list[ReceivedSend], kind: Kind | None, compared: Comparison | None) -> NetPayload:
     """Return the payload that one send in place of these would have carried."""
     last = sends[-1]
-    payload = NetPayload(last.payload if last.row is not None else with_key(last.payload, last.primary_key))
+    sent, key = last.payload, last.primary_key
+    has_key = last.row is not None or key is None or sent["instance"].pk == key
+    payload = NetPayload(sent if has_key else with_key(sent, key))
     if kind is not None:
         payload["created"] = kind == "created"
     if "update_fields" in payload and len(sends) > 1:

@@ -60,7 +60,8 @@ class Pending:
     @property
     def is_due(self) -> bool:
         """Whether the call is still to be made: it was not made, and no rollback has undone its send."""
-        return not self.is_made and (self.since is None or not self.since.is_undone)
+        since = self.since
+        return not self.is_made and (since is None or not since.transaction.has_rollback or not since.is_undone)
 
     @property
     def is_undone(self) -> bool:

@@ -88,12 +88,12 @@ def parts_of(model: Any, using: str | None) -> tuple[Part, ...]:
 
 def namespace_of(using: str | None) -> Path | None:
     """Return the present search path of a database; None for a value that is not an alias."""
-    return path_of(using) if isinstance(using, str) else None
+    return path_of(using) if isinstance(using, str) and may_have_schemas(using) else None
 
 
 def table_of(model: Any, using: str) -> Table:
     """Return the table of a model under the present search path; a proxy has the table of its concrete model."""
-    path = path_of(using) if may_have_schemas(using) else None
+    path = path_of(using) if may_have_schemas(using) else None  # as namespace_of() does
     return _parts(model, using, path)[0].table
 
 

@@ -344,6 +344,37 @@ def test_b6_so_is_one_that_a_queryset_of_ones_own_passes_on(batches):
     assert [batch.changes("words") for batch in received] == [[(article.pk, 1, 10)]]
 
 
+@in_a_test_case
+def test_a_receiver_that_pre_update_connects_receives_the_same_update(receive):
+    article, received = articles(1)[0], []
+
+    @receive(pre_update, sender=Article)
+    def before(sender, **kwargs):
+        @receive(post_update, sender=Article)
+        def after(sender, batch, **kwargs):
+            received.extend(batch.pks)
+
+    Article.objects.update(words=5)
+    assert received == [article.pk]
+
+
+@in_a_test_case
+def test_a_receiver_that_pre_update_disconnects_receives_nothing_of_the_same_update(receive):
+    articles(1)
+    received = []
+
+    @receive(post_save, sender=Article, bulk=True)
+    def after(sender, instance, **kwargs):
+        received.append(instance.pk)
+
+    @receive(pre_update, sender=Article)
+    def before(sender, **kwargs):
+        post_save.disconnect(after, sender=Article)
+
+    Article.objects.update(words=5)
+    assert received == []
+
+
 def test_b6_before_the_write_there_are_the_queryset_and_the_values(receive):
     articles(1, 2)
     found = []

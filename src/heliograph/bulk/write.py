@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -34,21 +34,21 @@ def in_transaction(using: str, reads: Any = None) -> Iterator[None]:
     blocks = connection.atomic_blocks
     # In a test that goes on after an error, only a savepoint can be rolled back.
     block = transaction.atomic(using, savepoint=bool(blocks) and is_of_test(blocks[-1]))
+    is_sound = connection.in_atomic_block and not connection.needs_rollback
     with (
-        _sound_unless_written(connection) as watch,
+        _sound_unless_written(connection) if is_sound else nullcontext() as watch,
         locking_block(connection, block, reads),
-        connection.execute_wrapper(watch),
+        nullcontext() if watch is None else connection.execute_wrapper(watch),
     ):
         yield
 
 
 @contextmanager
 def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
-    """Let a transaction go on after an error before the first write, such as Django's about an argument.
+    """Let the open transaction go on after an error before the first write, such as Django's about an argument.
 
     Otherwise the block around such an error would force a rollback. Yields the function that watches the statements.
     """
-    is_sound = connection.in_atomic_block and not connection.needs_rollback
     written: list[str] = []
 
     def watch(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
@@ -61,7 +61,7 @@ def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
     except DatabaseError:
         raise
     except BaseException:
-        if is_sound and not written:
+        if not written:
             connection.needs_rollback = False
         raise
 

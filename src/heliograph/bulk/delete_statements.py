@@ -200,7 +200,7 @@ def _deleted(compiler: Any, fields: Any) -> list[Any]:
 
 
 def _by_key(compiler: Any) -> Any:
-    """Return what deletes the same rows by their primary keys."""
+    """Return a compiler that deletes the same rows by their primary keys."""
     query, model = compiler.query, compiler.query.model
     select = query.chain(klass=Query)
     select.clear_ordering(force=True)

@@ -109,7 +109,7 @@ def _deliver_batch(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: d
 
 
 def _send_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:
-    """Send each row, as a save would: `changes` and conditions are about what was written."""
+    """Send each row, as a save would; `changes` and conditions compare the written values."""
     signal, sender = payload["signal"], payload["sender"]
     carried = {name: value for name, value in payload.items() if name not in ("signal", "sender")}
     rows = _concerned(receivers, rows, payload)

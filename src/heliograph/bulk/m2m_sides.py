@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.db.models import ManyToManyField
 
-Pair = tuple[Any, Any]  # the key of the side that has the field, and that of the other one
+Pair = tuple[Any, Any]  # the key of the side with the field, and the key of the other side
 
 
 class Side(NamedTuple):

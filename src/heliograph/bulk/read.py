@@ -1,4 +1,4 @@
-"""What an update reads: the old values of its rows, and the new values that it can know."""
+"""The values that an update reads: the old values of its rows, and the new values as far as they are known before."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class FieldsToRead:
     plan: Plan  # the primary key and the fields that are read
     moved: Sequence[Any]  # the fields of the primary key that the update sets
     left_alone: frozenset[Any]  # the fields that keep their value
-    prepare: dict[Any, Callable[[Any, Any], Any]]  # by field, what makes the new value of the assigned one
+    prepare: dict[Any, Callable[[Any, Any], Any]]  # by field: makes the new value of the assigned value
     are_sent_as_stored: bool
     tables: dict[str, TableInDatabase] = field(default_factory=dict)  # the table of the model, by alias
 
     def table_in(self, connection: Any) -> TableInDatabase:
-        """Return what a database can do with the table of the model."""
+        """Return the table of the model in the database of a connection."""
         found = self.tables.get(connection.alias)
         if found is None:
             found = self.tables[connection.alias] = _table_in(connection, self.plan.model)
@@ -43,7 +43,7 @@ class FieldsToRead:
 
 
 class TableInDatabase(NamedTuple):
-    """What a database can do with the table of a model."""
+    """The table of a model in one database, which may be able to return updated rows."""
 
     database: Database
     is_ordinary: SQL  # the condition that holds if no two rows share a key, and no trigger changes the values
@@ -113,7 +113,7 @@ def _found(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRea
 
 
 class Reading:
-    """What one update reads: the primary key, the old values, and new values that differ from row to row."""
+    """The values that one update reads: primary keys, old values, and new values that differ from row to row."""
 
     def __init__(self, model: Any, using: str, reads_all: bool, is_ordered: bool, compiler: Any) -> None:
         self.model = model
@@ -210,7 +210,7 @@ def _of_parents(query: Any) -> Iterator[tuple[Any, Any, Any]]:
     return (one for values in query.related_updates.values() for one in values)
 
 
-# --- what an update sets ------------------------------------------------------------------------------------------
+# --- the new values ------------------------------------------------------------------------------------------------
 
 
 def _news(fields: Sequence[Any], values: dict[Any, Any], asked: FieldsToRead) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Tables: what a statement asks of the table that it reads or writes.
+"""Conditions on a table, which a statement adds to itself.
 
 A table has a key if no two rows share a primary key of the model. In a partitioned table, a view or the table of
 another application, several rows may share one. The statement that reads or writes the rows asks the database for

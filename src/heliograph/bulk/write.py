@@ -99,7 +99,7 @@ def as_they_were(instances: Sequence[Any], using: str) -> Iterator[None]:
 
 
 class Statement(Protocol):
-    """What is executed in place of a statement of Django's."""
+    """A statement that is executed in place of one of Django's."""
 
     def replaces(self, query: Any) -> bool:
         """Return whether this is executed in place of the statement of a query."""
@@ -108,7 +108,7 @@ class Statement(Protocol):
         """Execute it, and return what Django's `execute_sql`, which is `inner`, returns for these arguments."""
 
 
-Values = Mapping[str, Any]  # what an update sets, by the names of the fields
+Values = Mapping[str, Any]  # the values that an update sets, by the names of the fields
 
 
 class _UnderWay(NamedTuple):
@@ -164,7 +164,7 @@ def replace_statement(query: Any, compiler: Any) -> None:
 
 
 def _execute(compiler: Any, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Execute the statement that is in place of that of a query; its own queries are Django's."""
+    """Execute the statement in place of the query's own; the queries that it makes are left to Django."""
     statement = _under_way.get().statement
     if statement is None or not statement.replaces(compiler.query):
         return inner(*args, **kwargs)

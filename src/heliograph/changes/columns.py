@@ -1,4 +1,4 @@
-"""Columns: the values of many rows, which stay what the database has sent until somebody asks for a column.
+"""Columns: the values of many rows, which stay as the database has sent them until somebody asks for a column.
 
 A decimal or a date of SQLite takes longer to convert than to read, and a receiver asks for few of the columns.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 Row = Sequence[Any]
-Converters = Mapping[int, Callable[[Row], Row]]  # for columns whose values are not what the database sends
+Converters = Mapping[int, Callable[[Row], Row]]  # for columns whose values differ from what the database sends
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +49,7 @@ class Constant:
     value: Any
 
 
-Source = int | Constant  # the number of a column, or what stands for one
+Source = int | Constant  # the number of a column, or a value in place of one
 
 
 class RowOf(Sequence[Any]):

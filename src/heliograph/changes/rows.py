@@ -1,4 +1,4 @@
-"""Rows: what one statement has done to many rows of a model."""
+"""Rows that one statement has created, updated or deleted, with their old and new values."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Deleted(Whole):
     model: Any
     using: str
     pks: Sequence[Any]
-    values: Sequence[Any]  # what the database has sent of each, or its instance
+    values: Sequence[Any]  # the columns of each row as the database has sent them, or its instance
 
     @cached_property
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
@@ -128,7 +128,7 @@ class Deleted(Whole):
 class Updated(Rows):
     """Rows that were there before, with the primary key of each and its old and new values.
 
-    Ten thousand of them are no more than what the database has sent, until somebody asks for a value.
+    Ten thousand rows stay as the database has sent them, until somebody asks for a value.
     """
 
     kind = "updated"
@@ -156,7 +156,7 @@ class Updated(Rows):
 
     @cached_property
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
-        """An instance of each: all are loaded at once; one that is gone by now has the values that are known."""
+        """An instance of each row, loaded all at once; if the row is gone by now, an instance of the known values."""
         if self.given is not None:
             return self.given
         news = [RowOf(self.table, self.sources, at) for at in range(len(self.table.sent))]

@@ -138,8 +138,8 @@ class WrittenRows(NamedTuple):
     """Rows of one bulk write, with the payload and the fields that their events have."""
 
     rows: Rows
-    payload: Mapping[str, Any]  # what a send about one of them carries, but for its instance
-    fields: tuple[str, ...]  # those whose changes the receiver asks for
+    payload: Mapping[str, Any]  # of a send about one of the rows, without its instance
+    fields: tuple[str, ...]  # the fields whose changes the receiver asks for
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,7 @@ class RowEvent(Event):
 
 
 def payload_of(rows: Rows, signal: Any, origin: Any = None) -> dict[str, Any]:
-    """Return what a send about one of these rows carries, but for its instance."""
+    """Return the payload of a send about one of these rows, without its instance."""
     payload = {"signal": signal, "sender": rows.model, "using": rows.using}
     if rows.kind == "deleted":
         return {**payload, "origin": origin}
@@ -257,7 +257,7 @@ class Batch:
         """
         found = []
         for event in self.events:
-            if event.kind == "deleted":  # there is nothing that it is now
+            if event.kind == "deleted":  # there is no new value
                 continue
             field = _verify_asked(event.sender, event.kind, name, event.fields)
             change = event.changes.get(field.name)
@@ -271,7 +271,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class RowBatch(Batch):
-    """A batch of nothing but rows of bulk writes, whose values are looked up in whole columns."""
+    """A batch that has only rows of bulk writes, and looks values up in whole columns."""
 
     events: RowEvents
 
@@ -295,6 +295,6 @@ def _instances(events: Iterable[Event]) -> list[Any]:
     for event in events:
         instance = event.instance
         if instance is not None:
-            row: Hashable = next(iter(rows_of(instance)), id(instance))  # one that was never saved has none
+            row: Hashable = next(iter(rows_of(instance)), id(instance))  # an instance that was never saved has no row
             found[row] = instance
     return list(found.values())

@@ -1,4 +1,4 @@
-"""Collecting: what is kept of each send for the batch of a receiver."""
+"""The collection of sends for the batch of a receiver: each send is kept with the facts that only its time can tell."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BatchDeferral(Deferral):
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
-        """The names of the fields whose changes are asked for; ALL if any are, none if none."""
+        """The names of the fields whose changes the receiver asks for; ALL for every field, empty for none."""
         return () if self.options.when is None else watched(self.options.when)
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
@@ -77,7 +77,7 @@ class Received(Call, ABC):
         """Yield the sends, one for each row."""
 
 
-# The kind of write that a send reports. "absent" is the deletion of a row that was not there any more.
+# The kind of write that a send reports. "absent" is the deletion of a row that did not exist any more.
 Fate = Kind | Literal["absent"]
 
 
@@ -88,8 +88,8 @@ class ReceivedSend(Received):
     kind: Fate | None
     primary_key: Any
     comparison: Comparison | None
-    row: Row | None = None  # of a bulk write, whose instance is not in the payload
-    record: Record | None = None  # of a deletion that Django makes by the instance
+    row: Row | None = None  # the row, if a bulk write has written it: its instance is not in the payload
+    record: Record | None = None  # the record of the deletion, if Django deletes the row by its instance
 
     def sends(self) -> Iterator[ReceivedSend]:
         yield self if self.record is None else self._as_recorded(self.record)

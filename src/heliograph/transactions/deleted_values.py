@@ -1,4 +1,4 @@
-"""Deletions: the values from the database of rows that Django deletes by instances, which may be stale."""
+"""The values of deleted rows, as the database had them: the instances by which Django deletes them may be stale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heliograph.changes.current import without_wrapper
 
 
 class Record(Protocol):
-    """A deletion with the rows that the database has really removed."""
+    """A deletion that knows the rows which the database has really removed."""
 
     def has_loaded(self, model: Any, key: Any) -> bool:
         """Return whether Django deletes the row with this key by an instance, and the record is about its model."""
@@ -35,7 +35,7 @@ def recorded(record: Record) -> Iterator[None]:
 
 
 def record_of(model: Any, key: Any) -> Record | None:
-    """Return the record of the present deletion if it is about this row, else None."""
+    """Return the record of the deletion that is under way, if it is about this row."""
     record = _record.get()
     return record if record is not None and record.has_loaded(model, key) else None
 

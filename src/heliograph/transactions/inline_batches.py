@@ -32,9 +32,9 @@ _SIGNALS = ("post_save", "post_delete", "m2m_changes")
 class InlineBatch(Inline):
     """`Inline(batch=True)` on a signal of a model."""
 
-    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+    def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return options with which the receiver is called once for each write."""
-        _verify(self, receiver, place)
+        _verify(self, receiver, target)
         options = options.with_facts(Awaiting(schemas.watching()))
         call = BatchDeferral(options, together, object_identity(receiver))
         return replace(options, call=call, gives=OF_A_BATCH, blocking=True, defers=True, asks_batch=True)
@@ -94,16 +94,17 @@ def _made(call: Call) -> Any:
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 
-def _verify(policy: Inline, receiver: Receiver, place: Target) -> None:
+def _verify(policy: Inline, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a signal that is not sent after a write, or a receiver that does not take a batch."""
-    if "batch" in (carried(place.signal) or ()):
+    if "batch" in (carried(target.signal) or ()):
         raise TypeError(
-            f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out."
+            f"{describe(receiver)}: {title(target.signal)} sends a batch of its own, of one write."
+            " Leave batch=True out."
         )
-    entry = entry_of(place.signal)
+    entry = entry_of(target.signal)
     if entry is None or entry.name not in _SIGNALS:
         raise TypeError(
-            f"{describe(receiver)}: delivery={policy!r} is one call for each write, and {title(place.signal)} is not"
+            f"{describe(receiver)}: delivery={policy!r} is one call for each write, and {title(target.signal)} is not"
             f" sent after one. It works on {', '.join(_SIGNALS)}. Leave batch=True out, or take OnCommit(batch=True)."
         )
     verify_batch(policy, receiver, OF_A_BATCH)

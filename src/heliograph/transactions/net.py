@@ -1,4 +1,8 @@
-"""Netting: the batch of net changes for a receiver, made from all sends that it received in a transaction."""
+"""The net batch of a receiver: one event for each row, made of all sends about the row in a transaction.
+
+A row that was saved three times is one event, from its values before the first save to its values after the last one. A
+row that was created and deleted in the transaction is none.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ class BatchCall(Call):
     sends: Sequence[Received]
 
     def make(self) -> Any:
-        """Call the receiver; it is at work on all instances of the batch."""
+        """Call the receiver, which counts as at work on all rows of the batch."""
         found = self.batch_and_handling()
         if found is None:
             return SKIPPED
@@ -48,7 +52,7 @@ class BatchCall(Call):
         return self._of_rows() if _are_apart(self.sends) else self._of_sends()
 
     def _of_rows(self) -> tuple[Batch, Handling] | None:
-        """Return a batch of bulk writes that share no row, without a look at each row."""
+        """Return a batch of bulk writes that share no row: its events are made when the receiver looks at one."""
         writes = [one for one in self.sends if isinstance(one, ReceivedRows)]
         found = [(one, those_of(one.rows, one.deferral.options.when, one.payload)) for one in writes]
         due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in found if len(rows)]
@@ -180,7 +184,7 @@ def _net_payload(sends: list[ReceivedSend], kind: Kind | None, compared: Compari
 
 
 def _all_fields(named: list[Any]) -> frozenset[str] | None:
-    """Return the fields that several saves have written; None are all."""
+    """Return the names of the fields that several saves have written; None stands for all fields."""
     return None if None in named else frozenset().union(*named)
 
 
@@ -191,13 +195,13 @@ def _net_comparison(sends: list[ReceivedSend]) -> Comparison | None:
 
 
 def _followed(first: Comparison, second: Comparison) -> Comparison:
-    """Return what two comparisons of a row come to, one after the other."""
+    """Return one comparison in place of two comparisons of a row, one after the other."""
     if first.plan is second.plan:
         new = [before if value is ABSENT else value for before, value in zip(first.new, second.new, strict=True)]
         return Comparison(first.plan, first.old, new, None, first.using)
     values = {field: [old, new] for field, old, new in zip(first.plan.fields, first.old, first.new, strict=True)}
     for field, old, new in zip(second.plan.fields, second.old, second.new, strict=True):
-        # Where the first one may have written a field that nobody watched, nobody knows what it was.
+        # The old value of a field is not known if nobody watched the field when the first write may have changed it.
         before = values.setdefault(field, [UNKNOWN if is_among(field, first.written) else old, ABSENT])
         if new is not ABSENT:
             before[1] = new

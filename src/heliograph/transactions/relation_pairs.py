@@ -1,4 +1,4 @@
-"""Pairs: the net change of several changes of one many-to-many relation."""
+"""The net change of a many-to-many relation, made of several changes of its pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: a row is identified by its primary key and its table, and a table by its database, schema and name."""
+"""The identity of a row: its primary key and its table; the identity of a table: its database, schema and name."""
 
 from __future__ import annotations
 

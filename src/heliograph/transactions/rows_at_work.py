@@ -1,4 +1,4 @@
-"""Rows at work: a receiver of bulk writes is not called again for the rows that it is handling."""
+"""Re-entrancy by rows: a receiver of bulk writes is not called again for the rows that it is handling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HandlingRows(Handling):
         self._rows: set[RowId] | None = None
 
     def rows(self) -> Collection[RowId]:
-        if self._rows is None:  # made when it is needed, which is seldom
+        if self._rows is None:  # made only when it is needed
             written = zip(self.writes, self.tables, strict=True)
             self._rows = {row for rows, table in written for row in rows_in(rows.model, table, rows.pks)}
         return self._rows

@@ -1,7 +1,6 @@
 """Bulk writes beside others: other connections, nobody who listens, async code, single rows; cases B9 to B11, B18."""
 
 import functools
-import gc
 import inspect
 import re
 import threading
@@ -180,8 +179,6 @@ def looks(function):
 @in_a_test_case
 @pytest.mark.parametrize(("signal", "options"), [*((one, {}) for one in WRITES), (post_save, {"bulk": True})])
 def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options):
-    gc.collect()  # the traceback of an error in another test holds receivers until then
-
     def record(sender, **kwargs): ...
 
     for sender in (Article, Ware):

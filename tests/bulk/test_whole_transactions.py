@@ -275,6 +275,13 @@ class TestInsideATestCase:
             WRITTEN[write](there)
         assert [*Article.objects.values_list("words", flat=True)] == [1]
 
+    def test_the_connection_does_not_keep_what_a_receiver_raises(self, connect):
+        articles(1)
+        connect(post_update, refuse, sender=Article)
+        with mishap():
+            Article.objects.update(words=2)
+        assert transaction.get_connection().rollback_exc is None
+
 
 # --- what instances remember --------------------------------------------------------------------------------------
 

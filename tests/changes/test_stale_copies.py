@@ -1,6 +1,5 @@
 """Copies of a row that somebody else has written since: what receivers with fetch="lock" are given of it."""
 
-import gc
 import pickle
 import re
 import threading
@@ -465,7 +464,6 @@ def test_a_save_lets_others_refer_to_the_row_and_a_deletion_does_not(changes_for
 
 
 def test_the_methods_of_django_are_its_own_again_when_the_receiver_has_left(connect):
-    gc.collect()  # the traceback of an error in another test holds receivers until then
     methods = [(Collector, "delete"), (Collector, "instances_with_model"), (DeleteQuery, "delete_batch")]
     before = [vars(owner)[name] for owner, name in methods]
     post_delete.connect(receives, sender=Post, when=changed("topic"), fetch="lock")

@@ -62,7 +62,7 @@ def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
         raise
     except BaseException:
         if not written:
-            connection.needs_rollback = False
+            _restore_soundness(connection)
         raise
 
 
@@ -76,8 +76,13 @@ def unspoiled(using: str) -> Iterator[None]:
         yield
     except BaseException:
         if is_sound:
-            connection.needs_rollback = False
+            _restore_soundness(connection)
         raise
+
+
+def _restore_soundness(connection: Any) -> None:
+    connection.needs_rollback = False
+    connection.rollback_exc = None  # its traceback would keep receivers that have left
 
 
 @contextmanager

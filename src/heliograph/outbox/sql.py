@@ -41,8 +41,8 @@ def insertion(database: Database) -> Insertion:
 def due(database: Database, receivers: int, backends: int, queues: int) -> str:
     """Return the query for the ids of deliveries that may be claimed, which locks their rows.
 
-    The parameters are the receivers, the backends, the queues (none are all), and how many at most. Rows that somebody
-    else has locked are left out: there are others.
+    The parameters are the receivers, the backends, the queues (none means all), and the largest number of rows. Rows
+    that another transaction has locked are skipped, since there are others.
     """
     of_queues = f" AND one.queue IN ({_places(queues)})" if queues else ""
     of_backends = f" AND one.backend IN ({_places(backends)})"
@@ -52,7 +52,7 @@ def due(database: Database, receivers: int, backends: int, queues: int) -> str:
 
 @cache
 def one_due(database: Database, receivers: int) -> str:
-    """Return the same for one delivery, whoever its backend and its queue: the parameters are the receivers, its id.
+    """Return the same query for one delivery of any backend and queue: the parameters are the receivers and its id.
 
     It waits for a lock on the row: a worker of Celery is notified once, and a sweep may be marking the row just then.
     """
@@ -60,9 +60,9 @@ def one_due(database: Database, receivers: int) -> str:
 
 
 def _may_be_claimed(database: Database, receivers: int) -> str:
-    """Return the query of what may be claimed.
+    """Return the query for the deliveries that may be claimed.
 
-    Of those with a key, only the oldest that is not finished may be, and none while another one runs.
+    Of the deliveries with one key, only the oldest unfinished one may be claimed, and none while another one runs.
     """
     name, now = table(database), database.clock.now
     (key,) = _quoted(database, ["key"])
@@ -78,7 +78,7 @@ def _may_be_claimed(database: Database, receivers: int) -> str:
 
 @cache
 def claim_at_once(database: Database, chosen: str) -> str:
-    """Return the one statement that claims what a query finds: parameters are those of the query, worker and lease.
+    """Return a statement that claims what a query finds: its parameters are those of the query, worker and lease.
 
     It is for databases that return what they update.
     """
@@ -91,20 +91,20 @@ def claim_at_once(database: Database, chosen: str) -> str:
 
 @cache
 def claim_of(database: Database, count: int) -> str:
-    """Return the statement that claims deliveries that are locked: parameters are worker, lease and their ids."""
+    """Return the statement that claims locked deliveries: its parameters are worker, lease and ids."""
     return f"UPDATE {table(database)} SET {_claim(database)} WHERE id IN ({_places(count)})"
 
 
 @cache
 def claimed_of(database: Database, count: int) -> str:
-    """Return the query of what was claimed, by ids."""
+    """Return the query that reads the claimed deliveries with these ids."""
     columns = ", ".join(_quoted(database, CLAIMED))
     return f"SELECT {columns} FROM {table(database)} WHERE id IN ({_places(count)}) ORDER BY id"
 
 
 @cache
 def crossed(database: Database, count: int) -> str:
-    """Return the query of those of so many claimed deliveries beside which another one of the same key runs."""
+    """Return the query for the claimed deliveries beside which another one with the same key runs."""
     name = table(database)
     (key,) = _quoted(database, ["key"])
     return (
@@ -124,7 +124,7 @@ def _claim(database: Database) -> str:
 
 # --- afterwards -------------------------------------------------------------------------------------------------
 
-# What must be so of a delivery for its worker to write what became of it: parameters are id, worker and attempt.
+# The condition under which a worker may record an outcome: it still has the delivery. Parameters: id, worker, attempt.
 FENCE = "id = %s AND state = 'RUNNING' AND worker = %s AND attempts = %s"
 
 

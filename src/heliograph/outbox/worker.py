@@ -29,10 +29,10 @@ from heliograph.outbox.work.waking import waker_for
 
 logger = logging.getLogger("heliograph.outbox")
 
-# How long, in seconds, it is from one look at what is asked of the worker to the next.
+# How often, in seconds, the worker looks whether it has received a signal of the system.
 _PAUSE = 0.1
 
-# How long, in seconds, what was claimed may wait for a slow delivery before others may have it.
+# How long, in seconds, a claimed delivery may wait behind a slow one before it is given back to others.
 _PATIENCE = 1.0
 
 

@@ -38,7 +38,7 @@ class CeleryBackend(ExternalBackend):
 
     @property
     def app(self) -> Celery:
-        """The app; ImproperlyConfigured if there is none but the one that Celery makes up."""
+        """The app; ImproperlyConfigured if the project has none, so that Celery has made one up."""
         if self.settings["APP"]:
             return self._named_app
         app: Celery = current_app._get_current_object()

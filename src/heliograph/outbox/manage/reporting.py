@@ -49,7 +49,7 @@ class Report:
     lines: list[Line] = field(default_factory=list)
 
     def total(self, name: str) -> int:
-        """Return the sum of a number of the lines."""
+        """Return the sum of a number over all lines."""
         return sum(getattr(line, name) for line in self.lines)
 
     @property

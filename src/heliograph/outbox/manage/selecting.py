@@ -85,7 +85,7 @@ def _rows(deliveries: QuerySet[Delivery], most: int | None) -> Iterable[tuple[in
 
 
 def as_json(selection: Selection) -> dict[str, Any]:
-    """Return a selection as JSON has it, for the page that asks whether it is meant."""
+    """Return a selection as JSON, for the page that asks for a reason."""
     return {
         "using": selection.using,
         "ids": {state: ranges.text_of(ids) for state, ids in selection.ids.items()},
@@ -96,7 +96,7 @@ def as_json(selection: Selection) -> dict[str, Any]:
 
 
 def of_json(facts: Mapping[str, Any]) -> Selection:
-    """Return the selection that was made into JSON."""
+    """Return the selection of this JSON."""
     return Selection(
         using=facts["using"],
         ids={state: ranges.ids_of(text) for state, text in facts["ids"].items()},

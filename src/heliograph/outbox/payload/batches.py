@@ -28,7 +28,7 @@ from heliograph.outbox.payload.value_decoding import Decoder, key_of, read, veri
 from heliograph.outbox.payload.value_encoding import encoded, encoded_as
 from heliograph.transactions.batches import Batch, Event
 
-# Returns what stands for the names of an event, made from their values, its signal and the key of its row.
+# Returns the JSON of the other names of an event, from their values, the signal and the key of its row.
 EncodeNames = Callable[[Mapping[str, Any], Any, Any], dict[str, Any]]
 
 # The instance of a row that a batch refers to, or None if the row is gone.
@@ -41,7 +41,7 @@ as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def encoded_batch(batch: Batch, encode_names: EncodeNames) -> dict[str, Any]:
-    """Return what stands for a batch, in which what its events have in common is there once."""
+    """Return the JSON of a batch, which has the common parts of its events once."""
     commons: dict[str, int] = {}
     events = []
     for event in batch.events:
@@ -103,7 +103,7 @@ def batch_of(stored: Any, decode: Decoder, using: str, durable: DurableReceiver)
 
 
 def _verify(stored: Any) -> None:
-    """Raise UnreadableError for what has not the shape of a batch."""
+    """Raise UnreadableError for JSON that does not have the shape of a batch."""
     verified([stored], dict)
     verified([stored.get("commons"), stored.get("events")], list, list)
     verified(stored["events"], *[list] * len(stored["events"]))
@@ -115,7 +115,7 @@ def _verify(stored: Any) -> None:
 
 
 def _common(common: Any, decode: Decoder, durable: DurableReceiver) -> dict[str, Any]:
-    """Return what events of a batch have in common, with its signal and its sender."""
+    """Return a common part of events, with its signal and its sender in place of their names."""
     verified([common], dict)
     kind, fields, name = common.get("kind"), common.get("fields"), common.get("signal")
     verified([fields, common.get("kwargs"), name], list, dict, str)

@@ -1,4 +1,4 @@
-"""Calls: what was sent becomes the text of a delivery, and the text what the receiver is called with."""
+"""A call becomes the text of a delivery, and the text becomes the arguments for the receiver."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from heliograph.outbox.payload.value_decoding import Decoder, is_row, read, veri
 from heliograph.outbox.payload.value_encoding import PLAIN, encoded_as, row
 from heliograph.transactions.batches import Batch
 
-# What a payload looks like; whoever reads one of a later version says so.
+# The version of the format. A payload of a later version is an UnreadableError.
 VERSION = 1
 
 
@@ -36,7 +36,7 @@ VERSION = 1
 
 
 def text_of(call: Call, durable: DurableReceiver, using: str, key: Any = None) -> str:
-    """Return the text of what was sent; UnstorableError names what cannot be stored.
+    """Return the text of a call; UnstorableError names the value that cannot be stored.
 
     `key` is the primary key that the instance had when it was sent.
     """
@@ -63,10 +63,10 @@ def _kwargs(durable: DurableReceiver, using: str, payload: Mapping[str, Any], si
     }
 
 
-# What is stored beside the other names of a payload.
+# The names that are stored beside the others.
 _OF_EVERY_CALL = frozenset(("signal", "sender"))
 
-# What is left out unless the receiver has a parameter of this name.
+# The names that are left out unless the receiver has such a parameter.
 _LEFT_OUT = OF_THE_PROCESS | {"origin"}
 
 
@@ -80,7 +80,7 @@ def _is_left_out(name: str, signal: Any, durable: DurableReceiver) -> bool:
 
 
 def _value(durable: DurableReceiver, using: str, payload: Mapping[str, Any], signal: Any, key: Any, name: str) -> Any:
-    """Return what stands for the value of a name of a payload."""
+    """Return the JSON of one value of a payload."""
     value, is_of_model = payload[name], isinstance(signal, ModelSignal)
     if isinstance(value, Batch):
         return encoded_batch(value, partial(_kwargs, durable, using))
@@ -96,12 +96,12 @@ def _value(durable: DurableReceiver, using: str, payload: Mapping[str, Any], sig
 
 
 def is_lasting(payload: Mapping[str, Any]) -> bool:
-    """Return whether the text of a payload is the same for as long as its values, and the key of its row, are."""
+    """Return whether the text of a payload stays the same while its values are the same objects, with the same key."""
     is_of_save = payload["signal"] is post_save or payload["signal"] is pre_save
     return is_of_save and all(name in _BY_NAME or type(payload[name]) in _IMMUTABLE for name in payload)
 
 
-_BY_NAME = frozenset(("signal", "sender", "instance"))  # which stand for what they refer to
+_BY_NAME = frozenset(("signal", "sender", "instance"))  # stored as references
 _IMMUTABLE = frozenset((bool, str, type(None), frozenset))
 
 
@@ -150,7 +150,7 @@ def _is_about(durable: DurableReceiver, model: Any) -> bool:
 
 
 def _with_defaults(signal: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was sent, with the defaults of names that the signal has learned since."""
+    """Return the payload, with the defaults of names that the contract of the signal has got since."""
     contract = getattr(signal, "_contract", None)
     parameters = [] if contract is None else contract.parameters.values()
     defaults = {one.name: one.default for one in parameters if one.default is not one.empty}

@@ -1,4 +1,4 @@
-"""Classes by their paths, as deliveries refer to them: none is imported, and none is found under another's name."""
+"""Classes by their paths, as deliveries refer to them: a path imports nothing, and is the only one of its class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from uuid import UUID
 
-# What the language has for values; its other classes can do things, such as start a process.
+# The classes of values. Other classes of Python's library can do things, such as start a process.
 _OF_VALUES = frozenset(
     (
         *(bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, type(None), Decimal, UUID),
@@ -33,7 +33,7 @@ def loaded_class(path: str) -> type:
     module, _, name = path.partition(":")
     if module not in sys.modules:
         raise LookupError(f"the module {module} is not imported here")
-    # As the module itself has it: one that is loaded when it is first used would be, by a look at an attribute.
+    # Not by getattr(): a module may load an attribute when it is first used.
     scope = object.__getattribute__(sys.modules[module], "__dict__")
     for part in name.split("."):
         found = scope.get(part)

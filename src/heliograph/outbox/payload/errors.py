@@ -1,4 +1,4 @@
-"""The errors of a payload: what cannot be stored, what cannot be read, and what is gone when it is read."""
+"""The errors of a payload: a value cannot be stored, or cannot be read, or its row is gone."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _UNKNOWN = encoded(UNKNOWN)
 
 
 def encoded_field(field: Any, value: Any) -> Any:
-    """Return what is stored of the value of a field."""
+    """Return the JSON of the value of a field."""
     if is_secret(field) or is_expression(value):
         return _UNKNOWN
     try:
@@ -30,7 +30,7 @@ def encoded_field(field: Any, value: Any) -> Any:
 
 
 def encoded_changes(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of changes, by the names of the fields."""
+    """Return the JSON of changes, by the names of the fields."""
     fields = {field.name: field for field in model._meta.concrete_fields}
     return {
         name: tagged("change", [encoded_field(fields[name], value) for value in change])
@@ -39,7 +39,7 @@ def encoded_changes(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encoded_values(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of the values that an update() sets, by the names that it was given."""
+    """Return the JSON of the values that an update() sets, by the names that it was given."""
     fields = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
     return {name: encoded_field(fields.get(name, model._meta.pk), value) for name, value in values.items()}
 
@@ -48,18 +48,18 @@ def encoded_values(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encoded_gone(instance: Any, using: str) -> dict[str, Any]:
-    """Return what stands for an instance whose row is gone: its fields, but for secrets."""
+    """Return the JSON of an instance whose row is gone: its fields, without secrets."""
     return tagged("gone", [model_label(instance.__class__), using, encoded_fields(instance)])
 
 
 def gone(model: Any, using: str, values: Mapping[str, Any]) -> Any:
-    """Return an instance of a row that is gone; a field that was not stored is not loaded, and one more is ignored."""
+    """Return an instance of a row that is gone, without the fields that were not stored; unknown names are ignored."""
     names = [field.attname for field in model._meta.concrete_fields if field.attname in values]
     return model.from_db(using, names, [values[name] for name in names])
 
 
 def encoded_fields(instance: Any) -> dict[str, Any]:
-    """Return what is stored of the loaded fields of an instance."""
+    """Return the JSON of the loaded fields of an instance."""
     found = ((field, instance.__dict__[field.attname]) for field in _loaded_fields(instance))
     stored = {field.attname: encoded_field(field, value) for field, value in found}
     return {name: value for name, value in stored.items() if value != _UNKNOWN}
@@ -95,7 +95,7 @@ def _as_text(field: Any, value: Any, error: UnstorableError) -> Any:
         field.to_python(text)
         if type(text) is not str:
             raise error
-    except Exception:  # whatever a field raises, this is its value that cannot be stored
+    except Exception:  # a field may raise any error: its value cannot be stored then
         raise UnstorableError(f"the field {field.model._meta.label}.{field.name}: {error}") from None
     return tagged("field", [field.model._meta.label, field.name, text])
 

@@ -1,4 +1,4 @@
-"""The instances that a stored call refers to: loaded for a receiver with a parameter, or when they are used."""
+"""The instances of a stored call: loaded at once if the receiver has a parameter for them, or when they are used."""
 
 from __future__ import annotations
 

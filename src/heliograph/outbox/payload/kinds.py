@@ -27,12 +27,12 @@ from heliograph.outbox.durable.names import is_of_app
 from heliograph.outbox.payload.classes import loaded_class, may_travel, path_of
 from heliograph.outbox.payload.errors import UnstorableError
 
-# What is not JSON is an object with its kind under the first name, and with its value under the second.
+# A value that JSON does not have is an object: its kind has the first name, its value the second.
 KIND, VALUE = "$", "value"
 
 
 def tagged(kind: str, value: Any) -> dict[str, Any]:
-    """Return what stands for a value of a kind."""
+    """Return the JSON of a value of a kind."""
     return {KIND: kind, VALUE: value}
 
 
@@ -43,13 +43,13 @@ class Kind:
     name: str  # in the payload
     classes: tuple[type, ...]
     encode: Callable[[Any], Any]  # UnstorableError for a value that could not come back
-    decode: Callable[[Any], Any]  # may raise anything for what no `encode` has returned
+    decode: Callable[[Any], Any]  # may raise any error for what `encode` has not returned
     is_text: bool = True  # False: the values within it are encoded after it, and decoded before it
     takes_subclasses: bool = False
 
 
 def from_text(decode: Callable[[str], Any], text: Any) -> Any:
-    """Return what a decoder makes of a text; TypeError for what is none."""
+    """Return what a decoder makes of a text; TypeError for a value that is no text."""
     if type(text) is not str:
         raise TypeError(f"{text!r} is no text")
     return decode(text)
@@ -91,7 +91,7 @@ def _members(value: Any) -> list[Any]:
 
 
 def model_label(model: Any) -> str:
-    """Return the label of a model, by which every process knows it; UnstorableError where none does."""
+    """Return the label of a model; UnstorableError if other processes do not know the model by it."""
     label: str = model._meta.label
     if model._meta.abstract or not is_of_app(model):
         raise UnstorableError(f"no other process knows the model {label}, since it is not registered")

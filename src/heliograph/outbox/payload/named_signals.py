@@ -1,4 +1,4 @@
-"""Signals by the names that deliveries have of them: found among those that are there, since a name imports nothing."""
+"""Signals by their names in deliveries: found among the signals of this process, since a name imports nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heliograph.outbox.durable.names import name_of
 from heliograph.outbox.durable.registry import DurableReceiver, known
 from heliograph.outbox.payload.errors import UnreadableError
 
-# Signals by name, once they were looked for.
+# The signals that were found, by name.
 _found: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 

@@ -1,4 +1,4 @@
-"""Which fields, and which names of a payload, are never stored."""
+"""The fields and the names of payloads whose values are never stored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OF_THE_PROCESS = frozenset(
 
 
 def is_sensitive(name: str) -> bool:
-    """Return whether the settings say that what has this name is never stored, whatever its value."""
+    """Return whether the settings say that a value with this name is never stored."""
     return _is_among(_plain(name), tuple(setting("SENSITIVE_FIELDS")))
 
 
 def is_secret(field: Any) -> bool:
-    """Return whether the values of a field are never stored; a primary key is, since it stands for its row."""
+    """Return whether the values of a field are never stored; a primary key is always stored, to find the row."""
     names = tuple(setting("SENSITIVE_FIELDS"))
     is_named = _is_among(_plain(field.name), names) or f"{field.model._meta.label}.{field.name}" in names
     return is_named and not field.primary_key

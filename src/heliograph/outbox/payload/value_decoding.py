@@ -90,7 +90,7 @@ def is_row(value: Any) -> bool:
 
 
 def reference_of(inner: Any) -> Reference:
-    """Return what the value of a "row" refers to, which `value_encoding.row` has written."""
+    """Return the reference that `value_encoding.row` has written."""
     label, parts, using = inner
     model = apps.get_model(label)
     if using and using not in connections.settings:
@@ -102,7 +102,7 @@ def key_of(model: Any, parts: Any) -> Any:
     """Return the primary key of a model whose parts were encoded."""
     fields, key = model._meta.pk_fields, [_of_key(part) for part in parts]
     for field, part in zip(fields, key, strict=True):
-        field.get_prep_value(part)  # which refuses what is no value of the field
+        field.get_prep_value(part)  # raises an error for what is no value of the field
     return key[0] if len(key) == 1 else tuple(key)
 
 
@@ -117,7 +117,7 @@ _of_key = Decoder(_refuse, _refuse, lambda model: False)
 
 
 def read(what: str, function: Callable[..., T], *arguments: Any) -> T:
-    """Return what a function makes of something stored; whatever it raises means that this cannot be read."""
+    """Return what a function makes of stored JSON; any error of it becomes an UnreadableError."""
     try:
         return function(*arguments)
     except UnreadableError:

@@ -1,4 +1,4 @@
-"""Values become JSON, from which `value_decoding` makes what they were."""
+"""Values become JSON, and `value_decoding` makes the same values of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from heliograph.dispatch.reentrancy import key_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
 from heliograph.outbox.payload.kinds import DICT, KIND, KINDS, VALUE, Kind, model_label, tagged
 
-# What JSON has, too.
+# The classes whose values are the same in JSON.
 PLAIN = frozenset((str, int, bool, type(None)))
 
 
 def encoded(value: Any) -> Any:
-    """Return a value as what JSON has; UnstorableError if it cannot come back as what it was."""
+    """Return the JSON of a value; UnstorableError if the same value could not be made of it."""
     if type(value) in PLAIN:
         return value
     encode = _ENCODERS.get(type(value)) or _encoder_of(value)
@@ -30,7 +30,7 @@ def encoded(value: Any) -> Any:
 
 
 def encoded_as(name: str, value: Any) -> Any:
-    """Return the value of a name of a payload as what JSON has; the error says which name it is."""
+    """Return the JSON of the value of a name; its error has that name."""
     try:
         return encoded(value)
     except UnstorableError as error:
@@ -83,7 +83,7 @@ def _instance(instance: Any) -> dict[str, Any]:
 
 
 def row(model: Any, key: Any, using: str, label: str | None = None) -> dict[str, Any]:
-    """Return what stands for the instance of a row; `value_decoding.reference_of` reads it.
+    """Return the JSON of a reference to a row, which `value_decoding.reference_of` reads.
 
     `label` is that of the model, if it is known.
     """

@@ -63,7 +63,7 @@ def _enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
 
 def _stored_at_last(call: Any, using: str) -> StoredCall | None:
     """Return a call of a batch, or one whose instance had no key, with its row; None for an empty batch."""
-    if isinstance(call, Received):  # where somebody makes what waits for a commit one by one, as tests do
+    if isinstance(call, Received):  # tests may make the pending calls one by one
         call = together([call])
     if isinstance(call, BatchCall):
         return _stored_batch(call, using)

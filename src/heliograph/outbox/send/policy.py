@@ -51,7 +51,7 @@ class Durable(DurableOptions):
     extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
 
     def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
-        """Return options with which calls are stored."""
+        """Return the options of a receiver whose calls are stored."""
         _verify_receiver(self, receiver, target)
         durable = DurableReceiver(full_name(receiver), receiver, target, self, options)
         return super().connected(options.with_facts(durable), receiver, target)
@@ -90,7 +90,7 @@ def _verify_key(policy: Durable, receiver: Receiver, target: Target) -> None:
 
 
 def _verify_secrets(policy: Durable, receiver: Receiver, target: Target) -> None:
-    """Raise TypeError for a receiver that asks for what its signal may send and what is never stored."""
+    """Raise TypeError for a receiver with a parameter whose value is never stored."""
     sent = sent_names(target.signal)
     for parameter in parameters_of(receiver) or ():
         if is_sensitive(parameter.name) and (sent is None or parameter.name in sent):
@@ -101,7 +101,7 @@ def _verify_secrets(policy: Durable, receiver: Receiver, target: Target) -> None
 
 
 def _verify_end(policy: Durable, receiver: Receiver) -> None:
-    """Raise TypeError for a receiver that is to be stopped, and that nothing can stop."""
+    """Raise TypeError for a sync receiver with `give_up_after`: nothing can stop it."""
     if policy.give_up_after is not None and not is_async(receiver):
         raise TypeError(
             f"{describe(receiver)} is not async, so that delivery={policy!r} cannot stop it: give_up_after= is for"
@@ -110,7 +110,7 @@ def _verify_end(policy: Durable, receiver: Receiver) -> None:
 
 
 def _verify_receiver(policy: Durable, receiver: Receiver, target: Target) -> None:
-    """Raise TypeError for a receiver that asks for what cannot be stored."""
+    """Raise TypeError for a receiver with a parameter that cannot be stored, or that no worker could find."""
     _verify_key(policy, receiver, target)
     _verify_secrets(policy, receiver, target)
     _verify_end(policy, receiver)

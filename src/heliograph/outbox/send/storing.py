@@ -36,7 +36,7 @@ class StoredCall(Call):
 def stored(call: Any, using: str) -> Any:
     """Return a call with its row; a call of a batch, or one whose instance has no key yet, as it is.
 
-    None if no worker could find the sender, as it is with the models of migrations. Raises TypeError for what cannot be
+    Returns None if no worker could find the sender, such as a model of a migration. Raises TypeError for what cannot be
     stored, and ValueError for what is too much.
     """
     durable, sender = durable_of(call), call.payload["sender"]
@@ -81,7 +81,7 @@ def _excess(durable: DurableReceiver, call: Call, size: int) -> ValueError:
 
 
 def _text_before(call: Call, durable: DurableReceiver, using: str, key: Any) -> str | None:
-    """Return the text that was stored for the receiver before, if that was called with the same.
+    """Return the text of the call that was stored just before, if it has the same signal, instance and values.
 
     Ten receivers of one save have ten deliveries, whose texts are made once.
     """

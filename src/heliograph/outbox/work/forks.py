@@ -1,4 +1,4 @@
-"""Forks: a process that a receiver forks ends where the receiver ends, and never works for the outbox."""
+"""A process that a receiver forks ends where the receiver ends, and never works for the outbox."""
 
 from __future__ import annotations
 

@@ -30,5 +30,5 @@ def _with_own_decimals(function: Callable[[], T]) -> T:
 def _make_caches() -> None:
     """Let all attempts of a thread share the caches, which Django keeps in the context with their connections."""
     for alias in caches:
-        with suppress(Exception):  # of wrong settings: who uses this cache gets the error
+        with suppress(Exception):  # of wrong settings: a receiver that uses the cache gets the error
             _ = caches[alias]

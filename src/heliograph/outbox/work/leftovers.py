@@ -24,7 +24,7 @@ class LeftOpenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Where a connection is before a receiver is called."""
+    """The transaction of a connection before a receiver is called."""
 
     blocks: int  # of `atomic()`, which are open
     is_manual: bool  # whether commits are made by hand
@@ -48,7 +48,7 @@ def none_left_open(receiver: str) -> Iterator[None]:
 
 
 def _states() -> Mapping[str, _State]:
-    """Return where each connection of this thread is, by its alias."""
+    """Return the state of each connection of this thread, by alias."""
     return {one.alias: _State(len(one.atomic_blocks), _is_manual(one)) for one in _connections()}
 
 

@@ -129,7 +129,7 @@ def _failure(claim: Claim, error: BaseException) -> dict[str, Any]:
 
 
 def described(error: BaseException) -> str:
-    """Return the class and the text of an error in one line, whatever that class does when it is asked for a text."""
+    """Return the class and the text of an error in one line, also if the error has no text that can be shown."""
     try:
         text = str(error)
     except BaseException as raised:

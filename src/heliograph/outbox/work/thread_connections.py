@@ -11,8 +11,8 @@ from django.db import Error, connections
 def leave_pool(using: str) -> None:
     """Give this thread, until it ends, a connection to a database outside the pool that Django has for it.
 
-    A pool lends connections to threads that come and go, and these stay. A worker with four threads left none of a pool
-    of four connections to renew leases, and others made again what still ran.
+    A pool lends connections to threads that come and go; the threads of a worker keep theirs. Without this, four
+    threads left none of a pool of four for the renewal of leases, and other workers made again what still ran.
     """
     pooled: Any = connections[using]
     if not pooled.settings_dict["OPTIONS"].get("pool"):

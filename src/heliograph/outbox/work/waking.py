@@ -97,7 +97,7 @@ class Listening(Waker):
         return self._heard
 
     def wait(self, mark: int, idle: int) -> bool:
-        # Who does not listen yet, or not any more, looks again soon.
+        # While the thread does not listen, the workers look at the table more often.
         seconds = min(_growing(0.005, idle), LONGEST if self._is_listening else LONGEST / 5)
         with self._changed:
             return self._changed.wait_for(lambda: self._heard != mark, seconds)
@@ -119,7 +119,7 @@ class Listening(Waker):
         database = database_of(connection)
         database.listen(connection, CHANNEL)
         self._is_listening = True
-        self.wake()  # of what was written before anybody listened
+        self.wake()  # for deliveries that were written before this
         while not self.stop.is_set():
             if database.wait_for_notice(connection, LONGEST):
                 self.wake()

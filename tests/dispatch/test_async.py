@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import gc
 import sys
 import threading
 
@@ -342,3 +343,18 @@ async def test_sync_and_async_receivers_overlap_in_django_5_2_only():
         signal.connect(begins)
         await signal.asend(None)
     assert events == {Signal: [False], OverlappingSignal: [True]}
+
+
+def test_an_async_receiver_with_options_that_dies_during_a_send_is_not_called():
+    class Owner:
+        async def receive(self, **kwargs):
+            raise AssertionError("not called")
+
+    def let_go(**kwargs):
+        owners.clear()
+        gc.collect()
+
+    signal, owners = Signal(), [Owner()]
+    signal.connect(let_go)
+    signal.connect(owners[0].receive, when=lambda **kwargs: True)
+    assert signal.send(None) == [(let_go, None)]

@@ -13,6 +13,10 @@ def is_even(value, **kwargs):
     return value % 2 == 0
 
 
+def value_of(value, **kwargs):
+    return value
+
+
 big, even = condition(is_big), condition(is_even)
 
 
@@ -78,6 +82,24 @@ def test_a_condition_of_the_users_needs_to_hold():
 
     with pytest.raises(NotImplementedError, match=r"^Mine must define holds\(payload\)\.$"):
         Mine().holds({})
+
+
+def test_a_condition_of_the_users_needs_nothing_but_to_hold():
+    class Mine(Condition):
+        def holds(self, payload):
+            return payload["value"] > 10
+
+    signal = Signal()
+    signal.connect(value_of, when=Mine())
+    assert [len(signal.send(None, value=value)) for value in (9, 11)] == [0, 1]
+
+
+def test_a_condition_without_an_answer_is_refused_where_it_is_connected():
+    class Mine(Condition):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"^Mine must define holds\(payload\)\.$"):
+        Signal().connect(value_of, when=Mine())
 
 
 def test_a_receiver_is_called_where_its_condition_holds():

@@ -14,7 +14,13 @@ settings.load_profile("heliograph")
 # Files and folders whose tests do not touch the database of the test settings.
 DATABASE_INDEPENDENT = {
     "dispatch",
-    *("test_adoption.py", "test_signals_command.py", "test_debug_toolbar.py", "test_deprecation.py"),
+    *(
+        "test_adoption.py",
+        "test_releasing.py",
+        "test_signals_command.py",
+        "test_debug_toolbar.py",
+        "test_deprecation.py",
+    ),
     *("test_foreign_signals.py", "test_lifetimes.py"),
     *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
     *("test_demo.py", "test_docs.py", "test_fragments.py", "test_package.py", "test_promises.py", "test_release.py"),
@@ -25,6 +31,7 @@ PYTHON_INDEPENDENT = {
     *(
         "test_attacked.py",
         "test_deletes.py",
+        "test_cascades.py",
         "test_whole_transactions.py",
         "test_relations.py",
         "test_create.py",
@@ -34,6 +41,7 @@ PYTHON_INDEPENDENT = {
     ),
     "test_demo.py",
     "test_backends.py",
+    "test_notified_again.py",
     "test_conformance.py",
 }
 

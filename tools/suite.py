@@ -22,15 +22,18 @@ SMOKE = (
     *(
         f"tests/{folder}/test_{name}.py"
         for folder, names in {
-            "adoption": ("adoption", "catalogue", "claims", "internals", "processes", "subclasses_of_signal"),
+            "adoption": (
+                *("adoption", "catalogue", "claims", "internals", "more_claims", "processes", "releasing"),
+                "subclasses_of_signal",
+            ),
             "bulk": ("audience",),
-            "changes": ("changes", "shapes", "undone_changes", "values"),
-            "outbox": ("durable_transactions", "worker"),
+            "changes": ("changes", "databases", "shapes", "undone_changes", "values"),
+            "outbox": ("durable_sends", "durable_transactions", "worker"),
             "receivers": (
                 *("changed", "changes_of_saves", "conditions", "fetch", "foreign_signals", "lazy_senders"),
                 *("model_signals", "refused_conditions", "write_options"),
             ),
-            "transactions": ("transactions",),
+            "transactions": ("ends_of_transactions", "transactions"),
         }.items()
         for name in names
     ),

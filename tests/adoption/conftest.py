@@ -3,6 +3,8 @@
 import pytest
 from django.contrib.auth import get_user_model
 
+from tests.app.models import Novel
+
 
 @pytest.fixture
 def views(settings):
@@ -12,3 +14,8 @@ def views(settings):
 @pytest.fixture
 def ada(db):
     return get_user_model().objects.create_user("ada", password="engine")
+
+
+@pytest.fixture
+def novel(db):
+    return Novel.objects.create()

@@ -6,6 +6,7 @@ import json
 from django.utils import timezone
 
 from heliograph.outbox.models import Delivery, State
+from tests.helpers.errors import MishapError
 
 RECEIVER = "shop.receivers.send_welcome"
 
@@ -53,3 +54,11 @@ def new(state):
         "error": "MishapError: no" if state is State.DEAD else "",
         "traceback": "Traceback (most recent call last)" if state is State.DEAD else "",
     }
+
+
+def stored(using="default"):
+    return Delivery.objects.using(using).count()
+
+
+def refuse(**payload):
+    raise MishapError

@@ -22,3 +22,11 @@ def listen_after(listen, model):
 def returns_expressions():
     """Return whether save() learns what an expression came to: from Django 6.0 on, where UPDATE can return rows."""
     return django.VERSION >= (6, 0) and connection.features.can_return_rows_from_update
+
+
+def rename(model, name="Moons", **fields):
+    """Create a row, and save it with another name."""
+    instance = model.objects.create(name="Tides", **fields)
+    instance.name = name
+    instance.save()
+    return instance

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy
 
 from heliograph import mute
-from tests.app.models import Article, Ware, Writer
+from tests.app.models import Article, Branch, Desk, Loan, Ware, Writer
 from tests.helpers.errors import MishapError
 from tests.helpers.statements import statements
 
@@ -115,3 +115,25 @@ def set_words(objects, *words):
     for one, number in zip(objects, words, strict=True):
         one.words = number
     return objects
+
+
+def make_desks(count, code="a", using="default"):
+    """Return a branch that has desks."""
+    branch = Branch.objects.using(using).create(code=code, city=f"City of {code}")
+    Desk.objects.using(using).bulk_create([Desk(branch=branch, number=number) for number in range(count)])
+    return branch
+
+
+def keys(rows):
+    return set(rows.values_list("pk", flat=True))
+
+
+NOWHERE = {"defaulted": None}
+
+
+def make_loans(count, field="nulled", code="gone"):
+    """Return a branch that has loans, beside the one to which they may fall."""
+    Branch.objects.get_or_create(code="main")
+    branch = Branch.objects.create(code=code)
+    Loan.objects.bulk_create([Loan(**{**NOWHERE, field: branch}) for _ in range(count)])
+    return branch

@@ -3,12 +3,14 @@
 import logging
 
 import pytest
+from django.db import connection
 from django.db.models.signals import post_save
 
 from heliograph import Durable
 from tests.app.models import Article
 from tests.helpers.attempts import sent
 from tests.helpers.errors import MishapError
+from tests.helpers.external_workers import receivers
 
 
 @pytest.fixture
@@ -100,3 +102,42 @@ def changes_for(receive):
         return received
 
     return connect
+
+
+@pytest.fixture
+def calls_of(receive):
+    """Connect a durable receiver: `received = calls_of(post_save, sender=Article)` is the list of its calls."""
+
+    def connect(signal, policy=None, **options):
+        received = []
+
+        @receive(signal, delivery=policy or Durable(), **options)
+        def record(sender, **payload):
+            received.append({"sender": sender, **payload})
+
+        return received
+
+    return connect
+
+
+@pytest.fixture(scope="module")
+def shared_database(django_db_setup, django_db_blocker):
+    """The database, where readers and writers of several processes do not wait for each other."""
+    with django_db_blocker.unblock():
+        set_journal("WAL")
+        yield
+        set_journal("DELETE")
+
+
+def set_journal(mode):
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA journal_mode={mode}")
+    connection.close()
+
+
+@pytest.fixture
+def external_receivers(connect):
+    """Connect the receivers of the project as its sender does."""
+    for signal, function, policy in receivers.IN_SENDERS:
+        connect(signal, function, delivery=policy)

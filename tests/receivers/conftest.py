@@ -9,7 +9,7 @@ from tests.app.models import Article
 
 @pytest.fixture
 def changes_for(receive):
-    """Connect a receiver that asks for changes: `got = told(post_save, sender=Article)` is the list of what it gets."""
+    """Connect a receiver of changes: `got = changes_for(post_save, sender=Article)` is the list of them."""
 
     def connect(signal, **options):
         got = []

@@ -80,3 +80,7 @@ def connect_all(connections):
     """Connect these for as long as the process lives."""
     for signal, receiver, policy in connections:
         signal.connect(receiver, delivery=policy)
+
+
+def effects():
+    return [*Article.objects.order_by("pk").values_list("title", "words")]

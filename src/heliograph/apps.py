@@ -26,12 +26,14 @@ class HeliographConfig(AppConfig):
         from heliograph.changes.tracking import watch_anew
         from heliograph.discovery import autodiscover
         from heliograph.dispatch.reentrancy import identify_by
+        from heliograph.model_senders import models_are_loaded
         from heliograph.transactions.row_identity import identity_of, namespace_of
 
         watch_anew()
         identify_by(identity_of, namespace_of)
         for check in _checks():
             register(check)
+        models_are_loaded()
         autodiscover()
 
 

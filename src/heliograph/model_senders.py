@@ -122,6 +122,23 @@ def _forget(registry: Any, key: tuple[str, str], waiting: Any) -> None:
             del registry._pending_operations[key]
 
 
+_when_models_are_loaded: list[Callable[[], object]] = []
+
+
+def when_models_are_loaded(operation: Callable[[], object]) -> None:
+    """Call a function now if all models are loaded, or else as soon as they are."""
+    if all_apps.models_ready:
+        operation()
+    else:
+        _when_models_are_loaded.append(operation)
+
+
+def models_are_loaded() -> None:
+    """Call the functions that wait for all models."""
+    while _when_models_are_loaded:
+        _when_models_are_loaded.pop(0)()
+
+
 # --- what is no sender ----------------------------------------------------------------------------------------
 
 

@@ -441,3 +441,76 @@ class Offer(models.Model):
 
 
 Offer.title = LocalAttribute(Offer._meta.get_field("title"))  # type: ignore[assignment]
+
+
+# --- kept fields --------------------------------------------------------------------------------------------------
+
+
+class Shopper(Named):
+    spent = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    carts_count = models.IntegerField(default=0)
+
+
+class Cart(models.Model):
+    shopper = models.ForeignKey(Shopper, models.CASCADE, null=True, related_name="carts")
+    title = models.CharField(max_length=50, default="")
+    total = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    items_count = models.IntegerField(default=0)
+    dear_count = models.IntegerField(default=0)
+    noted_count = models.IntegerField(default=0)
+    mean_price = models.FloatField(null=True)
+    best_price = models.DecimalField(max_digits=8, decimal_places=2, null=True)
+    positive = models.PositiveIntegerField(default=0)
+
+
+class Item(models.Model):
+    cart = models.ForeignKey(Cart, models.CASCADE, null=True, related_name="items")
+    giver = models.ForeignKey(Shopper, models.SET_NULL, null=True, related_name="gifts")
+    price = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    quantity = models.IntegerField(default=1)
+    weight = models.FloatField(null=True)
+    note = models.CharField(max_length=50, default="")
+    is_dear = models.BooleanField(default=False)
+    sold_at = models.DateTimeField(null=True)
+
+
+if django.VERSION >= (6, 1):
+
+    class Receipt(models.Model):
+        cart = models.ForeignKey(Cart, models.CASCADE, related_name="receipts")
+        shopper = models.ForeignKey(Shopper, models.DB_CASCADE)
+
+
+class ItemProxy(Item):
+    class Meta:
+        proxy = True
+
+
+class WrappedItem(Item):
+    paper = models.CharField(max_length=50, default="")
+
+
+class Node(models.Model):
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
+    children_count = models.IntegerField(default=0)
+
+
+class City(models.Model):
+    code = models.CharField(max_length=10, unique=True)
+    visits_count = models.IntegerField(default=0)
+
+
+class Visit(models.Model):
+    city = models.ForeignKey(City, models.CASCADE, to_field="code", related_name="visits")
+
+
+class Payment(models.Model):
+    amount = models.DecimalField(max_digits=8, decimal_places=2)
+    paid_at = models.DateTimeField()
+    is_refund = models.BooleanField(default=False)
+
+
+class DailyRevenue(models.Model):
+    day = models.DateField(unique=True)
+    revenue = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    payments = models.IntegerField(default=0)

@@ -107,7 +107,7 @@ def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return _save_table
 
 
-save_table = Method("_save_table", ("join_transaction", "record_relation", "remember"), _save_table)
+save_table = Method("_save_table", ("join_transaction", "record_relation", "remember", "before_write"), _save_table)
 
 # --- fixtures -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,164 @@
+"""Kept fields: the description of one, with its truth, its recount, and the work that a change of a child makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from django.db.models import Aggregate, DecimalField, Expression, F, Func, Model, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from heliograph import UNKNOWN
+from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution
+from heliograph.recipes.kept.cutting import Cut, cut
+
+
+class _Recount:
+    """The work on a parent whose value is computed anew."""
+
+    def __repr__(self) -> str:
+        return "RECOUNT"
+
+
+RECOUNT: Final = _Recount()
+ALIAS = "heliograph_truth"
+
+
+@dataclass(frozen=True, eq=False)
+class KeptField:
+    """A field of a parent that has an aggregate of its children."""
+
+    parent: type[Model]
+    name: str
+    declared: Aggregate  # over the parent, as it was written
+    cut: Cut
+
+    def __repr__(self) -> str:
+        return f"keep({self.parent._meta.label}, {self.name}={self.declared!r})"
+
+    @cached_property
+    def field(self) -> Any:
+        """The field of the parent."""
+        return self.parent._meta.get_field(self.name)
+
+    @cached_property
+    def child(self) -> type[Model]:
+        """The model of the rows that are aggregated, never a proxy."""
+        return self.cut.child._meta.concrete_model  # type: ignore[return-value]
+
+    @cached_property
+    def target(self) -> str:
+        """The name of the parent's column that the foreign key refers to."""
+        return str(self.cut.key.target_field.attname)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the child's fields on which the value depends, the foreign key first."""
+        return (self.cut.key.name, *sorted(self.cut.names - {self.cut.key.name}))
+
+    @cached_property
+    def contribution(self) -> Contribution | None:
+        """What one child adds to the value, or None if each change of a child is a recount."""
+        return contribution(self.cut)
+
+    @property
+    def kind(self) -> str:
+        """How the value is kept: by "delta" or by "recount"."""
+        return "recount" if self.contribution is None else "delta"
+
+    @property
+    def empty(self) -> Any:
+        """The value of a parent without children."""
+        return self.cut.default
+
+    # --- the truth ------------------------------------------------------------------------------------------------
+
+    def truth(self, using: str) -> Any:
+        """Return a query for the parents, each with its true value under `ALIAS`."""
+        return self.parent._base_manager.using(using).annotate(**{ALIAS: self.declared})
+
+    def truth_for(self, keys: Collection[Any], using: str) -> dict[Any, Any]:
+        """Query for the true values of some parents, by their primary keys."""
+        return dict(self.truth(using).filter(pk__in=keys).values_list("pk", ALIAS))
+
+    def recounted(self, using: str) -> Any:
+        """Return the value of an UPDATE of parents: the aggregate of their children."""
+        key = self.cut.key.attname
+        children = self.cut.child._base_manager.using(using).filter(**{key: OuterRef(self.target)}).order_by()
+        counted: Any = Subquery(children.values(key).annotate(**{ALIAS: self.cut.aggregate}).values(ALIAS))
+        if self.empty is not None:
+            counted = Coalesce(counted, Value(self.empty), output_field=self.field)
+        return self.stored(counted)
+
+    def added(self, delta: Any) -> Any:
+        """Return the value of an UPDATE of parents: the stored one and a delta, which may be an expression."""
+        value = delta if isinstance(delta, Expression) else Value(delta, output_field=self.field)
+        return self.stored(F(self.name) + value)
+
+    def updated(self, what: Any, using: str) -> Any:
+        """Return the value of an UPDATE of parents for a delta, or for RECOUNT."""
+        return self.recounted(using) if what is RECOUNT else self.added(what)
+
+    def stored(self, value: Any) -> Any:
+        """Return a value as the column stores it."""
+        return Stored(value, output_field=self.field) if isinstance(self.field, DecimalField) else value
+
+    # --- work -----------------------------------------------------------------------------------------------------
+
+    def work(self, old: Row | None, new: Row | None) -> Iterator[tuple[Any, Any]]:
+        """Yield (value of the foreign key, delta or RECOUNT) for each parent that a change of a child concerns.
+
+        A row is None before the child was created, and after it was deleted.
+        """
+        before, after = self._parent_of(old), self._parent_of(new)
+        if self.contribution is None or _is_unknown(old, self.columns) or _is_unknown(new, self.columns):
+            yield from self._recounts(before, after, old, new)
+            return
+        lost = 0 if old is None else self.contribution(old)
+        gained = 0 if new is None else self.contribution(new)
+        if before == after:
+            lost, gained = 0, gained - lost
+        if lost and before is not None:
+            yield before, -lost
+        if gained and after is not None:
+            yield after, gained
+
+    def _recounts(self, before: Any, after: Any, old: Row | None, new: Row | None) -> Iterator[tuple[Any, Any]]:
+        if old is not None and new is not None and all(_is_same(old[name], new[name]) for name in self.columns):
+            return
+        for key in {before, after} - {None}:
+            yield key, RECOUNT
+
+    def _parent_of(self, row: Row | None) -> Any:
+        key = None if row is None else row[self.columns[0]]
+        if key is UNKNOWN:
+            raise LookupError(f"{self!r} cannot be kept: nobody knows which {self.parent._meta.label} a child had.")
+        return key
+
+
+def _is_unknown(row: Mapping[str, Any] | None, names: Collection[str]) -> bool:
+    return row is not None and any(row[name] is UNKNOWN for name in names)
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    return old is not UNKNOWN and new is not UNKNOWN and old == new
+
+
+def kept_field(parent: type[Model], name: str, declared: Any) -> KeptField:
+    """Return the description of a kept field. Raises TypeError, with what to do, if it cannot be kept right."""
+    parent = parent._meta.concrete_model  # type: ignore[assignment]
+    return KeptField(parent, name, declared, cut(parent, name, declared))
+
+
+class Stored(Func):
+    """A decimal as its column stores it: SQLite keeps all digits of a float, where others round to the column's."""
+
+    template = "%(expressions)s"
+    arity = 1
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Round in SQL; SQLite's ROUND gives the float that is nearest to the decimal."""
+        places = self.output_field.decimal_places  # type: ignore[attr-defined]
+        return self.as_sql(compiler, connection, template=f"ROUND(%(expressions)s, {places})", **context)

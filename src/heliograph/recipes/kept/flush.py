@@ -1,0 +1,159 @@
+"""The flush: all parents of a transaction are locked and updated at its end, in one order for all transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, ClassVar
+
+from django.db import connections
+from django.db.models import Case, Value, When
+
+from heliograph import Batch, BeforeCommit, Signal
+from heliograph.recipes.kept.fields import RECOUNT, KeptField
+from heliograph.recipes.kept.registry import Declaration, declarations, fields_of, rank_of
+from heliograph.recipes.kept.work import Deltas, Work
+from heliograph.transactions.pending import Stage
+
+# Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left.
+kept_fields_changed = Signal(name="heliograph.recipes.kept_fields_changed")
+
+CHUNK = 500  # keys of one UPDATE
+FEW = 3  # up to so many different sums are an UPDATE each; more are one UPDATE with a CASE
+
+
+class AtLast(BeforeCommit):
+    """Make the call inside the transaction, when no other call is left that is due before the commit.
+
+    A recount sees the children of the whole transaction, so no work on them may come after it.
+    """
+
+    stage: ClassVar[Stage] = Stage.LAST
+
+
+def flush_later(using: str, work: Work, cached: Sequence[Any] = ()) -> None:
+    """Perform work at the end of the transaction; `cached` are instances of parents whose values get old by it."""
+    kept_fields_changed.send(sender=KeptField, using=using, work=work, cached=cached)
+
+
+def flush(sender: Any, batch: Batch, **kwargs: Any) -> None:
+    """Perform the work of a transaction.
+
+    A kept field may be aggregated by another one. So the parents of the lowest rank come first, and the others again
+    at the end, with the work that the first ones have caused.
+    """
+    sent = [event.kwargs for event in batch.events]
+    for using in {one["using"] for one in sent}:
+        of_alias = [one for one in sent if one["using"] == using]
+        work = Work().join(one["work"] for one in of_alias).net()
+        cached = [instance for one in of_alias for instance in one["cached"]]
+        _flush_lowest(using, work, cached)
+
+
+def _flush_lowest(using: str, work: Work, cached: Sequence[Any]) -> None:
+    ranks = sorted({rank_of(parent) for parent, _ in work.parents})
+    now, later = Work(), Work()
+    for kept, key, what in work:
+        (now if rank_of(kept.parent) == ranks[0] else later).add(kept, key, what)
+    perform(now, using)
+    forget(cached, {parent for parent, _ in now.parents})
+    if later:
+        flush_later(using, later, cached)
+
+
+def forget(cached: Iterable[Any], parents: Collection[Any]) -> None:
+    """Remove kept values from instances in memory, so that they are loaded when they are next read."""
+    for instance in cached:
+        for kept in fields_of(type(instance)):
+            if kept.parent in parents:
+                instance.__dict__.pop(kept.field.attname, None)
+
+
+# --- locks and updates --------------------------------------------------------------------------------------------
+
+
+def perform(work: Work, using: str) -> None:
+    """Lock parents in the order of their tables and keys, and update them."""
+    for (parent, column), by_key in sorted(work.parents.items(), key=lambda item: (item[0][0]._meta.label, item[0][1])):
+        _perform_on(parent, _by_primary_key(parent, column, by_key, using), using)
+
+
+def _by_primary_key(parent: Any, column: str, by_key: dict[Any, Deltas], using: str) -> dict[Any, Deltas]:
+    if column == parent._meta.pk.attname:
+        return by_key
+    found = parent._base_manager.using(using).filter(**{f"{column}__in": list(by_key)}).values_list(column, "pk")
+    return {key: by_key[value] for value, key in found if value in by_key}
+
+
+def _perform_on(parent: Any, by_key: dict[Any, Deltas], using: str) -> None:
+    is_recounted = any(what is RECOUNT for deltas in by_key.values() for what in deltas.values())
+    if is_recounted or len(by_key) > 1:
+        lock(parent, [*by_key], using)
+    groups: dict[frozenset[tuple[KeptField, Any]], list[Any]] = {}
+    for key, deltas in by_key.items():
+        groups.setdefault(frozenset(deltas.items()), []).append(key)
+    if len(groups) <= FEW:
+        for group, keys in groups.items():
+            _update_all(parent, keys, dict(group), using)
+    else:
+        _update_each(parent, by_key, using)
+
+
+def lock(parent: Any, keys: Sequence[Any], using: str, column: str = "pk") -> None:
+    """Lock parents in the order of their keys, where a database locks rows.
+
+    On PostgreSQL `FOR NO KEY UPDATE` goes along with the lock that the foreign key of a new child takes.
+    """
+    features = connections[using].features
+    if features.has_select_for_update:
+        rows = parent._base_manager.using(using).filter(**{f"{column}__in": keys}).order_by("pk")
+        list(rows.select_for_update(no_key=features.has_select_for_no_key_update).values_list("pk"))
+
+
+def _update_all(parent: Any, keys: Sequence[Any], deltas: Deltas, using: str) -> None:
+    values = {
+        kept.name: kept.recounted(using) if what is RECOUNT else kept.added(what) for kept, what in deltas.items()
+    }
+    for chunk in in_chunks(keys):
+        parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
+
+
+def _update_each(parent: Any, by_key: dict[Any, Deltas], using: str) -> None:
+    """Recount what is to be recounted, and add a number of its own to each of the others."""
+    recounts = [(kept, key) for key, deltas in by_key.items() for kept, what in deltas.items() if what is RECOUNT]
+    for kept, pairs in groupby(sorted(recounts, key=lambda pair: pair[0].name), key=lambda pair: pair[0]):
+        _update_all(parent, [key for _, key in pairs], {kept: RECOUNT}, using)
+    added = [key for key, deltas in by_key.items() if any(what is not RECOUNT for what in deltas.values())]
+    for chunk in in_chunks(added):
+        values = _added_to_each({key: by_key[key] for key in chunk})
+        parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
+
+
+def _added_to_each(by_key: dict[Any, Deltas]) -> dict[str, Any]:
+    keys: dict[KeptField, dict[Any, list[Any]]] = {}
+    for key, deltas in by_key.items():
+        for kept, what in deltas.items():
+            if what is not RECOUNT:
+                keys.setdefault(kept, {}).setdefault(what, []).append(key)
+    return {kept.name: kept.added(_case(kept, by_delta)) for kept, by_delta in keys.items()}
+
+
+def _case(kept: KeptField, by_delta: dict[Any, list[Any]]) -> Case:
+    whens = [When(pk__in=keys, then=Value(delta, output_field=kept.field)) for delta, keys in by_delta.items()]
+    return Case(*whens, default=Value(0, output_field=kept.field), output_field=kept.field)
+
+
+def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """Yield keys, so many at a time."""
+    return (keys[start : start + size] for start in range(0, len(keys), size))
+
+
+def connect(declaration: Declaration) -> None:
+    """Connect the receiver of the work until the last declaration is gone; twice is once."""
+    kept_fields_changed.connect(flush, delivery=AtLast(batch=True))
+    declaration.undo.append(_disconnect_after_the_last)
+
+
+def _disconnect_after_the_last() -> None:
+    if not declarations:
+        kept_fields_changed.disconnect(flush)

@@ -1,0 +1,104 @@
+"""The work that changes of children make: computed without a database, and compared with a plain model."""
+
+from collections import Counter
+from decimal import Decimal
+
+from django.db.models import Count, F, Q, Sum
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph import UNKNOWN
+from heliograph.recipes.kept.fields import RECOUNT, kept_field
+from heliograph.recipes.kept.work import Work, work_of
+from tests.app.models import Cart
+
+COUNT = kept_field(Cart, "items_count", Count("items", filter=Q(items__is_dear=True) | ~Q(items__quantity__lt=2)))
+GIVEN = kept_field(Cart, "dear_count", Count("items__giver", filter=Q(items__giver__in=[1, 2])))
+TOTAL = kept_field(Cart, "total", Sum(F("items__price") * F("items__quantity"), default=0))
+NOTED = kept_field(Cart, "noted_count", Count("items", filter=Q(items__note="yes")))
+FIELDS = (COUNT, GIVEN, TOTAL, NOTED)
+
+rows = st.fixed_dictionaries(
+    {
+        "cart": st.none() | st.integers(1, 3),
+        "giver": st.none() | st.integers(1, 3),
+        "price": st.decimals("-9.99", "9.99", places=2),
+        "quantity": st.integers(0, 4),
+        "is_dear": st.booleans(),
+        "note": st.sampled_from(["yes", "no"]),
+    }
+)
+# Each step of a history puts a row under a key, or removes it.
+histories = st.lists(st.tuples(st.integers(1, 5), st.none() | rows), max_size=30)
+
+
+def figures(children):
+    """Compute the kept fields the plain way: from all children."""
+    found = Counter()
+    for row in children.values():
+        cart = row["cart"]
+        if cart is None:
+            continue
+        found[COUNT, cart] += bool(row["is_dear"] or not row["quantity"] < 2)
+        found[GIVEN, cart] += row["giver"] in (1, 2)
+        found[TOTAL, cart] += row["price"] * row["quantity"]
+    return {key: value for key, value in found.items() if value}
+
+
+@given(histories)
+def test_deltas_come_to_what_all_children_come_to(history):
+    children, changes = {}, []
+    for key, row in history:
+        changes.append((children.get(key), row))
+        children = {other: value for other, value in children.items() if other != key}
+        if row is not None:
+            children[key] = row
+    work = work_of(FIELDS, [pair for pair in changes if pair != (None, None)]).net()
+    assert {(kept, key): what for kept, key, what in work if what is not RECOUNT} == figures(children)
+
+
+@given(histories)
+def test_a_recount_concerns_each_parent_that_a_changed_child_had_or_has(history):
+    children, concerned, changes = {}, set(), []
+    for key, row in history:
+        old = children.pop(key, None)
+        if row is not None:
+            children[key] = row
+        relevant = [None if one is None else (one["cart"], one["note"]) for one in (old, row)]
+        if relevant[0] != relevant[1]:
+            concerned |= {one["cart"] for one in (old, row) if one is not None and one["cart"] is not None}
+        changes.append((old, row))
+    work = work_of([NOTED], [pair for pair in changes if pair != (None, None)])
+    assert {key for _, key, _ in work} == concerned
+    assert all(what is RECOUNT for *_, what in work)
+
+
+@given(st.lists(histories, max_size=4))
+def test_joined_work_is_the_work_of_all_changes(parts):
+    works = [work_of([TOTAL], [(None, row) for _, row in part if row is not None]) for part in parts]
+    together = work_of([TOTAL], [(None, row) for part in parts for _, row in part if row is not None])
+    assert Work().join(works).net().parents == together.net().parents
+
+
+def test_a_recount_outweighs_deltas_before_and_after():
+    work = Work()
+    for what in (3, RECOUNT, -3):
+        work.add(TOTAL, 1, what)
+    assert [*work.net()] == [(TOTAL, 1, RECOUNT)]
+
+
+def test_deltas_that_cancel_each_other_are_no_work():
+    work = Work()
+    work.add(TOTAL, 1, Decimal("1.10"))
+    work.add(TOTAL, 1, Decimal("-1.10"))
+    assert not work.net()
+
+
+def test_an_unknown_value_makes_a_recount():
+    row = {"cart": 1, "giver": None, "price": UNKNOWN, "quantity": 1, "is_dear": False, "note": ""}
+    assert [*TOTAL.work(None, row)] == [(1, RECOUNT)]
+
+
+def test_a_null_is_in_no_comparison_and_in_no_sum():
+    row = {"cart": 1, "giver": None, "price": None, "quantity": 1, "is_dear": None, "note": ""}
+    assert [*work_of([COUNT, GIVEN, TOTAL], [(None, row)])] == []

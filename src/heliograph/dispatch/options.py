@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
-from heliograph.dispatch.reentrancy import verify_reentrant
+from heliograph.dispatch.reentrancy import POLICIES, refuse_reentrant
 
 F = TypeVar("F", bound="Fact")
 
@@ -112,7 +112,8 @@ def options_of(
         return PLAIN
     if delivery is not None:
         verify_policy(delivery)
-    verify_reentrant(reentrant)
+    if reentrant not in POLICIES:
+        refuse_reentrant(reentrant)
     asked = None if when is None else condition(when)
     gives = frozenset[str](getattr(call, "gives", ()))
     return Options(asked, delivery or Inline(), reentrant, blocking, call, facts, gives)

@@ -152,7 +152,6 @@ def refuse(receiver: Any, payload: Mapping[str, Any]) -> None:
     )
 
 
-def verify_reentrant(value: object) -> None:
+def refuse_reentrant(value: object) -> None:
     """Raise ValueError for a value that `reentrant=` does not take."""
-    if value not in POLICIES:
-        raise ValueError(f"reentrant= takes 'allow', 'skip' or 'raise', not {value!r}.")
+    raise ValueError(f"reentrant= takes 'allow', 'skip' or 'raise', not {value!r}.")

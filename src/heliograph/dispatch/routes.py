@@ -113,7 +113,7 @@ class Table:
     def connect(self, connection: Connection, receiver: Receiver) -> None:
         """Add a connection, unless the receiver has one; a function that was imported again takes its old one over."""
         bucket, key = connection.bucket, connection.key
-        is_known = key in bucket.index or object_identity(receiver) in bucket.index
+        is_known = bool(bucket.index) and (key in bucket.index or object_identity(receiver) in bucket.index)
         rival = bucket.find_receiver(key, receiver) if is_known else None
         if rival is not None:
             if not is_name(connection.key) or rival.receiver() is receiver:

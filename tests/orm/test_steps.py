@@ -86,6 +86,48 @@ def test_django_is_as_it_was_when_two_receivers_have_left_in_the_order_in_which_
     assert run(PAIRS, INSTALLED_APPS=apps) == ["done"]
 
 
+WRAPPERS = """
+    import heliograph
+    from django.contrib.auth.models import Group
+    from heliograph import BeforeCommit, OnCommit, changed
+    from heliograph.orm.steps import patched_methods
+    from heliograph.signals import m2m_changes, post_save
+
+    PACKAGE = heliograph.__file__.removesuffix("__init__.py")
+
+    def receiver(sender, batch=None, **kwargs): ...
+
+    def wrappers(owner, name):
+        found = vars(owner)[name]
+        found = getattr(found, "__func__", found)
+        while found.__code__.co_filename.startswith(PACKAGE) and found.__code__.co_name != "passed_on":
+            yield found.__code__.co_filename.removeprefix(PACKAGE)
+            found = found.__wrapped__  # Django's, or what looks up an inherited method, which may have steps too
+
+    options = {"when": changed("name"), "bulk": True, "delivery": BeforeCommit(batch=True)}
+    post_save.connect(receiver, sender=Group, weak=False, **options)
+    post_save.connect(receiver, weak=False, delivery=OnCommit(), dispatch_uid="all models")
+    m2m_changes.connect(receiver, weak=False)
+    for owner, name, steps in patched_methods():
+        if isinstance(owner, type) and callable(getattr(owner, name)):
+            tell((name, *wrappers(owner, name)))
+"""
+
+
+def test_each_patched_method_has_one_wrapper_around_the_method_of_django_whatever_the_receivers_need():
+    apps = ["heliograph", "django.contrib.auth", "django.contrib.contenttypes"]
+    found = run(WRAPPERS, INSTALLED_APPS=apps)
+    assert {len(one) for one in found} == {2}
+    assert {*found} >= {
+        ("save_base", "orm/saving.py"),
+        ("_save_table", "orm/saving.py"),
+        ("from_db", "orm/loading.py"),
+        ("bulk_create", "orm/querysets.py"),
+        ("delete", "orm/deletion.py"),
+        ("commit", "orm/savepoints.py"),
+    }
+
+
 def depth_of_save():
     """Return how many frames there are between a save and its statement."""
     depths = []

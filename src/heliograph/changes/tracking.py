@@ -49,7 +49,7 @@ class Wish(NamedTuple):
 
 
 class Watch:
-    """A wish that holds as long as somebody refers to this."""
+    """The wish of a receiver, for as long as this object exists."""
 
     __slots__ = ("__weakref__", "wish")
 
@@ -69,21 +69,21 @@ _memories: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def watch(model: Any, names: tuple[str, ...], *, subclasses: bool = False, **options: Any) -> Watch:
-    """Watch fields of a model, or of all models (None), for as long as what is returned is referred to."""
+    """Watch fields of a model, or of all models (None), for as long as the result exists."""
     wish = Wish(model or Model, subclasses or model is None, names, **options)
     made = Watch(wish)
     with registering:
         is_new = not _is_wished(wish)
         _watches.setdefault(wish.model, set()).add(weakref.ref(made, partial(_ended, wish)))
     if is_new:
-        _settle(wish.models())
+        _plan_again(wish.models())
     return made
 
 
 def watch_anew() -> None:
     """Plan all models again, now that they have all their fields."""
     wishes = [wish for model in [*_watches] for wish in _wishes(model)]
-    _settle(model for wish in wishes for model in wish.models())
+    _plan_again(model for wish in wishes for model in wish.models())
 
 
 def _is_wished(wish: Wish) -> bool:
@@ -100,12 +100,12 @@ def _ended(wish: Wish, reference: Any) -> None:
     _watches.get(wish.model, set()).discard(reference)
     if not is_finalizing() and not _is_wished(wish):
         # Not waiting: this is called by garbage collection, whatever its thread and others are doing.
-        _settle(wish.models(), wait=False)
+        _plan_again(wish.models(), wait=False)
 
 
 def _prepared(sender: Any, **kwargs: Any) -> None:
     """Watch a new model like those it inherits from."""
-    _settle([sender])
+    _plan_again([sender])
 
 
 def models_below(model: Any) -> Iterator[Any]:
@@ -121,34 +121,34 @@ def _with_descendants(model: Any) -> Iterator[Any]:
 
 # --- plans ----------------------------------------------------------------------------------------------------
 
-_unsettled: set[Any] = set()
-_is_settling = False
+_outdated: set[Any] = set()
+_is_planning = False
 _is_following = False
 
 
-def _settle(models: Any, wait: bool = True) -> None:
+def _plan_again(models: Any, wait: bool = True) -> None:
     """Plan these models, and patch them or put back what was patched.
 
     Where another thread holds the lock and this one must not wait, the next to come here does it.
     """
-    global _is_settling
-    _unsettled.update(models)
+    global _is_planning
+    _outdated.update(models)
     if not registering.acquire(blocking=wait):
         return
     try:
         # A finalizer may come here in the middle of it; the loop below it on the stack does its part.
-        is_outermost, _is_settling = not _is_settling, True
-        while is_outermost and _unsettled:
-            _settle_one(_unsettled.pop())
+        is_outermost, _is_planning = not _is_planning, True
+        while is_outermost and _outdated:
+            _plan_one(_outdated.pop())
         if is_outermost:
             _follow_new_models()
     finally:
-        _is_settling = not is_outermost
+        _is_planning = not is_outermost
         registering.release()
 
 
 def _follow_new_models() -> None:
-    """Hear of models that are defined from now on, if somebody watches subclasses."""
+    """Watch models that are defined from now on, if somebody watches subclasses."""
     global _is_following
     was_following = _is_following
     _is_following = any(wish.subclasses for model in [*_watches] for wish in _wishes(model))
@@ -158,7 +158,7 @@ def _follow_new_models() -> None:
         class_prepared.disconnect(_prepared)
 
 
-def _settle_one(model: Any) -> None:
+def _plan_one(model: Any) -> None:
     global _savepoints
     if not _watches.get(model, True):
         del _watches[model]
@@ -183,7 +183,7 @@ def _settle_one(model: Any) -> None:
 
 def _renewed(model: Any) -> Plan | None:
     """Return a new plan for a model whose fields differ from those of its plan."""
-    _settle([model])
+    _plan_again([model])
     return PLANS.get(model)
 
 

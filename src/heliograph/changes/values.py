@@ -54,7 +54,7 @@ class Unknown(Mark):
     UNKNOWN = "UNKNOWN"
 
 
-#: The value of a field that nobody has told: it was never loaded, or an expression computed it in the database.
+#: The value of a field that nobody knows: it was never loaded, or an expression computed it in the database.
 UNKNOWN: Final = Unknown.UNKNOWN
 
 
@@ -68,7 +68,7 @@ class NoRow(Mark):
 NO_ROW: Final = NoRow.NO_ROW
 
 _IMMUTABLE = (str, int, float, complex, Decimal, datetime.date, datetime.time, datetime.timedelta, UUID, bytes, Enum)
-# The usual ones, which can be told without a look at their classes.
+# The usual types, which are known without a look at their base classes.
 SCALARS = frozenset([*_IMMUTABLE, bool, datetime.datetime, type(None), Unknown, NoRow])
 
 
@@ -186,7 +186,7 @@ def is_equal(old: Any, new: Any) -> bool:
 
 
 def prepared(field: Any, value: Any) -> Any:
-    """Return a value as it is stored, as far as that can be told without a database."""
+    """Return a value as it is stored, as far as it is known without a database."""
     if isinstance(field, FileField):
         return str(value or "")
     if isinstance(value, Enum):  # a member of TextChoices, say

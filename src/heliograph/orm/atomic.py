@@ -1,4 +1,4 @@
-"""Atomic: the end of a block of `transaction.atomic()`, of which Django tells nobody before the commit."""
+"""Atomic: the end of a block of `transaction.atomic()`, which Django reports to nobody before the commit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _FORWARDING = forwarding_code("__exit__", _EXIT)
 
 
 def step_of_exit(run: Proceed) -> Step:
-    """Return the step around the end of a block, also of a block that is open by now, which has its `__exit__` in hand.
+    """Return a step around the end of each block, also of a block that is open now.
 
-    So it replaces the code of the function, unless a tool has put a wrapper around it.
+    Python has looked up the `__exit__` of an open block when the block began. So the step replaces the code of the
+    function, and not the attribute, unless a tool has put a wrapper around it.
     """
     end = vars(Atomic)["__exit__"]
     if not isinstance(end, FunctionType) or end.__code__.co_freevars:

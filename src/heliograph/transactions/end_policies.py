@@ -51,19 +51,19 @@ class AtTheEnd(Ending):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
 
-    def connected(self, options: Options, receiver: Receiver, place: Target) -> Options:
+    def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return the options of a receiver whose calls are kept until the end of the transaction."""
-        _verify(self, receiver, place)
-        is_early = place.signal is post_save and self.stage is not Stage.AFTER_COMMIT
-        facts = (Awaiting(self._holds(place)), *((OncePerSave(),) if is_early else ()))
+        _verify(self, receiver, target)
+        is_early = target.signal is post_save and self.stage is not Stage.AFTER_COMMIT
+        facts = (Awaiting(self._holds(target)), *((OncePerSave(),) if is_early else ()))
         options = replace(options, facts=(*options.facts, *facts))
         of_batch = (options, together, object_identity(receiver))
         call = BatchDeferral(*of_batch) if self.batch else Deferral(options)
         gives = (OF_A_BATCH if self.batch else options.gives) | self.extra
         return replace(options, call=call, gives=gives, blocking=True, defers=True, asks_batch=self.batch)
 
-    def _holds(self, place: Target) -> tuple[Hold, ...]:
-        return holds_on_end(place) + (schemas.watching() if self.batch else ())
+    def _holds(self, target: Target) -> tuple[Hold, ...]:
+        return holds_on_end(target) + (schemas.watching() if self.batch else ())
 
     def deliver(self, call: Call) -> None:
         """Keep the call until the end of the transaction; without a transaction, make it now."""
@@ -154,8 +154,8 @@ class OnRollback(AtTheEnd):
         """Make these calls, each in a savepoint if a transaction is still open, and log their errors."""
         _make_robustly(due, "the rollback", rollbacks.apart)
 
-    def _holds(self, place: Target) -> tuple[Hold, ...]:
-        return *super()._holds(place), rollbacks.of_savepoints.take()
+    def _holds(self, target: Target) -> tuple[Hold, ...]:
+        return *super()._holds(target), rollbacks.of_savepoints.take()
 
 
 Around = Callable[[str], AbstractContextManager[Any]]
@@ -196,21 +196,22 @@ def _log(call: Call, error: Exception, after: str) -> None:
 # --- mistakes ---------------------------------------------------------------------------------------------------
 
 
-def _verify(policy: AtTheEnd, receiver: Receiver, place: Target) -> None:
+def _verify(policy: AtTheEnd, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver that cannot be called with this policy."""
-    if policy.stage is not Stage.AFTER_COMMIT and not has_database(place.signal):
+    if policy.stage is not Stage.AFTER_COMMIT and not has_database(target.signal):
         raise TypeError(
-            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(place.signal)} is not about a"
+            f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(target.signal)} is not about a"
             f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
         )
-    if policy.batch and "batch" in (carried(place.signal) or ()):
+    if policy.batch and "batch" in (carried(target.signal) or ()):
         raise TypeError(
-            f"{describe(receiver)}: {title(place.signal)} sends a batch of its own, of one write. Leave batch=True out;"
-            " or connect it to post_save and post_delete with bulk=True, for one call for everything in a transaction."
+            f"{describe(receiver)}: {title(target.signal)} sends a batch of its own, of one write. Leave batch=True"
+            " out; or connect it to post_save and post_delete with bulk=True, for one call for everything in a"
+            " transaction."
         )
     if policy.batch:
         verify_batch(policy, receiver, OF_A_BATCH | policy.extra)
-    elif asks_for_batch(receiver, place.signal):
+    elif asks_for_batch(receiver, target.signal):
         raise TypeError(
             f"{describe(receiver)} asks for a batch, which delivery={policy!r} does not give: pass batch=True to it."
         )

@@ -19,7 +19,7 @@ from heliograph.orm.steps import Hold
 
 
 def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
-    """Make a call in its guard against re-entrancy, and tell observers of it as a part of the send with this number."""
+    """Make a call in its guard against re-entrancy, and let observers see it as a part of the send with this number."""
     scopes = current() if watch else ()
     if handling is None and not scopes:
         return call.make()

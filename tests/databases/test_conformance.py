@@ -16,7 +16,7 @@ from django.db import DataError, Error, NotSupportedError, OperationalError, con
 from django.utils.dateparse import parse_datetime
 
 from heliograph.databases import GENERAL, database_at, database_of, database_with_outbox
-from heliograph.databases.pieces import PLACE_NUMBER, Insertion
+from heliograph.databases.pieces import ROW_NUMBER, Insertion
 from tests.app.models import Article
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -245,11 +245,11 @@ def test_a_trigger_of_updates_is_known(rows, execute):
 
 def test_locators_find_one_row_each(rows):
     columns = DATABASE.locators(connection, rows)
-    places = asked(f"SELECT id, {', '.join(columns)} FROM {rows} ORDER BY id")
+    located = asked(f"SELECT id, {', '.join(columns)} FROM {rows} ORDER BY id")
 
-    for id, *place in places:
+    for id, *locator in located:
         where = " AND ".join(f"{column} = %s" for column in columns)
-        assert [*map(tuple, asked(f"SELECT id FROM {rows} WHERE {where}", place))] == [(id,)]
+        assert [*map(tuple, asked(f"SELECT id FROM {rows} WHERE {where}", locator))] == [(id,)]
 
 
 def test_a_view_has_no_locators(rows, execute):
@@ -258,13 +258,13 @@ def test_a_view_has_no_locators(rows, execute):
     assert [*DATABASE.locators(connection, "heliograph_view")] == []
 
 
-@claims("keeps_places")
-def test_locked_rows_are_updated_at_their_places(rows):
+@claims("keeps_locators")
+def test_locked_rows_are_updated_by_their_locators(rows):
     columns = ", ".join(DATABASE.locators(connection, rows))
     with transaction.atomic():
-        places = asked(f"SELECT {columns} FROM {rows} ORDER BY id DESC FOR UPDATE")
-        sql = f"UPDATE {rows} SET number = number + 1{DATABASE.at_places(rows)} RETURNING {PLACE_NUMBER}, id, number"
-        updated = asked(sql, [*map(list, zip(*places, strict=True))])
+        located = asked(f"SELECT {columns} FROM {rows} ORDER BY id DESC FOR UPDATE")
+        sql = f"UPDATE {rows} SET number = number + 1{DATABASE.at_locators(rows)} RETURNING {ROW_NUMBER}, id, number"
+        updated = asked(sql, [*map(list, zip(*located, strict=True))])
 
     assert sorted(updated) == [(1, 2, 21), (2, 1, 11)]
 

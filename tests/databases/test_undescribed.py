@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from django.db import NotSupportedError, connection
 from django.db.models import F
+from django.test.utils import isolate_apps
 
 from heliograph import UNKNOWN, Durable, created, databases
 from heliograph.databases import GENERAL, database_of
@@ -23,32 +24,45 @@ def undescribed(monkeypatch):
 
 
 @pytest.fixture
-def articles():
-    return Article.objects.bulk_create([Article(title=title, words=1) for title in "ab"])
+def essays():
+    """A model of its own: what Heliograph has found out about the table of another one is of the described database."""
+    with isolate_apps("tests.app"):
+
+        class Essay(Article):
+            class Meta:
+                app_label = "app"
+                proxy = True
+
+        yield Essay
 
 
-def test_an_update_has_the_old_and_new_values_of_its_rows(articles, connect):
+@pytest.fixture
+def made(essays):
+    return essays.objects.bulk_create([essays(title=title, words=1) for title in "ab"])
+
+
+def test_an_update_has_the_old_and_new_values_of_its_rows(essays, made, connect):
     received = []
-    connect(post_update, lambda batch, **kwargs: received.extend(batch.changes("words")), sender=Article)
+    connect(post_update, lambda batch, **kwargs: received.extend(batch.changes("words")), sender=essays)
 
-    Article.objects.filter(title="a").update(words=F("words") + 4)
+    essays.objects.filter(title="a").update(words=F("words") + 4)
 
-    assert received == [(articles[0].pk, 1, 5)]
+    assert received == [(made[0].pk, 1, 5)]
 
 
-def test_a_deletion_has_its_rows(articles, connect):
+def test_a_deletion_has_its_rows(essays, made, connect):
     received = []
-    connect(post_bulk_delete, lambda batch, **kwargs: received.extend(batch.deleted), sender=Article)
+    connect(post_bulk_delete, lambda batch, **kwargs: received.extend(batch.deleted), sender=essays)
 
-    Article.objects.filter(title="b").delete()
+    essays.objects.filter(title="b").delete()
 
     assert [one.title for one in received] == ["b"]
 
 
-def test_a_decimal_that_a_database_would_round_is_not_known(connect):
+def test_a_decimal_that_a_database_would_round_is_not_known(essays, connect):
     received = []
-    connect(post_save, lambda changes, **kwargs: received.append(changes["price"]), sender=Article, when=~created)
-    article = Article.objects.create(price=Decimal("1.25"))
+    connect(post_save, lambda changes, **kwargs: received.append(changes["price"]), sender=essays, when=~created)
+    article = essays.objects.create(price=Decimal("1.25"))
 
     article.price = Decimal("1.255")
     article.save()

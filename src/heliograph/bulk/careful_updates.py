@@ -15,7 +15,7 @@ from heliograph.bulk.read import Reading
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, returning, selecting
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.rows import Updated
-from heliograph.databases.pieces import PLACE_NUMBER
+from heliograph.databases.pieces import ROW_NUMBER
 
 
 def update_carefully(reading: Reading) -> Updated:
@@ -26,7 +26,7 @@ def update_carefully(reading: Reading) -> Updated:
     old = _read(reading, columns)
     size = len(reading.plan.fields)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
-    if reading.database.keeps_places:
+    if reading.database.keeps_locators:
         return reading.rows_of(_written_by_locators(reading, found))
     return reading.rows_of(_written(reading, columns, found))
 
@@ -65,7 +65,7 @@ def _written_by_locators(reading: Reading, old: Found) -> Table:
     update, params, _ = statement
     quoted = reading.connection.ops.quote_name(reading.model._meta.db_table)
     news = returning(reading.connection, reading.fields)
-    sql = f"{update}{reading.database.at_places(quoted)}{news}, {PLACE_NUMBER}"
+    sql = f"{update}{reading.database.at_locators(quoted)}{news}, {ROW_NUMBER}"
     rows = fetched(reading.compiler, sql, (*params, *map(list, zip(*old, strict=True))), reading.fields)
     values = [*old.values()]
     return [(*values[row[-1] - 1], *row[:-1]) for row in rows]

@@ -63,8 +63,8 @@ class Database:
     updates_from_subquery: ClassVar[bool] = False
     # Whether RETURNING of an UPDATE of a view has the stored values, also those that an INSTEAD OF trigger has changed.
     returns_rows_of_views: ClassVar[bool] = False
-    # Whether a locked row keeps the values of its locators until it is updated, and `at_places` can find it by them.
-    keeps_places: ClassVar[bool] = False
+    # Whether a locked row keeps the values of its locators until it is updated, and `at_locators` can find it by them.
+    keeps_locators: ClassVar[bool] = False
     # Whether `has_key` and `has_no_triggers` can say that a table is ordinary.
     describes_tables: ClassVar[bool] = False
 
@@ -84,10 +84,10 @@ class Database:
         """Return the columns, quoted for SQL, that identify a row of a table; none if there are no such columns."""
         return ()
 
-    def at_places(self, table: str) -> str:
-        """Return what follows the SET of an UPDATE of the rows at these places.
+    def at_locators(self, table: str) -> str:
+        """Return what follows the SET of an UPDATE of rows that are given by their locators.
 
-        It has one parameter for each locator, the list of its values, and a column PLACE_NUMBER: the number of the row
+        It has one parameter for each locator, the list of its values, and a column ROW_NUMBER: the number of the row
         in these lists, from 1. `table` is quoted.
         """
         raise NotImplementedError

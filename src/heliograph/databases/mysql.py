@@ -96,7 +96,7 @@ class MySQL(Database):
 _INCORRECT_STRING = 1366  # the number of an error
 _STATUS_IN_TRANSACTION = 1  # the bit of the status that the server sends with each answer
 
-SECONDS_LOCKED = 50  # how long a transaction waits for a lock: as InnoDB waits for a row unless it is told otherwise
+SECONDS_LOCKED = 50  # how long a transaction waits for a lock: as InnoDB waits for a row by default
 
 _MOST_CONNECTIONS = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_connections, 0), @@max_connections))"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 SQL = tuple[str, list[Any]]  # a piece of SQL, with its parameters
 
-PLACE_NUMBER = "heliograph_number"  # the column of `Database.at_places`
+ROW_NUMBER = "heliograph_number"  # the column of `Database.at_locators`
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import PLACE_NUMBER, SQL, Clock, Insertion, Marks
+from heliograph.databases.pieces import ROW_NUMBER, SQL, Clock, Insertion, Marks
 
 
 class PostgreSQL(Database):
@@ -23,7 +23,7 @@ class PostgreSQL(Database):
 
     updates_from_subquery = True
     returns_rows_of_views = True
-    keeps_places = True
+    keeps_locators = True
     describes_tables = True
 
     def is_aborted(self, connection: Any) -> bool:
@@ -43,10 +43,10 @@ class PostgreSQL(Database):
     def locators(self, connection: Any, table: str) -> Sequence[str]:
         return ("tableoid", "ctid") if _kind_of(connection, table) in (_TABLE, _PARTITIONED) else ()
 
-    def at_places(self, table: str) -> str:
+    def at_locators(self, table: str) -> str:
         return (
             " FROM unnest(%s::oid[], %s::tid[]) WITH ORDINALITY"
-            f" AS heliograph_place (heliograph_oid, heliograph_tid, {PLACE_NUMBER})"
+            f" AS heliograph_row (heliograph_oid, heliograph_tid, {ROW_NUMBER})"
             f" WHERE {table}.tableoid = heliograph_oid AND {table}.ctid = heliograph_tid"
         )
 
@@ -193,18 +193,18 @@ class _MarksOfTable(Marks):
 
 
 class _MarksOfPartitions(Marks):
-    """The marks of a partitioned table: RETURNING has no `xmax` there, so a query reads it at the rows' places."""
+    """The marks of a partitioned table: RETURNING has no `xmax` there, so a query reads it by the rows' locators."""
 
     columns = ", tableoid, ctid"
 
     def are_insertions(self, marks: Sequence[Sequence[Any]]) -> Sequence[bool]:
-        tables, places = ([mark[at] for mark in marks] for at in (0, 1))
+        tables, rows = ([mark[at] for mark in marks] for at in (0, 1))
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT one.xmax = 0 FROM unnest(%s::oid[], %s::tid[]) WITH ORDINALITY AS place (oid, tid, number)"
-                f" LEFT JOIN {self.table} AS one ON one.tableoid = place.oid AND one.ctid = place.tid"
-                " ORDER BY place.number",
-                [tables, places],
+                f"SELECT one.xmax = 0 FROM unnest(%s::oid[], %s::tid[]) WITH ORDINALITY AS given (oid, tid, number)"
+                f" LEFT JOIN {self.table} AS one ON one.tableoid = given.oid AND one.ctid = given.tid"
+                " ORDER BY given.number",
+                [tables, rows],
             )
             return [is_new is not False for (is_new,) in cursor.fetchall()]  # None: a trigger has moved the row
 
@@ -222,12 +222,12 @@ def _insertion(
 ) -> tuple[str, str, str]:
     """Return what comes before the rows, each row, and what comes after them.
 
-    The columns at the places `same` have one value for all rows: their parameters come first, and then those of each
+    The columns with the indexes `same` have one value for all rows: their parameters come first, and then those of each
     row. Before all of them, if some rows have keys, is a list of locks: so those of a key are numbered as they are
     committed.
     """
     locks, held = (_LOCKS, ", held") if is_keyed else ("", "")
-    one, others = ([insertion.columns[at] for at in places] for places in (same, varying))
+    one, others = ([insertion.columns[at] for at in indexes] for indexes in (same, varying))
     values = ", ".join([*["%s"] * len(one), *others, insertion.constant_values])
     return (
         f"{locks}{insertion.into([*one, *others])} SELECT {values} FROM (VALUES ",

@@ -44,8 +44,8 @@ def due(database: Database, receivers: int, backends: int, queues: int) -> str:
     The parameters are the receivers, the backends, the queues (none means all), and the largest number of rows. Rows
     that another transaction has locked are skipped, since there are others.
     """
-    of_queues = f" AND one.queue IN ({_places(queues)})" if queues else ""
-    of_backends = f" AND one.backend IN ({_places(backends)})"
+    of_queues = f" AND one.queue IN ({_marks(queues)})" if queues else ""
+    of_backends = f" AND one.backend IN ({_marks(backends)})"
     chosen = f"{_may_be_claimed(database, receivers)}{of_backends}{of_queues}"
     return f"{chosen} ORDER BY one.due_at, one.id LIMIT %s{database.row_lock('one', skips_locked=True)}"
 
@@ -68,7 +68,7 @@ def _may_be_claimed(database: Database, receivers: int) -> str:
     (key,) = _quoted(database, ["key"])
     return (
         f"SELECT one.id FROM {name} one WHERE one.state = 'READY' AND one.due_at <= {now}"
-        f" AND one.receiver IN ({_places(receivers)})"
+        f" AND one.receiver IN ({_marks(receivers)})"
         f" AND (one.{key} = '' OR NOT EXISTS (SELECT 1 FROM {name} other"
         f" WHERE other.receiver = one.receiver AND other.{key} = one.{key} AND NOT (other.{key} = '')"
         " AND other.state IN ('READY', 'RUNNING')"
@@ -92,14 +92,14 @@ def claim_at_once(database: Database, chosen: str) -> str:
 @cache
 def claim_of(database: Database, count: int) -> str:
     """Return the statement that claims locked deliveries: its parameters are worker, lease and ids."""
-    return f"UPDATE {table(database)} SET {_claim(database)} WHERE id IN ({_places(count)})"
+    return f"UPDATE {table(database)} SET {_claim(database)} WHERE id IN ({_marks(count)})"
 
 
 @cache
 def claimed_of(database: Database, count: int) -> str:
     """Return the query that reads the claimed deliveries with these ids."""
     columns = ", ".join(_quoted(database, CLAIMED))
-    return f"SELECT {columns} FROM {table(database)} WHERE id IN ({_places(count)}) ORDER BY id"
+    return f"SELECT {columns} FROM {table(database)} WHERE id IN ({_marks(count)}) ORDER BY id"
 
 
 @cache
@@ -108,7 +108,7 @@ def crossed(database: Database, count: int) -> str:
     name = table(database)
     (key,) = _quoted(database, ["key"])
     return (
-        f"SELECT one.id FROM {name} one WHERE one.id IN ({_places(count)}) AND EXISTS (SELECT 1 FROM {name} other"
+        f"SELECT one.id FROM {name} one WHERE one.id IN ({_marks(count)}) AND EXISTS (SELECT 1 FROM {name} other"
         f" WHERE other.receiver = one.receiver AND other.{key} = one.{key} AND NOT (other.{key} = '')"
         " AND other.state IN ('READY', 'RUNNING') AND other.state = 'RUNNING' AND other.id <> one.id)"
     )
@@ -141,7 +141,7 @@ def success(database: Database) -> str:
     return f"UPDATE {table(database)} SET state = 'SUCCESSFUL', finished_at = {now}, leased_until = NULL WHERE {FENCE}"
 
 
-def _places(count: int) -> str:
+def _marks(count: int) -> str:
     return ", ".join(["%s"] * count)
 
 

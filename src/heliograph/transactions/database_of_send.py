@@ -12,7 +12,7 @@ from heliograph.catalogue import CATALOGUE, Entry, entry_of
 from heliograph.changes.current import without_wrapper
 
 
-def database_of(payload: Mapping[str, Any]) -> str | None:
+def alias_of_send(payload: Mapping[str, Any]) -> str | None:
     """Return the alias of the database that a send is about, or None where nothing tells it.
 
     That is what it carries as `using`; else where the instance that it carries is written, or another model's

@@ -26,7 +26,7 @@ from heliograph.transactions import rollbacks, schemas
 from heliograph.transactions.autocommit_save import OncePerSave, save_of
 from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
 from heliograph.transactions.collect import BatchDeferral
-from heliograph.transactions.database_of_send import database_of, has_database, signals_with_database
+from heliograph.transactions.database_of_send import alias_of_send, has_database, signals_with_database
 from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
 from heliograph.transactions.late_calls import Awaiting, Deferral, awaited
@@ -86,7 +86,7 @@ class AtTheEnd(Ending):
         return call
 
     def _database_of(self, call: Call) -> str:
-        return database_of(call.payload) or DEFAULT_DB_ALIAS
+        return alias_of_send(call.payload) or DEFAULT_DB_ALIAS
 
 
 @named_options
@@ -109,7 +109,7 @@ class BeforeCommit(AtTheEnd):
                 async_to_sync(awaited)(response)
 
     def _database_of(self, call: Call) -> str:
-        using = database_of(call.payload)
+        using = alias_of_send(call.payload)
         if using is None:
             raise TypeError(
                 f"{describe(call.receiver)} is to run before a commit, and {title(call.payload['signal'])} was sent"

@@ -25,7 +25,7 @@ from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, WrittenRows
 from heliograph.transactions.choosing import those_of
 from heliograph.transactions.collect import Fate, Received, ReceivedRows, ReceivedSend
-from heliograph.transactions.database_of_send import database_of
+from heliograph.transactions.database_of_send import alias_of_send
 from heliograph.transactions.late_calls import make_late, with_key
 from heliograph.transactions.relation_pairs import is_of_pairs, net_of_pairs
 from heliograph.transactions.row_identity import rows_in
@@ -119,7 +119,7 @@ def together(sends: Sequence[Received]) -> BatchCall:
     payload = {
         "signal": signal if is_one_signal else None,
         "sender": sender._meta.concrete_model if are_proxies else sender,
-        "using": using if isinstance(using, str) else database_of(first.payload) or DEFAULT_DB_ALIAS,
+        "using": using if isinstance(using, str) else alias_of_send(first.payload) or DEFAULT_DB_ALIAS,
     }
     return BatchCall(first.receiver, payload, sends)
 

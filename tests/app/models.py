@@ -514,3 +514,5 @@ class DailyRevenue(models.Model):
     day = models.DateField(unique=True)
     revenue = models.DecimalField(max_digits=12, decimal_places=2, default=0)
     payments = models.IntegerField(default=0)
+    refunds = models.IntegerField(default=0)
+    mean = models.FloatField(null=True)

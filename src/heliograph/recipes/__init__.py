@@ -14,6 +14,6 @@ verify` compares the stored values with their truth.
 Recipes use public names of Heliograph only, and no recipe imports another one.
 """
 
-from heliograph.recipes.kept.declaring import keep
+from heliograph.recipes.kept.declaring import keep, keep_groups
 
-__all__ = ["keep"]
+__all__ = ["keep", "keep_groups"]

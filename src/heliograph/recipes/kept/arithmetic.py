@@ -114,7 +114,7 @@ def _value(node: Any, child: type[Model]) -> Contribution | None:
 
 
 def _value_of_field(name: str, child: type[Model]) -> Contribution | None:
-    kind = _type_of(name, child)
+    kind = type_of(name, child)
     return (lambda row: row[name]) if kind in (int, Decimal) else None
 
 
@@ -137,7 +137,7 @@ def places_of(node: Any, child: type[Model]) -> int | None:
         field = _field(node.name, child)
         if isinstance(field, DecimalField):
             return field.decimal_places
-        return 0 if _type_of(node.name, child) is int else None
+        return 0 if type_of(node.name, child) is int else None
     if isinstance(node, Value):
         return _places_of_constant(node.value)
     if isinstance(node, ExpressionWrapper):
@@ -180,7 +180,7 @@ def _part(part: Any, child: type[Model]) -> _Test | None:
         return _test(part, child)
     path, value = part
     name, _, lookup = path.partition(LOOKUP_SEP)
-    kind = _type_of(name, child)
+    kind = type_of(name, child)
     if kind is None:
         return None
     if lookup == "isnull":
@@ -203,7 +203,7 @@ def _constant(name: str, value: Any, child: type[Model]) -> Any:
     field = _field(name, child)
     if isinstance(value, Model) and field.is_relation:
         value = getattr(value, field.target_field.attname)
-    if isinstance(value, Expression) or type(value) is not _type_of(name, child):
+    if isinstance(value, Expression) or type(value) is not type_of(name, child):
         return None
     if isinstance(value, Decimal):
         places = _places_of_constant(value)
@@ -225,7 +225,7 @@ def _field(name: str, child: type[Model]) -> Any:
     return child._meta.pk if name == "pk" else child._meta.get_field(name)
 
 
-def _type_of(name: str, child: type[Model]) -> type | None:
+def type_of(name: str, child: type[Model]) -> type | None:
     """Return the type of a field's values, if Python compares and adds them as the database does."""
     try:
         field = _field(name, child)

@@ -81,15 +81,12 @@ def cut(parent: type[Model], name: str, declared: Any) -> Cut:
     cutter = Cutter(parent, f"keep({parent._meta.label}, {name}={declared!r})")
     cutter.verify_aggregate(declared)
     argument = cutter.argument(declared.source_expressions[0])
-    condition = None if declared.filter is None else cutter.condition(_condition_of(declared.filter))
+    condition = cutter.condition_of(declared)
     if cutter.relation is None:
         raise cutter.refusal(
             "It aggregates nothing of another table.", "Name a relation to it, as in Count('comments')."
         )
-    aggregate = copy.copy(declared)
-    aggregate.default = None
-    aggregate.set_source_expressions([argument, *_filter_and_order(declared, condition)])
-    default = cutter.default(declared)
+    aggregate, default = cutter.over_children(declared, argument, condition), cutter.default(declared)
     return Cut(cutter.relation, aggregate, argument, condition, default, frozenset(cutter.names))
 
 
@@ -204,6 +201,18 @@ class Cutter:
 
     # --- which children -------------------------------------------------------------------------------------------
 
+    def condition_of(self, declared: Aggregate) -> Q | None:
+        """Return the condition of an aggregate, over the child; None if it has none."""
+        return None if declared.filter is None else self.condition(_condition_of(declared.filter))
+
+    @staticmethod
+    def over_children(declared: Aggregate, argument: Any, condition: Q | None) -> Any:
+        """Return a copy of an aggregate with this argument and this condition, and without its default."""
+        aggregate: Any = copy.copy(declared)
+        aggregate.default = None
+        aggregate.set_source_expressions([argument, *_filter_and_order(declared, condition)])
+        return aggregate
+
     def condition(self, node: Any) -> Q:
         """Return a condition with its paths cut."""
         if not isinstance(node, Q):
@@ -244,7 +253,7 @@ class Cutter:
         if not rest or (rest[0] not in _names_of_fields(relation.related_model) and rest[0] != "pk"):
             rest = self._without_field(path, rest, relation)
         elif rest[0] != "pk":
-            rest[0] = self._field(path, rest, relation.related_model)
+            rest[0] = self.field_of(path, rest, relation.related_model)
         return LOOKUP_SEP.join(rest)
 
     def _relation(self, name: str) -> ManyToOneRel:
@@ -297,17 +306,18 @@ class Cutter:
         child = relation.related_model
         known = {one.name: one for one in child._meta.get_fields()}
         if rest[0] in known:
-            raise self._third_table(path, rest[0])
+            raise self.third_table(path, rest[0])
         raise self.refusal(
             f"{child._meta.label} has no field {rest[0]!r}.", _did_you_mean(rest[0], [*_names_of_fields(child)])
         )
 
-    def _field(self, path: str, rest: list[str], child: Any) -> str:
+    def field_of(self, path: str, rest: list[str], child: Any) -> str:
+        """Return the name of the field that a path from the child begins with; raise TypeError if it leads on."""
         found = child._meta.get_field(rest[0])
         if found.model._meta.concrete_model is not child._meta.concrete_model:
             raise self._inherited(found, child)
         if found.is_relation and len(rest) > 1 and found.get_lookup(rest[1]) is None:
-            raise self._third_table(path, rest[0])
+            raise self.third_table(path, rest[0])
         if found.generated:
             raise self.refusal(
                 f"{child._meta.label}.{found.name} is a GeneratedField.", "Aggregate the fields that it is made of."
@@ -315,7 +325,8 @@ class Cutter:
         self.names.add(found.name)
         return str(found.name)
 
-    def _third_table(self, path: str, name: str) -> TypeError:
+    def third_table(self, path: str, name: str) -> TypeError:
+        """Return the error that refuses a path through a relation of the child."""
         return self.refusal(
             f"{path!r} leads through {name!r} to a third table, whose changes would go unseen.",
             "Keep the value in a field of the children, and aggregate that.",

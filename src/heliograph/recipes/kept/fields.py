@@ -49,7 +49,7 @@ class KeptField:
         return self.cut.child._meta.concrete_model  # type: ignore[return-value]
 
     @cached_property
-    def target(self) -> str:
+    def target(self) -> Any:
         """The name of the parent's column that the foreign key refers to."""
         return str(self.cut.key.target_field.attname)
 
@@ -105,6 +105,24 @@ class KeptField:
         """Return a value as the column stores it."""
         return Stored(value, output_field=self.field) if isinstance(self.field, DecimalField) else value
 
+    # --- parents --------------------------------------------------------------------------------------------------
+
+    @property
+    def links(self) -> tuple[Any, ...]:
+        """The foreign keys of the child that refer to the parent."""
+        return (self.cut.key,)
+
+    def key_of_parent(self, instance: Any) -> Any:
+        """Return the value of the foreign key of a parent's children."""
+        return getattr(instance, self.target)
+
+    def locate(self, by_key: Mapping[Any, Any], using: str) -> Mapping[Any, Any]:
+        """Return the same by the primary keys of parents."""
+        if self.target == self.parent._meta.pk.attname:
+            return by_key
+        rows = self.parent._base_manager.using(using).filter(**{f"{self.target}__in": list(by_key)})
+        return {pk: by_key[key] for key, pk in rows.values_list(self.target, "pk") if key in by_key}
+
     # --- work -----------------------------------------------------------------------------------------------------
 
     def work(self, old: Row | None, new: Row | None) -> Iterator[tuple[Any, Any]]:
@@ -112,7 +130,7 @@ class KeptField:
 
         A row is None before the child was created, and after it was deleted.
         """
-        before, after = self._parent_of(old), self._parent_of(new)
+        before, after = self.key_of(old), self.key_of(new)
         if self.contribution is None or _is_unknown(old, self.columns) or _is_unknown(new, self.columns):
             yield from self._recounts(before, after, old, new)
             return
@@ -131,7 +149,8 @@ class KeptField:
         for key in {before, after} - {None}:
             yield key, RECOUNT
 
-    def _parent_of(self, row: Row | None) -> Any:
+    def key_of(self, row: Row | None) -> Any:
+        """Return the key of a child's parent: its foreign key; None without a child, or without a parent."""
         key = None if row is None else row[self.columns[0]]
         if key is UNKNOWN:
             raise LookupError(f"{self!r} cannot be kept: nobody knows which {self.parent._meta.label} a child had.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -74,18 +74,13 @@ def forget(cached: Iterable[Any], parents: Collection[Any]) -> None:
 
 def perform(work: Work, using: str) -> None:
     """Lock parents in the order of their tables and keys, and update them."""
-    for (parent, column), by_key in sorted(work.parents.items(), key=lambda item: (item[0][0]._meta.label, item[0][1])):
-        _perform_on(parent, _by_primary_key(parent, column, by_key, using), using)
+    for (parent, _), by_key in sorted(work.parents.items(), key=lambda item: (item[0][0]._meta.label, str(item[0][1]))):
+        kept = next(iter(next(iter(by_key.values()))))
+        perform_on(parent, kept.locate(by_key, using), using)
 
 
-def _by_primary_key(parent: Any, column: str, by_key: dict[Any, Deltas], using: str) -> dict[Any, Deltas]:
-    if column == parent._meta.pk.attname:
-        return by_key
-    found = parent._base_manager.using(using).filter(**{f"{column}__in": list(by_key)}).values_list(column, "pk")
-    return {key: by_key[value] for value, key in found if value in by_key}
-
-
-def _perform_on(parent: Any, by_key: dict[Any, Deltas], using: str) -> None:
+def perform_on(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
+    """Lock parents, given by their primary keys, and update them."""
     is_recounted = any(what is RECOUNT for deltas in by_key.values() for what in deltas.values())
     if is_recounted or len(by_key) > 1:
         lock(parent, [*by_key], using)
@@ -118,7 +113,7 @@ def _update_all(parent: Any, keys: Sequence[Any], deltas: Deltas, using: str) ->
         parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
 
 
-def _update_each(parent: Any, by_key: dict[Any, Deltas], using: str) -> None:
+def _update_each(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
     """Recount what is to be recounted, and add a number of its own to each of the others."""
     recounts = [(kept, key) for key, deltas in by_key.items() for kept, what in deltas.items() if what is RECOUNT]
     for kept, pairs in groupby(sorted(recounts, key=lambda pair: pair[0].name), key=lambda pair: pair[0]):

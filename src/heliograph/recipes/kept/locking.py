@@ -79,7 +79,7 @@ class Locker:
 
 def connect(declaration: Declaration) -> None:
     """Let parents be locked before their children are written."""
-    for kept in {one.cut.key: one for one in declaration.fields}.values():
+    for kept in {key: one for one in declaration.fields for key in one.links}.values():
         locker = Locker(kept)
         step = save_table.step("before_write", locker.before_save, owner=kept.child)
         join([step])

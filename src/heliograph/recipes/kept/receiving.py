@@ -25,7 +25,7 @@ class OfChildren:
         self.fields = fields
         self.child = fields[0].child
         self.names = tuple(dict.fromkeys(name for kept in fields for name in kept.columns))
-        self.keys = tuple(dict.fromkeys(kept.cut.key.name for kept in fields))
+        self.keys = tuple(dict.fromkeys(key.name for kept in fields for key in kept.links))
         self.__name__ = self.__qualname__ = _name(fields)
 
     def __call__(self, sender: Any, batch: Batch, **kwargs: Any) -> None:
@@ -70,10 +70,10 @@ class OfChildren:
         new in our table, and one that is deleted from ours may be one whose creation was reported there only.
         """
         work = Work()
-        for event in events:
-            for kept in self.fields if self._is_apart(event) else ():
-                key = (event.old if event.kind == "deleted" else event.new)(kept.cut.key.name)
-                if key is not None:
+        for event in filter(self._is_apart, events):
+            old, new = self._rows(event)
+            for kept in self.fields:
+                if (key := kept.key_of(old or new)) is not None:
                     work.add(kept, key, RECOUNT)
         return work
 
@@ -103,7 +103,7 @@ def of_raw_parents(fields: Sequence[KeptField], sender: Any, instance: Any, usin
     """Recount a parent that a fixture has written, with the value that it had when the fixture was made."""
     work = Work()
     for kept in fields:
-        work.add(kept, getattr(instance, kept.target), RECOUNT)
+        work.add(kept, kept.key_of_parent(instance), RECOUNT)
     flush_later(using, work, [instance])
 
 

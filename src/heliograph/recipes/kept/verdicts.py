@@ -116,7 +116,7 @@ def _problems_of_deletion(kept: KeptField) -> Iterator[str]:
     for key in kept.child._meta.concrete_fields:
         policy = str(getattr(key.remote_field, "on_delete", ""))
         concerned = policy == "DB_CASCADE" or key.name in kept.columns
-        if policy.startswith("DB_") and concerned and key is not kept.cut.key:
+        if policy.startswith("DB_") and concerned and key not in kept.links:
             yield (
                 f"{key.model._meta.label}.{key.name} has on_delete={policy}: the database writes children by itself,"
                 f" and no signal is sent. Let Django do it: on_delete={policy.removeprefix('DB_')}."

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import DecimalField, ExpressionWrapper, F, FloatField
 
 from heliograph.recipes.kept.fields import ALIAS, RECOUNT, KeptField
-from heliograph.recipes.kept.flush import CHUNK, perform
-from heliograph.recipes.kept.work import Work
+from heliograph.recipes.kept.flush import CHUNK, perform_on
+from heliograph.recipes.kept.groups import GroupField
 
 _RAW = "heliograph_raw"  # SQLite stores decimals as floats, which Django rounds when it reads them
 
@@ -92,6 +92,8 @@ def verify(
     A value is computed anew while its parent is locked, so the site may go on writing. `report` is called after each
     chunk, with the number of parents so far and the last key.
     """
+    if isinstance(kept, GroupField) and after is None:
+        yield from _missing_groups(kept, using, repair)
     done = 0
     for keys in parents_in_chunks(kept, using, after):
         found = [*differences(kept, using, keys)]
@@ -102,10 +104,16 @@ def verify(
         report(done, keys[-1])
 
 
+def _missing_groups(kept: GroupField, using: str, repair: bool) -> Iterator[Difference]:
+    """Yield the groups that have no row of their own, and create these rows if that is asked for."""
+    keys = kept.missing(using)
+    if repair and keys:
+        kept.create(keys, using)
+    for key in keys:
+        yield Difference(kept, key, "missing", "a row")
+
+
 def mend(kept: KeptField, keys: Sequence[Any], using: str) -> None:
     """Recount some parents, in a transaction that locks them in the order of their keys."""
-    work, pk = Work(), kept.parent._meta.pk.attname
-    for key in keys:
-        work.parents.setdefault((kept.parent, pk), {})[key] = {kept: RECOUNT}
     with transaction.atomic(using):
-        perform(work, using)
+        perform_on(kept.parent, {key: {kept: RECOUNT} for key in keys}, using)

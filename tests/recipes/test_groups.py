@@ -1,0 +1,172 @@
+"""Kept groups: one row for each group of other rows, made with the first of them."""
+
+import datetime
+import threading
+from decimal import Decimal
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models.functions import Lower, TruncDate, TruncMonth
+from django.utils import timezone
+
+from heliograph.recipes import keep_groups
+from heliograph.recipes.kept.registry import declarations, kept_fields
+from heliograph.recipes.kept.verifying import verify
+from tests.app.models import Cart, DailyRevenue, Payment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DAY = {"day": TruncDate("paid_at")}
+FIELDS = {
+    "revenue": Sum("amount", default=0),
+    "payments": Count("*"),
+    "refunds": Count("pk", filter=Q(is_refund=True)),
+    "mean": Avg("amount"),
+}
+
+
+def has_zones():
+    """Return whether the database knows time zones: MariaDB does if their tables were loaded."""
+    with connection.cursor() as cursor:
+        if connection.vendor != "mysql":
+            return True
+        cursor.execute("SELECT CONVERT_TZ('2024-01-01 00:00:00', 'UTC', 'America/Chicago')")
+        return cursor.fetchone()[0] is not None
+
+
+@pytest.fixture
+def kept():
+    declaration = keep_groups(Payment, into=DailyRevenue, by=DAY, **FIELDS)
+    yield declaration
+    declaration.disconnect()
+
+
+def at(day, hour=12):
+    """Return a time of a day in June 2024, in the zone of the site."""
+    return datetime.datetime(2024, 6, day, hour, tzinfo=timezone.get_default_timezone())
+
+
+def pay(amount, day=1, hour=12, **values):
+    return Payment.objects.create(amount=amount, paid_at=at(day, hour), **values)
+
+
+def days():
+    return {row.day.day: (row.revenue, row.payments) for row in DailyRevenue.objects.all()}
+
+
+def drift():
+    return [str(one) for kept in kept_fields() for one in verify(kept, "default")] if has_zones() else []
+
+
+def test_r17_the_first_payment_of_a_day_makes_its_row(kept):
+    pay(5)
+    pay(3)
+    pay(2, day=2)
+    assert days() == {1: (8, 2), 2: (2, 1)}
+    assert drift() == []
+
+
+def test_r17_a_payment_that_moves_to_another_day_moves_its_amount(kept):
+    payment = pay(5)
+    pay(3)
+    payment.paid_at = at(2)
+    payment.save()
+    assert days() == {1: (3, 1), 2: (5, 1)}
+    Payment.objects.update(paid_at=at(3), amount=F("amount") + 1)
+    assert days() == {1: (0, 0), 2: (0, 0), 3: (10, 2)}
+    Payment.objects.all().delete()
+    assert days()[3] == (0, 0)
+    assert drift() == []
+
+
+def test_r17_the_day_is_that_of_the_sites_zone(kept):
+    with timezone.override("Pacific/Auckland"):
+        pay(5, hour=0)
+        pay(3, hour=23)
+    assert days() == {1: (8, 2)}
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="the tables of time zones may not be loaded")
+def test_r17_the_truth_is_by_the_sites_zone_too(kept):
+    pay(5, hour=0)
+    pay(3, hour=23)
+    with timezone.override("Pacific/Auckland"):
+        assert drift() == []
+
+
+def test_bulk_writes_reach_all_their_days(kept):
+    payments = [Payment(amount=n, paid_at=at(n), is_refund=n % 2 == 0) for n in range(1, 8)]
+    Payment.objects.bulk_create(payments)
+    assert days() == {n: (n, 1) for n in range(1, 8)}
+    assert drift() == []
+
+
+def test_r17_eight_threads_that_make_the_first_sale_of_a_day_make_one_row(kept):
+    errors, start = [], threading.Barrier(8)
+
+    def sell():
+        try:
+            start.wait(60)
+            for day in (1, 2, 3):
+                with transaction.atomic():
+                    pay(Decimal("0.10"), day=day)
+        except OperationalError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sell) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert days() == dict.fromkeys((1, 2, 3), (Decimal("0.80"), 8))
+    assert drift() == []
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="the tables of time zones may not be loaded")
+def test_verify_finds_a_day_without_a_row_and_repair_makes_it():
+    pay(5)
+    declaration = keep_groups(Payment, into=DailyRevenue, by=DAY, revenue=Sum("amount", default=0))
+    try:
+        assert [one.stored for one in verify(declaration.fields[0], "default")] == ["missing"]
+        assert [*verify(declaration.fields[0], "default", repair=True)]
+        assert drift() == []
+        assert days()[1][0] == 5
+    finally:
+        declaration.disconnect()
+
+
+REFUSED = [
+    (
+        {"into": Cart, "by": {"title": "is_refund"}, "items_count": Count("*")},
+        "two transactions could both make the row of a group. Let app.Cart have UniqueConstraint(fields=['title'],"
+        " name=...).",
+    ),
+    ({"into": DailyRevenue, "by": {"date": "paid_at"}, "payments": Count("*")}, "['date'] are none."),
+    (
+        {"into": DailyRevenue, "by": {"day": TruncMonth("paid_at")}, "payments": Count("*")},
+        "which Python may compute otherwise than the database. Group by integers, booleans, dates, decimals, foreign"
+        " keys, or by TruncDate() of a DateTimeField.",
+    ),
+    (
+        {"into": DailyRevenue, "by": {"day": Lower("paid_at")}, "payments": Count("*")},
+        "which Python may compute otherwise than the database.",
+    ),
+    ({"into": DailyRevenue, "by": DAY, "payments": Count("payer")}, "app.Payment has no field 'payer'."),
+    (
+        {"into": DailyRevenue, "by": DAY, "revenue": Sum("amount")},
+        "Sum of no children is NULL, and app.DailyRevenue.revenue cannot be NULL. Give it null=True, or say Sum(...,"
+        " default=0).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), REFUSED)
+def test_groups_that_cannot_be_kept_right_are_refused(options, text):
+    with pytest.raises(TypeError) as raised:
+        keep_groups(Payment, **options)
+    assert str(raised.value).startswith("keep_groups(app.Payment, into=app.")
+    assert text in str(raised.value)
+    assert declarations == []

@@ -1,4 +1,4 @@
-"""The collection of sends for the batch of a receiver: each send is kept with the facts that only its time can tell."""
+"""The collection of sends for the batch of a receiver: each send is kept with the facts of its time."""
 
 from __future__ import annotations
 

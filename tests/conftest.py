@@ -1,49 +1,58 @@
 """What every test shares."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.helpers.fixtures"]
 
+HERE = Path(__file__).parent
+
 # Cells of the matrix share the processors, so a slow example says nothing about the code.
 settings.register_profile("heliograph", deadline=None)
 settings.load_profile("heliograph")
 
-# Files and folders whose tests do not touch the database of the test settings.
-DATABASE_INDEPENDENT = {
+# Folders and files whose tests do not touch the database of the test settings.
+DATABASE_INDEPENDENT = (
+    "adoption/test_adoption.py",
+    "adoption/test_debug_toolbar.py",
+    "adoption/test_lifetimes.py",
+    "adoption/test_monitoring.py",
+    "adoption/test_processes.py",
+    "adoption/test_releasing.py",
+    "adoption/test_subclasses_of_signal.py",
+    "databases/test_vendors.py",
     "dispatch",
-    *(
-        "test_adoption.py",
-        "test_releasing.py",
-        "test_signals_command.py",
-        "test_debug_toolbar.py",
-        "test_deprecation.py",
-    ),
-    *("test_foreign_signals.py", "test_lifetimes.py"),
-    *("test_monitoring.py", "test_processes.py", "test_subclasses_of_signal.py"),
-    *("test_demo.py", "test_docs.py", "test_fragments.py", "test_package.py", "test_promises.py", "test_release.py"),
-    *("test_repository.py", "test_tools.py", "test_vendors.py"),
-}
-# Files whose tests are about statements or workers, which depend on the database and on Django, or about the shop.
-PYTHON_INDEPENDENT = {
-    *(
-        "test_attacked.py",
-        "test_deletes.py",
-        "test_cascades.py",
-        "test_whole_transactions.py",
-        "test_relations.py",
-        "test_create.py",
-        "test_bulk_update.py",
-        "test_update.py",
-        "test_beside_others.py",
-    ),
+    "flow/test_signals_command.py",
+    "receivers/test_foreign_signals.py",
     "test_demo.py",
-    "test_backends.py",
-    "test_notified_again.py",
-    "test_conformance.py",
-}
+    "test_deprecation.py",
+    "test_docs.py",
+    "test_fragments.py",
+    "test_package.py",
+    "test_promises.py",
+    "test_release.py",
+    "test_repository.py",
+    "test_tools.py",
+)
+# Those about statements or workers, which depend on the database and on Django, or about the shop.
+PYTHON_INDEPENDENT = (
+    "bulk/test_attacked.py",
+    "bulk/test_beside_others.py",
+    "bulk/test_bulk_update.py",
+    "bulk/test_cascades.py",
+    "bulk/test_create.py",
+    "bulk/test_deletes.py",
+    "bulk/test_relations.py",
+    "bulk/test_update.py",
+    "bulk/test_whole_transactions.py",
+    "databases/test_conformance.py",
+    "outbox/test_backends.py",
+    "outbox/test_notified_again.py",
+    "test_demo.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,8 +62,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that are the same on every database, or on every Python."""
-    for item in items:
-        if item.path.name in PYTHON_INDEPENDENT:
-            item.add_marker(pytest.mark.python_independent)
-        if not DATABASE_INDEPENDENT.isdisjoint(item.path.parts):
-            item.add_marker(pytest.mark.database_independent)
+    for paths, marker in (
+        (DATABASE_INDEPENDENT, pytest.mark.database_independent),
+        (PYTHON_INDEPENDENT, pytest.mark.python_independent),
+    ):
+        marked = {HERE / path for path in paths}
+        for item in items:
+            if not marked.isdisjoint([item.path, *item.path.parents]):
+                item.add_marker(marker)

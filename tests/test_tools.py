@@ -4,6 +4,7 @@ from itertools import chain
 
 import pytest
 
+from tests.conftest import DATABASE_INDEPENDENT, PYTHON_INDEPENDENT
 from tests.helpers.databases import databases
 from tools import absences, crash, everything, interpreters, tally
 from tools.calls import Length, length, recorded
@@ -361,3 +362,13 @@ def test_the_table_of_journeys_says_which_is_too_long():
     assert good.split()[:6] == ["send", "1", "1", "0", "0", "1"]
     assert bad.split()[:6] == ["save", "130", "120", "40", "60", "150"]
     assert [line.endswith(", TOO LONG") for line in (good, bad)] == [False, True]
+
+
+def test_the_files_that_conftest_marks_are_there():
+    marked = {*DATABASE_INDEPENDENT, *PYTHON_INDEPENDENT}
+    assert [path for path in sorted(marked) if not (ROOT / "tests" / path).exists()] == []
+
+
+def test_a_file_of_tests_has_fewer_than_800_lines():
+    files = [path for path in ROOT.glob("tests/**/*.py") if len(path.read_text(encoding="utf-8").splitlines()) >= 800]
+    assert files == []

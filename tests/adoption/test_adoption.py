@@ -141,7 +141,7 @@ def test_importing_heliograph_patches_nothing():
     script = """
         before = photograph()
         import heliograph, heliograph.adoption, heliograph.signals, heliograph.flow.listing
-        tell(photograph() == before)
+        report(photograph() == before)
     """
     assert run(PHOTOGRAPH + dedent(script), fresh=True, INSTALLED_APPS=[]) == [True]
 
@@ -178,33 +178,33 @@ def sent(sender=Order, **payload):
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "reported"),
     [
-        ("tell(sent())", ["early"]),
-        ("tell(sent(Invoice))", []),
-        ("signal.connect(late, sender=Order, order=-1); tell(sent())", ["late", "early"]),
-        ("signal.connect(late, sender=Order); tell(sent())", ["early", "late"]),
-        ("signal.connect(early, sender=Order); tell(sent())", ["early"]),
-        ("signal.disconnect(early, sender=Order); tell(sent())", []),
-        ("tell(sent()); del early", ["early"]),
-        ("del early; tell(sent())", []),
-        ("from heliograph import mute\nwith mute(signal): tell(sent())", []),
-        ("from heliograph import mute\nwith mute(early): tell(sent())", []),
-        ("from heliograph import mute\nwith mute(sender=Order): tell(sent())", []),
-        ("saved = signal.receivers; signal.receivers = []; signal.receivers = saved; tell(sent())", ["early"]),
+        ("report(sent())", ["early"]),
+        ("report(sent(Invoice))", []),
+        ("signal.connect(late, sender=Order, order=-1); report(sent())", ["late", "early"]),
+        ("signal.connect(late, sender=Order); report(sent())", ["early", "late"]),
+        ("signal.connect(early, sender=Order); report(sent())", ["early"]),
+        ("signal.disconnect(early, sender=Order); report(sent())", []),
+        ("report(sent()); del early", ["early"]),
+        ("del early; report(sent())", []),
+        ("from heliograph import mute\nwith mute(signal): report(sent())", []),
+        ("from heliograph import mute\nwith mute(early): report(sent())", []),
+        ("from heliograph import mute\nwith mute(sender=Order): report(sent())", []),
+        ("saved = signal.receivers; signal.receivers = []; signal.receivers = saved; report(sent())", ["early"]),
         (
             "signal.connect(late, sender=Order); saved = signal.receivers; signal.receivers = []\n"
-            "signal.receivers = saved; tell(sent())",
+            "signal.receivers = saved; report(sent())",
             ["early", "late"],
         ),
         (
             "signal.connect(late, sender=Order); saved = signal.receivers; signal.receivers = []\n"
-            "signal.receivers = saved; tell(sent(Invoice))",
+            "signal.receivers = saved; report(sent(Invoice))",
             [],
         ),
-        ("from heliograph.adoption import release; signal.receivers; release(); tell(sent())", ["early"]),
-        ("from heliograph.adoption import release; signal.receivers; release(); tell(sent(Invoice))", []),
-        ("tell([row[0][1] == id(Order) for row in signal.receivers])", [True]),
+        ("from heliograph.adoption import release; signal.receivers; release(); report(sent())", ["early"]),
+        ("from heliograph.adoption import release; signal.receivers; release(); report(sent(Invoice))", []),
+        ("report([row[0][1] == id(Order) for row in signal.receivers])", [True]),
     ],
     ids=[
         "receives its sender",
@@ -226,33 +226,33 @@ def sent(sender=Order, **payload):
         "has its sender in its row",
     ],
 )
-def test_a_receiver_that_was_connected_before_adoption(steps, told):
-    assert run(steps, early=EARLY) == [told]
+def test_a_receiver_that_was_connected_before_adoption(steps, reported):
+    assert run(steps, early=EARLY) == [reported]
 
 
 @pytest.mark.parametrize("sender", ["'text'", "('a', 1)", "7"])
 @pytest.mark.parametrize("steps", ["pass", "from heliograph.adoption import release; signal.receivers; release()"])
 def test_a_receiver_of_a_value_that_was_connected_before_adoption_receives_only_that(sender, steps):
     early = EARLY + f"\nvalue = {sender}\nsignal.connect(late, sender=value)\n"
-    assert run(f"{steps}\ntell(sent(value), sent('another'))", early=early) == [["late"], []]
+    assert run(f"{steps}\nreport(sent(value), sent('another'))", early=early) == [["late"], []]
 
 
 def test_a_signal_from_before_adoption_is_the_same_object():
-    assert run("tell(id(signal) == before, type(signal) is Signal)", early=EARLY) == [True, True]
+    assert run("report(id(signal) == before, type(signal) is Signal)", early=EARLY) == [True, True]
 
 
 def test_a_receiver_of_anybody_from_before_adoption_receives_anybody():
-    assert run("tell(sent(Invoice))", early=EARLY + "\nsignal.connect(late)\n") == [["late"]]
+    assert run("report(sent(Invoice))", early=EARLY + "\nsignal.connect(late)\n") == [["late"]]
 
 
 def test_a_strongly_connected_receiver_from_before_adoption_stays_alive():
     early = EARLY + "\nsignal.connect(lambda **kwargs: called.append('lambda'), sender=Order, weak=False)\n"
-    assert run("import gc; gc.collect(); tell(sent())", early=early) == [["early", "lambda"]]
+    assert run("import gc; gc.collect(); report(sent())", early=early) == [["early", "lambda"]]
 
 
 def test_a_dispatch_uid_from_before_adoption_is_known_afterwards():
     early = EARLY + "\nsignal.connect(late, sender=Order, dispatch_uid='mine')\n"
-    steps = "signal.connect(late, sender=Order, dispatch_uid='mine'); tell(sent())"
+    steps = "signal.connect(late, sender=Order, dispatch_uid='mine'); report(sent())"
     assert run(steps, early=early) == [["early", "late"]]
 
 
@@ -265,7 +265,7 @@ def test_an_async_receiver_from_before_adoption_is_awaited():
             called.append("later")
         signal.connect(later)
     """
-    assert run("signal.send(sender=None); tell(called)", early=early) == [["later"]]
+    assert run("signal.send(sender=None); report(called)", early=early) == [["later"]]
 
 
 def test_a_bound_method_from_before_adoption_is_called():
@@ -279,7 +279,7 @@ def test_a_bound_method_from_before_adoption_is_called():
         recorder = Recorder()
         signal.connect(recorder.record)
     """
-    assert run("signal.send(sender=None); tell(called)", early=early) == [["record"]]
+    assert run("signal.send(sender=None); report(called)", early=early) == [["record"]]
 
 
 def test_a_dead_sender_from_before_adoption_does_not_lend_its_receivers_to_another():
@@ -298,7 +298,7 @@ def test_a_dead_sender_from_before_adoption_does_not_lend_its_receivers_to_anoth
         gc.collect()
         for _ in range(50):
             signal.send(sender=sender())
-        tell(called)
+        report(called)
     """
     if django.VERSION >= (6, 0):  # Django 5.2 knows no more of a sender than its id
         assert run(script, early=early) == [[]]
@@ -311,7 +311,7 @@ LEFT_ALONE = {"HELIOGRAPH": {"ADOPT_DJANGO_SIGNALS": False}}
 
 
 def test_django_is_left_alone_where_the_settings_say_so():
-    script = "tell(photograph() == before)"
+    script = "report(photograph() == before)"
     assert run(script, early=PHOTOGRAPH + "\nbefore = photograph()", **LEFT_ALONE) == [True]
 
 
@@ -319,7 +319,7 @@ def test_a_plain_receiver_connects_to_djangos_own_dispatcher():
     script = """
         from heliograph import receiver
         receiver(post_save, sender=Order)(first)
-        tell(sent(post_save), sent(post_save, Bakery))
+        report(sent(post_save), sent(post_save, Bakery))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["first"], []]
 
@@ -328,7 +328,7 @@ def test_a_condition_works_on_djangos_own_dispatcher():
     script = """
         from heliograph import receiver
         receiver(post_save, sender=Order, when=lambda created, **kwargs: created)(first)
-        tell(sent(post_save, created=True), sent(post_save, created=False))
+        report(sent(post_save, created=True), sent(post_save, created=False))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["first"], []]
 
@@ -337,7 +337,7 @@ def test_several_senders_work_on_djangos_own_dispatcher():
     script = """
         from heliograph import receiver
         receiver([post_save, Signal()], sender=[Order, Bakery])(first)
-        tell(sent(post_save), sent(post_save, Bakery), sent(post_save, int))
+        report(sent(post_save), sent(post_save, Bakery), sent(post_save, int))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["first"], ["first"], []]
 
@@ -351,7 +351,7 @@ def test_a_receiver_is_not_re_entered_on_djangos_own_dispatcher_where_it_asks_fo
         def save_again(instance, **kwargs):
             called.append("save again")
             post_save.send(sender=Order, instance=instance)
-        tell(sent(post_save, instance=Row()))
+        report(sent(post_save, instance=Row()))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["save again"]]
 
@@ -362,7 +362,7 @@ def test_an_async_receiver_with_a_condition_is_awaited_by_djangos_own_dispatcher
         @receiver(post_save, sender=Order, when=lambda created, **kwargs: created)
         async def later(**kwargs):
             called.append("later")
-        tell(sent(post_save, created=True), sent(post_save, created=False))
+        report(sent(post_save, created=True), sent(post_save, created=False))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["later"], []]
 
@@ -371,7 +371,7 @@ def test_a_receiver_with_a_condition_can_be_disconnected_from_djangos_own_dispat
     script = """
         from heliograph import receiver
         receiver(post_save, sender=Order, when=lambda **kwargs: True)(first)
-        tell(post_save.disconnect(first, sender=Order), sent(post_save))
+        report(post_save.disconnect(first, sender=Order), sent(post_save))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [True, []]
 
@@ -381,7 +381,7 @@ def test_a_receiver_with_a_condition_is_connected_once_to_djangos_own_dispatcher
         from heliograph import receiver
         for _ in range(2):
             receiver(post_save, sender=Order, when=lambda **kwargs: True)(first)
-        tell(sent(post_save))
+        report(sent(post_save))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["first"]]
 
@@ -393,7 +393,7 @@ def test_an_option_that_needs_adoption_says_so(option, value):
         try:
             receiver(post_save, sender=Order, {option}={value})(first)
         except TypeError as error:
-            tell(str(error))
+            report(str(error))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [
         f"{option}= works on signals that Heliograph runs, and post_save is not one."
@@ -408,7 +408,7 @@ def test_a_scope_that_needs_adoption_says_so(scope):
         try:
             {scope}(post_save)
         except TypeError:
-            tell("TypeError")
+            report("TypeError")
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == ["TypeError"]
 
@@ -419,7 +419,7 @@ def test_our_own_signals_work_where_django_is_left_alone():
         signal = heliograph.Signal()
         signal.connect(second)
         signal.connect(first, order=-1)
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert run(PHOTOGRAPH + RECEIVERS + dedent(script), **LEFT_ALONE) == [["first", "second"]]
 
@@ -427,7 +427,7 @@ def test_our_own_signals_work_where_django_is_left_alone():
 def test_the_app_is_not_needed_to_import_the_catalogue():
     script = """
         from heliograph.signals import post_save as ours
-        tell(ours is post_save)
+        report(ours is post_save)
     """
     assert run(PHOTOGRAPH + dedent(script), INSTALLED_APPS=[]) == [True]
 
@@ -495,7 +495,7 @@ def test_no_settings_pass_the_check(settings):
 
 @pytest.mark.parametrize("wrong", [None, ["ADOPT_DJANGO_SIGNALS"], True])
 def test_settings_that_are_not_a_dict_keep_django_from_starting(wrong):
-    script = "tell('started')"
+    script = "report('started')"
     early = """
         import django
         from django.core.exceptions import ImproperlyConfigured
@@ -504,7 +504,7 @@ def test_settings_that_are_not_a_dict_keep_django_from_starting(wrong):
             try:
                 start()
             except ImproperlyConfigured as error:
-                tell(str(error))
+                report(str(error))
         django.setup = setup
     """
     assert run(script, early=early, HELIOGRAPH=wrong)[0] == f"HELIOGRAPH must be a dict of settings, not {wrong!r}."
@@ -536,7 +536,7 @@ def test_a_receiver_with_options_is_still_known_after_release_and_adoption():
 
         release()
         adopt()
-        tell(post_save.disconnect(record, sender=User), post_save.send(User))
+        report(post_save.disconnect(record, sender=User), post_save.send(User))
     """
     apps = ["heliograph", "django.contrib.contenttypes", "django.contrib.auth"]
     assert run(script, INSTALLED_APPS=apps) == [True, []]

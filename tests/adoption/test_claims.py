@@ -616,7 +616,7 @@ def test_update_fields_are_a_frozenset_or_none(listen, signal, given, expected):
 
 
 @pytest.mark.django_db
-def test_the_state_tells_pre_save_whether_the_row_will_be_created(connect):
+def test_the_state_says_in_pre_save_whether_the_row_will_be_created(connect):
     adding = []
     connect(pre_save, lambda instance, **kwargs: adding.append(instance._state.adding), sender=Writer)
     Writer.objects.create().save()
@@ -624,7 +624,7 @@ def test_the_state_tells_pre_save_whether_the_row_will_be_created(connect):
 
 
 @pytest.mark.django_db
-def test_post_save_tells_whether_the_row_was_created(listen):
+def test_post_save_says_whether_the_row_was_created(listen):
     received = listen(post_save, sender=Writer)
     Writer.objects.create().save()
     assert [payload["created"] for _, payload in received] == [True, False]

@@ -40,7 +40,7 @@ def listed():
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "reported"),
     [
         ("post_save.connect(first, sender=int)", ["first"]),
         ("post_save.connect(first, weak=False)", ["first"]),
@@ -60,5 +60,5 @@ def listed():
         "not the dead",
     ],
 )
-def test_the_signals_panel_lists(steps, told):
-    assert run(f"{LISTED}\n{steps}\ntell(listed())", **SETTINGS) == [told]
+def test_the_signals_panel_lists(steps, reported):
+    assert run(f"{LISTED}\n{steps}\nreport(listed())", **SETTINGS) == [reported]

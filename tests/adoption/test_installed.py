@@ -1,4 +1,4 @@
-"""A project that leaves Heliograph out of INSTALLED_APPS, or puts it in the wrong place, is told so."""
+"""A project that leaves Heliograph out of INSTALLED_APPS, or puts it in the wrong place, fails with what to do."""
 
 from textwrap import dedent
 
@@ -8,7 +8,7 @@ from tests.helpers.bare import run
 
 CHECK = """
     from django.core.checks import run_checks
-    tell(*[(message.id, message.msg, message.hint) for message in run_checks() if message.id.startswith("heliograph")])
+    report(*[(one.id, one.msg, one.hint) for one in run_checks() if one.id.startswith("heliograph")])
 """
 
 
@@ -104,7 +104,7 @@ ABOVE = """
 def test_an_order_that_comes_too_early_says_where_heliograph_belongs(app, installed, advice):
     folder = app("early", apps=ABOVE)
     said = run(
-        "from early.apps import EarlyConfig\ntell(EarlyConfig.said)",
+        "from early.apps import EarlyConfig\nreport(EarlyConfig.said)",
         early=f"import sys; sys.path.insert(0, {str(folder)!r})",
         INSTALLED_APPS=installed,
     )
@@ -180,12 +180,12 @@ def test_an_app_that_forgets_no_receiver_is_right(app, modules):
 def test_receivers_of_all_apps_are_imported_where_the_settings_ask_for_it(app, value, is_imported):
     early = f"import sys; sys.path.insert(0, {str(app('shop', receivers=RECEIVERS))!r})"
     settings = {"INSTALLED_APPS": ["heliograph", "shop"], "HELIOGRAPH": {"AUTODISCOVER": value}}
-    assert run("import sys; tell('shop.receivers' in sys.modules)", early=early, **settings) == [is_imported]
+    assert run("import sys; report('shop.receivers' in sys.modules)", early=early, **settings) == [is_imported]
 
 
 def test_receivers_are_left_to_their_apps_by_default(app):
     early = f"import sys; sys.path.insert(0, {str(app('shop', receivers=RECEIVERS))!r})"
-    script = "import sys; tell('shop.receivers' in sys.modules)"
+    script = "import sys; report('shop.receivers' in sys.modules)"
     assert run(script, early=early, INSTALLED_APPS=["heliograph", "shop"]) == [False]
 
 
@@ -204,6 +204,6 @@ def test_o3_migrating_the_outbox_back_leaves_no_table():
         call_command("migrate", verbosity=0)
         before = tables()
         call_command("migrate", "heliograph_outbox", "zero", verbosity=0)
-        tell(bool(before), tables())
+        report(bool(before), tables())
     """
     assert run(script, INSTALLED_APPS=["heliograph", "heliograph.outbox"]) == [True, []]

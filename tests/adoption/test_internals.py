@@ -120,7 +120,7 @@ def test_a_row_of_a_receiver_of_anybody_has_no_sender(signal):
     assert signal.receivers[0][2] is None
 
 
-def test_a_row_tells_an_async_receiver(signal):
+def test_a_row_says_that_a_receiver_is_async(signal):
     async def later(**kwargs):
         pass
 
@@ -397,7 +397,7 @@ def test_dead_receivers_can_be_removed_by_hand(signal):
     assert called_by(signal) == [first]
 
 
-def test_has_listeners_tells_whether_anybody_receives_a_sender(signal):
+def test_has_listeners_returns_whether_anybody_receives_from_a_sender(signal):
     signal.connect(first, sender=Order)
     assert (signal.has_listeners(Order), signal.has_listeners(Invoice), signal.has_listeners()) == (True, False, False)
 

@@ -27,7 +27,7 @@ def test_a_strong_receiver_of_anybody_can_be_disconnected_and_dropped():
         signal.disconnect(receiver)
         del receiver
         signal.send(sender=Order)
-        tell("alive")
+        report("alive")
     """
     assert run(SIGNAL + dedent(script)) == ["alive"]
 
@@ -40,7 +40,7 @@ def test_a_strong_receiver_that_others_refer_to_weakly_can_be_disconnected_and_d
         signal.disconnect(receiver, sender=Order)
         del receiver
         signal.send(sender=Order)
-        tell(reference())
+        report(reference())
     """
     assert run(SIGNAL + dedent(script)) == [None]
 
@@ -56,7 +56,7 @@ def test_a_strong_bound_method_can_be_disconnected_and_dropped():
         signal.disconnect(recorder.record)
         del recorder
         signal.send(sender=Order)
-        tell(reference())
+        report(reference())
     """
     assert run(SIGNAL + dedent(script)) == [None]
 
@@ -69,7 +69,7 @@ def test_a_signal_with_strong_receivers_can_be_dropped():
         signal.send(sender=Order)
         del receiver, signal
         gc.collect()
-        tell(reference())
+        report(reference())
     """
     assert run(SIGNAL + dedent(script)) == [None]
 
@@ -87,7 +87,7 @@ def test_a_sender_with_strong_receivers_can_be_dropped():
         del receiver
         gc.collect()
         signal.send(sender=None)
-        tell(reference())
+        report(reference())
     """
     assert run(SIGNAL + dedent(script)) == [None]
 
@@ -102,6 +102,6 @@ def test_a_strong_receiver_can_be_muted_by_assignment_and_dropped():
         del receiver
         signal.send(sender=Order)
         gc.collect()
-        tell(reference())
+        report(reference())
     """
     assert run(SIGNAL + dedent(script)) == [None]

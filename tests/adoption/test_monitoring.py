@@ -87,44 +87,45 @@ def sent(signal=signal, sender=Order, **payload):
     return responses, list(seen)
 """
 CASES = pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "reported"),
     [
         (
-            "signal.connect(first, sender=Order)\ntell(*[sent(price=1) for _ in range(3)])",
+            "signal.connect(first, sender=Order)\nreport(*[sent(price=1) for _ in range(3)])",
             [(["first"], ["first"])] * 3,
         ),
         (
             "post_save.connect(first, sender=Order)\n"
             "saved = {'instance': None, 'created': True, 'update_fields': None, 'raw': False, 'using': 'default'}\n"
-            "tell(*[sent(post_save, **saved) for _ in range(3)])",
+            "report(*[sent(post_save, **saved) for _ in range(3)])",
             [(["first"], ["first"])] * 3,
         ),
         (
-            "signal.connect(second); signal.connect(first, order=-1)\ntell(*[sent() for _ in range(3)])",
+            "signal.connect(second); signal.connect(first, order=-1)\nreport(*[sent() for _ in range(3)])",
             [(["first", "second"], ["first", "second"])] * 3,
         ),
         (
-            "signal.connect(first, when=lambda price, **kwargs: price > 3)\ntell(sent(price=1)[0], sent(price=5)[0])",
+            "signal.connect(first, when=lambda price, **kwargs: price > 3)\nreport(sent(price=1)[0], sent(price=5)[0])",
             [[], ["first"]],
         ),
         (
-            "signal.connect(first, sender=Order, subclasses=True)\ntell(*[sent(sender=Bakery) for _ in range(3)])",
+            "signal.connect(first, sender=Order, subclasses=True)\nreport(*[sent(sender=Bakery) for _ in range(3)])",
             [(["first"], ["first"])] * 3,
         ),
         (
-            "from heliograph import mute\nsignal.connect(first); sent()\nwith mute(first): tell(sent())\ntell(sent())",
+            "from heliograph import mute\nsignal.connect(first); sent()\n"
+            "with mute(first): report(sent())\nreport(sent())",
             [([], []), (["first"], ["first"])],
         ),
-        ("signal.connect(first); signal.connect(third)\ntell(sent())", [(["first", "third"], ["first", "third"])]),
-        ("signal.connect(first)\ntell(signal.has_listeners(Order))", [True]),
-        ("signal.connect(first); sent(); signal.disconnect(first)\ntell(sent())", [([], [])]),
+        ("signal.connect(first); signal.connect(third)\nreport(sent())", [(["first", "third"], ["first", "third"])]),
+        ("signal.connect(first)\nreport(signal.has_listeners(Order))", [True]),
+        ("signal.connect(first); sent(); signal.disconnect(first)\nreport(sent())", [([], [])]),
         (
-            "signal.connect(first)\ntell([response for _, response in signal.send_robust(sender=Order)], seen)",
+            "signal.connect(first)\nreport([response for _, response in signal.send_robust(sender=Order)], seen)",
             [["first"], ["first"]],
         ),
         (
             "from heliograph import trace\nsignal.connect(first)\nwith trace() as flow: sent()\n"
-            "tell([type(event).__name__ for event in flow.events])",
+            "report([type(event).__name__ for event in flow.events])",
             [["Sent", "Called"]],
         ),
     ],
@@ -146,30 +147,30 @@ CASES = pytest.mark.parametrize(
 
 @TOOLS
 @CASES
-def test_beside_a_tool_that_came_before_adoption(tool, steps, told):
-    assert run(RECEIVERS + steps, early=SEEING + tool + "\ninstall()\n") == told
+def test_beside_a_tool_that_came_before_adoption(tool, steps, reported):
+    assert run(RECEIVERS + steps, early=SEEING + tool + "\ninstall()\n") == reported
 
 
 @TOOLS
 @CASES
-def test_beside_a_tool_that_came_after_adoption(tool, steps, told):
-    assert run(SEEING + tool + "\ninstall()\n" + RECEIVERS + steps) == told
+def test_beside_a_tool_that_came_after_adoption(tool, steps, reported):
+    assert run(SEEING + tool + "\ninstall()\n" + RECEIVERS + steps) == reported
 
 
 def test_d7_beside_two_tools_that_came_before_adoption_each_receiver_is_seen_by_both():
-    steps = "signal.connect(first)\ntell(*[sent() for _ in range(3)])"
+    steps = "signal.connect(first)\nreport(*[sent() for _ in range(3)])"
     early = SEEING + CLOSURE + "\ninstall()\ninstall()\n"
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first", "first"])] * 3
 
 
 def test_d7_beside_a_tool_from_before_and_one_from_after_adoption_each_receiver_is_seen_by_both():
-    steps = "install()\nsignal.connect(first)\ntell(*[sent() for _ in range(3)])"
+    steps = "install()\nsignal.connect(first)\nreport(*[sent() for _ in range(3)])"
     early = SEEING + CLOSURE + "\ninstall()\n"
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first", "first"])] * 3
 
 
 def test_a_tool_that_came_before_adoption_in_a_process_whose_objects_are_frozen():
-    steps = "signal.connect(first, sender=Order, subclasses=True)\ntell(*[sent(sender=Bakery) for _ in range(3)])"
+    steps = "signal.connect(first, sender=Order, subclasses=True)\nreport(*[sent(sender=Bakery) for _ in range(3)])"
     early = SEEING + CLOSURE + "\nimport gc\ngc.freeze()\ninstall()\n"
     assert run(RECEIVERS + steps, early=early) == [(["first"], ["first"])] * 3
 
@@ -179,7 +180,7 @@ def test_a_tool_that_comes_between_two_sends_sees_the_second():
         signal.connect(first)
         sent(price=1)
         install()
-        tell(sent(price=1))
+        report(sent(price=1))
     """
     assert run(SEEING + CLOSURE + RECEIVERS + dedent(steps)) == [(["first"], ["first"])]
 
@@ -206,7 +207,7 @@ def test_a_wrapper_of_another_method_from_before_adoption_stays(method, wraps):
         signal.disconnect(record)
         signal.send(sender=None, price=1)
         signal.send(sender=None, price=1)
-        tell(seen)
+        report(seen)
     """
     times = 2 if method == "send" else 1
     assert run(dedent(script), early=early) == [[method] * times]
@@ -226,7 +227,7 @@ def test_a_wrapper_of_connect_of_the_model_signals_from_before_adoption_stays():
         from django.db.models.signals import post_save
         def record(**kwargs): pass
         post_save.connect(record)
-        tell(seen)
+        report(seen)
     """
     assert run(dedent(script), early=early) == [["connect"]]
 
@@ -248,7 +249,7 @@ def test_a_wrapper_of_send_on_one_signal_from_before_adoption_stays():
         post_save.connect(first, order=-1)
         for _ in range(2):
             post_save.send(sender=str, instance=None, created=True, update_fields=None, raw=False, using="default")
-        tell(seen)
+        report(seen)
     """
     assert run(dedent(script), early=early) == [["send", "first", "second"] * 2]
 
@@ -260,7 +261,7 @@ def test_what_stands_for_send_on_one_signal_stays_after_release():
         signal = Signal()
         signal.send = lambda **kwargs: "theirs"
         release()
-        tell(signal.send(sender=None))
+        report(signal.send(sender=None))
     """
     assert run(dedent(script)) == ["theirs"]
 
@@ -282,7 +283,7 @@ def test_a_wrapper_of_connect_from_before_adoption_may_pass_our_options():
         post_save.connect(second, sender=Order)
         post_save.connect(first, sender=[Order], order=-1, when=lambda **kwargs: True)
         post_save.send(sender=Order)
-        tell(called)
+        report(called)
     """
     assert run(dedent(script), early=early) == [["first", "second"]]
 
@@ -302,7 +303,7 @@ def test_a_mock_of_send_that_is_in_place_during_adoption_leaves_our_send_behind(
         signal.connect(lambda **kwargs: called.append("first"), weak=False, order=-1)
         signal.send(sender=None)
         signal.send(sender=None)
-        tell(called)
+        report(called)
     """
     assert run(dedent(script), early=early) == [["first", "second", "first", "second"]]
 
@@ -338,7 +339,7 @@ def test_a_send_is_as_short_after_a_tool_has_gone_as_before_it_came():
         send()
         Signal._live_receivers = original
         send()
-        tell(calls_of(send) == before, "_live_receivers" in before)
+        report(calls_of(send) == before, "_live_receivers" in before)
     """
     assert run(SEEING + CLOSURE + RECEIVERS + CALLS + dedent(steps)) == [True, False]
 
@@ -356,7 +357,7 @@ def test_a_signal_that_is_first_sent_beside_a_tool_is_as_short_as_others_once_th
         Signal._live_receivers = original
         for one in (signal, other):
             send(one); send(one)
-        tell(calls_of(lambda: send(other)) == calls_of(lambda: send(signal)))
+        report(calls_of(lambda: send(other)) == calls_of(lambda: send(signal)))
     """
     assert run(SEEING + CLOSURE + RECEIVERS + CALLS + dedent(steps)) == [True]
 
@@ -404,23 +405,23 @@ def send(sender=Order):
     post_save.send(sender=sender, instance=None, created=True, update_fields=None, raw=False, using="default")
 """
 SENTRY_CASES = pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "reported"),
     [
-        ("post_save.connect(first, sender=Order)\ntell(*[spans(send) for _ in range(3)])", [["__main__.first"]] * 3),
+        ("post_save.connect(first, sender=Order)\nreport(*[spans(send) for _ in range(3)])", [["__main__.first"]] * 3),
         (
-            "post_save.connect(second, sender=Order); post_save.connect(first, order=-1)\ntell(spans(send))",
+            "post_save.connect(second, sender=Order); post_save.connect(first, order=-1)\nreport(spans(send))",
             [["__main__.first", "__main__.second"]],
         ),
         (
-            "post_save.connect(first, when=lambda **kwargs: True)\ntell(len(spans(send)))",
+            "post_save.connect(first, when=lambda **kwargs: True)\nreport(len(spans(send)))",
             [1],
         ),
         (
-            "post_save.connect(first, sender=Order, subclasses=True)\ntell(spans(lambda: send(Bakery)))",
+            "post_save.connect(first, sender=Order, subclasses=True)\nreport(spans(lambda: send(Bakery)))",
             [["__main__.first"]],
         ),
         (
-            "from heliograph import mute\npost_save.connect(first); send()\nwith mute(first): tell(spans(send))",
+            "from heliograph import mute\npost_save.connect(first); send()\nwith mute(first): report(spans(send))",
             [[]],
         ),
     ],
@@ -429,19 +430,19 @@ SENTRY_CASES = pytest.mark.parametrize(
 
 
 @SENTRY_CASES
-def test_sentry_started_in_the_settings(steps, told):
-    assert run(SENTRY_RECEIVERS + steps, early=SENTRY + "\nstart()\n") == told
+def test_sentry_started_in_the_settings(steps, reported):
+    assert run(SENTRY_RECEIVERS + steps, early=SENTRY + "\nstart()\n") == reported
 
 
 @SENTRY_CASES
-def test_sentry_started_after_django(steps, told):
-    assert run(SENTRY + "\nstart()\n" + SENTRY_RECEIVERS + steps) == told
+def test_sentry_started_after_django(steps, reported):
+    assert run(SENTRY + "\nstart()\n" + SENTRY_RECEIVERS + steps) == reported
 
 
 def test_sentry_has_the_module_of_a_receiver_with_a_condition():
     steps = """
         post_save.connect(first, when=lambda **kwargs: True)
-        tell(spans(send))
+        report(spans(send))
     """
     assert run(SENTRY_RECEIVERS + dedent(steps), early=SENTRY + "\nstart()\n") == [["__main__.first"]]
 
@@ -449,7 +450,7 @@ def test_sentry_has_the_module_of_a_receiver_with_a_condition():
 def test_the_pair_of_a_receiver_that_sentry_wraps_has_its_name():
     steps = """
         post_save.connect(first, when=lambda **kwargs: True)
-        tell([receiver.__name__ for receiver, _ in post_save.send(sender=Order)])
+        report([receiver.__name__ for receiver, _ in post_save.send(sender=Order)])
     """
     assert run(SENTRY_RECEIVERS + dedent(steps), early=SENTRY + "\nstart()\n") == [["first"]]
 

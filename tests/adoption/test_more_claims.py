@@ -160,7 +160,7 @@ def test_a_receiver_that_an_app_connects_in_its_constructor_receives_its_models(
         class_prepared.connect(record)
     """
     settings = {"INSTALLED_APPS": ["heliograph", "django.contrib.contenttypes"]}
-    assert run("tell(prepared)", early=early, **settings) == [["ContentType"]]
+    assert run("report(prepared)", early=early, **settings) == [["ContentType"]]
 
 
 # --- migrations ---------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_connection_created_is_not_sent_for_a_connection_that_is_open(listen):
 # --- tests --------------------------------------------------------------------------------------------------------
 
 
-def test_setting_changed_tells_the_new_value_and_the_old_one(listen):
+def test_setting_changed_sends_the_new_value_and_the_old_one(listen):
     received = listen(setting_changed)
     with override_settings(LANGUAGE_CODE="nl"):
         pass
@@ -278,7 +278,7 @@ def test_setting_changed_tells_the_new_value_and_the_old_one(listen):
     ]
 
 
-def test_setting_changed_tells_none_for_a_setting_that_goes(listen):
+def test_setting_changed_sends_none_for_a_setting_that_goes(listen):
     received = listen(setting_changed)
     with override_settings(COLOUR="red"):
         pass
@@ -349,7 +349,7 @@ def test_template_rendered_is_not_sent_outside_of_tests():
     script = """
         from django.template import engines
         engines["django"].from_string("hello").render()
-        tell(received)
+        report(received)
     """
     templates = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
     assert run(script, early=early, TEMPLATES=templates) == [[]]

@@ -85,7 +85,7 @@ def test_a_pickle_is_loaded_in_a_process_that_has_not_imported_the_module_of_the
     script = f"""
         import pickle
         signal = pickle.loads({pickle.dumps(published)!r})
-        tell(repr(signal))
+        report(repr(signal))
     """
     settings = {"INSTALLED_APPS": ["django.contrib.contenttypes", "django.contrib.auth", "heliograph", "tests.app"]}
     assert run(script, fresh=True, **settings) == [f"<Signal {__name__}.published>"]
@@ -104,7 +104,7 @@ def test_receivers_are_called_in_a_child_that_was_forked():
             os.write(writer, repr([response for _, response in signal.send(sender=None)]).encode())
             os._exit(0)
         os.wait()
-        tell(os.read(reader, 100).decode())
+        report(os.read(reader, 100).decode())
     """
     assert run(script) == ["['received']"]
 
@@ -138,7 +138,7 @@ def test_a_child_can_connect_that_was_forked_while_another_thread_was_connecting
         _, status = os.waitpid(child, 0)
         left.set()
         thread.join()
-        tell(status)
+        report(status)
     """
     assert run(script) == [0]
 

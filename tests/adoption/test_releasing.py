@@ -72,8 +72,8 @@ class TestReleasing:
             from heliograph.adoption import release
             release()
             after = photograph()
-            tell(sorted(name for (_, name) in after.keys() ^ before.keys()))
-            tell(sorted(key[1] for key in before if after.get(key) is not before[key]))
+            report(sorted(name for (_, name) in after.keys() ^ before.keys()))
+            report(sorted(key[1] for key in before if after.get(key) is not before[key]))
         """
         assert run(script, early=early) == [[], []]
 
@@ -82,7 +82,7 @@ class TestReleasing:
         script = """
             from heliograph.adoption import release
             release()
-            tell([name for name, code in before.items() if functions[name].__code__ is not code])
+            report([name for name, code in before.items() if functions[name].__code__ is not code])
         """
         assert run(script, early=early) == [[]]
 
@@ -91,7 +91,7 @@ class TestReleasing:
             from heliograph.adoption import release
             post_save.connect(first, sender=Order)
             release()
-            tell(sent(post_save), sent(post_save, Bakery))
+            report(sent(post_save), sent(post_save, Bakery))
         """
         assert run(RECEIVERS + dedent(script), early=PHOTOGRAPH + foreign) == [["first"], []]
 
@@ -101,7 +101,7 @@ class TestReleasing:
             post_save.connect(second, sender=Order)
             post_save.connect(first, sender=Order, order=-1)
             release()
-            tell(sent(post_save))
+            report(sent(post_save))
         """
         assert run(RECEIVERS + dedent(script), early=PHOTOGRAPH + foreign) == [["first", "second"]]
 
@@ -112,7 +112,7 @@ class TestReleasing:
             release()
             adopt()
             post_save.connect(first, sender=Order, order=-1)
-            tell(sent(post_save))
+            report(sent(post_save))
         """
         assert run(RECEIVERS + dedent(script), early=PHOTOGRAPH + foreign) == [["first", "second"]]
 
@@ -125,18 +125,18 @@ class TestReleasing:
                 release()
                 adopt()
             release()
-            tell(photograph() == before, sent(post_save))
+            report(photograph() == before, sent(post_save))
         """
         assert run(RECEIVERS + dedent(script), early=early) == [True, ["second"]]
 
 
 def released(script):
-    """Run a script after which Django runs its signals again, and return what it tells."""
+    """Run a script after which Django runs its signals again, and return what it reports."""
     return run(RECEIVERS + "\nfrom heliograph.adoption import adopt, release\n" + dedent(script), early=PHOTOGRAPH)
 
 
 def test_a_released_process_is_not_adopted():
-    assert released("from heliograph.adoption import is_adopted; release(); tell(is_adopted())") == [False]
+    assert released("from heliograph.adoption import is_adopted; release(); report(is_adopted())") == [False]
 
 
 def test_releasing_what_was_not_adopted_is_harmless():
@@ -144,17 +144,17 @@ def test_releasing_what_was_not_adopted_is_harmless():
         from heliograph.adoption import release
         before = photograph()
         release()
-        tell(photograph() == before)
+        report(photograph() == before)
     """
     assert run(dedent(script), early=PHOTOGRAPH, **LEFT_ALONE) == [True]
 
 
 def test_a_signal_that_was_never_connected_works_after_release():
-    assert released("signal = Signal(); release(); signal.connect(first); tell(sent(signal))") == [["first"]]
+    assert released("signal = Signal(); release(); signal.connect(first); report(sent(signal))") == [["first"]]
 
 
 def test_a_signal_that_was_never_connected_can_be_sent_after_release():
-    assert released("signal = Signal(); release(); tell(sent(signal))") == [[]]
+    assert released("signal = Signal(); release(); report(sent(signal))") == [[]]
 
 
 def test_a_signal_of_a_subclass_works_after_release():
@@ -164,7 +164,7 @@ def test_a_signal_of_a_subclass_works_after_release():
         signal = Mine()
         signal.connect(first)
         release()
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert released(script) == [["first"]]
 
@@ -175,7 +175,7 @@ def test_a_signal_that_was_sent_before_is_sent_by_django_after_release():
         signal.connect(first)
         sent(signal, price=1)
         release()
-        tell(sent(signal, price=1), vars(signal).get("send"))
+        report(sent(signal, price=1), vars(signal).get("send"))
     """
     assert released(script) == [["first"], None]
 
@@ -186,7 +186,7 @@ def test_a_released_signal_has_the_attributes_that_django_gives_it():
         signal.connect(first)
         sent(signal)
         release()
-        tell(vars(signal).keys() == vars(Signal()).keys())
+        report(vars(signal).keys() == vars(Signal()).keys())
     """
     assert released(script) == [True]
 
@@ -198,7 +198,7 @@ def test_a_strong_receiver_lives_on_after_release():
         signal.connect(lambda **kwargs: called.append("lambda"), weak=False)
         release()
         gc.collect()
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert released(script) == [["lambda"]]
 
@@ -211,7 +211,7 @@ def test_a_weak_receiver_dies_after_release():
         release()
         del first
         gc.collect()
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert released(script) == [[]]
 
@@ -224,7 +224,7 @@ def test_a_weak_receiver_with_a_condition_dies_after_release():
         release()
         del first
         gc.collect()
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert released(script) == [[]]
 
@@ -234,7 +234,7 @@ def test_a_condition_is_asked_after_release():
         signal = Signal()
         signal.connect(first, when=lambda price, **kwargs: price > 3)
         release()
-        tell(sent(signal, price=1), sent(signal, price=5))
+        report(sent(signal, price=1), sent(signal, price=5))
     """
     assert released(script) == [[], ["first"]]
 
@@ -244,7 +244,7 @@ def test_a_receiver_can_be_disconnected_after_release():
         signal = Signal()
         signal.connect(first, sender=Order)
         release()
-        tell(signal.disconnect(first, sender=Order), sent(signal))
+        report(signal.disconnect(first, sender=Order), sent(signal))
     """
     assert released(script) == [True, []]
 
@@ -254,7 +254,7 @@ def test_a_receiver_with_a_condition_can_be_disconnected_after_release():
         signal = Signal()
         signal.connect(first, sender=Order, when=lambda **kwargs: True)
         release()
-        tell(signal.disconnect(first, sender=Order), sent(signal))
+        report(signal.disconnect(first, sender=Order), sent(signal))
     """
     assert released(script) == [True, []]
 
@@ -264,7 +264,7 @@ def test_a_dispatch_uid_is_kept_after_release():
         signal = Signal()
         signal.connect(first, sender=Order, dispatch_uid="mine")
         release()
-        tell(signal.disconnect(sender=Order, dispatch_uid="mine"), sent(signal))
+        report(signal.disconnect(sender=Order, dispatch_uid="mine"), sent(signal))
     """
     assert released(script) == [True, []]
 
@@ -275,7 +275,7 @@ def test_a_receiver_of_a_value_receives_only_that_after_release():
         value = "a value"
         signal.connect(first, sender=value)
         release()
-        tell(sent(signal, value), sent(signal, Order))
+        report(sent(signal, value), sent(signal, Order))
     """
     assert released(script) == [["first"], []]
 
@@ -286,7 +286,7 @@ def test_an_appended_row_receives_only_its_sender_after_release():
         signal = Signal()
         signal.receivers.append(((id(first), id(Order)), weakref.ref(first), False))
         release()
-        tell(sent(signal), sent(signal, Bakery))
+        report(sent(signal), sent(signal, Bakery))
     """
     assert released(script) == [["first"], []]
 
@@ -298,7 +298,7 @@ def test_an_async_receiver_is_awaited_after_release():
             called.append("later")
         signal.connect(later)
         release()
-        tell(sent(signal))
+        report(sent(signal))
     """
     assert released(script) == [["later"]]
 
@@ -311,10 +311,10 @@ def test_a_receiver_that_waits_for_its_model_is_connected_after_release():
         class Later(models.Model):
             class Meta:
                 app_label = "heliograph"
-        tell(sent(post_save, Later))
+        report(sent(post_save, Later))
     """
     assert released(script) == [["first"]]
 
 
 def test_an_app_can_be_without_heliograph_and_still_import_it():
-    assert released("release(); import heliograph; tell(heliograph.Signal is not Signal)") == [True]
+    assert released("release(); import heliograph; report(heliograph.Signal is not Signal)") == [True]

@@ -302,5 +302,5 @@ def test_a_signal_of_a_subclass_is_captured():
     assert dict(sent[0].kwargs) == {"price": 1}
 
 
-def test_signals_of_a_subclass_can_be_told_apart_by_isinstance():
+def test_signals_of_a_subclass_can_be_distinguished_by_isinstance():
     assert [isinstance(signal, CountedSignal) for signal in (CountedSignal(), Signal())] == [True, False]

@@ -110,7 +110,7 @@ def test_a_key_of_two_columns_may_be_given_as_texts(batches):
 def test_a_key_may_be_one_to_the_database_and_two_to_python(batches):
     Country.objects.create(code="fr")
     if not Country.objects.filter(code="FR").exists():
-        return  # the collation of this database tells them apart, and nothing is written
+        return  # the collation of this database distinguishes them, and nothing is written
     received = batches(post_bulk_update, lambda batch: (batch.pks, batch.instances[0].name), sender=Country)
     Country.objects.bulk_update([Country(code="FR", name="France")], ["name"])
     assert received == [(["fr"], "France")]
@@ -221,8 +221,8 @@ def both(receive):
     received = []
 
     def record(sender, batch, **kwargs):
-        told = [(event.kind, event.signal, event.kwargs.get("origin")) for event in batch.events]
-        received.append((told, batch.changes("words")))
+        delivered = [(event.kind, event.signal, event.kwargs.get("origin")) for event in batch.events]
+        received.append((delivered, batch.changes("words")))
 
     options = {"sender": Article, "bulk": True, "delivery": OnCommit(batch=True)}
     receive(post_delete, **options)(record)
@@ -230,16 +230,16 @@ def both(receive):
     return received
 
 
-def test_each_write_of_a_batch_is_told_as_its_receiver_was_connected(both):
+def test_each_write_of_a_batch_is_delivered_as_its_receiver_was_connected(both):
     with mute():
         keys = [one.pk for one in articles(2)]
     rows = Article.objects.filter(pk=keys[0])
     with transaction.atomic():
         rows.delete()
         Article.objects.update(words=9)
-    ((told, changes),) = both
-    assert [(kind, signal) for kind, signal, _ in told] == [("deleted", post_delete), ("updated", post_save)]
-    assert told[0][2] is rows
+    ((delivered, changes),) = both
+    assert [(kind, signal) for kind, signal, _ in delivered] == [("deleted", post_delete), ("updated", post_save)]
+    assert delivered[0][2] is rows
     assert changes == [(keys[1], 1, 9)]
 
 
@@ -249,7 +249,7 @@ def test_what_is_gone_is_not_changed(both):
     with transaction.atomic():
         Article.objects.update(words=9)
         Article.objects.all().delete()
-    assert [(told[0][0], changes) for told, changes in both] == [("deleted", [])]
+    assert [(delivered[0][0], changes) for delivered, changes in both] == [("deleted", [])]
     assert article.words == 0
 
 
@@ -274,7 +274,7 @@ def test_an_update_of_another_model_within_a_bulk_update_is_received(listen):
     assert len(received) == 1
 
 
-def test_a_muted_deletion_within_one_that_is_received_is_not_told(receive, listen):
+def test_a_muted_deletion_within_one_that_is_received_is_not_sent(receive, listen):
     received = listen(post_bulk_delete, sender=Article)
     first, second = articles(2)
 
@@ -287,7 +287,7 @@ def test_a_muted_deletion_within_one_that_is_received_is_not_told(receive, liste
     assert [one.payload["batch"].pks for one in received] == [[first.pk]]
 
 
-def test_generated_values_are_told_of_a_bulk_update_too(receive):
+def test_generated_values_of_a_bulk_update_are_sent_too(receive):
     received = []
 
     @receive(post_save, sender=Account, bulk=True, when=changed("twice"))
@@ -343,7 +343,7 @@ def test_what_a_receiver_raises_after_the_write_spoils_the_transaction(connect):
             Article.objects.count()
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL tells insertions by a system column")
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL shows insertions by a system column")
 def test_a_table_that_is_partitioned_is_written_in_bulk(listen):
     received = listen(post_bulk_create)
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Who listens to bulk writes: from the first receiver that asks to the last one, and what asking wrongly is told."""
+"""Who listens to bulk writes: from the first receiver that asks to the last one, and how a wrong request fails."""
 
 import gc
 
@@ -239,10 +239,10 @@ def test_a_receiver_that_allows_it_is_called_again(listen, connect):
     assert len(received) == 3
 
 
-# --- what is told -------------------------------------------------------------------------------------------------
+# --- what is sent -------------------------------------------------------------------------------------------------
 
 
-def test_rows_of_several_writes_are_told_without_their_instances(receive):
+def test_rows_of_several_writes_are_delivered_without_their_instances(receive):
     received = []
 
     @receive(post_save, sender=Article, bulk=True, when=changed("words"), delivery=BeforeCommit(batch=True))
@@ -286,7 +286,7 @@ def test_an_instance_of_a_row_that_is_gone_has_what_is_known(receive, values):
     assert received == [(5, 7)]
 
 
-def test_a_write_that_sets_keys_is_told_by_the_keys_that_its_rows_had(receive):
+def test_a_write_that_sets_keys_is_delivered_by_the_keys_that_its_rows_had(receive):
     received = []
     Country.objects.create(code="de", name="Germany")
 

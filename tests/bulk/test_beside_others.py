@@ -59,8 +59,8 @@ def test_b9_what_is_old_for_one_of_concurrent_writers_is_new_for_another(batches
                 Ware.objects.filter(pk=tea.pk).update(stock=F("stock") + 1)
 
     at_once(add, add, add, add)
-    told = sorted(change for batch in received for change in batch.changes("stock"))
-    assert told == [(tea.pk, number, number + 1) for number in range(20)]
+    delivered = sorted(change for batch in received for change in batch.changes("stock"))
+    assert delivered == [(tea.pk, number, number + 1) for number in range(20)]
     assert Ware.objects.get().stock == 20
 
 
@@ -75,8 +75,8 @@ def test_b9_so_it_is_for_objects_that_are_written_with_an_expression(batches):
             Ware.objects.bulk_update([Ware(pk=tea.pk, stock=F("stock") + 1)], ["stock"])
 
     at_once(add, add, add)
-    told = sorted(change for batch in received for change in batch.changes("stock"))
-    assert told == [(tea.pk, number, number + 1) for number in range(12)]
+    delivered = sorted(change for batch in received for change in batch.changes("stock"))
+    assert delivered == [(tea.pk, number, number + 1) for number in range(12)]
 
 
 def test_b9_so_it_is_for_conflicts_that_update(batches):
@@ -89,9 +89,9 @@ def test_b9_so_it_is_for_conflicts_that_update(batches):
         Ware.objects.bulk_create([Ware(name="tea", stock=number)], **conflict("name", update=["stock"]))
 
     at_once(*(functools.partial(take, number) for number in (1, 2, 3, 4)))
-    told = [change[1:] for batch in received for change in batch.changes("stock")]
-    assert sorted(new for _, new in told) == [1, 2, 3, 4]
-    assert sorted([*(old for old, _ in told), Ware.objects.get().stock]) == [0, 1, 2, 3, 4]
+    delivered = [change[1:] for batch in received for change in batch.changes("stock")]
+    assert sorted(new for _, new in delivered) == [1, 2, 3, 4]
+    assert sorted([*(old for old, _ in delivered), Ware.objects.get().stock]) == [0, 1, 2, 3, 4]
 
 
 def meanwhile(first, second):
@@ -119,7 +119,7 @@ def test_b9_the_old_value_is_what_the_statement_found_and_not_what_was_read_befo
     assert [batch.changes("stock") for batch in received] == [[(tea.pk, 0, 5)], [(tea.pk, 5, 9)]]
 
 
-def test_b9_a_row_that_has_left_the_filter_meanwhile_is_not_told(batches):
+def test_b9_a_row_that_has_left_the_filter_meanwhile_is_not_sent(batches):
     wares("tea")
     received = batches(post_update, sender=Ware)
     count = meanwhile(lambda: Ware.objects.update(stock=5), lambda: Ware.objects.filter(stock=0).update(stock=9))
@@ -191,7 +191,7 @@ def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options
     assert all(function.__code__ is code for function, code in DJANGOS.values())
 
 
-def test_b10_while_all_is_muted_nothing_is_told_and_everything_is_written(listen):
+def test_b10_while_all_is_muted_nothing_is_sent_and_everything_is_written(listen):
     articles(1)
     received = [listen(signal, sender=Article) for signal in WRITES] + [listen(post_save, sender=Article, bulk=True)]
     for target in ([], [Article], [*WRITES, post_save]):
@@ -277,12 +277,12 @@ async def test_b11_what_writes_one_row_is_one_event_and_no_bulk_write(listen, is
         if is_async
         else map(sync_to_async, (every.get_or_create, every.update_or_create))
     )
-    told = []
+    delivered = []
     for call in (get, get, update):
-        await call(name="tea", defaults={"stock": len(told)})
-        told.append(len(rows))
+        await call(name="tea", defaults={"stock": len(delivered)})
+        delivered.append(len(rows))
     await update(name="salt", defaults={"stock": 9})
-    assert told == [1, 1, 2]
+    assert delivered == [1, 1, 2]
     assert [one.payload["created"] for one in rows] == [True, False, True]
     assert writes == [[]] * 6
 

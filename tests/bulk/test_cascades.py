@@ -97,7 +97,7 @@ def test_b13_receivers_below_leave_the_statements_above_as_they_are(listen):
     assert verbs(make_shelf().delete) == without
 
 
-def test_b13_rows_that_go_are_not_told_to_be_updated(listen):
+def test_b13_rows_that_go_are_not_sent_as_updated(listen):
     # Where constraints cannot wait for the commit, Django empties a nullable key before it deletes the row.
     writer = make_shelf()
     received = [listen(post_update, sender=Novel), listen(post_save, sender=Novel, bulk=True)]
@@ -248,7 +248,7 @@ def test_b14_what_a_receiver_raises_brings_both_rows_back(receive):
     assert Loan.objects.get().nulled == branch
 
 
-def test_b14_each_database_tells_its_own_updates(listen):
+def test_b14_each_database_sends_its_own_updates(listen):
     branch = Branch.objects.using("other").create(code="gone")
     Loan.objects.using("other").create(nulled=branch, **NOWHERE)
     received = listen(post_update, sender=Loan)

@@ -181,7 +181,7 @@ def is_stored(instance):
 
 @in_a_test_case
 @pytest.mark.parametrize("name", ["an empty list", "an empty generator", "a name that is there", "a size that is none"])
-def test_b2_what_creates_nothing_tells_of_no_row(listen, batches, name):
+def test_b2_what_creates_nothing_sends_no_row(listen, batches, name):
     rows, received = listen(post_save, sender=Ware, bulk=True), batches(post_bulk_create, sender=Ware)
     outcome_of(CREATIONS[name])
     assert (rows, [batch.pks for batch in received if batch.pks]) == ([], [])
@@ -258,7 +258,7 @@ def test_b3_where_nothing_is_inserted_nothing_is_reported(listen):
     assert received == []
 
 
-def test_b4_of_conflicts_that_update_the_new_and_the_old_are_told_apart(batches):
+def test_b4_of_conflicts_that_update_the_new_and_the_old_are_distinguished(batches):
     (tea,) = wares("tea", stock=1)
     received = batches(post_bulk_create, sender=Ware)
     objects = [Ware(name="tea", stock=5), Ware(name="salt", stock=7)]
@@ -274,10 +274,13 @@ def test_b4_receivers_of_rows_receive_a_creation_and_an_update(listen, row_chang
     received, changes = listen(post_save, sender=Ware, bulk=True), row_changes(Ware)
     objects = [Ware(name="tea", stock=5), Ware(name="salt", stock=7)]
     Ware.objects.bulk_create(objects, **conflict("name", update=["stock"]))
-    told = {one.payload["instance"].name: one.payload for one in received}
-    assert {name: payload["created"] for name, payload in told.items()} == {"tea": False, "salt": True}
-    assert told["tea"]["update_fields"] == frozenset({"stock"})
-    assert (told["tea"]["instance"].pk, told["tea"]["instance"].rank) == (tea.pk, 4)  # not the object of the caller
+    delivered = {one.payload["instance"].name: one.payload for one in received}
+    assert {name: payload["created"] for name, payload in delivered.items()} == {"tea": False, "salt": True}
+    assert delivered["tea"]["update_fields"] == frozenset({"stock"})
+    assert (delivered["tea"]["instance"].pk, delivered["tea"]["instance"].rank) == (
+        tea.pk,
+        4,
+    )  # not the object of the caller
     assert changes == [(tea.pk, {"stock": (1, 5)})]
 
 
@@ -289,7 +292,7 @@ def test_b4_a_key_of_the_caller_that_is_not_that_of_the_row_is_not_reported(batc
     assert (batch.pks, batch.created, batch.changes("uses")) == ([there.pk], [], [(there.pk, 1, 2)])
 
 
-def test_b4_a_conflict_of_keys_is_told_apart_too(batches):
+def test_b4_a_conflict_of_keys_is_distinguished_too(batches):
     Seat.objects.create(row=1, number=1, guest="Ann")
     received = batches(post_bulk_create, sender=Seat)
     objects = [Seat(row=1, number=1, guest="Bob"), Seat(row=1, number=2, guest="Cem")]
@@ -305,7 +308,7 @@ def test_b4_what_the_database_takes_for_the_same_is_updated(batches):
     received = batches(post_bulk_create, sender=Ware)
     Ware.objects.bulk_create([Ware(name="TEA", stock=1)], **conflict("name", update=["stock"]))
     (batch,) = received
-    assert len(batch.created) == Ware.objects.count() - 1  # MariaDB does not tell capital letters from others
+    assert len(batch.created) == Ware.objects.count() - 1  # MariaDB does not report capital letters from others
     assert len(batch.created) + len(batch.updated) == 1
 
 
@@ -321,7 +324,7 @@ def test_b4_a_row_that_two_objects_write_is_created_once(batches):
     assert batch.updated == []
 
 
-def test_b4_in_a_whole_transaction_the_two_are_told_apart_as_well(net):
+def test_b4_in_a_whole_transaction_the_two_are_distinguished_as_well(net):
     (tea,) = wares("tea", stock=1)
     received = net(Ware, when=created | changed("stock"))
     Ware.objects.bulk_create([Ware(name="tea", stock=5), Ware(name="salt")], **conflict("name", update=["stock"]))

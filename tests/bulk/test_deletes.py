@@ -333,7 +333,7 @@ def test_b12_a_key_of_two_columns_is_received_too(listen):
     assert [one.guest for one in batch.instances] == ["Ada"]
 
 
-def test_b12_each_database_tells_its_own_rows(listen):
+def test_b12_each_database_sends_its_own_rows(listen):
     make_desks(1)
     make_desks(2, using="other")
     received = [listen(post_delete, sender=Desk, bulk=True, using=using) for using in ("default", "other")]

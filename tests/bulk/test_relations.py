@@ -80,7 +80,7 @@ def related(side, using="default"):
     return here, theres
 
 
-def told(received):
+def delivered(received):
     return [(one.payload["added"], one.payload["removed"]) for one in received]
 
 
@@ -115,7 +115,7 @@ def test_b19_an_operation_is_one_event_with_what_really_changed(listen, side, ch
     received = listen(m2m_changes, sender=side.through)
     change(getattr(here, side.manager), *theres)
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(received) == ([(came, went)] if came or went else [])
+    assert delivered(received) == ([(came, went)] if came or went else [])
 
 
 @in_a_test_case
@@ -127,12 +127,12 @@ def test_b19_beside_a_receiver_of_m2m_changed_it_is_the_same_event(listen, chang
     received = listen(m2m_changes, sender=side.through)
     change(here.genres, *theres)
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(received) == ([(came, went)] if came or went else [])
+    assert delivered(received) == ([(came, went)] if came or went else [])
 
 
 @in_a_test_case
 @of_all_sides
-def test_b19_the_event_tells_its_field_from_both_sides(listen, side):
+def test_b19_the_event_names_its_field_from_both_sides(listen, side):
     here, (_, there, _) = related(side)
     received = listen(m2m_changes, sender=side.through)
     getattr(here, side.manager).add(there)
@@ -170,21 +170,21 @@ def test_b19_a_symmetrical_relation_has_both_rows_of_a_pair_in_one_event(listen,
     received = listen(m2m_changes, sender=Band.partners.through)
     change(*bands.values())
     came, went = (frozenset((keys[a], keys[b]) for a, b in names.split()) for names in (added, removed))
-    assert told(received) == ([(came, went)] if came or went else [])
+    assert delivered(received) == ([(came, went)] if came or went else [])
 
 
 def test_b19_what_the_manager_creates_is_added(listen):
     novel = make(Novel, "x")
     received = listen(m2m_changes, sender=Related)
     genre = novel.genres.create(name="new")
-    assert told(received) == [({(novel.pk, genre.pk)}, set())]
+    assert delivered(received) == [({(novel.pk, genre.pk)}, set())]
 
 
 def test_b19_through_defaults_are_stored_and_make_no_second_event(listen):
     novel, reader = make(Novel, "x"), make(Writer, "a")
     received, rows = listen(m2m_changes, sender=Reading), listen(post_save, sender=Reading, bulk=True)
     novel.readers.add(reader, through_defaults={"stars": 5})
-    assert told(received) == [({(novel.pk, reader.pk)}, set())]
+    assert delivered(received) == [({(novel.pk, reader.pk)}, set())]
     assert [one.payload["instance"].stars for one in rows] == [5]
 
 
@@ -192,7 +192,7 @@ def test_b19_a_relation_that_is_inherited_is_that_of_the_parent(listen):
     book, genre = make(Audiobook, "x"), make(Genre, "a")
     received = listen(m2m_changes, sender=Related)
     book.genres.add(genre)
-    assert told(received) == [({(book.pk, genre.pk)}, set())]
+    assert delivered(received) == [({(book.pk, genre.pk)}, set())]
 
 
 async def test_b19_async_methods_are_received(listen, async_database):
@@ -201,7 +201,7 @@ async def test_b19_async_methods_are_received(listen, async_database):
     await novel.genres.aset([genre])
     await novel.genres.aclear()
     pair = {(novel.pk, genre.pk)}
-    assert told(received) == [(pair, set()), (set(), pair)]
+    assert delivered(received) == [(pair, set()), (set(), pair)]
 
 
 reads_first = pytest.mark.skipif(
@@ -222,7 +222,7 @@ def test_b19_a_pair_that_several_change_at_once_is_received_once(listen, operati
             getattr(novel.genres, operation)(*arguments)
 
     at_once(change, change)
-    pairs = sorted(pair for added, removed in told(received) for pair in added | removed)
+    pairs = sorted(pair for added, removed in delivered(received) for pair in added | removed)
     assert pairs == sorted((novel.pk, genre.pk) for novel in novels for genre in genres)
 
 
@@ -238,7 +238,7 @@ def test_b20_pairs_go_with_the_object_that_has_them(listen, side, as_queryset):
     pairs = side.pairs(here, theres[:2])
     received = listen(m2m_changes, sender=side.through)
     (side.model.objects.filter(pk=here.pk) if as_queryset else here).delete()
-    assert told(received) == [(set(), pairs)]
+    assert delivered(received) == [(set(), pairs)]
 
 
 @in_a_test_case
@@ -257,7 +257,7 @@ def test_b20_an_object_on_both_sides_of_a_relation_takes_the_pairs_of_both(liste
     pairs = {(x.pk, a.pk), (b.pk, x.pk)}
     received = listen(m2m_changes, sender=Band.heroes.through)
     x.delete()
-    assert told(received) == [(set(), pairs)]
+    assert delivered(received) == [(set(), pairs)]
 
 
 def test_b20_many_objects_that_go_are_one_event(listen):
@@ -268,10 +268,10 @@ def test_b20_many_objects_that_go_are_one_event(listen):
     received = listen(m2m_changes, sender=Related)
     pairs = {(novel.pk, genre.pk) for novel in novels for genre in genres}
     Genre.objects.all().delete()
-    assert told(received) == [(set(), pairs)]
+    assert delivered(received) == [(set(), pairs)]
 
 
-def test_b20_each_relation_of_an_object_is_told_by_its_own_event(listen):
+def test_b20_each_relation_of_an_object_has_its_own_event(listen):
     novel, genre, reader = make(Novel, "x"), make(Genre, "a"), make(Writer, "b")
     novel.genres.add(genre)
     novel.readers.add(reader)
@@ -347,14 +347,14 @@ def test_b20_a_write_of_the_through_model_is_the_same_event(listen, side, near, 
     received = listen(m2m_changes, sender=side.through)
     write(Rows(side, here, theres, near, far))
     came, went = (side.pairs(here, [one for one in theres if one.name in names]) for names in (added, removed))
-    assert told(received) == ([(came, went)] if came or went else [])
+    assert delivered(received) == ([(came, went)] if came or went else [])
 
 
 def test_b20_a_row_that_was_there_is_not_added_by_a_bulk_create_that_ignores_it(listen):
     novel, (a, b, _) = related(SIDES["near"])
     received = listen(m2m_changes, sender=Related)
     Related.objects.bulk_create([Related(novel=novel, genre=one) for one in (a, b)], ignore_conflicts=True)
-    assert told(received) == [({(novel.pk, b.pk)}, set())]
+    assert delivered(received) == [({(novel.pk, b.pk)}, set())]
 
 
 def test_b20_a_row_that_somebody_else_has_moved_goes_from_where_it_is(listen):
@@ -364,7 +364,7 @@ def test_b20_a_row_that_somebody_else_has_moved_goes_from_where_it_is(listen):
     received = listen(m2m_changes, sender=Related)
     stale.genre = b
     stale.save()
-    assert told(received) == [({(novel.pk, b.pk)}, {(novel.pk, c.pk)})]
+    assert delivered(received) == [({(novel.pk, b.pk)}, {(novel.pk, c.pk)})]
 
 
 def test_b20_other_columns_of_the_through_model_are_no_event(listen):
@@ -382,7 +382,7 @@ def test_b20_get_or_create_of_a_row_is_one_event(listen):
     received = listen(m2m_changes, sender=Reading)
     for _ in range(2):
         Reading.objects.get_or_create(novel=novel, reader=b)
-    assert told(received) == [({(novel.pk, b.pk)}, set())]
+    assert delivered(received) == [({(novel.pk, b.pk)}, set())]
 
 
 # --- fixtures -----------------------------------------------------------------------------------------------------
@@ -399,8 +399,8 @@ def test_b19_the_pairs_of_a_fixture_are_received_as_such(listen):
     novel.genres.set([c])
     received = listen(m2m_changes, sender=Related)
     load(data)
-    assert told(received) == [({(novel.pk, a.pk)}, {(novel.pk, c.pk)})]
-    # Before Django 6.1 nothing tells the manager of a relation that it loads a fixture.
+    assert delivered(received) == [({(novel.pk, a.pk)}, {(novel.pk, c.pk)})]
+    # Before Django 6.1 the manager of a relation does not know that it loads a fixture.
     assert received[0].payload["raw"] is (django.VERSION >= (6, 1))
 
 
@@ -425,7 +425,7 @@ def test_b19_a_receiver_receives_the_relation_that_it_names(listen, sender):
     assert elsewhere == []
 
 
-def test_b19_each_database_tells_its_own_pairs(listen):
+def test_b19_each_database_sends_its_own_pairs(listen):
     novel, (a, b, _) = related(SIDES["near"], using="other")
     pair = {(novel.pk, a.pk)}
     received = listen(m2m_changes, sender=Related)
@@ -483,7 +483,7 @@ def test_b19_after_a_rollback_nothing_is_delivered(listen):
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
-def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_told(listen, receive, by_hand):
+def test_what_a_savepoint_in_the_middle_of_an_operation_has_undone_is_not_sent(listen, receive, by_hand):
     novel, (a, b, c) = related(SIDES["near"])
     novel.genres.clear()
     received = listen(m2m_changes, sender=Related)

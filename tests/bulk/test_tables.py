@@ -65,8 +65,8 @@ def on_conflict(*unique):
     return {"update_conflicts": True, "update_fields": ["words"], **names}
 
 
-def told_of(received):
-    """Return what was told of each write: the rows that are new, and the keys and values of those that are changed."""
+def delivered_of(received):
+    """Return what was delivered of each write: rows that are new, keys and values of those that are changed."""
     batches = [one.payload["batch"] for one in received]
     return [
         (sorted((one.id, one.region) for one in batch.created), sorted(batch.changes("words"))) for batch in batches
@@ -102,13 +102,13 @@ def create(execute, kind):
 
 @of_postgresql
 @pytest.mark.parametrize("kind", TABLES)
-def test_new_rows_and_old_ones_are_told_apart_in_whatever_takes_conflicts(listen, execute, part, kind):
+def test_new_rows_and_old_ones_are_distinguished_in_whatever_takes_conflicts(listen, execute, part, kind):
     create(execute, kind)
     part.objects.bulk_create([part(id=1, region="a"), part(id=1, region="b")])
     received = listen(post_bulk_create, sender=part)
     rows = [part(id=1, region="a", words=2), part(id=2, region="a", words=3), part(id=1, region="c", words=4)]
     part.objects.bulk_create(rows, **on_conflict("id", "region"))
-    assert told_of(received) == [([(1, "c"), (2, "a")], [(1, 0, 2)])]
+    assert delivered_of(received) == [([(1, "c"), (2, "a")], [(1, 0, 2)])]
     assert rows_of(part) == [(1, "a", 2), (1, "b", 0), (1, "c", 4), (2, "a", 3)]
 
 
@@ -120,7 +120,7 @@ def test_a_table_that_takes_the_place_of_another_is_asked_what_it_is(listen, exe
             create(lambda *made, undo: (execute(*made), [stack.callback(execute, one) for one in undo]), kind)
             for words in (1, 2):
                 part.objects.bulk_create([part(id=1, region="a", words=words)], **on_conflict("id", "region"))
-    assert told_of(received) == [([(1, "a")], []), ([], [(1, 1, 2)])] * len(TABLES)
+    assert delivered_of(received) == [([(1, "a")], []), ([], [(1, 1, 2)])] * len(TABLES)
 
 
 @of_postgresql
@@ -137,12 +137,12 @@ def test_the_tables_of_two_schemas_are_not_taken_for_each_other(listen, execute,
         with transaction.atomic():
             execute(f"SET LOCAL search_path TO {schema}")
             part.objects.bulk_create([part(id=1, region="a", words=len(received))], **on_conflict("id", "region"))
-    assert told_of(received) == [([(1, "a")], []), ([(1, "a")], []), ([], [(1, 0, 2)]), ([], [(1, 1, 3)])]
+    assert delivered_of(received) == [([(1, "a")], []), ([(1, "a")], []), ([], [(1, 0, 2)]), ([], [(1, 1, 3)])]
 
 
 @of_postgresql
 @pytest.mark.parametrize("kind", ["a table", "a partitioned table"])
-def test_a_row_that_another_transaction_inserts_meanwhile_is_told_as_updated(listen, execute, part, kind):
+def test_a_row_that_another_transaction_inserts_meanwhile_is_sent_as_updated(listen, execute, part, kind):
     create(execute, kind)
     received = listen(post_bulk_create, sender=part)
     is_read = threading.Event()
@@ -266,10 +266,12 @@ def test_an_update_writes_the_same_rows_whoever_listens(shared, filtered):
 
         plain, after = without_a_receiver(write, shared)
         for options in OPTIONS:
-            told = []
+            delivered = []
 
-            def record(sender, batch, told=told, name="region" if options == OPTIONS[2] else "words", **kwargs):
-                told.extend(batch.changes(name))
+            def record(
+                sender, batch, delivered=delivered, name="region" if options == OPTIONS[2] else "words", **kwargs
+            ):
+                delivered.extend(batch.changes(name))
 
             signal = post_save if options else post_update
             bulk = {"bulk": True, "delivery": BeforeCommit(batch=True), **options} if options else {}
@@ -280,7 +282,7 @@ def test_an_update_writes_the_same_rows_whoever_listens(shared, filtered):
                 signal.disconnect(record, sender=shared)
             if not options and shared.is_exact:
                 pairs = zip(before, after, strict=True)
-                assert sorted(told) == [(row[0], row[2], new[2]) for row, new in pairs if row[2] != new[2]], name
+                assert sorted(delivered) == [(row[0], row[2], new[2]) for row, new in pairs if row[2] != new[2]], name
 
 
 def test_rows_that_share_a_key_are_deleted_as_without_a_receiver(listen, shared):
@@ -306,7 +308,7 @@ def test_a_bulk_update_of_a_shared_key_writes_what_django_writes(listen, shared)
     assert new in ((5,) if shared.is_exact else (5, UNKNOWN))
 
 
-def test_what_has_left_its_partition_is_told(listen, shared):
+def test_what_has_left_its_partition_is_delivered(listen, shared):
     received = listen(post_update, sender=shared)
     assert shared.objects.filter(id=1, region="a").update(region="c", words=F("words") + 1) == 1
     assert rows_of(shared) == [(1, "b", 3), (1, "c", 2), (2, "a", 2)]
@@ -318,11 +320,11 @@ def test_what_has_left_its_partition_is_told(listen, shared):
 def test_at_the_same_time_rows_that_share_a_key_are_each_written_once(shared):
     if connection.vendor == "sqlite":
         pytest.skip("SQLite lets one write at a time")
-    told = []
+    delivered = []
 
     @receiver(post_update, sender=shared)
     def record(sender, batch, **kwargs):
-        told.extend(batch.changes("words"))
+        delivered.extend(batch.changes("words"))
 
     start = threading.Barrier(3, timeout=20)
 
@@ -342,8 +344,8 @@ def test_at_the_same_time_rows_that_share_a_key_are_each_written_once(shared):
         post_update.disconnect(record, sender=shared)
     assert rows_of(shared) == [(1, "a", 1), (1, "b", 15), (2, "a", 2)]
     if shared.is_exact:
-        assert sorted(told) == [(1, words, words + 1) for words in range(3, 15)]
-    assert len(told) == 12
+        assert sorted(delivered) == [(1, words, words + 1) for words in range(3, 15)]
+    assert len(delivered) == 12
 
 
 # --- triggers -----------------------------------------------------------------------------------------------------
@@ -391,22 +393,24 @@ WRITES = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_told_as_they_are(listen, triggered, write):
+def test_where_a_trigger_changes_or_refuses_what_is_written_the_rows_are_delivered_as_they_are(
+    listen, triggered, write
+):
     received = listen(post_update, sender=triggered), listen(post_bulk_update, sender=triggered)
     before = rows_of(triggered)
     plain, after = without_a_receiver(write, triggered)
     assert write(triggered) == plain
     assert rows_of(triggered) == after
-    told = [change for calls in received for one in calls for change in one.payload["batch"].changes("words")]
+    delivered = [change for calls in received for one in calls for change in one.payload["batch"].changes("words")]
     expected = [(row[0], row[2], new[2]) for row, new in zip(before, after, strict=True) if row[2] != new[2]]
     assert len(expected) in (1, 2)
-    assert sorted(told) == expected
+    assert sorted(delivered) == expected
 
 
 @of_postgresql
 @pytest.mark.parametrize("kind", ["a table", "a partition"])
-def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_told(receive, execute, part, kind):
-    told, undo = [], ["DROP FUNCTION app_grown()", "DROP TABLE app_part"]
+def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_delivered(receive, execute, part, kind):
+    delivered, undo = [], ["DROP FUNCTION app_grown()", "DROP TABLE app_part"]
     execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id)) {'' if kind == 'a table' else _BY_ID}", undo=undo)
     if kind == "a partition":
         execute("CREATE TABLE app_part_of PARTITION OF app_part DEFAULT")
@@ -420,10 +424,10 @@ def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_told(re
 
     @receive(post_save, sender=part, bulk=True, when=changed("region", "words"), delivery=BeforeCommit(batch=True))
     def record(batch, **kwargs):
-        told.extend((event.pk, event.changes) for event in batch.events)
+        delivered.extend((event.pk, event.changes) for event in batch.events)
 
     part.objects.update(region="b")
-    assert sorted(told) == [
+    assert sorted(delivered) == [
         (1, {"region": ("a", "b"), "words": (1, 101)}),
         (2, {"region": ("a", "b"), "words": (2, 102)}),
     ]
@@ -433,14 +437,14 @@ _BY_ID = "PARTITION BY RANGE (id)"
 
 
 def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered):
-    told = []
+    delivered = []
 
     @receive(post_save, sender=triggered, bulk=True, when=changed("words"))
     def record(sender, instance, changes, **kwargs):
-        told.append((instance.pk, *changes["words"]))
+        delivered.append((instance.pk, *changes["words"]))
 
     triggered.objects.bulk_update([triggered(id=n, words=n * 10) for n in (1, 2, 3)], ["words"])
-    assert sorted(told) == [(1, 1, 110), (2, 2, 120)]
+    assert sorted(delivered) == [(1, 1, 110), (2, 2, 120)]
 
 
 REFUSING = {
@@ -456,7 +460,7 @@ REFUSING = {
 
 
 @pytest.mark.skipif(IS_MARIADB, reason="a trigger of MariaDB refuses a row by an error only")
-def test_rows_that_a_trigger_refuses_are_not_told_of_insertions_in_conflict(listen, execute, part):
+def test_rows_that_a_trigger_refuses_are_not_sent_of_insertions_in_conflict(listen, execute, part):
     undo = ["DROP FUNCTION app_refused()"] if IS_POSTGRESQL else []
     execute(f"CREATE TABLE app_part ({PART}, PRIMARY KEY (id))", undo=[*undo, "DROP TABLE app_part"])
     execute("INSERT INTO app_part VALUES (1, 'a', 1)", *REFUSING[connection.vendor])
@@ -464,7 +468,7 @@ def test_rows_that_a_trigger_refuses_are_not_told_of_insertions_in_conflict(list
     rows = [part(id=3, region="r", words=3), part(id=1, region="a", words=9), part(id=2, region="a", words=2)]
     part.objects.bulk_create(rows, **on_conflict("id"))
     assert rows_of(part) == [(1, "a", 9), (2, "a", 2)]
-    assert told_of(received) == [([(2, "a")], [(1, 1, 9)])]
+    assert delivered_of(received) == [([(2, "a")], [(1, 1, 9)])]
 
 
 # --- fields whose value is that of another column -----------------------------------------------------------------
@@ -517,14 +521,14 @@ def translated():
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_a_bulk_update_tells_the_column_that_was_written(listen, receive, translated, language):
+def test_a_bulk_update_sends_the_column_that_was_written(listen, receive, translated, language):
     with override("en"):
         row = translated.objects.create(title="Tea", title_en="Tea", title_de="Tee")
-    received, told = listen(post_bulk_update, sender=translated), []
+    received, delivered = listen(post_bulk_update, sender=translated), []
 
     @receive(post_save, sender=translated, bulk=True, when=changed("title", "title_en", "title_de"))
     def record(sender, instance, changes, update_fields, **kwargs):
-        told.append((sorted(update_fields), dict(changes)))
+        delivered.append((sorted(update_fields), dict(changes)))
 
     with override(language):
         row.title = "Mate"
@@ -533,4 +537,4 @@ def test_a_bulk_update_tells_the_column_that_was_written(listen, receive, transl
     assert [one.payload["update_fields"] for one in received] == [{f"title_{language}"}]
     assert received[0].payload["batch"].changes(f"title_{language}") == [(row.pk, old, "Mate")]
     assert received[0].payload["batch"].changes("title") == []
-    assert told == [([f"title_{language}"], {f"title_{language}": (old, "Mate")})]
+    assert delivered == [([f"title_{language}"], {f"title_{language}": (old, "Mate")})]

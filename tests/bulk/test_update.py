@@ -62,7 +62,7 @@ LOCK = 1 if connection.vendor == "sqlite" else 0
 # --- update -------------------------------------------------------------------------------------------------------
 
 
-def test_b6_update_tells_the_key_the_old_and_the_new_value_of_each_row(listen):
+def test_b6_update_sends_the_key_the_old_and_the_new_value_of_each_row(listen):
     first, second = articles(1, 2)
     received = listen(post_update, sender=Article)
     assert Article.objects.update(words=F("words") + 1) == 2
@@ -209,7 +209,7 @@ def test_b6_old_and_new_are_what_was_stored_and_what_is(batches, row_changes, of
 
 
 @in_a_test_case
-def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_told_by_that(batches):
+def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_sent_by_that(batches):
     (band, other), song = (Band.objects.create(code=code) for code in "ab"), Song.objects.create(slug="s")
     played = Performance.objects.create(band=band, song=song)
     received = batches(post_update, sender=Performance)
@@ -218,7 +218,7 @@ def test_b6_a_parent_by_a_key_that_is_not_its_primary_key_is_told_by_that(batche
 
 
 @in_a_test_case
-def test_b6_fields_that_are_exchanged_are_told_as_they_are_stored(batches):
+def test_b6_fields_that_are_exchanged_are_sent_as_they_are_stored(batches):
     Account.objects.bulk_create([Account(balance=1, limit=2), Account(balance=3, limit=4)])
     received = batches(post_update, sender=Account)
     before = dict_of_rows(Account)
@@ -254,7 +254,7 @@ def test_b6_natural_keys_are_keys_of_the_caller_and_of_two_columns(batches):
 
 
 @in_a_test_case
-def test_b6_a_row_that_gets_another_key_is_told_with_both(batches):
+def test_b6_a_row_that_gets_another_key_is_sent_with_both(batches):
     Country.objects.create(code="de", name="Germany")
     received = batches(post_update, sender=Country)
     Country.objects.update(code="at")
@@ -280,7 +280,7 @@ def test_b6_fields_of_a_parent_and_of_a_child_are_one_event_of_the_child(listen,
 
 
 @pytest.mark.parametrize("values", [{"name": "b"}, {"minutes": 2}], ids=["the parent's", "the child's"])
-def test_b6_fields_of_one_of_the_two_are_told_as_well(batches, values):
+def test_b6_fields_of_one_of_the_two_are_sent_as_well(batches, values):
     Novel.objects.create(name="no audiobook")
     book = Audiobook.objects.create(name="a", minutes=1)
     received = batches(post_update, sender=Audiobook)
@@ -411,7 +411,7 @@ def test_b6_pre_save_is_not_sent_for_an_update(listen):
 # --- which rows ---------------------------------------------------------------------------------------------------
 
 
-def test_b7_rows_are_told_although_they_have_left_the_filter(batches, row_changes):
+def test_b7_rows_are_sent_although_they_have_left_the_filter(batches, row_changes):
     first, _ = articles(1, 2)
     received, changes = batches(post_update), row_changes(Article, "words")
     Article.objects.filter(words=1).update(words=5)
@@ -430,15 +430,15 @@ def test_b7_so_are_rows_that_have_left_the_filter_of_a_relation(batches):
 
 
 @pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB has no LIMIT in such a subquery")
-def test_b7_of_a_part_that_is_another_each_time_the_rows_written_are_told(batches):
-    assert_told(batches, lambda all: all.filter(pk__in=all.order_by("?").values("pk")[:50]))
+def test_b7_of_a_part_that_is_another_each_time_the_rows_written_are_sent(batches):
+    assert_delivered(batches, lambda all: all.filter(pk__in=all.order_by("?").values("pk")[:50]))
 
 
 def test_b7_so_are_those_of_a_condition_that_holds_by_chance(batches):
-    assert_told(batches, lambda all: all.alias(chance=Random()).filter(chance__lt=0.5))
+    assert_delivered(batches, lambda all: all.alias(chance=Random()).filter(chance__lt=0.5))
 
 
-def assert_told(batches, filtered):
+def assert_delivered(batches, filtered):
     wares(*map(str, range(100)))
     received = batches(post_update, sender=Ware)
     count = filtered(Ware.objects.all()).update(stock=1)
@@ -533,15 +533,15 @@ def test_b8_results_errors_and_rows_are_those_of_django(listen, update):
 
 @in_a_test_case
 @pytest.mark.parametrize("update", QUERYSETS.values(), ids=QUERYSETS)
-def test_b8_what_is_told_is_what_became_of_the_rows(batches, update):
+def test_b8_what_is_sent_is_what_became_of_the_rows(batches, update):
     received = {model: batches(post_update, sender=model) for model in (Article, Writer)}
     with stories():
         before = {model: dict_of_rows(model) for model in received}
         result = outcome_of(lambda: update(Article.objects.all()))
         after = {model: dict_of_rows(model) for model in received}
     for model, name in ((Article, "words"), (Article, "title"), (Writer, "name")):
-        told = {key: (old, new) for batch in received[model] for key, old, new in batch.changes(name)}
-        assert told == differences(before[model], after[model], name)
+        delivered = {key: (old, new) for batch in received[model] for key, old, new in batch.changes(name)}
+        assert delivered == differences(before[model], after[model], name)
     written = sum(len(batch.pks) for batches in received.values() for batch in batches)
     assert written == (result if isinstance(result, int) else 0)
 

@@ -237,7 +237,7 @@ def test_what_a_receiver_before_the_commit_raises_undoes_the_write_in_autocommit
     assert [*Article.objects.values_list("words", flat=True)] == [1]
 
 
-def test_an_update_that_the_database_refuses_tells_nothing(listen, batches):
+def test_an_update_that_the_database_refuses_sends_nothing(listen, batches):
     wares("tea", "salt")
     rows, received = listen(post_save, sender=Ware, bulk=True), batches(post_update, sender=Ware)
     with pytest.raises(IntegrityError):

@@ -90,7 +90,7 @@ def test_before_the_save_the_changes_are_those_to_come(listen_to_changes):
 
 
 @committing
-async def test_asave_tells_changes_like_save(listen_to_changes, async_database):
+async def test_asave_sends_changes_like_save(listen_to_changes, async_database):
     received = listen_to_changes(Article, "title")
     article = await Article.objects.acreate(title="Old")
     article.title = "New"
@@ -138,7 +138,7 @@ def test_a_row_that_was_saved_while_nobody_watched_is_not_known(listen_to_change
 
 
 @database
-def test_a_receiver_of_pre_save_that_saves_leaves_nothing_to_tell_after_the_outer_save(listen_to_changes, receive):
+def test_a_receiver_of_pre_save_that_saves_leaves_no_change_after_the_outer_save(listen_to_changes, receive):
     received = listen_to_changes(Article, "words")
     article = Article.objects.create(words=1)
 

@@ -88,15 +88,15 @@ book = shop.Book.objects.create(title="Old")
 shop.received.clear()
 book.title = "New"
 book.save(update_fields=["title"])
-tell(sorted(shop.received))
+report(sorted(shop.received))
 shop.received.clear()
 shop.Book.objects.get().save()
-tell(shop.received)
+report(shop.received)
 """
 
 
 def run_shop(folder, models, script, apps_py="", **settings):
-    """Run a script in a project with an app that has these models, and return what it tells."""
+    """Run a script in a project with an app that has these models, and return what it reports."""
     package = folder / "shop"
     package.mkdir()
     for name, text in {"__init__": "", "apps": apps_py, "models": models}.items():
@@ -121,14 +121,14 @@ def receivers_of(options):
 
 @pytest.mark.parametrize("sender", SENDERS)
 def test_receivers_can_be_connected_in_models_py(tmp_path, sender):
-    told = run_shop(tmp_path, connected(receivers_of(OPTIONS), sender), SAVE)
-    assert told == [sorted(OPTIONS), ["changed, with a value of a late model"]]
+    reported = run_shop(tmp_path, connected(receivers_of(OPTIONS), sender), SAVE)
+    assert reported == [sorted(OPTIONS), ["changed, with a value of a late model"]]
 
 
 def test_a_receiver_in_models_py_works_where_heliograph_is_no_installed_app(tmp_path):
     options = {name: OPTIONS[name] for name in ("changed", "changes", "update_fields", "writes")}
-    told = run_shop(tmp_path, connected(receivers_of(options)), SAVE, INSTALLED_APPS=["shop"])
-    assert told == [sorted(options), []]
+    reported = run_shop(tmp_path, connected(receivers_of(options)), SAVE, INSTALLED_APPS=["shop"])
+    assert reported == [sorted(options), []]
 
 
 def test_a_subclass_that_is_defined_after_its_receiver_is_watched(tmp_path):
@@ -137,7 +137,7 @@ def test_a_subclass_that_is_defined_after_its_receiver_is_watched(tmp_path):
 novel = shop.Novel.objects.create(title="Old")
 novel.title = "New"
 novel.save()
-tell(shop.received)
+report(shop.received)
 """
     models = connected(receivers_of(options), "the class and its subclasses")
     assert run_shop(tmp_path, models, script) == [["changed"]]
@@ -149,11 +149,11 @@ def test_wrong_names_in_models_py_are_found_by_a_system_check(tmp_path, sender):
     script = """
 from django.core.checks import run_checks
 found = [one for one in run_checks() if one.id.startswith("heliograph")]
-tell(*((one.id, str(one.obj).split(" ")[0], one.msg) for one in found))
+report(*((one.id, str(one.obj).split(" ")[0], one.msg) for one in found))
 shop.Book.objects.create().save()
 """
-    told = run_shop(tmp_path, connected(receivers_of(wrong), sender), script)
-    assert told == [("heliograph.E002", f"shop.models.record_{at}", text) for at, text in enumerate(WRONG.values())]
+    reported = run_shop(tmp_path, connected(receivers_of(wrong), sender), script)
+    assert reported == [("heliograph.E002", f"shop.models.record_{at}", text) for at, text in enumerate(WRONG.values())]
 
 
 def test_a_wrong_name_is_refused_on_connect_as_soon_as_the_models_are_loaded(tmp_path):
@@ -161,10 +161,10 @@ def test_a_wrong_name_is_refused_on_connect_as_soon_as_the_models_are_loaded(tmp
 try:
     shop.receiver(shop.post_save, sender=shop.Book, when=shop.changed("titel"))(lambda **kwargs: None)
 except Exception as error:
-    tell(f"{type(error).__name__}: {error}")
+    report(f"{type(error).__name__}: {error}")
 """
-    told = run_shop(tmp_path, connected([]), script)
-    assert told == ["FieldDoesNotExist: changed('titel'): shop.Book has no field 'titel'. Did you mean 'title'?"]
+    reported = run_shop(tmp_path, connected([]), script)
+    assert reported == ["FieldDoesNotExist: changed('titel'): shop.Book has no field 'titel'. Did you mean 'title'?"]
 
 
 # --- fields that a model gets later ---------------------------------------------------------------------------------
@@ -200,15 +200,15 @@ book.extra = "b"
 book.save()
 book.notes.append(1)
 book.save()
-tell(*shop.received)
+report(*shop.received)
 """
 
 
 @pytest.mark.parametrize("options", ["", 'when=changed("extra", "notes")'])
 def test_a_field_that_an_app_adds_when_it_is_ready_is_compared(tmp_path, options):
     models = IMPORTS + MODEL + RECORD_CHANGES.format(options=options) + LATER_MODELS
-    told = run_shop(tmp_path, models, SAVE_ADDED, ADD_IN_READY)
-    assert [changes for changes in told if changes] == [{"extra": ("a", "b")}, {"notes": ([], [1])}]
+    reported = run_shop(tmp_path, models, SAVE_ADDED, ADD_IN_READY)
+    assert [changes for changes in reported if changes] == [{"extra": ("a", "b")}, {"notes": ([], [1])}]
 
 
 def test_rows_that_were_loaded_before_a_field_was_added_are_unknown_once(tmp_path):
@@ -230,10 +230,10 @@ book.save()
 book.title = "Newer"
 book.save()
 shop.Book.objects.get().save()
-tell(*({name: [str(old), new]} for changes in shop.received for name, (old, new) in changes.items()))
+report(*({name: [str(old), new]} for changes in shop.received for name, (old, new) in changes.items()))
 """
-    told = run_shop(tmp_path, models, script)
-    assert told == [{"title": ["UNKNOWN", "New"]}, {"title": ["New", "Newer"]}]
+    reported = run_shop(tmp_path, models, script)
+    assert reported == [{"title": ["UNKNOWN", "New"]}, {"title": ["New", "Newer"]}]
 
 
 def test_a_field_that_is_added_to_a_parent_is_compared_in_its_children(tmp_path):
@@ -248,7 +248,7 @@ shop.received.clear()
 novel.save()
 novel.extra, novel.pages = "b", 3
 novel.save()
-tell(*shop.received)
+report(*shop.received)
 """
-    told = run_shop(tmp_path, models, script, ADD_IN_READY)
-    assert [changes for changes in told if changes] == [{"extra": ("a", "b"), "pages": (0, 3)}]
+    reported = run_shop(tmp_path, models, script, ADD_IN_READY)
+    assert [changes for changes in reported if changes] == [{"extra": ("a", "b"), "pages": (0, 3)}]

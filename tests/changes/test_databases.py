@@ -343,9 +343,9 @@ def test_a_model_of_a_migration_calls_no_receiver_of_djangos_own_dispatcher(when
 
         @receiver(post_save, when={when})
         def record(sender, **kwargs):
-            tell(sender is Shop)
+            report(sender is Shop)
 
         state.apps.get_model("shop", "Shop").objects.create(name="Tea")
-        tell("migrated")
+        report("migrated")
     """
     assert run(dedent(script), HELIOGRAPH={"ADOPT_DJANGO_SIGNALS": False}) == ["migrated"]

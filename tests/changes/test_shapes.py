@@ -150,7 +150,7 @@ def test_a_child_that_is_loaded_is_known_with_the_fields_of_its_parent(changes_f
 
 
 @database
-def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_tell_its_change(changes_for):
+def test_a_child_that_is_saved_without_a_field_of_the_parent_does_not_send_its_change(changes_for):
     got = changes_for(post_save, sender=Novel, subclasses=True, when=changed("name"))
     audiobook = Audiobook.objects.create(name="Tides")
     audiobook.name = "Moons"
@@ -338,7 +338,7 @@ def test_s4_a_receiver_of_the_user_model_that_took_the_place_of_djangos_receives
 
         @receiver(post_save, sender={sender}, when=changed("email"))
         def record(sender, changes, **kwargs):
-            tell((sender.__name__, {{name: tuple(change) for name, change in changes.items()}}))
+            report((sender.__name__, {{name: tuple(change) for name, change in changes.items()}}))
 
         member = get_user_model().objects.create_user("ada")
         member.email = "ada@example.com"
@@ -359,7 +359,7 @@ def test_a_receiver_of_the_user_model_whose_place_was_taken_is_refused(sender):
             def record(**kwargs):
                 pass
         except TypeError as error:
-            tell(str(error).rpartition(". ")[2])
+            report(str(error).rpartition(". ")[2])
     """
     hint = "It is swapped for members.Member: pass sender=settings.AUTH_USER_MODEL."
     assert run(dedent(script), **SWAPPED) == [hint]
@@ -379,7 +379,7 @@ def test_s5_the_remarks_that_are_deleted_with_their_essay_are_received_once_each
 
 
 @database
-def test_the_remarks_that_are_deleted_with_their_essay_tell_where_that_began(listen):
+def test_the_remarks_that_are_deleted_with_their_essay_say_where_that_began(listen):
     received = listen(post_delete, sender=Remark)
     essay = Essay.objects.create()
     Remark.objects.create(target=essay)
@@ -469,7 +469,7 @@ def test_a_chapter_is_known_again_after_its_novel_was_put_in_order(changes_for):
 
 @database
 @on_each_save
-def test_s6_a_row_with_a_key_of_two_columns_tells_its_change(changes_for, signal):
+def test_s6_a_row_with_a_key_of_two_columns_sends_its_change(changes_for, signal):
     got = changes_for(signal, sender=Seat, when=changed("guest"))
     Seat.objects.create(row=1, number=2, guest="Ada")
     seat = Seat.objects.get(pk=(1, 2))

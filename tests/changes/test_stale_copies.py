@@ -21,7 +21,7 @@ committing = pytest.mark.django_db(transaction=True, databases=["default", "othe
 # --- saves --------------------------------------------------------------------------------------------------------
 
 
-def test_the_save_of_a_stale_copy_that_reverts_a_field_is_told_with_the_value_of_the_row(changes_by_lock, post):
+def test_the_save_of_a_stale_copy_that_reverts_a_field_is_sent_with_the_value_of_the_row(changes_by_lock, post):
     got = changes_by_lock(Post, when=created | changed("text"))
     elsewhere(post, text="theirs")
     post.topic = None
@@ -98,7 +98,7 @@ def test_a_row_that_is_gone_is_created_by_the_save(changes_by_lock, post):
     assert got == [{}]
 
 
-def test_nobody_is_told_of_a_forced_update_of_a_row_that_is_gone(changes_by_lock, post):
+def test_no_receiver_is_called_for_a_forced_update_of_a_row_that_is_gone(changes_by_lock, post):
     got = changes_by_lock(Post, when=created | changed("topic"))
     Post.objects.filter(pk=post.pk)._raw_delete("default")
     with pytest.raises(DatabaseError):
@@ -168,7 +168,7 @@ def test_a_row_with_a_key_of_two_columns_is_locked(changes_by_lock):
     assert got == [{}, {"guest": Change("Grace", "Ada")}, {"guest": Change("Joan", NO_ROW)}]
 
 
-def test_a_model_that_looks_before_it_updates_is_told_too(changes_by_lock):
+def test_changes_of_a_model_that_looks_before_it_updates_are_sent_too(changes_by_lock):
     got = changes_by_lock(Checked, when=changed("name"))
     checked = Checked.objects.create(name="Ada")
     elsewhere(checked, name="Grace")

@@ -32,7 +32,7 @@ locks = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks t
 # --- deletions ----------------------------------------------------------------------------------------------------
 
 
-def test_the_deletion_of_a_stale_copy_is_told_with_the_values_of_the_row(changes_by_lock, post, topics):
+def test_the_deletion_of_a_stale_copy_is_sent_with_the_values_of_the_row(changes_by_lock, post, topics):
     got = changes_by_lock(Post, when=created | changed("topic"))
     post.delete()
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
@@ -53,7 +53,7 @@ def test_inline_batches_have_the_values_of_the_rows(receive, post, topics):
     assert got == [[("updated", second.pk, third.pk)], [("deleted", first.pk, NO_ROW)]]
 
 
-def test_receivers_of_subclasses_and_of_all_models_are_told_too(changes_by_lock):
+def test_receivers_of_subclasses_and_of_all_models_are_called_too(changes_by_lock):
     got, of_all = (
         changes_by_lock(Post, when=changed("text"), subclasses=True),
         changes_by_lock(None, when=changed("rank")),
@@ -114,7 +114,7 @@ def test_the_methods_of_django_are_its_own_again_when_the_receiver_has_left(conn
     assert not {*before} & {*during}
 
 
-def test_without_a_lock_it_is_told_with_those_of_the_copy(changes_by_lock, topics):
+def test_without_a_lock_it_is_sent_with_those_of_the_copy(changes_by_lock, topics):
     got = changes_by_lock(Post, when=changed("topic"), fetch=False)
     post = moved(topics)
     post.topic = topics[2]  # which is not saved
@@ -137,7 +137,7 @@ def test_a_row_that_is_gone_is_not_deleted_again(changes_by_lock, listen, post):
     assert len(others) == 1  # as in Django
 
 
-def test_a_row_that_the_base_manager_hides_is_deleted_and_told(changes_by_lock, post, topics, monkeypatch):
+def test_a_row_that_the_base_manager_hides_is_deleted_and_sent(changes_by_lock, post, topics, monkeypatch):
     hiding = Manager()
     hiding.model = Post
     monkeypatch.setattr(hiding, "get_queryset", lambda: QuerySet(Post).filter(text="shown"))
@@ -166,7 +166,7 @@ def test_the_rows_of_a_query_are_read_when_they_are_deleted(changes_by_lock, rec
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}] * 3
 
 
-def test_the_rows_of_a_cascade_are_told_too(changes_by_lock, topics):
+def test_the_rows_of_a_cascade_are_sent_too(changes_by_lock, topics):
     got = changes_by_lock(Post, when=created | changed("topic"))
     Post.objects.create(topic=topics[0])
     key = topics[0].pk
@@ -185,7 +185,7 @@ def test_the_rows_of_a_cascade_are_in_a_batch_with_the_keys_that_they_had(batche
     assert event.old("topic") == key
 
 
-def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(changes_by_lock):
+def test_the_deletion_of_a_child_is_sent_with_the_fields_of_its_parent(changes_by_lock):
     got, of_parent = changes_by_lock(Pinned, when=changed("rank", "text")), changes_by_lock(Post, when=changed("text"))
     pinned = Pinned.objects.create(rank=1, text="1")
     elsewhere(pinned, rank=2, text="2")
@@ -194,7 +194,7 @@ def test_the_deletion_of_a_child_is_told_with_the_fields_of_its_parent(changes_b
     assert of_parent == [{"text": Change("2", NO_ROW)}]
 
 
-def test_the_deletion_of_a_proxy_is_told_with_the_values_of_the_row(changes_by_lock, post, topics):
+def test_the_deletion_of_a_proxy_is_sent_with_the_values_of_the_row(changes_by_lock, post, topics):
     got = changes_by_lock(Draft, when=changed("topic"))
     draft = Draft.objects.get(pk=post.pk)
     elsewhere(post, topic=topics[2])
@@ -202,7 +202,7 @@ def test_the_deletion_of_a_proxy_is_told_with_the_values_of_the_row(changes_by_l
     assert got == [{"topic": Change(topics[2].pk, NO_ROW)}]
 
 
-def test_a_copy_with_deferred_fields_is_told_with_the_values_of_the_row(changes_by_lock, post, topics):
+def test_a_copy_with_deferred_fields_is_sent_with_the_values_of_the_row(changes_by_lock, post, topics):
     got = changes_by_lock(Post, when=changed("topic"))
     Post.objects.only("id").get(pk=post.pk).delete()
     assert got == [{"topic": Change(topics[1].pk, NO_ROW)}]
@@ -245,7 +245,7 @@ def test_deletions_that_nobody_locks_send_the_statements_of_django(changes_by_lo
 
 
 @pytest.mark.parametrize("bulk", [True, False])
-def test_in_a_batch_a_deletion_is_told_with_the_values_before_the_transaction(batches_by_lock, post, topics, bulk):
+def test_in_a_batch_a_deletion_has_the_values_before_the_transaction(batches_by_lock, post, topics, bulk):
     got = batches_by_lock(Post, when=created | changed("topic"), bulk=bulk)
     with transaction.atomic():
         post.topic = topics[2]
@@ -256,7 +256,7 @@ def test_in_a_batch_a_deletion_is_told_with_the_values_before_the_transaction(ba
     assert (event.old("topic"), event.new("topic")) == (topics[1].pk, NO_ROW)
 
 
-def test_rows_that_a_query_deletes_are_told_with_their_own_values(batches_by_lock, topics):
+def test_rows_that_a_query_deletes_are_sent_with_their_own_values(batches_by_lock, topics):
     got = batches_by_lock(Post, when=created | changed("topic"), bulk=True)
     Post.objects.bulk_create([Post(topic=topic) for topic in topics])
     Post.objects.order_by("pk").update(topic=topics[0])
@@ -270,7 +270,7 @@ def test_rows_that_a_query_deletes_are_told_with_their_own_values(batches_by_loc
     ]
 
 
-def test_a_row_of_a_bulk_deletion_is_told_like_another(changes_by_lock, topics):
+def test_a_row_of_a_bulk_deletion_is_sent_like_another(changes_by_lock, topics):
     got = changes_by_lock(Post, when=changed("topic"), bulk=True)
     Post.objects.bulk_create([Post(topic=topics[0])])
     Post.objects.all().delete()
@@ -570,7 +570,7 @@ def test_a_deletion_that_is_undone_at_its_commit_leaves_the_instance_its_key(rec
 
 @committing
 @locks
-def test_of_two_deletions_of_one_row_one_is_told(changes_by_lock, post):
+def test_of_two_deletions_of_one_row_one_is_sent(changes_by_lock, post):
     got = changes_by_lock(Post, when=changed("topic"))
     copies = [Post.objects.get(pk=post.pk) for _ in range(2)]
     at_once(*(copy.delete for copy in copies))

@@ -316,7 +316,7 @@ def test_c11_auto_now_alone_is_no_change_unless_it_is_asked_for(listen_to_change
 
 
 @database
-def test_c11_auto_now_is_told_with_another_change(listen_to_changes):
+def test_c11_auto_now_is_sent_with_another_change(listen_to_changes):
     received = listen_to_changes(Article)
     article = Article.objects.create(title="Old")
     article.title = "New"

@@ -52,7 +52,7 @@ class Chaos:
 
     def wake(self, worker):
         del self.stopped[worker]
-        worker.tell(signal.SIGCONT)
+        worker.report(signal.SIGCONT)
 
     def kill_a_worker(self):
         at = self.dice.randrange(len(self.workers))
@@ -66,7 +66,7 @@ class Chaos:
         running = [worker for worker in self.workers if worker not in self.stopped]
         if len(running) > 1:
             worker = self.dice.choice(running)
-            worker.tell(signal.SIGSTOP)
+            worker.report(signal.SIGSTOP)
             self.stopped[worker] = time.monotonic() + LEASE.total_seconds() * self.dice.uniform(1.2, 2)
             self.done["workers stopped for longer than the lease"] += 1
 

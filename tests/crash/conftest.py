@@ -106,19 +106,19 @@ def work_in_batches(work):
 
 
 @pytest.fixture
-def tell(request):
+def report(request):
     """Say what was counted, and fail if anything was lost or done twice."""
     from django.db import connection
 
     database = {"mysql": "mariadb"}.get(connection.vendor, connection.vendor)
 
-    def tell(scenario, count):
+    def report(scenario, count):
         line = f"{scenario} on {database}: {count}"
         request.config.stash.setdefault(LINES, []).append(line)
         assert (count.lost, count.twice) == (0, 0), line
         assert count.sent == count.done > 0, line
 
-    return tell
+    return report
 
 
 def pytest_terminal_summary(terminalreporter, config):

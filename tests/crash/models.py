@@ -27,7 +27,7 @@ class Step(Row):
 
 
 class Bill(Row):
-    """Its receiver runs in another fleet."""
+    """Its receiver runs in workers of Celery."""
 
 
 class Effect(models.Model):

@@ -1,4 +1,4 @@
-"""Places in a process where it dies, waits or is told to end, if it was started to do so there."""
+"""Places in a process where it dies, waits or is asked to end, if it was started to do so there."""
 
 import os
 import signal
@@ -130,7 +130,7 @@ _SIGNS = {
 
 
 def _step(frame, event, argument):
-    """Be told by the interpreter of each call and return, of which some are places."""
+    """Be called by the interpreter for each call and return, of which some are places."""
     if event == "call" and frame.f_code is _UNLOCK and _is_waiting(frame.f_back):
         at("waiting")
     if frame.f_code is _COMMIT and event in ("call", "return"):

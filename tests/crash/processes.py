@@ -136,13 +136,13 @@ class Process:
             self.opened = None
         return self.process.returncode
 
-    def tell(self, number):
+    def report(self, number):
         """Send it a signal."""
         self.process.send_signal(number)
 
     def kill(self):
         """Kill it, whatever it does, and wait until it is gone."""
-        self.tell(signal.SIGKILL)
+        self.report(signal.SIGKILL)
         assert self.end() == -signal.SIGKILL, self
 
     def succeed(self, seconds=PATIENCE):

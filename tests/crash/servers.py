@@ -107,7 +107,7 @@ class PostgreSQL(Server):
 
     @property
     def variables(self):
-        """What tells a process of the project to use it."""
+        """The environment of a process of the project that is to use it."""
         return {**_OWN, "PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "postgres", "PGPASSWORD": ""}
 
     @property

@@ -7,7 +7,8 @@ from tests.helpers.databases import PREFIX, SQLITE_FOLDER
 from tests.settings import DATABASES as _USUAL  # has Django take PyMySQL for its driver, too
 
 _SQLITE = SQLITE_FOLDER / "crash.sqlite3"
-# What a project with a worker is told to have. Who is killed has told the system what it wrote: that needs no disk.
+# What the documentation asks of a project with a worker. A process that is killed loses nothing that it has written:
+# the system has it, which needs no disk.
 _SQLITE_OPTIONS = {
     "timeout": float(os.environ.get("HELIOGRAPH_CRASH_PATIENCE", "20")),
     "transaction_mode": "IMMEDIATE",
@@ -40,7 +41,7 @@ HELIOGRAPH_OUTBOX = {
     "default": {"LEASE": LEASE, "KEEP": timedelta(hours=1)},
     "celery": {
         "BACKEND": "heliograph.outbox.backends.celery.CeleryBackend",
-        "OPTIONS": {"APP": "tests.crash.fleet.app", "NOTIFY_AGAIN_AFTER": 2},
+        "OPTIONS": {"APP": "tests.crash.celery_app.app", "NOTIFY_AGAIN_AFTER": 2},
     },
 }
 

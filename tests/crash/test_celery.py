@@ -51,43 +51,43 @@ def send(broker, start):
 
 
 @pytest.fixture
-def fleet(broker, start):
+def start_worker(broker, start):
     """Start a worker of Celery."""
 
-    def fleet(**options):
+    def start_worker(**options):
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         name = ["--hostname", f"{uuid.uuid4().hex[:8]}@crash"]
-        worker = ["--app", "tests.crash.fleet", "worker", "--pool", "solo", "--loglevel", "info", *name, *quiet]
+        worker = ["--app", "tests.crash.celery_app", "worker", "--pool", "solo", "--loglevel", "info", *name, *quiet]
         return start("celery", *worker, **broker.variables, **options)
 
-    return fleet
+    return start_worker
 
 
-def test_a_broker_that_is_stopped_when_it_is_to_be_told(send, fleet, broker, tell):
+def test_a_broker_that_is_stopped_when_it_is_to_be_notified(send, start_worker, broker, report):
     broker.stop()
     send("send", *BILLS).succeed()  # whoever sends does not suffer from it
     assert states(Bill) == {State.READY: 5}
 
     broker.start()
-    fleet()
+    start_worker()
     until_finished()
     assert states(Bill) == {State.SUCCESSFUL: 5}
-    tell(f"Celery with {broker.name}, stopped at the enqueue,", count(Bill))
+    report(f"Celery with {broker.name}, stopped at the enqueue,", count(Bill))
 
 
-def test_a_broker_that_is_emptied_after_it_was_told(send, fleet, broker, tell):
+def test_a_broker_that_is_emptied_after_it_was_notified(send, start_worker, broker, report):
     send("send", *BILLS).succeed()
-    assert broker.empty() == 5, "It was not told"
+    assert broker.empty() == 5, "It was not notified"
 
-    fleet()
+    start_worker()
     until_finished()
     assert states(Bill) == {State.SUCCESSFUL: 5}
-    tell(f"Celery with {broker.name}, emptied,", count(Bill))
+    report(f"Celery with {broker.name}, emptied,", count(Bill))
 
 
-def test_a_broker_that_stops_and_starts_under_a_worker_and_a_sender(send, fleet, broker, tell, folder):
-    sender = send("send_on", "Bill", "0.3")  # slower than a worker: what waits is told again and again
-    worker = _Supervised(fleet)
+def test_a_broker_that_stops_and_starts_under_a_worker_and_a_sender(send, start_worker, broker, report, folder):
+    sender = send("send_on", "Bill", "0.3")  # slower than a worker: what waits is notified again and again
+    worker = _Supervised(start_worker)
     worker.until_more()
     broker.stop()
     sent = Bill.objects.count()
@@ -100,15 +100,15 @@ def test_a_broker_that_stops_and_starts_under_a_worker_and_a_sender(send, fleet,
 
     assert_each_row_has_its_delivery(Bill)
     assert states(Bill) == {State.SUCCESSFUL: Bill.objects.count()}
-    tell(f"Celery with {broker.name}, stopped and started under a worker and a sender,", count(Bill))
+    report(f"Celery with {broker.name}, stopped and started under a worker and a sender,", count(Bill))
 
 
 class _Supervised:
     """A worker that is started again when it has ended, as supervisors do: with Redis, it may fail on a lost broker."""
 
-    def __init__(self, fleet):
-        self.fleet = fleet
-        self.process = fleet()
+    def __init__(self, start_worker):
+        self.start_worker = start_worker
+        self.process = start_worker()
 
     def until(self, condition, hope):
         until(lambda: self._lives() and condition(), hope)
@@ -120,34 +120,34 @@ class _Supervised:
 
     def _lives(self):
         if not self.process.is_alive():
-            self.process = self.fleet()
+            self.process = self.start_worker()
         return True
 
 
 @pytest.mark.parametrize("place", ["receiver", "effect"])
-def test_a_worker_of_celery_that_is_killed(send, fleet, broker, tell, place):
+def test_a_worker_of_celery_that_is_killed(send, start_worker, broker, report, place):
     send("send", *BILLS).succeed()
-    fleet(die_at=place).die()
+    start_worker(die_at=place).die()
     assert count(Bill).done == 0
 
-    fleet()
+    start_worker()
     until_finished()
     assert states(Bill) == {State.SUCCESSFUL: 5}
     said = {"receiver": "in the receiver", "effect": "after the receiver and before recording"}[place]
-    tell(f"A worker of Celery with {broker.name}, killed {said},", count(Bill))
+    report(f"A worker of Celery with {broker.name}, killed {said},", count(Bill))
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="A receiver has the database to itself")
-def test_a_worker_of_celery_that_was_frozen_while_another_took_over(send, fleet, broker, tell):
+def test_a_worker_of_celery_that_was_frozen_while_another_took_over(send, start_worker, broker, report):
     send("send", *BILLS).succeed()
-    first = fleet(wait_at="receiver")
+    first = start_worker(wait_at="receiver")
     first.reach()
-    first.tell(signal.SIGSTOP)
+    first.report(signal.SIGSTOP)
 
-    fleet()
+    start_worker()
     until_finished()
-    first.tell(signal.SIGCONT)
+    first.report(signal.SIGCONT)
     first.go_on()
     until(lambda: "is not in the hands of" in first.said(), lambda: f"that this sees what it has lost:\n{first}")
     assert states(Bill) == {State.SUCCESSFUL: 5}
-    tell(f"A worker of Celery with {broker.name}, frozen in the receiver,", count(Bill))
+    report(f"A worker of Celery with {broker.name}, frozen in the receiver,", count(Bill))

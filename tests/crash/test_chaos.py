@@ -30,7 +30,7 @@ LONGEST = 200 + SIZE / 20  # seconds
 
 
 @pytest.mark.timeout(LONGEST + 60)
-def test_in_chaos_nothing_is_lost_or_done_twice_or_out_of_order(start, work, tell, folder):
+def test_in_chaos_nothing_is_lost_or_done_twice_or_out_of_order(start, work, report, folder):
     faulthandler.cancel_dump_traceback_later()  # a large run takes longer than pytest waits for one that hangs in C
     seeds = counted_from(SEED)
     chaos = Chaos(
@@ -58,9 +58,9 @@ def test_in_chaos_nothing_is_lost_or_done_twice_or_out_of_order(start, work, tel
         assert of_model <= {*model.objects.values_list("pk", flat=True)}, "A commit was lost"
     assert_in_order(Step)
     how = f"with {chaos} (seed {SEED})"
-    tell(f"Orders, {how},", count(Order))
-    tell(f"Steps in the order of their keys, {how},", count(Step))
-    tell(
+    report(f"Orders, {how},", count(Order))
+    report(f"Steps in the order of their keys, {how},", count(Step))
+    report(
         f"Letters without a transaction, {_twice()} of them called twice, counted by key, {how},",
         count(Letter, by_key=True),
     )
@@ -87,7 +87,7 @@ def _end(chaos):
     for worker in chaos.workers:
         until(lambda worker=worker: "Worker started" in worker.said(), lambda worker=worker: f"a start of {worker}")
         assert worker.is_alive(), f"It did not survive: {worker}"
-        worker.tell(signal.SIGTERM)
+        worker.report(signal.SIGTERM)
         worker.succeed()
 
 

@@ -20,7 +20,7 @@ PLACES = ["delivery_started"] if connection.vendor == "sqlite" else ["delivery_s
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_was_taken_from_a_worker_that_goes_on_is_done_once(start, work, tell, place):
+def test_what_was_taken_from_a_worker_that_goes_on_is_done_once(start, work, report, place):
     """The clock jumps, and leases run out while the worker that has them goes on."""
     start("send", "Order", *["some"] * 4).succeed()
     first = work(wait_at=place)
@@ -39,38 +39,38 @@ def test_what_was_taken_from_a_worker_that_goes_on_is_done_once(start, work, tel
     _until_idle(first)
 
     assert states(Order) == {State.SUCCESSFUL: 4}
-    tell(f"Two workers and a clock that jumps, the first {_said(place)}", count(Order))
+    report(f"Two workers and a clock that jumps, the first {_said(place)}", count(Order))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_was_taken_from_a_worker_that_was_frozen_is_done_once(start, work, tell, place):
+def test_what_was_taken_from_a_worker_that_was_frozen_is_done_once(start, work, report, place):
     """As a machine does that is suspended: it wakes up when its leases have run out."""
     start("send", "Order", *["some"] * 4).succeed()
     first = work(wait_at=place)
     first.reach()
-    first.tell(signal.SIGSTOP)
+    first.report(signal.SIGSTOP)
 
     second = work()
     until_finished()
-    first.tell(signal.SIGCONT)
+    first.report(signal.SIGCONT)
     first.go_on()
     _until_idle(first)
 
     assert second.is_alive()
     assert states(Order) == {State.SUCCESSFUL: 4}
-    tell(f"A worker frozen for longer than its lease {_said(place)}", count(Order))
+    report(f"A worker frozen for longer than its lease {_said(place)}", count(Order))
 
 
-def test_what_was_taken_from_a_worker_is_left_to_the_one_that_has_it_now(start, work, tell):
+def test_what_was_taken_from_a_worker_is_left_to_the_one_that_has_it_now(start, work, report):
     """Though it is in work still, it is not for the first one to record it."""
     start("send", "Order", "some").succeed()
     first = work(wait_at=PLACES[-1])
     first.reach()
-    first.tell(signal.SIGSTOP)
+    first.report(signal.SIGSTOP)
     second = work(wait_at="delivery_started")
     second.reach()
 
-    first.tell(signal.SIGCONT)
+    first.report(signal.SIGCONT)
     first.go_on()
     _until_idle(first)
     assert states(Order) == {State.RUNNING: 1}, "The first one has recorded what the second one has"
@@ -78,12 +78,12 @@ def test_what_was_taken_from_a_worker_is_left_to_the_one_that_has_it_now(start, 
 
     second.go_on()
     until_finished()
-    tell("A worker that goes on while another one has what it had", count(Order))
+    report("A worker that goes on while another one has what it had", count(Order))
 
 
 def _until_idle(worker):
     """Let it end what it has in hand, with all its results."""
-    worker.tell(signal.SIGTERM)
+    worker.report(signal.SIGTERM)
     worker.succeed()
 
 
@@ -91,17 +91,17 @@ def _said(place):
     return {"delivery_started": "after the claim", "receiver": "in the receiver", "effect": "after the receiver"}[place]
 
 
-def test_workers_whose_clocks_are_wrong_do_everything_once_and_nothing_early(start, work, tell):
+def test_workers_whose_clocks_are_wrong_do_everything_once_and_nothing_early(start, work, report):
     workers = [work(clock=hours) for hours in (-HOURS, HOURS)]
     start("send", "Order", *["some", "flaky"] * 20).succeed()
     until_finished()
     assert {worker.is_alive() for worker in workers} == {True}
     assert {*Effect.objects.values_list("attempt", flat=True)} == {1, 2}
-    tell("Workers whose clocks are five hours slow and fast", count(Order))
+    report("Workers whose clocks are five hours slow and fast", count(Order))
 
 
 @pytest.mark.parametrize("hours", [-HOURS, HOURS], ids=["slow", "fast"])
-def test_a_worker_whose_clock_is_wrong_keeps_to_the_clock_of_the_database(start, work, tell, hours):
+def test_a_worker_whose_clock_is_wrong_keeps_to_the_clock_of_the_database(start, work, report, hours):
     start("send", "Order", "later", "some", clock=hours).succeed()
     later = of(Order).order_by("pk")[0]
     of(Order).filter(pk=later.pk).update(due_at=F("due_at") + timedelta(hours=1))
@@ -113,10 +113,10 @@ def test_a_worker_whose_clock_is_wrong_keeps_to_the_clock_of_the_database(start,
 
     of(Order).filter(pk=later.pk).update(due_at=F("due_at") - timedelta(hours=1))
     work("--drain", clock=hours).succeed()
-    tell(f"A worker whose clock is {abs(hours) // 3600} hours {'slow' if hours < 0 else 'fast'}", count(Order))
+    report(f"A worker whose clock is {abs(hours) // 3600} hours {'slow' if hours < 0 else 'fast'}", count(Order))
 
 
-def test_a_worker_whose_clock_is_wrong_rescues_what_was_lost_and_nothing_else(start, work, tell):
+def test_a_worker_whose_clock_is_wrong_rescues_what_was_lost_and_nothing_else(start, work, report):
     """One that goes fast would rescue too early, and one that goes slow never."""
     start("send", "Order", "some", "some").succeed()
     busy = work(wait_at="delivery_started")
@@ -130,7 +130,7 @@ def test_a_worker_whose_clock_is_wrong_rescues_what_was_lost_and_nothing_else(st
 
     work(clock=-HOURS)
     until_finished()
-    tell("A worker killed after the claim, and another one whose clock is slow", count(Order))
+    report("A worker killed after the claim, and another one whose clock is slow", count(Order))
 
 
 def _leases():

@@ -16,7 +16,7 @@ EVERY = 1.0  # second
 SEED = int(os.environ.get("HELIOGRAPH_CRASH_SEED") or random.randrange(10_000))
 
 
-def test_a_thousand_deliveries_while_a_worker_is_killed_every_second(start, work, tell):
+def test_a_thousand_deliveries_while_a_worker_is_killed_every_second(start, work, report):
     dice = random.Random(SEED)
     is_sqlite = connection.vendor == "sqlite"
     # A receiver on SQLite has the database to itself.
@@ -41,8 +41,8 @@ def test_a_thousand_deliveries_while_a_worker_is_killed_every_second(start, work
         assert states(model) == {State.SUCCESSFUL: 500}
     assert_in_order(Step)
     how = f"with {killed} workers killed (seed {SEED})"
-    tell(f"Five hundred orders, {how},", count(Order))
-    tell(f"Five hundred steps in the order of their keys, {how},", count(Step))
+    report(f"Five hundred orders, {how},", count(Order))
+    report(f"Five hundred steps in the order of their keys, {how},", count(Step))
 
 
 def _left():

@@ -43,7 +43,7 @@ def own(server):
 
 @of_a_server
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_database_that_restarts_under_a_worker_and_a_sender(server, own, start, work, tell, folder, how):
+def test_a_database_that_restarts_under_a_worker_and_a_sender(server, own, start, work, report, folder, how):
     sender = start("send_on", "Order", **server.variables)
     worker = work("--concurrency", "2", **server.variables)
     _until_more(own)
@@ -62,7 +62,7 @@ def test_a_database_that_restarts_under_a_worker_and_a_sender(server, own, start
     acknowledged = {*map(int, (folder / "acknowledged").read_text().split())}
     assert acknowledged <= {*Order.objects.using(own).values_list("pk", flat=True)}
     said = {"stop": "restarted", "kill": "killed and started again"}[how]
-    tell(f"The database {said}, twice, under a worker and a sender", count(Order, own))
+    report(f"The database {said}, twice, under a worker and a sender", count(Order, own))
     worker.kill()
 
 
@@ -81,7 +81,7 @@ def _numbers(using):
 
 
 @of_a_server
-def test_connections_that_are_closed_by_the_server(start, work, tell, folder):
+def test_connections_that_are_closed_by_the_server(start, work, report, folder):
     sender = start("send_on", "Order")
     worker = work("--concurrency", "2")
     for _ in range(5):
@@ -93,7 +93,7 @@ def test_connections_that_are_closed_by_the_server(start, work, tell, folder):
 
     assert worker.is_alive(), "It did not survive"
     assert_each_row_has_its_delivery(Order)
-    tell("All connections closed by the server, five times, under a worker and a sender", count(Order))
+    report("All connections closed by the server, five times, under a worker and a sender", count(Order))
 
 
 def _close_all_others():
@@ -122,7 +122,7 @@ def _close_all_others():
         "after record",
     ],
 )
-def test_a_connection_that_is_cut_off_once(start, work, tell, place):
+def test_a_connection_that_is_cut_off_once(start, work, report, place):
     """After a commit too: the worker does not learn of it then."""
     start("send", "Order", *["some"] * 5).succeed()
     worker = work(cut_at=place)
@@ -130,11 +130,11 @@ def test_a_connection_that_is_cut_off_once(start, work, tell, place):
 
     assert worker.is_alive(), "It did not survive"
     assert worker.pipe("cut").exists(), f"It was not {place}"
-    tell(f"A worker whose connection was cut off {place}", count(Order))
+    report(f"A worker whose connection was cut off {place}", count(Order))
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="Servers have no lock on everything")
-def test_a_database_that_somebody_else_has_locked(start, work, tell, folder):
+def test_a_database_that_somebody_else_has_locked(start, work, report, folder):
     impatient = {"HELIOGRAPH_CRASH_PATIENCE": "0.2"}
     sender = start("send_on", "Order", **impatient)
     worker = work("--concurrency", "2", **impatient)
@@ -147,7 +147,7 @@ def test_a_database_that_somebody_else_has_locked(start, work, tell, folder):
 
     assert worker.is_alive(), "It did not survive"
     assert_each_row_has_its_delivery(Order)
-    tell("A file that was locked for longer than anybody waits, under a worker and a sender", count(Order))
+    report("A file that was locked for longer than anybody waits, under a worker and a sender", count(Order))
 
 
 def _lock_until_somebody_minds(worker):
@@ -159,8 +159,8 @@ def _lock_until_somebody_minds(worker):
     other.close()
 
 
-def test_a_connection_that_is_cut_off_while_claims_are_given_back(start, work_in_batches, tell):
-    """What waits behind a slow delivery is given back to others, who are not told so."""
+def test_a_connection_that_is_cut_off_while_claims_are_given_back(start, work_in_batches, report):
+    """What waits behind a slow delivery is given back to others, who are not notified."""
     start("send", "Order", *["some"] * 5, "slow", *["some"] * 14).succeed()
     worker = work_in_batches(wait_at="receiver slow", cut_at="before handing back")
     worker.reach()
@@ -169,4 +169,4 @@ def test_a_connection_that_is_cut_off_while_claims_are_given_back(start, work_in
     until_finished()
 
     assert worker.is_alive(), "It did not survive"
-    tell("A worker whose connection was cut off while it gave back what it had claimed", count(Order))
+    report("A worker whose connection was cut off while it gave back what it had claimed", count(Order))

@@ -13,7 +13,7 @@ SCRIPTS = ["send", "send_alone"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_sender_that_is_killed_before_commit_has_sent_nothing(start, work, tell, script):
+def test_a_sender_that_is_killed_before_commit_has_sent_nothing(start, work, report, script):
     start(script, "Order", "some").succeed()  # so that there is something to count
     start(script, "Order", "some", die_at="before commit of insert").die()
 
@@ -21,22 +21,22 @@ def test_a_sender_that_is_killed_before_commit_has_sent_nothing(start, work, tel
     work("--drain").succeed()
     result = count(Order)
     assert result.sent == 1
-    tell(f"A sender ({script}) killed before COMMIT", result)
+    report(f"A sender ({script}) killed before COMMIT", result)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_sender_that_is_killed_after_commit_has_sent(start, work, tell, script):
+def test_a_sender_that_is_killed_after_commit_has_sent(start, work, report, script):
     start(script, "Order", "some", die_at="after insert").die()
 
     assert_each_row_has_its_delivery(Order)
     work("--drain").succeed()
     result = count(Order)
     assert result.sent == 1
-    tell(f"A sender ({script}) killed after COMMIT", result)
+    report(f"A sender ({script}) killed after COMMIT", result)
 
 
 @pytest.mark.parametrize(("size", "how"), [(1, "autocommit"), (3, "a transaction of three")])
-def test_a_sender_that_is_killed_at_any_step_has_sent_all_or_nothing(start, work, tell, size, how):
+def test_a_sender_that_is_killed_at_any_step_has_sent_all_or_nothing(start, work, report, size, how):
     sender = start("die_sending", str(size))
     sender.succeed(90)
     places = json.loads(sender.out.read_text())
@@ -49,10 +49,10 @@ def test_a_sender_that_is_killed_at_any_step_has_sent_all_or_nothing(start, work
     assert places.keys() - survivors, "Nobody was killed before the commit"
     assert all(names.count(name) == size for name in survivors), "A part of a transaction is there"
     work("--drain").succeed()
-    tell(f"A sender killed at each of {len(places)} steps, during COMMIT too ({how})", count(Order))
+    report(f"A sender killed at each of {len(places)} steps, during COMMIT too ({how})", count(Order))
 
 
-def test_senders_that_are_killed_at_random_moments_have_sent_all_or_nothing(start, work, tell):
+def test_senders_that_are_killed_at_random_have_sent_all_or_nothing(start, work, report):
     dice = random.Random(20)
     for _ in range(4):
         sender = start("send_on", "Order")
@@ -64,4 +64,4 @@ def test_senders_that_are_killed_at_random_moments_have_sent_all_or_nothing(star
     assert_each_row_has_its_delivery(Order)
     assert Order.objects.count() % 3 == 0, "A part of a transaction is there"
     work("--drain").succeed()
-    tell("Senders killed at random moments", count(Order))
+    report("Senders killed at random moments", count(Order))

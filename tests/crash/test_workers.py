@@ -23,12 +23,12 @@ PLACES = {
     "at record": "after recording",
     "before commit of record": "before COMMIT",
     "after record": "after COMMIT",
-    "delivery_finished": "after it has told observers",
+    "delivery_finished": "after observers were called",
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_worker_that_is_killed_loses_nothing_and_does_nothing_twice(start, work, tell, place):
+def test_a_worker_that_is_killed_loses_nothing_and_does_nothing_twice(start, work, report, place):
     start("send", "Order", *SOME).succeed()
 
     work(die_at=place).die()
@@ -38,10 +38,10 @@ def test_a_worker_that_is_killed_loses_nothing_and_does_nothing_twice(start, wor
     until_finished()
     worker.kill()
     assert states(Order) == {State.SUCCESSFUL: len(SOME)}
-    tell(f"A worker killed {PLACES[place]}", count(Order))
+    report(f"A worker killed {PLACES[place]}", count(Order))
 
 
-def test_only_what_was_in_hand_has_lost_an_attempt(start, work, work_in_batches, tell):
+def test_only_what_was_in_hand_has_lost_an_attempt(start, work, work_in_batches, report):
     start("send", "Order", *SOME, *SOME, "last", *SOME, *SOME).succeed()
     last = of(Order).order_by("pk")[10]
 
@@ -54,20 +54,20 @@ def test_only_what_was_in_hand_has_lost_an_attempt(start, work, work_in_batches,
     last.refresh_from_db()
     assert last.attempts == 2
     assert {*of(Order).exclude(pk=last.pk).values_list("attempts", flat=True)} == {1}
-    tell("The neighbours of a delivery whose worker was killed", count(Order))
+    report("The neighbours of a delivery whose worker was killed", count(Order))
 
 
-def test_a_worker_that_is_killed_at_any_step_loses_nothing_and_does_nothing_twice(start, work, tell):
+def test_a_worker_that_is_killed_at_any_step_loses_nothing_and_does_nothing_twice(start, work, report):
     worker = start("die_working", "1")
     worker.succeed(100)
 
     work()
     until_finished()
     assert states(Order) == {State.SUCCESSFUL: Order.objects.count()}
-    tell("A worker killed at each of its steps", count(Order))
+    report("A worker killed at each of its steps", count(Order))
 
 
-def test_an_operation_that_is_killed_is_finished_by_a_worker_and_changes_each_delivery_once(start, work, tell):
+def test_an_operation_that_is_killed_is_finished_by_a_worker_and_changes_each_delivery_once(start, work, report):
     start("die_operating", "3").succeed(100)
     broken = Operation.objects.exclude(by="warm")
     assert broken.filter(finished_at=None).count() > 1
@@ -78,14 +78,14 @@ def test_an_operation_that_is_killed_is_finished_by_a_worker_and_changes_each_de
     assert {*broken.values_list("total", "done", "changed")} == {(3, 3, 3)}
     times = Counter(len(delivery.events) for delivery in Delivery.objects.all())
     redelivered = Count(times.total(), times.total() - times[0], times[0], times.total() - times[0] - times[1])
-    tell("An operation killed at many of its steps", redelivered)
+    report("An operation killed at many of its steps", redelivered)
 
 
 _WHEN = {"before pruning": "before", "at pruning": "while"}
 
 
 @pytest.mark.parametrize("place", _WHEN)
-def test_a_worker_that_is_killed_while_pruning_has_pruned_what_was_finished(start, work, tell, place):
+def test_a_worker_that_is_killed_while_pruning_has_pruned_what_was_finished(start, work, report, place):
     start("send", "Order", *SOME).succeed()
     work("--drain").succeed()
     of(Order).update(finished_at=timezone.now() - timedelta(days=1))
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_while_pruning_has_pruned_what_was_finished(star
     until(lambda: of(Order).filter(state=State.SUCCESSFUL).count() == len(SOME), "what was finished long ago is pruned")
     worker.kill()
     assert Delivery.objects.filter(pk=dead.pk).exists(), "A dead letter was pruned"
-    tell(f"A worker killed {_WHEN[place]} pruning", count(Order))
+    report(f"A worker killed {_WHEN[place]} pruning", count(Order))
 
 
 def _old(state, name):
@@ -118,7 +118,7 @@ def _old(state, name):
 
 
 def test_a_delivery_that_kills_its_workers_ends_as_a_dead_letter_and_its_neighbours_succeed(
-    start, work, work_in_batches, tell
+    start, work, work_in_batches, report
 ):
     names = ["some"] * 30
     names[10] = "poison"
@@ -137,10 +137,10 @@ def test_a_delivery_that_kills_its_workers_ends_as_a_dead_letter_and_its_neighbo
     assert (poison.state, poison.attempts) == (State.DEAD, 3), poison.history
     neighbours = of(Parcel).exclude(pk=poison.pk)
     assert {*neighbours.values_list("state", "attempts")} == {(State.SUCCESSFUL, 1)}
-    tell("The neighbours of a delivery that kills its workers", count(Parcel, left_out=1))
+    report("The neighbours of a delivery that kills its workers", count(Parcel, left_out=1))
 
 
-def test_a_receiver_without_a_transaction_is_called_again_with_the_same_key(start, work, tell):
+def test_a_receiver_without_a_transaction_is_called_again_with_the_same_key(start, work, report):
     start("send", "Letter", *SOME).succeed()
 
     work(die_at="effect").die()
@@ -152,15 +152,15 @@ def test_a_receiver_without_a_transaction_is_called_again_with_the_same_key(star
     effects = Effect.objects.filter(model="Letter")
     assert effects.count() == len(SOME) + 1, "At least once: the one in hand was called twice"
     assert effects.values("key").distinct().count() == len(SOME)
-    tell("A worker killed in receivers that take a key, counted by it", count(Letter, by_key=True))
+    report("A worker killed in receivers that take a key, counted by it", count(Letter, by_key=True))
 
 
-def test_a_worker_that_is_told_to_end_finishes_what_it_does(start, work, tell):
+def test_a_worker_that_is_to_end_finishes_what_it_does(start, work, report):
     start("send", "Order", *SOME).succeed()
     worker = work("--grace", "30", wait_at="receiver")
     worker.reach()
 
-    worker.tell(signal.SIGTERM)
+    worker.report(signal.SIGTERM)
     worker.go_on()
     worker.succeed()
 
@@ -171,35 +171,35 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_does(start, work, tell):
     assert {*of(Order).filter(state=State.READY).values_list("attempts", flat=True)} <= {0}, "An attempt was taken"
     work("--drain").succeed()
     assert {*of(Order).values_list("attempts", flat=True)} == {1}
-    tell("A worker told to end, with a receiver that is done within grace", count(Order))
+    report("A worker that is to end, with a receiver that is done within grace", count(Order))
 
 
-def test_a_worker_that_is_told_to_end_hands_back_what_takes_too_long(start, work, tell):
+def test_a_worker_that_is_to_end_hands_back_what_takes_too_long(start, work, report):
     start("send", "Order", *SOME).succeed()
     worker = work("--grace", "0.5", wait_at="effect")
     worker.reach()
 
-    worker.tell(signal.SIGTERM)
+    worker.report(signal.SIGTERM)
     worker.succeed(10)  # though its receiver never returns
 
     assert states(Order) == {State.READY: len(SOME)}
     assert Effect.objects.count() == 0
     work("--drain").succeed()  # right away: there is no lease to wait for
     assert states(Order) == {State.SUCCESSFUL: len(SOME)}
-    tell("A worker told to end, with a receiver that takes longer than grace", count(Order))
+    report("A worker that is to end, with a receiver that takes longer than grace", count(Order))
 
 
-def test_a_worker_that_is_told_to_end_while_it_waits_ends(start, work, tell):
+def test_a_worker_that_is_to_end_while_it_waits_ends(start, work, report):
     """A signal interrupts it anywhere, and there it has the lock of what it waits for."""
     start("send", "Order", *SOME).succeed()
     work(tell_at="waiting").succeed(10)
     work("--drain").succeed()
-    tell("A worker told to end while it waits", count(Order))
+    report("A worker that is to end while it waits", count(Order))
 
 
 @pytest.mark.parametrize("model", [Order, Letter])
 @pytest.mark.parametrize("name", ["fork and exit", "fork and raise", "fork and return", "fork after the commit"])
-def test_a_process_that_a_receiver_forks_ends_with_the_receiver_and_records_nothing(start, work, tell, model, name):
+def test_a_process_that_a_receiver_forks_ends_with_the_receiver_and_records_nothing(start, work, report, model, name):
     start("send", model.__name__, *SOME, name, *SOME).succeed()
     worker = work()
     until_finished()
@@ -207,32 +207,32 @@ def test_a_process_that_a_receiver_forks_ends_with_the_receiver_and_records_noth
     assert worker.is_alive(), "It did not survive"
     assert {*of(model).values_list("state", "attempts")} == {(State.SUCCESSFUL, 1)}
     assert {*Effect.objects.values_list("process", flat=True)} == {worker.pid}
-    tell(f"A receiver of {model.__name__} whose process does: {name}", count(model))
+    report(f"A receiver of {model.__name__} whose process does: {name}", count(model))
 
 
 @pytest.mark.parametrize("model", [Order, Letter])
 @pytest.mark.parametrize("name", ["interrupted", "ended"])
-def test_a_receiver_that_raises_what_ends_threads_ends_its_attempt_alone(start, work, tell, model, name):
+def test_a_receiver_that_raises_what_ends_threads_ends_its_attempt_alone(start, work, report, model, name):
     start("send", model.__name__, *SOME, *[name] * 8, *SOME).succeed()
     worker = work("--concurrency", "4")
     until_finished()
 
     assert worker.is_alive(), "It did not survive"
     assert failures_of(model) == {name: 8}
-    tell(f"A receiver of {model.__name__} that is {name}", count(model))
+    report(f"A receiver of {model.__name__} that is {name}", count(model))
 
 
 @pytest.mark.parametrize("model", [Order, Letter])
 @pytest.mark.parametrize("name", ["block left open", "autocommit left off"])
-def test_nothing_is_lost_in_a_transaction_that_a_receiver_leaves_open(start, work, tell, model, name):
+def test_nothing_is_lost_in_a_transaction_that_a_receiver_leaves_open(start, work, report, model, name):
     start("send", model.__name__, *SOME, name, *SOME, name, *SOME).succeed()
     worker = work()
     until_finished()
-    worker.tell(signal.SIGTERM)
+    worker.report(signal.SIGTERM)
     worker.succeed()  # with what it has not committed
 
     assert failures_of(model) == {name: 2}
-    tell(f"A receiver of {model.__name__} that ends with: {name}", count(model))
+    report(f"A receiver of {model.__name__} that ends with: {name}", count(model))
 
 
 def failures_of(model):

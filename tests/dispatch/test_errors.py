@@ -77,7 +77,7 @@ def test_a_callable_object_without_kwargs_is_named_with_the_place_of_its_call(si
         signal.connect(handler)
 
 
-def test_a_callable_in_c_that_does_not_tell_its_parameters_is_believed(signal):
+def test_a_callable_in_c_that_does_not_show_its_parameters_is_believed(signal):
     signal.connect(dict, weak=False)
     assert signal.send(None, value=1) == [(dict, {"signal": signal, "sender": None, "value": 1})]
 

@@ -1,4 +1,4 @@
-"""Observers of the whole process: who is told, of what, until when, and that nothing else comes of it."""
+"""Observers of the whole process: who observes, what, until when, and that nothing else comes of it."""
 
 import asyncio
 import logging
@@ -62,10 +62,10 @@ def in_thread(function, *arguments):
     thread.join()
 
 
-# --- who is told --------------------------------------------------------------------------------------------------
+# --- who observes --------------------------------------------------------------------------------------------------
 
 
-def test_d14_an_observer_of_the_process_is_told_of_the_sends_of_every_thread(signal, added):
+def test_d14_an_observer_of_the_process_observes_the_sends_of_every_thread(signal, added):
     events = []
     added(events.append)
     signal.send(None, value=1)
@@ -73,7 +73,7 @@ def test_d14_an_observer_of_the_process_is_told_of_the_sends_of_every_thread(sig
     assert kinds(events) == [Sent, Called] * 2
 
 
-async def test_d14_it_is_told_of_the_sends_of_every_task(signal, added):
+async def test_d14_it_observes_the_sends_of_every_task(signal, added):
     signal.connect(echo_async)
     ready = asyncio.Event()
 
@@ -90,14 +90,14 @@ async def test_d14_it_is_told_of_the_sends_of_every_task(signal, added):
     assert [event.parent for event in events] == [None, events[0].number, events[0].number]
 
 
-def test_it_is_told_beside_the_observers_of_a_block(signal, added):
-    told = []
-    added(lambda event: told.append("process"), Sent)
-    with observe(lambda event: told.append("block"), Sent):
+def test_it_is_called_beside_the_observers_of_a_block(signal, added):
+    observed = []
+    added(lambda event: observed.append("process"), Sent)
+    with observe(lambda event: observed.append("block"), Sent):
         signal.send(None)
         in_thread(signal.send, None)
     signal.send(None)
-    assert told == ["process", "block", "process", "process"]
+    assert observed == ["process", "block", "process", "process"]
 
 
 def test_a_mute_silences_receivers_and_no_observer(signal, added):
@@ -108,7 +108,7 @@ def test_a_mute_silences_receivers_and_no_observer(signal, added):
     assert kinds(events) == [Sent]
 
 
-def test_an_observer_that_was_added_twice_is_told_twice(signal, added):
+def test_an_observer_that_was_added_twice_is_called_twice(signal, added):
     events = []
     added(events.append, Sent)
     undo = added(events.append, Sent)
@@ -139,7 +139,7 @@ def test_d14_a_forked_process_has_the_observer_and_removes_it_for_itself_only(si
 
 
 @pytest.mark.parametrize("wanted", [[Sent], [Called], [Sent, Called]], ids=str)
-def test_an_observer_is_told_of_the_kinds_of_events_that_it_names(signal, added, wanted):
+def test_an_observer_observes_the_kinds_of_events_that_it_names(signal, added, wanted):
     events, of_block = [], []
     added(events.append, *wanted)
     with observe(of_block.append, *wanted):
@@ -148,7 +148,7 @@ def test_an_observer_is_told_of_the_kinds_of_events_that_it_names(signal, added,
     assert kinds(events) == kinds(of_block) == wanted
 
 
-def test_an_observer_that_names_no_kind_is_told_of_all(signal, added):
+def test_an_observer_that_names_no_kind_observes_all(signal, added):
     events = []
     added(events.append)
     signal.send(None)
@@ -172,7 +172,7 @@ def test_d14_no_send_looks_at_an_observer_of_other_events(signal, added):
 # --- until when ---------------------------------------------------------------------------------------------------
 
 
-def test_an_observer_that_was_removed_is_told_no_more_and_may_be_removed_again(signal, added):
+def test_an_observer_that_was_removed_is_called_no_more_and_may_be_removed_again(signal, added):
     events = []
     undo = added(events.append)
     undo()
@@ -191,7 +191,7 @@ def test_removing_one_twice_leaves_the_others(signal, added):
     assert kinds(events) == [Sent, Called]
 
 
-def test_d14_a_send_that_has_begun_tells_an_observer_to_its_end_though_another_thread_removes_it(signal, added):
+def test_d14_a_send_that_has_begun_is_observed_to_its_end_though_another_thread_removes_the_observer(signal, added):
     events = []
     undo = added(events.append)
     signal.connect(lambda **kwargs: in_thread(undo), order=-1, weak=False)
@@ -201,7 +201,7 @@ def test_d14_a_send_that_has_begun_tells_an_observer_to_its_end_though_another_t
     assert len(events) == 3
 
 
-def test_an_observer_that_is_added_during_a_send_is_told_of_the_next_one(signal, added):
+def test_an_observer_that_is_added_during_a_send_observes_the_next_one(signal, added):
     events = []
     signal.connect(lambda **kwargs: events or added(events.append), order=-1, weak=False)
     signal.send(None)
@@ -253,7 +253,7 @@ def test_d14_what_an_observer_raises_is_logged_and_neither_the_sender_nor_other_
     assert caplog.messages == [f"Observer {name} failed on a Sent event", f"Observer {name} failed on a Called event"]
 
 
-def test_an_observer_is_not_told_of_what_it_sends_itself(signal, added):
+def test_an_observer_does_not_observe_what_it_sends_itself(signal, added):
     """A metric that is saved as a row sends post_save, of which another row would be saved, and so on."""
     saved, seen = Signal(), []
     added(lambda event: saved.send(None))
@@ -262,7 +262,7 @@ def test_an_observer_is_not_told_of_what_it_sends_itself(signal, added):
     assert [event.signal for event in seen] == [saved, signal, saved]
 
 
-def test_an_observer_is_told_again_after_it_has_raised(signal, added):
+def test_an_observer_is_called_again_after_it_has_raised(signal, added):
     events = []
 
     def records_and_breaks(event):

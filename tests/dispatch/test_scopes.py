@@ -260,7 +260,7 @@ def test_assert_sent_of_an_empty_capture(signal):
         sent.assert_sent()
 
 
-def test_an_observer_is_told_of_sends_and_calls(signal):
+def test_an_observer_observes_sends_and_calls(signal):
     events = []
     with observe(events.append):
         signal.send(Product, value=1)

@@ -1,4 +1,4 @@
-"""Threads and garbage collection, at any moment."""
+"""Threads and garbage collection, at any time."""
 
 import gc
 import sys
@@ -51,7 +51,7 @@ def receiver_number(number):
 
 
 @pytest.mark.usefixtures("_often_switching")
-def test_a_receiver_is_received_from_the_moment_its_connect_returns():
+def test_a_receiver_is_called_as_soon_as_its_connect_has_returned():
     signal, missed = Signal(), []
 
     def connects_and_sends(sender):

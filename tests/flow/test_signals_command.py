@@ -140,7 +140,7 @@ def test_options_are_listed_beside_each_other(connect):
 def test_what_a_receiver_of_a_save_asks_for_is_listed(receive):
     @receive(pre_save, sender=Writer, when=created | changed("name", to="Ada"), fetch=True, writes=["name"])
     def asks(changes, **kwargs):
-        """A receiver that is told what changed, and writes."""
+        """A receiver that asks what changed, and writes."""
 
     asked = "when=created | changed('name', to='Ada'), changes, fetch=True, writes=['name'], reentrant=skip"
     assert any(line.endswith(f"app.Writer  {asked}") for line in listing("pre_save"))
@@ -210,7 +210,7 @@ def test_a_decorated_receiver_is_listed_with_the_line_of_its_function(connect):
     assert rows()[0][1] == f"tests/flow/test_signals_command.py:{first.__code__.co_firstlineno}"
 
 
-def test_a_receiver_in_c_has_no_place(connect):
+def test_a_receiver_in_c_has_no_line(connect):
     found = {}
     connect(book_read, found.update)
     assert rows()[0][1] == "-"

@@ -32,13 +32,13 @@ def configure(**given):
 
 
 def run(script, early="", fresh=False, **settings):
-    """Run a script in a process of its own, and return what it passes to `tell()`, a list.
+    """Run a script in a process of its own, and return what it passes to `report()`, a list.
 
     `early` runs where a settings module would: before Django is set up. In a `fresh` process nothing was imported.
     """
     lines = [
         "import django",
-        "from tests.helpers.bare import configure, tell",
+        "from tests.helpers.bare import configure, report",
         f"configure(**{settings!r})",
         dedent(early),
         "django.setup()",
@@ -48,11 +48,11 @@ def run(script, early="", fresh=False, **settings):
         order = {"script": "\n".join(lines), "out": f"{folder}/out", "err": f"{folder}/err"}
         ended_well = (_run_in_fork if hasattr(os, "fork") and not fresh else _run_afresh)(order)
         assert ended_well, Path(order["err"]).read_text()
-        told = Path(order["out"]).read_text().splitlines()
-    return [ast.literal_eval(json.loads(line)) for line in told]
+        reported = Path(order["out"]).read_text().splitlines()
+    return [ast.literal_eval(json.loads(line)) for line in reported]
 
 
-def tell(*values):
+def report(*values):
     """Print values, one a line, for `run()` to return."""
     for value in values:
         sys.stdout.write(json.dumps(repr(value)) + "\n")

@@ -11,7 +11,7 @@ def record(**kwargs):
 
 
 def send(signal, pipe):
-    """Set Django up, and tell who receives a signal that came from another process."""
+    """Set Django up, and report who receives a signal that came from another process."""
     django.setup()
     signal.connect(record)
     pipe.send(([receiver.__name__ for receiver, _ in signal.send(sender=None)], repr(signal)))

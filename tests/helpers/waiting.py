@@ -1,4 +1,4 @@
-"""Waiting for facts that the tests could not be told."""
+"""Waiting for facts of which no signal comes."""
 
 import threading
 from collections import Counter

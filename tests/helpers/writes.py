@@ -98,9 +98,9 @@ def assert_truth(write, fields, batches, rows):
     write()
     after = dict_of_rows(Article)
     for name in (field.removesuffix("_id") for field in fields):
-        told = {key: (old, new) for batch in batches for key, old, new in batch.changes(name)}
-        assert told == differences(before, after, name)
-        assert {key: changes[name] for key, changes in rows if name in changes} == told
+        delivered = {key: (old, new) for batch in batches for key, old, new in batch.changes(name)}
+        assert delivered == differences(before, after, name)
+        assert {key: changes[name] for key, changes in rows if name in changes} == delivered
 
 
 def dict_of_rows(model):

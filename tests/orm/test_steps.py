@@ -72,12 +72,12 @@ PAIRS = """
         for function, (signal, options) in zip(functions, pair):
             signal.connect(function, weak=False, dispatch_uid=str(options), **options)
             if attributes() == before:
-                tell(f"nothing is there for {signal} {options}")
+                report(f"nothing is there for {signal} {options}")
         for _, (signal, options) in zip(functions, pair):
             signal.disconnect(dispatch_uid=str(options), sender=options.get("sender"))
         if attributes() != before:
-            tell(f"something stays of {pair}")
-    tell("done")
+            report(f"something stays of {pair}")
+    report("done")
 """
 
 
@@ -146,7 +146,7 @@ def depth_of_save():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("delivery", [BeforeCommit(), OnCommit()], ids=repr)
-def test_a_save_is_as_deep_after_a_thousand_turns_of_receivers_that_leave_as_they_came(delivery):
+def test_a_save_is_as_deep_after_a_thousand_rounds_of_receivers_that_leave_as_they_came(delivery):
     before = depth_of_save()
     for _ in range(1000):
 
@@ -161,8 +161,8 @@ def test_a_save_is_as_deep_after_a_thousand_turns_of_receivers_that_leave_as_the
 
 
 @pytest.mark.django_db
-def test_a_save_beside_a_tool_that_stays_is_as_deep_after_a_thousand_turns_as_after_one():
-    def turn():
+def test_a_save_beside_a_tool_that_stays_is_as_deep_after_a_thousand_rounds_as_after_one():
+    def one_round():
         post_save.connect(first, sender=Article, when=changed("title"))
         post_save.connect(second, sender=Article, delivery=OnCommit())
         post_save.disconnect(first, sender=Article)
@@ -170,10 +170,10 @@ def test_a_save_beside_a_tool_that_stays_is_as_deep_after_a_thousand_turns_as_af
 
     post_save.connect(first, sender=Article, when=changed("title"))
     with mock.patch.object(Article, "_save_table", around(Article._save_table, [])):
-        turn()
+        one_round()
         once = depth_of_save()
         for _ in range(1000):
-            turn()
+            one_round()
         assert depth_of_save() == once
     post_save.disconnect(first, sender=Article)
 

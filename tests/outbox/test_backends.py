@@ -384,7 +384,7 @@ def test_the_current_app_of_celery_is_used_where_none_is_named():
         assert CeleryBackend("external", {}).app is celeries.redis
 
 
-def test_telling_celery_does_not_wait_for_a_broker_that_is_away(settings):
+def test_notifying_celery_does_not_wait_for_a_broker_that_is_away(settings):
     settings.HELIOGRAPH_OUTBOX = outbox("nowhere")
     began = monotonic()
     with pytest.raises(OperationalError):
@@ -473,12 +473,12 @@ def test_a_task_that_comes_too_early_is_sent_again_with_its_time(tasks):
     assert [result.task.run_after for result in dummy.results] == [approximately(Delivery.objects.get().due_at)]
 
 
-def approximately(moment):
-    """Be equal to moments close by: clocks differ."""
+def approximately(time):
+    """Be equal to times close by: clocks differ."""
 
     class Near:
         def __eq__(self, other):
-            return abs((other - moment).total_seconds()) < 20
+            return abs((other - time).total_seconds()) < 20
 
         __hash__ = None
 

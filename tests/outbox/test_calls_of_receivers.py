@@ -19,7 +19,7 @@ from tests.helpers.errors import MishapError
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-# --- what a receiver is told --------------------------------------------------------------------------------------
+# --- what a receiver is given --------------------------------------------------------------------------------------
 
 
 def test_a_receiver_is_given_its_delivery(act):

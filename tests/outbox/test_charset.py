@@ -43,8 +43,8 @@ call_command("migrate", "heliograph_outbox", verbosity=0)
 sent.send(sender=None, using="default")
 drain()
 for row in Delivery.objects.order_by("receiver"):
-    told = [str(failure["error"]) for failure in row.failures]
-    tell([row.receiver.rpartition(".")[2], row.state, row.error, "fail" in row.traceback, told])
+    delivered = [str(failure["error"]) for failure in row.failures]
+    report([row.receiver.rpartition(".")[2], row.state, row.error, "fail" in row.traceback, delivered])
 """
 
 # How each database is made, and what it has of the text.

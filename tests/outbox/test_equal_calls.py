@@ -23,11 +23,11 @@ def row_of(instance):
     return instance.__class__, instance.pk, instance.title, instance.words, instance._state.db
 
 
-def told_of(signal, sender, instance, origin=None, **payload):
+def delivered_of(signal, sender, instance, origin=None, **payload):
     return signal, sender, row_of(instance), payload
 
 
-def told_of_batch(signal, sender, batch, using):
+def delivered_of_batch(signal, sender, batch, using):
     events = [
         (event.kind, event.signal, event.sender, event.pk, row_of(event.instance), changes_of_event(event))
         for event in batch.events
@@ -119,20 +119,20 @@ STORIES = [*SIMPLE_STORIES, save_often, write_in_bulk_at_once]
 def compare(receive):
     """Tell a story to a receiver of either policy, and return what each has been called with."""
 
-    def compare(story, signals, policies, tell, **options):
-        told = [], []
-        for calls, policy in zip(told, policies, strict=True):
-            connect(calls, signals, policy, tell, options)
+    def compare(story, signals, policies, report, **options):
+        delivered = [], []
+        for calls, policy in zip(delivered, policies, strict=True):
+            connect(calls, signals, policy, report, options)
         for _ in story():
             assert {type(outcome) for alias in ("default", "other") for outcome in drain(using=alias)} <= {Succeeded}
-        return told
+        return delivered
 
-    def connect(calls, signals, policy, tell, options):
+    def connect(calls, signals, policy, report, options):
         def record(**payload):
-            calls.append(tell(**payload))
+            calls.append(report(**payload))
 
         def record_batch(signal, sender, batch, using, **kwargs):
-            calls.append(tell(signal, sender, batch, using))
+            calls.append(report(signal, sender, batch, using))
 
         receive(signals, sender=Article, bulk=True, delivery=policy, **options)(
             record_batch if policy.batch else record
@@ -144,7 +144,7 @@ def compare(receive):
 @pytest.mark.parametrize("story", SIMPLE_STORIES)
 def test_a_durable_receiver_is_called_as_one_before_the_commit(compare, story):
     signals = [pre_save, post_save, pre_delete, post_delete]
-    before_commit, durable = compare(story, signals, (BeforeCommit(), Durable()), told_of)
+    before_commit, durable = compare(story, signals, (BeforeCommit(), Durable()), delivered_of)
     assert durable == before_commit
 
 
@@ -152,7 +152,7 @@ def test_a_durable_receiver_is_called_as_one_before_the_commit(compare, story):
 def test_its_batches_are_those_of_one_before_the_commit(compare, story):
     policies = BeforeCommit(batch=True), Durable(batch=True)
     when = changed("words") | is_new_or_gone
-    before_commit, durable = compare(story, [post_save, post_delete], policies, told_of_batch, when=when)
+    before_commit, durable = compare(story, [post_save, post_delete], policies, delivered_of_batch, when=when)
     assert durable == before_commit
 
 

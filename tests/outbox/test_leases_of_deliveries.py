@@ -251,7 +251,7 @@ def test_a_renewal_without_a_worker_closes_its_connection(settings):
 
 @has_sessions
 @pytest.mark.usefixtures("fresh_connection")
-@pytest.mark.parametrize("make", [drain, lambda: run_one(Delivery.objects.get().pk)], ids=["worker", "fleet"])
+@pytest.mark.parametrize("make", [drain, lambda: run_one(Delivery.objects.get().pk)], ids=["worker", "external worker"])
 def test_a_success_that_could_not_be_recorded_is_recorded_on_a_new_connection(calls, make):
     received = calls(lambda number: end_own(), atomic=False)
     send(1)

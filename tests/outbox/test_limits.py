@@ -47,27 +47,27 @@ each_run = pytest.mark.parametrize("run", [run_in_a_worker, drain, run_by_its_id
 
 @pytest.fixture
 def reported():
-    """What is set when somebody is told that a delivery is slow, and the events of deliveries."""
-    told, events = threading.Event(), []
+    """What is set when the log says that a delivery is slow, and the events of deliveries."""
+    is_slow, events = threading.Event(), []
 
     def record(event):
         events.append(event)
         if event.name == "delivery_slow":
-            told.set()
+            is_slow.set()
 
     with observe(record, DeliveryEvent):
-        yield told, events
+        yield is_slow, events
 
 
 @pytest.fixture
 def slow(receive, reported):
-    """Connect a durable receiver that runs until somebody is told that it is slow; the list has the events."""
-    told, events = reported
+    """Connect a durable receiver that runs until somebody is is_slow that it is slow; the list has the events."""
+    is_slow, events = reported
 
     def connect(**options):
         @receive(sent, delivery=Durable(**options))
         def wait_until_set(sender, **payload):
-            assert told.wait(LONG)
+            assert is_slow.wait(LONG)
 
         return events
 
@@ -86,11 +86,11 @@ def test_a5_a_delivery_that_takes_longer_is_reported_while_it_runs(slow, run, li
 
 
 def test_an_async_receiver_that_takes_longer_is_reported_too(receive, reported):
-    told, events = reported
+    is_slow, events = reported
 
     @receive(sent, delivery=Durable(warn_after=SHORT))
     async def wait_until_set(sender, **payload):
-        assert await asyncio.to_thread(told.wait, LONG)
+        assert await asyncio.to_thread(is_slow.wait, LONG)
 
     send()
     drain()
@@ -105,7 +105,7 @@ def test_the_log_says_where_it_is(slow, caplog):
     (record,) = caplog.records
     text = f"Delivery {row().pk} of {row().receiver} is slow (attempt 1): it has been running for "
     assert record.getMessage().startswith(text)
-    assert "in wait_until_set\n    assert told.wait(LONG)" in record.getMessage()
+    assert "in wait_until_set\n    assert is_slow.wait(LONG)" in record.getMessage()
 
 
 def test_one_that_is_quick_is_not_reported(receive, reported):

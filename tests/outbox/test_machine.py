@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
     def transact(self, done, how):
         """Do some things in a transaction."""
         self.block(False, how, done)
-        self.settle()
+        self.account()
 
     @rule(done=ALONE)
     def do_alone(self, done):
@@ -228,7 +228,7 @@ class Machine(RuleBasedStateMachine):
         else:
             self.model.roll_back()
 
-    def settle(self):
+    def account(self):
         """Account for what was committed."""
         self.look()
         self.model.commit()
@@ -362,7 +362,7 @@ class Machine(RuleBasedStateMachine):
         """Do some things outside of transactions."""
         for step in done:
             self.do([step])
-            self.settle()
+            self.account()
             self.is_as_the_model()
 
     def lose(self, worker):

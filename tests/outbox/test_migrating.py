@@ -58,23 +58,23 @@ def database(fresh_database):
 
 
 def migrated(script, *databases, apps=APPS):
-    """Run a script in a process of its own with receivers of all models, and return what it tells."""
+    """Run a script in a process of its own with receivers of all models, and return what it reports."""
     entries = dict(zip(("default", "other"), databases, strict=False))
     settings = {"INSTALLED_APPS": apps, "DATABASES": entries, "SITE_ID": 1, "SECRET_KEY": "-"}
     return run(RECEIVERS + dedent(script), early="import tests.settings", **settings)
 
 
 def test_receivers_of_all_models_have_deliveries_as_soon_as_a_fresh_database_has_the_table(database):
-    told = migrated("migrate(); tell(senders())", database, apps=(*APPS, "django.contrib.auth"))
-    assert told == [["auth", "contenttypes", "heliograph_outbox", "sites", "sites.Site"]]
+    delivered = migrated("migrate(); report(senders())", database, apps=(*APPS, "django.contrib.auth"))
+    assert delivered == [["auth", "contenttypes", "heliograph_outbox", "sites", "sites.Site"]]
 
 
 def test_a_fresh_database_can_be_migrated_app_by_app(database):
     script = """
     migrate("sites")
-    tell(Site.objects.filter(pk=7).exists())
+    report(Site.objects.filter(pk=7).exists())
     migrate("heliograph_outbox")
-    tell("sites.Site" in senders())
+    report("sites.Site" in senders())
     """
     assert migrated(script, database) == [True, True]
 
@@ -85,7 +85,7 @@ def test_tables_of_apps_without_migrations_can_be_made(database):
 
     with override_settings(MIGRATION_MODULES={"heliograph_outbox": None, "sites": None}):
         migrate("--run-syncdb")
-    tell("sites.Site" in senders())
+    report("sites.Site" in senders())
     """
     assert migrated(script, database) == [True]
 
@@ -94,9 +94,9 @@ def test_the_table_can_be_dropped_and_made_again(database):
     script = """
     migrate()
     migrate("heliograph_outbox", "zero")
-    tell("heliograph_outbox_delivery" in connections["default"].introspection.table_names())
+    report("heliograph_outbox_delivery" in connections["default"].introspection.table_names())
     migrate()
-    tell("sites.Site" in senders())
+    report("sites.Site" in senders())
     """
     assert migrated(script, database) == [False, True]
 
@@ -106,7 +106,7 @@ def test_all_migrations_can_be_undone(database):
     migrate()
     for label in ("sites", "contenttypes", "heliograph_outbox"):
         migrate(label, "zero")
-    tell(connections["default"].introspection.table_names())
+    report(connections["default"].introspection.table_names())
     """
     assert migrated(script, database) == [["django_migrations"]]
 
@@ -115,9 +115,9 @@ def test_each_database_is_looked_at_for_itself(database, fresh_database):
     script = """
     migrate()
     migrate("sites", using="other")
-    tell(Site.objects.using("other").filter(pk=7).exists())
+    report(Site.objects.using("other").filter(pk=7).exists())
     migrate(using="other")
-    tell("sites.Site" in senders("other"))
+    report("sites.Site" in senders("other"))
     """
     assert migrated(script, database, fresh_database("migrating_other")) == [True, True]
 
@@ -130,7 +130,7 @@ def test_after_a_migration_nobody_looks_for_the_table(database):
     site = Site.objects.get(pk=7)
     with CaptureQueriesContext(connections["default"]) as queries:
         site.save()
-    tell([query["sql"] for query in queries])
+    report([query["sql"] for query in queries])
     """
     (statements,) = migrated(script, database)
     others = [one for one in statements if "django_site" not in one and "INSERT" not in one]

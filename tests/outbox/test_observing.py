@@ -35,7 +35,7 @@ def observed():
         yield found
 
 
-def told(found):
+def described(found):
     return [(event.name, event.attempt, state) for event, state in found]
 
 
@@ -44,7 +44,7 @@ def test_observers_receive_a_delivery_that_succeeds(act):
     send()
     with observed() as found:
         drain()
-    assert told(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.SUCCESSFUL)]
+    assert described(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.SUCCESSFUL)]
 
 
 def test_observers_receive_attempts_that_fail_and_the_death_of_a_delivery(act):
@@ -52,7 +52,7 @@ def test_observers_receive_attempts_that_fail_and_the_death_of_a_delivery(act):
     send()
     with observed() as found:
         drain()
-    assert told(found) == [
+    assert described(found) == [
         ("delivery_started", 1, State.RUNNING),
         ("delivery_failed", 1, State.READY),
         ("delivery_started", 2, State.RUNNING),
@@ -65,7 +65,7 @@ def test_a_delivery_that_was_discarded_has_finished(act):
     send()
     with observed() as found:
         drain()
-    assert told(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.DISCARDED)]
+    assert described(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.DISCARDED)]
 
 
 def test_one_that_is_not_atomic_is_observed_as_others(act):
@@ -73,7 +73,7 @@ def test_one_that_is_not_atomic_is_observed_as_others(act):
     send()
     with observed() as found:
         drain()
-    assert told(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.SUCCESSFUL)]
+    assert described(found) == [("delivery_started", 1, State.RUNNING), ("delivery_finished", 1, State.SUCCESSFUL)]
 
 
 def test_an_event_says_which_delivery_it_is_about(act):

@@ -131,9 +131,9 @@ def test_a_member_of_an_enumeration_is_the_member_itself(store, member):
 
 
 def test_a_date_in_a_time_zone_is_the_same_time(store):
-    moment = datetime.datetime(2024, 7, 1, 12, 0, tzinfo=ZoneInfo("Europe/Berlin"))
-    found = travelled(store, moment)
-    assert (found, found.utcoffset()) == (moment, moment.utcoffset())
+    in_berlin = datetime.datetime(2024, 7, 1, 12, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+    found = travelled(store, in_berlin)
+    assert (found, found.utcoffset()) == (in_berlin, in_berlin.utcoffset())
 
 
 def test_a_lazy_text_is_the_text(store):

@@ -256,7 +256,7 @@ def test_a_worker_that_drains_does_all_of_it():
 
 
 def together(*functions):
-    """Call functions in threads that start at the same moment."""
+    """Call functions in threads that start at the same time."""
     start = threading.Barrier(len(functions))
 
     def call(function):

@@ -1,4 +1,4 @@
-"""Rows of the table that somebody has tampered with: to read one imports nothing, runs nothing and tells nothing."""
+"""Rows of the table that somebody has tampered with: to read one imports, runs and discloses nothing."""
 
 import datetime
 import enum

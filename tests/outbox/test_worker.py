@@ -35,7 +35,7 @@ sent = Signal(name="shop.asked")
 
 @contextmanager
 def working(*, stops=True, **options):
-    """Run a worker in a thread for the time of the block, at whose end it is told to stop, or has been."""
+    """Run a worker in a thread for the time of the block, at whose end it is delivered to stop, or has been."""
     one = Worker(**{"grace": LONG, **options})
     thread = threading.Thread(target=one.run)
     thread.start()
@@ -45,7 +45,7 @@ def working(*, stops=True, **options):
         if stops:
             one.stop()
         thread.join(LONG)
-        assert not thread.is_alive(), "the worker ends when it is told to"
+        assert not thread.is_alive(), "the worker ends when it is delivered to"
 
 
 def all_are(state, count=1):
@@ -106,7 +106,7 @@ def test_what_is_there_when_it_starts_is_made(act):
 
 
 def test_a_worker_that_has_nothing_to_do_is_woken_by_a_commit(act, idle, monkeypatch):
-    if connection.vendor != "mysql":  # which tells nobody, so that its workers look again and again
+    if connection.vendor != "mysql":  # which notifies nobody, so its workers look again and again
         monkeypatch.setattr(waking, "LONGEST", 10 * LONG)
     act(lambda **payload: None)
     with working():
@@ -128,12 +128,12 @@ def idle(monkeypatch):
     """What is set when a worker begins to wait."""
     idle = threading.Event()
 
-    def tell_and_wait(wait, *arguments):
+    def notify_and_wait(wait, *arguments):
         idle.set()
         wait(*arguments)
 
     for kind in waking.Waker.__subclasses__():
-        monkeypatch.setattr(kind, "wait", partialmethod_of(tell_and_wait, kind.wait))
+        monkeypatch.setattr(kind, "wait", partialmethod_of(notify_and_wait, kind.wait))
     return idle
 
 
@@ -166,7 +166,7 @@ def test_an_observer_of_the_worker_receives_what_its_threads_do(act):
 
 @pytest.fixture
 def events():
-    """The deliveries that an observer of the whole process is told of."""
+    """The deliveries that an observer of the whole process is delivered of."""
     events = []
     undo = add_observer(events.append, DeliveryEvent)
     yield events

@@ -403,7 +403,7 @@ def test_a_model_signal_of_another_package_may_send_something_named_changes(conn
 
 
 @database
-def test_changes_of_tells_what_is_not_saved(changes_for):
+def test_changes_of_returns_what_is_not_saved(changes_for):
     changes_for(post_save, sender=Writer)
     writer = Writer.objects.create(name="Ada")
     assert changes_of(writer) == {}
@@ -454,7 +454,7 @@ def test_changes_of_takes_both_names_of_a_foreign_key(changes_for, name):
 
 
 @database
-def test_changes_of_tells_during_a_save_what_that_changes(receive):
+def test_changes_of_returns_during_a_save_what_that_changes(receive):
     got = []
 
     @receive([pre_save, post_save], sender=Writer, when=changed("name"))

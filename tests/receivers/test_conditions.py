@@ -127,7 +127,7 @@ def test_raw_holds_for_the_relations_that_a_fixture_has(listen, tmp_path):
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 1), reason="m2m_changed has raw since Django 6.1")
-def test_raw_is_refused_on_m2m_changed_where_that_does_not_tell():
+def test_raw_is_refused_on_m2m_changed_where_that_does_not_send_it():
     message = (
         "raw asks for 'raw', which m2m_changed does not send;"
         " it sends action, instance, model, pk_set, reverse, using. Take the condition away, or another signal."
@@ -162,14 +162,14 @@ def test_raw_does_not_hold_for_a_custom_signal_that_does_not_say_so(listen):
 @database
 @on_each_save
 @pytest.mark.parametrize(
-    ("told", "holds"),
+    ("reported", "holds"),
     [(None, False), (["title"], True), (["words"], False), (["title", "words"], True)],
     ids=["no fields", "this field", "another field", "both"],
 )
-def test_update_fields_holds_where_the_field_is_named(listen, signal, told, holds):
+def test_update_fields_holds_where_the_field_is_named(listen, signal, reported, holds):
     article = Article.objects.create()
     received = listen(signal, sender=Article, when=update_fields("title"))
-    article.save(update_fields=told)
+    article.save(update_fields=reported)
     assert len(received) == holds
 
 
@@ -184,22 +184,22 @@ def test_update_fields_of_several_holds_where_one_is_named(listen, signal):
 
 @database
 @on_each_save
-@pytest.mark.parametrize(("told", "holds"), [(None, False), (["slug"], True)])
-def test_update_fields_without_a_name_holds_where_any_is_named(listen, signal, told, holds):
+@pytest.mark.parametrize(("reported", "holds"), [(None, False), (["slug"], True)])
+def test_update_fields_without_a_name_holds_where_any_is_named(listen, signal, reported, holds):
     article = Article.objects.create()
     received = listen(signal, sender=Article, when=update_fields())
-    article.save(update_fields=told)
+    article.save(update_fields=reported)
     assert len(received) == holds
 
 
 @database
 @on_each_save
 @pytest.mark.parametrize("asked", ["author", "author_id"])
-@pytest.mark.parametrize("told", ["author", "author_id"])
-def test_update_fields_knows_a_foreign_key_by_both_its_names(listen, signal, asked, told):
+@pytest.mark.parametrize("reported", ["author", "author_id"])
+def test_update_fields_knows_a_foreign_key_by_both_its_names(listen, signal, asked, reported):
     article = Article.objects.create()
     received = listen(signal, sender=Article, when=update_fields(asked))
-    article.save(update_fields=[told])
+    article.save(update_fields=[reported])
     assert len(received) == 1
 
 
@@ -263,7 +263,7 @@ def test_using_is_asked_together_with_a_condition(listen):
 
 @databases
 @pytest.mark.parametrize("signal", [pre_save, pre_delete, post_delete, m2m_changed])
-def test_using_works_on_each_signal_that_tells_the_database(listen, signal):
+def test_using_works_on_each_signal_that_names_the_database(listen, signal):
     received = listen(signal, using="other")
     for alias in ("default", "other"):
         novel, genre = Novel.objects.using(alias).create(), Genre.objects.using(alias).create()
@@ -273,7 +273,7 @@ def test_using_works_on_each_signal_that_tells_the_database(listen, signal):
 
 
 @databases
-def test_using_works_on_a_custom_signal_that_tells_the_database(receive):
+def test_using_works_on_a_custom_signal_that_names_the_database(receive):
     received = []
 
     @receive(published, using="other")
@@ -580,7 +580,7 @@ def test_changed_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, when=changed("status", to="paid"))
         def record(instance, **kwargs):
-            tell(instance.status)
+            report(instance.status)
         order = Order.objects.create()
         for status in ("paid", "paid", "sent"):
             order.status = status
@@ -593,7 +593,7 @@ def test_created_works_on_djangos_own_dispatcher():
     script = """
         @receiver([pre_save, post_save], sender=Order, when=created)
         def record(**kwargs):
-            tell("created")
+            report("created")
         Order.objects.create().save()
     """
     assert unadopted(script) == ["created", "created"]
@@ -603,7 +603,7 @@ def test_a_parameter_named_changes_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order)
         def record(changes, **kwargs):
-            tell({name: tuple(change) for name, change in changes.items()})
+            report({name: tuple(change) for name, change in changes.items()})
         order = Order.objects.create()
         order.status = "paid"
         order.save()
@@ -619,7 +619,7 @@ def test_writes_works_on_djangos_own_dispatcher():
         order = Order.objects.create()
         order.status = "paid"
         order.save(update_fields=["status"])
-        tell(Order.objects.get().slug)
+        report(Order.objects.get().slug)
     """
     assert unadopted(script) == ["paid"]
 
@@ -628,7 +628,7 @@ def test_using_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, using="other")
         def record(using, **kwargs):
-            tell(using)
+            report(using)
         for alias in connections:
             Order().save(using=alias)
     """
@@ -639,7 +639,7 @@ def test_fetch_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, when=changed("status"), fetch=True)
         def record(changes, **kwargs):
-            tell({name: tuple(change) for name, change in changes.items()})
+            report({name: tuple(change) for name, change in changes.items()})
         order = Order.objects.create()
         Order(pk=order.pk, status="paid").save()
     """
@@ -652,9 +652,9 @@ def test_a_model_is_left_alone_again_when_its_receiver_leaves_djangos_own_dispat
         @receiver(post_save, sender=Order, when=changed("status"))
         def record(**kwargs):
             pass
-        tell("from_db" in vars(Order), post_save.disconnect(record, sender=Order))
+        report("from_db" in vars(Order), post_save.disconnect(record, sender=Order))
         gc.collect()
-        tell("from_db" in vars(Order))
+        report("from_db" in vars(Order))
     """
     assert unadopted(script) == [True, True, False]
 
@@ -668,6 +668,6 @@ def test_a_model_is_left_alone_again_when_its_receiver_is_collected_on_djangos_o
         del record
         gc.collect()
         Order.objects.create()
-        tell("from_db" in vars(Order))
+        report("from_db" in vars(Order))
     """
     assert unadopted(script) == [False]

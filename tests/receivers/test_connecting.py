@@ -152,7 +152,7 @@ def test_the_class_of_all_apps_is_no_sender():
 
 def test_an_app_is_not_known_while_apps_are_loaded():
     script = """
-        tell(error)
+        report(error)
     """
     early = """
         from heliograph import receiver
@@ -180,7 +180,7 @@ def test_an_app_is_a_sender_also_where_django_runs_its_signals():
         def record(sender, **kwargs):
             received.append(sender.label)
         call_command("migrate", verbosity=0)
-        tell(received)
+        report(received)
     """
     assert run(script, **NOT_ADOPTED) == [["auth"]]
 
@@ -194,10 +194,10 @@ def test_a_tuple_and_an_instance_are_treated_alike_where_django_runs_its_signals
         try:
             receiver(post_save, sender=[Group, User(pk=1)])(record)
         except TypeError as error:
-            tell(str(error).partition(": ")[2])
-        tell(len(post_save.receivers))
+            report(str(error).partition(": ")[2])
+        report(len(post_save.receivers))
         receiver(post_save, sender=(Group, Permission))(record)
-        tell(len(post_save.receivers))
+        report(len(post_save.receivers))
     """
     assert run(script, **NOT_ADOPTED) == [
         "sender=<User pk=1> never sends post_save. Pass its class, User; for this row only, add"
@@ -355,8 +355,8 @@ def test_d5_signals_that_django_runs_are_disconnected_again_when_another_is_refu
             try:
                 receiver(signals, sender=Group)(record)
             except TypeError as error:
-                tell(str(error).partition(": ")[2])
-        tell(len(post_save.receivers), len(ours.receivers))
+                report(str(error).partition(": ")[2])
+        report(len(post_save.receivers), len(ours.receivers))
     """
     message = "sender=auth.Group never sends post_migrate, which apps send. Pass its app: sender='auth'."
     assert run(script, **NOT_ADOPTED) == [message, message, 0, 0]

@@ -111,7 +111,7 @@ def test_a_model_that_is_collected_with_its_receiver_leaves_nothing():
 
         watched()
         gc.collect()
-        tell(len(PLANS))
+        report(len(PLANS))
     """
     assert run(script) == [0]
 
@@ -141,17 +141,17 @@ before = photograph()
 
 
 def test_nothing_is_patched_for_receivers_that_ask_for_nothing():
-    script = "post_save.connect(record, sender=Order); tell(photograph() == before)"
+    script = "post_save.connect(record, sender=Order); report(photograph() == before)"
     assert run(SHARED + script) == [True]
 
 
 def test_connections_are_watched_as_long_as_a_model_is():
     script = """
         post_save.connect(record, sender=Order, when=changed("status"))
-        tell(photograph() == before)
+        report(photograph() == before)
         post_save.disconnect(record, sender=Order)
         gc.collect()
-        tell(photograph() == before)
+        report(photograph() == before)
     """
     assert run(SHARED + dedent(script)) == [False, True]
 
@@ -159,10 +159,10 @@ def test_connections_are_watched_as_long_as_a_model_is():
 def test_nothing_stays_patched_when_a_receiver_of_all_models_leaves():
     script = """
         post_save.connect(record, when=changed("status"))
-        tell(photograph() == before)
+        report(photograph() == before)
         post_save.disconnect(record)
         gc.collect()
-        tell(photograph() == before)
+        report(photograph() == before)
     """
     assert run(SHARED + dedent(script)) == [False, True]
 
@@ -176,7 +176,7 @@ def test_nothing_stays_patched_when_a_receiver_of_all_models_leaves_that_was_cal
         post_save.send(sender=Order, instance=Order())
         post_save.disconnect(record, **{options})
         gc.collect()
-        tell(photograph() == before)
+        report(photograph() == before)
     """
 
     assert run(SHARED + dedent(script)) == [True]

@@ -258,7 +258,7 @@ def test_a_swapped_user_model_can_be_named_before_it_is_loaded():
         from tests.helpers.members.models import Member
         call_command("migrate", run_syncdb=True, verbosity=0)
         Member.objects.create_user("ada")
-        tell(received)
+        report(received)
     """
     early = """
         from django.db.models.signals import post_save
@@ -280,9 +280,9 @@ def test_a_user_model_that_was_swapped_out_is_refused_as_a_sender():
             try:
                 receiver(post_save, sender=sender)(record)
             except TypeError as error:
-                tell(str(error).partition(": ")[2])
+                report(str(error).partition(": ")[2])
         receiver(post_init, sender=User)(record)  # which sends nothing else
-        tell(len(post_save.receivers))
+        report(len(post_save.receivers))
     """
     message = (
         "sender=auth.User never sends post_save."

@@ -432,7 +432,7 @@ def test_a_tool_that_adds_names_to_a_receiver_is_believed(connect):
     assert [response for _, response in post_save.send(sender=Writer, instance=None)] == ["mail"]
 
 
-def test_a_callable_that_does_not_tell_its_parameters_is_believed_as_a_condition(listen):
+def test_a_callable_that_does_not_show_its_parameters_is_believed_as_a_condition(listen):
     received = listen(opened, when=partial(dict, is_asked=True))
     opened.send(sender=None)
     assert len(received) == 1

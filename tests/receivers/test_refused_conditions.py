@@ -106,7 +106,7 @@ def test_a_condition_on_what_the_signal_does_not_send_is_refused(condition, sign
     refused(TypeError, text, signal, when=condition)
 
 
-def test_a_database_is_refused_on_a_signal_that_tells_none():
+def test_a_database_is_refused_on_a_signal_that_sends_none():
     text = (
         "using='other' asks for 'using', which request_finished does not send; it sends nothing."
         " Take the condition away, or another signal."

@@ -184,8 +184,8 @@ def test_where_more_is_watched_in_the_middle_of_it_what_was_watched_before_is_kn
     assert received[0].events[0].changes == {"words": (1, 3)}
 
 
-def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
-    told = run(
+def test_a_transaction_whose_end_a_tool_has_wrapped_is_flushed():
+    delivered = run(
         """
         from django.contrib.auth.models import Group
         from django.core.management import call_command
@@ -210,8 +210,8 @@ def test_a_transaction_whose_end_a_tool_has_wrapped_is_settled():
 
         with transaction.atomic():
             Group.objects.create(name="a")
-        tell(received)
+        report(received)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
-    assert told == [["before", "timed"]]
+    assert delivered == [["before", "timed"]]

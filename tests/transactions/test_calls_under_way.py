@@ -101,7 +101,7 @@ def test_two_receivers_that_save_the_instance_come_to_an_end_as_they_do_inline(r
     assert sorted(calls) == ["one", "one", "two", "two"]
 
 
-def test_a_receiver_that_wants_to_know_is_told_the_chain(receive):
+def test_a_receiver_that_asks_for_the_chain_is_given_it(receive):
     @receive(post_save, sender=Article, delivery=BeforeCommit(), reentrant="raise")
     def one(sender, instance, **kwargs):
         Genre.objects.create(name=str(instance.pk))
@@ -151,12 +151,12 @@ def test_a_model_that_writes_its_row_in_its_own_way_is_delivered(listen, monkeyp
     assert len(received) == 1
 
 
-def test_a_save_that_is_told_to_receivers_of_another_model_is_delivered(listen, receive):
+def test_a_save_that_is_sent_to_receivers_of_another_model_is_delivered(listen, receive):
     received = listen(post_save, sender=Novel, delivery=BeforeCommit())
     listen(post_save, sender=Reprint, delivery=BeforeCommit())
 
     @receive(post_save, sender=Reprint)
-    def tell_novel(sender, instance, signal, **kwargs):
+    def send_novel(sender, instance, signal, **kwargs):
         signal.send(sender=Novel, instance=instance, **kwargs)
 
     Reprint.objects.create()
@@ -264,7 +264,7 @@ def test_a_receiver_that_is_disconnected_in_a_transaction_is_called_for_what_it_
 
 
 def test_the_patches_are_there_for_as_long_as_somebody_waits():
-    told = run(
+    delivered = run(
         """
         from django.contrib.auth.models import Group
         from django.db.models import Model
@@ -280,15 +280,15 @@ def test_the_patches_are_there_for_as_long_as_somebody_waits():
         before, end = here(), Atomic.__exit__
         post_save.connect(record, sender=Group, delivery=OnCommit())
         post_save.connect(record, delivery=OnCommit())
-        tell([now is not then for now, then in zip(here(), before)], Atomic.__exit__ is end)
+        report([now is not then for now, then in zip(here(), before)], Atomic.__exit__ is end)
         post_save.disconnect(record, sender=Group)
-        tell(here() != before)
+        report(here() != before)
         post_save.disconnect(record)
-        tell(here() == before)
+        report(here() == before)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
-    assert told == [[True, True, True], True, True, True]
+    assert delivered == [[True, True, True], True, True, True]
 
 
 # --- inside a test ------------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_what_a_wrapper_around_an_async_function_returns_is_awaited(receive):
 
 
 def test_policies_work_where_django_runs_its_own_signals():
-    told = run(
+    delivered = run(
         """
         from django.db import connection, transaction
         from django.db.models.signals import post_save
@@ -374,12 +374,12 @@ def test_policies_work_where_django_runs_its_own_signals():
         with transaction.atomic():
             Group.objects.create(name="atomic")
             received.append("end")
-        tell(received)
+        report(received)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
         HELIOGRAPH={"ADOPT_DJANGO_SIGNALS": False},
     )
-    assert told == [[("before", True), "after", "end", ("before", True), "after"]]
+    assert delivered == [[("before", True), "after", "end", ("before", True), "after"]]
 
 
 # --- a policy of another package ----------------------------------------------------------------------------------
@@ -430,7 +430,7 @@ def test_the_registry_lists_a_policy_without_a_condition(receive):
     assert line.endswith("async, delivery=OnCommit(), reentrant=skip")
 
 
-def test_a_policy_that_is_told_nonsense_says_so():
+def test_a_policy_that_is_given_nonsense_says_so():
     with pytest.raises(TypeError, match=r"OnCommit\(batch=...\) takes True or False, not 'yes'\."):
         OnCommit(batch="yes")
 
@@ -494,11 +494,11 @@ def test_a_policy_that_comes_last_and_causes_itself_is_named(receive, monkeypatc
         Genre.objects.create()
 
 
-def test_an_event_that_is_told_again_by_hand_is_another_one(listen, receive):
+def test_an_event_that_is_sent_again_by_hand_is_another_one(listen, receive):
     received = listen(post_save, sender=Article, delivery=BeforeCommit())
 
     @receive(post_save, sender=Article)
-    def tell_again(sender, instance, signal, **kwargs):
+    def send_again(sender, instance, signal, **kwargs):
         signal.send(sender=sender, instance=instance, **kwargs)
 
     Article.objects.create()
@@ -539,7 +539,7 @@ class TestOfATestCaseThatGoesOn:
 
 
 def test_patches_that_are_there_still_are_not_put_around_themselves():
-    told = run(
+    delivered = run(
         """
         import gc
         from django.db import transaction
@@ -570,10 +570,10 @@ def test_patches_that_are_there_still_are_not_put_around_themselves():
         thread.join()
         post_save.connect(record, delivery=OnCommit(), dispatch_uid="again")
         with transaction.atomic():
-            transaction.on_commit(lambda: tell("committed"))
+            transaction.on_commit(lambda: report("committed"))
         """,
     )
-    assert told == ["committed"]
+    assert delivered == ["committed"]
 
 
 @pytest.mark.django_db(transaction=True)

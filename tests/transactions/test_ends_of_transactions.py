@@ -137,7 +137,7 @@ def test_what_an_async_receiver_raises_is_logged(receive, caplog):
 # --- other signals ------------------------------------------------------------------------------------------------
 
 
-def test_a_signal_of_ones_own_goes_by_the_database_that_it_tells(listen):
+def test_a_signal_of_ones_own_goes_by_the_database_that_it_names(listen):
     shipped = Signal(name="shop.shipped")
     received = listen(shipped, delivery=OnCommit())
     with transaction.atomic():
@@ -152,7 +152,7 @@ def test_a_signal_of_ones_own_goes_by_the_database_that_it_tells(listen):
     assert len(received) == 4
 
 
-def test_before_a_commit_a_signal_has_to_tell_its_database(receive):
+def test_before_a_commit_a_signal_has_to_name_its_database(receive):
     shipped = Signal(name="shop.shipped")
 
     @receive(shipped, delivery=BeforeCommit())
@@ -353,7 +353,7 @@ def test_the_registry_lists_the_policy_and_the_condition(receive):
 
 
 @pytest.mark.parametrize("policy", [BeforeCommit(), OnCommit(), BeforeCommit(batch=True)])
-def test_observers_are_told_of_a_call_when_it_is_made_as_part_of_its_send(receive, policy):
+def test_a_call_is_observed_when_it_is_made_as_part_of_its_send(receive, policy):
     @receive(post_save, sender=Article, delivery=policy)
     def record(sender, batch=None, **kwargs):
         Genre.objects.create()
@@ -367,7 +367,7 @@ def test_observers_are_told_of_a_call_when_it_is_made_as_part_of_its_send(receiv
     assert lines[sent + 2].startswith("    django.db.models.signals.pre_init")
 
 
-def test_they_are_told_in_autocommit_too(receive):
+def test_a_call_is_observed_in_autocommit_too(receive):
     @receive(post_save, sender=Article, delivery=BeforeCommit())
     def record(sender, **kwargs): ...
 

@@ -126,7 +126,7 @@ def kill(script):
     """
     database = {key: value for key, value in connection.settings_dict.items() if key != "TEST"}
     (places,) = run(
-        IMPORTS + dedent(script) + "tell(kill_at_each_stop(prepare))",
+        IMPORTS + dedent(script) + "report(kill_at_each_stop(prepare))",
         early="import tests.settings",  # has Django take PyMySQL for its driver
         INSTALLED_APPS=settings.INSTALLED_APPS,
         DATABASES={"default": {**database, "NAME": str(database["NAME"])}},

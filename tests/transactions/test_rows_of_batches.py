@@ -48,8 +48,8 @@ def batches(receive):
     return connect
 
 
-def told(batches):
-    """Return what batches tell of each row: its kind and its key."""
+def delivered(batches):
+    """Return what batches report of each row: its kind and its key."""
     return [[(event.kind, event.pk) for event in batch.events] for batch in batches]
 
 
@@ -171,7 +171,7 @@ def test_a_key_that_is_a_text_and_one_that_is_a_number_are_one_row(batches, rece
     with transaction.atomic():
         Article(pk=str(article.pk), words=2).save()
         Article(pk=article.pk, words=3).save()
-    assert told(received) == [[("updated", article.pk)]]
+    assert delivered(received) == [[("updated", article.pk)]]
 
 
 def test_a_row_of_another_database_is_another_row(batches):
@@ -179,7 +179,7 @@ def test_a_row_of_another_database_is_another_row(batches):
     with transaction.atomic(), transaction.atomic("other"):
         Country(code="de").save()
         Country(code="de").save(using="other")
-    assert told(received) == [[("created", "de")], [("created", "de")]]
+    assert delivered(received) == [[("created", "de")], [("created", "de")]]
 
 
 @pytest.mark.parametrize("model", [Ticket, Seat])
@@ -189,7 +189,7 @@ def test_keys_of_other_kinds_are_rows_too(batches, model):
     with transaction.atomic():
         one = model.objects.create(**keys)
         model.objects.filter(pk=one.pk).update(**({"guest": "Ada"} if model is Seat else {"state": "old"}))
-    assert told(received) == [[("created", one.pk)]]
+    assert delivered(received) == [[("created", one.pk)]]
 
 
 def test_a_row_whose_key_an_update_sets_is_gone_and_new(batches):
@@ -197,7 +197,7 @@ def test_a_row_whose_key_an_update_sets_is_gone_and_new(batches):
     received = batches(BOTH, sender=Country, bulk=True)
     with transaction.atomic():
         Country.objects.filter(code="de").update(code="fr", name="b")
-    assert told(received) == [[("deleted", "de"), ("created", "fr")]]
+    assert delivered(received) == [[("deleted", "de"), ("created", "fr")]]
     gone, new = (event.instance for event in received[0].events)
     assert (gone.code, gone.name, new.code, new.name) == ("de", "a", "fr", "b")
 
@@ -226,7 +226,7 @@ def test_a_row_that_goes_to_another_key_and_back_is_no_change(batches):
     assert received == []
 
 
-def test_each_row_of_an_update_that_sets_keys_is_told_as_gone_and_as_new(listen):
+def test_each_row_of_an_update_that_sets_keys_is_delivered_as_gone_and_as_new(listen):
     Country.objects.create(code="de", name="a")
     saved, deleted = listen(post_save, sender=Country, bulk=True), listen(post_delete, sender=Country, bulk=True)
     Country.objects.update(code="fr")
@@ -241,7 +241,7 @@ def test_a_copy_that_is_saved_under_another_key_is_a_new_row_and_the_old_one_sta
         country = Country.objects.get()
         country.code, country.name = "fr", "b"
         country.save()
-    assert told(received) == [[("created", "fr")]]
+    assert delivered(received) == [[("created", "fr")]]
 
 
 # --- deleted and created again ------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_a_pair_that_is_added_and_removed_again_in_a_transaction_is_nothing(batc
     assert received == []
 
 
-def test_a_pair_that_is_removed_and_added_again_is_nothing_and_the_others_are_told(batches, novel_and_genres):
+def test_a_pair_that_is_removed_and_added_again_is_nothing_and_the_others_are_delivered(batches, novel_and_genres):
     novel, (a, b) = novel_and_genres
     novel.genres.add(a)
     received = batches(m2m_changes, sender=Novel.genres.through)
@@ -383,7 +383,7 @@ def test_a_row_that_was_saved_and_then_deleted_unheard_is_gone_when_its_copy_is_
         novel.save()
         Novel.objects.all()._raw_delete("default")
         novel.delete()
-    assert told(received)[0][0][0] == "deleted"
+    assert delivered(received)[0][0][0] == "deleted"
 
 
 def test_a_cascade_of_stale_rows_has_their_values(batches):
@@ -464,28 +464,28 @@ def tenant(name):
 
 
 @only_postgresql
-@pytest.mark.parametrize("turn", [tenant, lambda name: searching(name, "public")], ids=["attribute", "statement"])
-def test_rows_with_one_key_in_two_schemas_are_two_rows(batches, schemas, turn):
+@pytest.mark.parametrize("switch", [tenant, lambda name: searching(name, "public")], ids=["attribute", "statement"])
+def test_rows_with_one_key_in_two_schemas_are_two_rows(batches, schemas, switch):
     received = batches(BOTH, sender=Country, bulk=True, when=changed("name"))
     with transaction.atomic():
-        with turn("north"):
+        with switch("north"):
             country = Country.objects.create(code="de", name="a")
-        with turn("south"):
+        with switch("south"):
             Country.objects.bulk_create([Country(code="de", name="b")])
-        with turn("north"):
+        with switch("north"):
             country.delete()
-    assert told(received) == [[("created", "de")]]
+    assert delivered(received) == [[("created", "de")]]
     assert [batch.instances[0].name for batch in received] == ["b"]
 
 
 @only_postgresql
-@pytest.mark.parametrize("turn", [tenant, lambda name: searching(name, "public")], ids=["attribute", "statement"])
-def test_a_table_that_schemas_share_has_the_same_rows_under_each(batches, schemas, turn):
+@pytest.mark.parametrize("switch", [tenant, lambda name: searching(name, "public")], ids=["attribute", "statement"])
+def test_a_table_that_schemas_share_has_the_same_rows_under_each(batches, schemas, switch):
     account = Account.objects.create(balance=1)
     received = batches(post_save, sender=Account, when=changed("balance"))
     with transaction.atomic():
         for name, balance in (("north", 2), ("south", 3)):
-            with turn(name):
+            with switch(name):
                 one = Account.objects.get()
                 one.balance = balance
                 one.save()
@@ -501,7 +501,7 @@ def test_the_search_path_that_a_connection_begins_with_is_a_schema_too(batches, 
             Country.objects.create(code="de")
         with searching('"$user"', "public"):
             Country.objects.get().save()
-    assert told(received) == [[("created", "de")], [("created", "de")]]
+    assert delivered(received) == [[("created", "de")], [("created", "de")]]
 
 
 @only_postgresql
@@ -515,7 +515,7 @@ def test_a_search_path_that_is_rolled_back_is_so_here_too(batches, schemas):
                 Country.objects.create(code="de")
             transaction.set_rollback(True)
         Country.objects.get().save()
-    assert told(received) == [[("created", "de")]]
+    assert delivered(received) == [[("created", "de")]]
 
 
 @only_postgresql
@@ -532,7 +532,7 @@ def test_a_search_path_of_one_transaction_is_not_that_of_the_next_call_of_a_deco
 
     write("north")
     write(None, "north")
-    assert told(received) == [[("created", "de")], [("created", "de")], [("updated", "de")]]
+    assert delivered(received) == [[("created", "de")], [("created", "de")], [("updated", "de")]]
 
 
 @only_postgresql
@@ -557,4 +557,4 @@ def test_while_nobody_names_a_search_path_no_query_is_made_for_it(batches, djang
     with django_assert_num_queries(2 + 2), transaction.atomic():  # BEGIN, COMMIT
         Country(code="de").save(force_insert=True)
         Country(code="fr").save(force_insert=True)
-    assert told(received) == [[("created", "de"), ("created", "fr")]]
+    assert delivered(received) == [[("created", "de"), ("created", "fr")]]

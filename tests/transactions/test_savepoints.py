@@ -126,7 +126,7 @@ def test_t3_a_savepoint_from_before_its_receiver_takes_its_calls_along(receive):
     assert received == ["after"]
 
 
-def test_t3_savepoints_whose_names_are_used_again_are_told_apart(titles):
+def test_t3_savepoints_whose_names_are_used_again_are_distinguished(titles):
     with transaction.atomic():
         transaction.clean_savepoints()
         make_savepoint()
@@ -273,7 +273,7 @@ def test_a_function_given_to_on_commit_is_called_as_django_calls_it(receive):
 
 @pytest.mark.usefixtures("no_kept_error")
 def test_connections_have_their_own_methods_again_when_nobody_waits():
-    told = run(
+    delivered = run(
         """
         from django.contrib.auth.models import Group
         from django.db.backends.base.base import BaseDatabaseWrapper
@@ -284,13 +284,13 @@ def test_connections_have_their_own_methods_again_when_nobody_waits():
 
         before = {**vars(BaseDatabaseWrapper)}
         post_save.connect(record, sender=Group, delivery=OnRollback())
-        tell({**vars(BaseDatabaseWrapper)} == before)
+        report({**vars(BaseDatabaseWrapper)} == before)
         post_save.disconnect(record, sender=Group)
-        tell({**vars(BaseDatabaseWrapper)} == before)
+        report({**vars(BaseDatabaseWrapper)} == before)
         """,
         INSTALLED_APPS=["heliograph", "django.contrib.auth", "django.contrib.contenttypes"],
     )
-    assert told == [False, True]
+    assert delivered == [False, True]
 
 
 @pytest.mark.django_db(transaction=False)

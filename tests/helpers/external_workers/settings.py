@@ -34,7 +34,7 @@ def outbox(workers, **options):
 
 
 def _of_tests(database):
-    """Return the database that the tests have made for themselves, as a project with workers is told to have it."""
+    """Return the database that the tests have made, as the documentation asks of a project with workers."""
     options = database.get("OPTIONS", {})
     if database["ENGINE"].endswith("sqlite3"):
         options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA synchronous=OFF"}

@@ -72,7 +72,7 @@ class Process:
 
 
 class Server(Process):
-    """A process of the project that sends and looks after the table when it is told to."""
+    """A process of the project that sends and looks after the table when a line of its input says so."""
 
     def __init__(self, folder, workers):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": None, "text": True}

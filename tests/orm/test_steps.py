@@ -110,7 +110,7 @@ WRAPPERS = """
     m2m_changes.connect(receiver, weak=False)
     for owner, name, steps in patched_methods():
         if isinstance(owner, type) and callable(getattr(owner, name)):
-            tell((name, *wrappers(owner, name)))
+            report((name, *wrappers(owner, name)))
 """
 
 

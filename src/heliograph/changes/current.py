@@ -1,4 +1,4 @@
-"""What is changed in an instance now."""
+"""The changes of an instance now: of the save under way, or else the unsaved ones."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def deleted(instance: Any, sender: Any = None) -> Comparison:
 
 
 def without_wrapper(instance: Any) -> Any:
-    """Return the instance itself, also of a lazy object, such as request.user."""
+    """Return the instance in a lazy object such as `request.user`; any other instance as it is."""
     return instance if type(instance) is instance.__class__ else instance._wrapped
 
 
 def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
-    """Return what is changed in an instance and not saved, without a query: of these fields, or of all watched ones.
+    """Return the unsaved changes of an instance, without a query: of these fields, or of all watched fields.
 
-    In an instance that was never saved, nothing is; while it is saved, this is what that save changes. Raises
-    LookupError for a model that no receiver watches, FieldDoesNotExist for a field that is not watched.
+    During a save, the result has the changes of this save. A new instance has no changes. Raises LookupError for a
+    model that no receiver watches, FieldDoesNotExist for a field that is not watched.
     """
     if type(instance) not in PLANS:
         instance = without_wrapper(instance)

@@ -32,7 +32,7 @@ of_locked_deletions = PatchLease(_steps)
 
 @dataclass(frozen=True, eq=False)
 class _Deletion:
-    """A collector at work, and the instances whose rows it has locked."""
+    """A deletion under way: its collector, and the instances whose rows are locked."""
 
     collector: Collector
     instances: ExitStack = field(default_factory=ExitStack)

@@ -19,14 +19,14 @@ Picker = Callable[[Any], Sequence[Any]]
 class Watching:
     """The time during which receivers watch a model, from the first connected one to the last.
 
-    The hooks of the model belong to it, and have no effect after it, even if a tool still holds and calls them.
+    The steps of the model belong to it, and have no effect after it, even if a tool still holds and calls them.
     """
 
     model: Any
     renewed: Callable[[Any], Plan | None]  # plans the model again, and returns the plan
 
     def plan(self) -> Plan | None:
-        """Return the plan of the model, with the fields that the model has by now; None after this time."""
+        """Return the plan of the model, with the fields that it has by now; None if nobody watches it any more."""
         plan = PLANS.get(self.model)
         if plan is None or plan.watching is not self:
             return None
@@ -131,22 +131,22 @@ class Plan:
 
     @cached_property
     def from_row(self) -> Picker:
-        """Take the values of the fields from those of all columns."""
+        """Pick the values of the fields from the values of all columns."""
         return _picker([self.columns.index(field) for field in self.fields])
 
     @cached_property
     def from_dict(self) -> Picker:
-        """Take the values of the fields from the attributes of an instance."""
+        """Pick the values of the fields from the attributes of an instance."""
         return _picker(self.names)
 
     @cached_property
     def unknown(self) -> tuple[Any, ...]:
-        """What is known of a row of which nothing is known."""
+        """The values of a row of which nothing is known."""
         return (UNKNOWN,) * len(self.fields)
 
     @cached_property
     def nothing(self) -> tuple[Any, ...]:
-        """The values of a row that was deleted."""
+        """The values of a row that was deleted: `NO_ROW` for each field."""
         return (NO_ROW,) * len(self.fields)
 
     def of_instance(self, instance: Any) -> Sequence[Any]:
@@ -212,7 +212,7 @@ def _picker(keys: Sequence[Any]) -> Picker:
 # The attribute of an instance's `_state` that has the save that is under way.
 SAVING = "_heliograph_saving"
 
-# The plan of each model that somebody watches; the watches keep it.
+# The plan of each model that somebody watches.
 PLANS: dict[type, Plan] = {}
 
 
@@ -228,7 +228,7 @@ def plan_of(model: Any) -> Plan:
 
 
 def watched_among(model: Any, fields: Collection[Any]) -> list[Any]:
-    """Return the watched fields of a model among these, and watched ones that change with others.
+    """Return the watched fields of a model among these fields, and the watched fields that change with one of them.
 
     A generated field changes with its sources, and a field with a descriptor of a package with any other column.
     """
@@ -254,5 +254,5 @@ def plan_for(model: Any, fields: Sequence[Any]) -> Plan:
 
 
 def is_among(field: Any, names: Collection[str] | None) -> bool:
-    """Return whether a field is one of those that a save names; None are all."""
+    """Return whether a save writes a field; `names` are the names of the fields that it writes, None for all."""
     return names is None or field.name in names or field.attname in names

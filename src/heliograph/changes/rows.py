@@ -35,7 +35,7 @@ class Rows(ABC):
 
     @abstractmethod
     def comparison(self, at: int) -> Comparison | None:
-        """Return one of them before and after; None where nothing was there before, or is after."""
+        """Compare one row before and after; None if the row is new."""
 
     @abstractmethod
     def changes(self, name: str) -> list[Triple]:
@@ -75,7 +75,7 @@ class Created(Whole):
 
     @classmethod
     def of(cls, model: Any, using: str, made: Sequence[Any]) -> Created:
-        """Return the rows of these instances, with the keys that they have now: they are in other hands too."""
+        """Return the rows of these instances, with the keys that they have now: others may change the instances."""
         return cls(model, using, [*made], [normal_key(one) for one in made])
 
     @cached_property

@@ -22,7 +22,7 @@ from heliograph.orm.steps import Hold, Step, join, leave
 
 
 class Wish(NamedTuple):
-    """What a receiver needs to know of a model, or of a class and its subclasses."""
+    """The need of a receiver to know changes of a model, or of a class and its subclasses."""
 
     model: Any
     subclasses: bool
@@ -127,9 +127,9 @@ _is_following = False
 
 
 def _plan_again(models: Any, wait: bool = True) -> None:
-    """Plan these models, and patch them or put back what was patched.
+    """Plan these models again, and let the steps of each join or leave.
 
-    Where another thread holds the lock and this one must not wait, the next to come here does it.
+    If another thread holds the lock and this call must not wait, the next call plans them.
     """
     global _is_planning
     _outdated.update(models)
@@ -193,7 +193,7 @@ def _leave(model: Any) -> None:
 
 
 def _planned(model: Any) -> Plan | None:
-    """Return what the wishes for a model come to; None if there are none, or it has no rows."""
+    """Return the plan that fulfils all wishes for a model; None if there are no wishes, or the model has no table."""
     if not _has_rows(model):
         return None
     wishes = [wish for base in model.__mro__ for wish in _wishes(base) if wish.covers(model)]
@@ -264,7 +264,7 @@ def _attributes(fields: Any, wishes: list[Wish], beside: list[Any]) -> frozenset
 
 
 def _has_rows(model: Any) -> bool:
-    """Return whether a class is a model that is saved, and not one that migrations make up."""
+    """Return whether a class is a model with a table, and not one that a migration makes up."""
     options = vars(model).get("_meta")  # a class that is being made has none yet
     if not isinstance(model, ModelBase) or options is None or options.abstract or is_historical(model):
         return False
@@ -275,5 +275,5 @@ def _has_rows(model: Any) -> bool:
 
 
 def is_historical(model: Any) -> bool:
-    """Return whether a model is what migrations know of one, without its code."""
+    """Return whether a migration has made up a model, without the code of the class."""
     return getattr(model, "__module__", None) == "__fake__"

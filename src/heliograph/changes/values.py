@@ -1,4 +1,4 @@
-"""Values of fields: whether two are the same to the database, and what to keep of one."""
+"""Values of fields: whether two are the same in the database, and in which form a value is remembered."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from heliograph.databases import GENERAL, database_of
 
 
 class Mark(Enum):
-    """A value that stands for none, and prints as its name."""
+    """A mark in place of a value, which prints as its name."""
 
     def __repr__(self) -> str:
         return self.name
@@ -83,7 +83,7 @@ def is_immutable(value: Any) -> bool:
 
 
 def kept(value: Any) -> Any:
-    """Return what can be kept of a value: no file but its name, no expression, and a copy of what may be changed."""
+    """Return a value as it is remembered: the name of a file, UNKNOWN for an expression, a copy of a mutable value."""
     if type(value) in SCALARS:
         return value
     return shown(value) if isinstance(value, File | Promise) or is_expression(value) else copied(value)
@@ -148,7 +148,7 @@ def are_of_own_type(field: Any, old: Any, new: Any) -> bool:
 
 
 def is_same(field: Any, old: Any, new: Any) -> bool:
-    """Return whether two values of a field are the same to the database, as Decimal("1.0") and Decimal("1.00") are.
+    """Return whether two values of a field are the same in the database, as Decimal("1.0") and Decimal("1.00") are.
 
     A value that the field does not accept is not the same as any other. `NO_ROW` is the same only as itself.
     """
@@ -178,7 +178,7 @@ _OWN_TYPES: dict[type, type] = {
 
 
 def is_equal(old: Any, new: Any) -> bool:
-    """Return whether two values are equal to Python."""
+    """Return whether two values are equal in Python."""
     try:
         return bool(old == new)
     except ValueError:  # arrays compare to an array

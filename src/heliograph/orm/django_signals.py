@@ -21,14 +21,14 @@ from heliograph.dispatch.connecting import Connector
 from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.fast_send import is_generated, learned_send
 from heliograph.dispatch.signal import OURS
-from heliograph.orm.patching import Patch, Undo, applied, forwarding_code, undone
+from heliograph.orm.patching import Patch, applied, forwarding_code, undo
 
-_undo: list[Undo] = []
+_replaced: list[Patch] = []
 
 
 def is_adopted() -> bool:
     """Return whether Django's signals are run by this dispatcher."""
-    return bool(_undo)
+    return bool(_replaced)
 
 
 def adopt(connector: Connector, model_connector: Connector) -> None:
@@ -39,7 +39,7 @@ def adopt(connector: Connector, model_connector: Connector) -> None:
     """
     if is_adopted():
         return
-    _undo.extend(applied(_patches(connector, model_connector)))
+    _replaced.extend(applied(_patches(connector, model_connector)))
     for entry in CATALOGUE.values():
         if entry.is_of_django and entry.module in sys.modules:
             _introduce(getattr(sys.modules[entry.module], entry.name), entry)
@@ -50,7 +50,7 @@ def release() -> None:
     signals: list[Any] = [*names.live_signals()]
     adopted: list[Any] = [signal for signal in signals if isinstance(signal, dispatcher.Signal)]
     rows = [(signal, list(signal.receivers)) for signal in adopted]
-    undone(_undo)
+    undo(_replaced)
     for signal, receivers in rows:
         _hand_over(signal, receivers)
 
@@ -61,14 +61,19 @@ def release() -> None:
 def _patches(connector: Connector, model_connector: Connector) -> Iterator[Patch]:
     for name, value in vars(dispatch.Signal).items():
         if name not in _OF_THE_CLASS:
-            yield from _patch(dispatcher.Signal, name, value, "run by this dispatcher")
-    yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0), "3-tuples in Django 5.2, else 4")
-    yield Patch(dispatcher.Signal, "_concurrency", _contract(), "each Django runs async receivers in its own way")
-    yield Patch(dispatcher.Signal, "_connector", connector, "Django's signals have senders of certain kinds")
-    yield Patch(ModelSignal, "_connector", model_connector, "signals of models have options of their own")
-    yield Patch(dispatcher.Signal, "_sent_names", sent_names, "the catalogue knows what Django's signals send")
-    yield from _patch(ModelSignal, "connect", _connect_model, "lazy senders, which this extends to lists and options")
-    yield from _patch(ModelSignal, "disconnect", _disconnect_model, "the same for disconnect")
+            yield from _patch(dispatcher.Signal, name, value)
+    # A row of `receivers` has three values in Django 5.2, and four later.
+    yield Patch(dispatcher.Signal, "_rows_have_senders", django.VERSION >= (6, 0))
+    # Each Django runs async receivers in its own way.
+    yield Patch(dispatcher.Signal, "_concurrency", _contract())
+    # Django's signals have senders of certain kinds, and signals of models have options of their own.
+    yield Patch(dispatcher.Signal, "_connector", connector)
+    yield Patch(ModelSignal, "_connector", model_connector)
+    # The catalogue knows what Django's signals send.
+    yield Patch(dispatcher.Signal, "_sent_names", sent_names)
+    # Django's signals of models take lazy senders; here they also do in lists, and beside options.
+    yield from _patch(ModelSignal, "connect", _connect_model)
+    yield from _patch(ModelSignal, "disconnect", _disconnect_model)
 
 
 # The names that every class has, and the names that only our own signals have.
@@ -79,7 +84,7 @@ _OF_THE_CLASS = {
 }
 
 
-def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
+def _patch(owner: type, name: str, value: Any) -> Iterator[Patch]:
     """Yield the patch of one attribute of a class of Django.
 
     A monitoring tool that starts in settings.py is there first: it has replaced the attribute by a wrapper around
@@ -87,13 +92,13 @@ def _patch(owner: type, name: str, value: Any, reason: str) -> Iterator[Patch]:
     """
     theirs = vars(owner).get(name)
     if theirs is None or _is_of_django(theirs, owner):
-        yield Patch(owner, name, value, reason)
+        yield Patch(owner, name, value)
         return
     inner = f"_heliograph_{owner.__name__}_{name}"
-    yield Patch(owner, inner, value, f"what Django's {name} calls, inside the wrapper of a tool")
+    yield Patch(owner, inner, value)
     for original in _functions_of_django(owner, name):
         code = forwarding_code(name, inner, original.__code__.co_freevars)
-        yield Patch(original, "__code__", code, f"a tool's wrapper holds Django's {name}")
+        yield Patch(original, "__code__", code)
 
 
 # The free variable of a method that calls super(); a wrapper has the function that it wraps as one.

@@ -1,4 +1,4 @@
-"""Patches: attributes that are replaced, each with its reason, and put back."""
+"""Patches: attributes that are replaced, and put back."""
 
 from __future__ import annotations
 
@@ -12,45 +12,33 @@ MISSING: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """An attribute that is replaced, and the reason."""
+    """An attribute of an owner, with the value that it gets or had; MISSING if the owner has none itself."""
 
     owner: Any
     name: str
     value: Any
-    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """What an attribute was before it was replaced."""
-
-    patch: Patch
-    value: Any
-
-    def __call__(self) -> None:
-        """Put it back."""
-        put(self.patch.owner, self.patch.name, self.value)
-
-
-def applied(patches: Iterable[Patch]) -> list[Undo]:
-    """Replace the attributes, and return what puts them back."""
+def applied(patches: Iterable[Patch]) -> list[Patch]:
+    """Replace attributes, and return the patches that put the old values back."""
     return [_apply(patch) for patch in [*patches]]
 
 
-def _apply(patch: Patch) -> Undo:
-    undo = Undo(patch, own(patch.owner, patch.name, MISSING))
+def _apply(patch: Patch) -> Patch:
+    before = Patch(patch.owner, patch.name, own(patch.owner, patch.name, MISSING))
     setattr(patch.owner, patch.name, patch.value)
-    return undo
+    return before
 
 
-def undone(undos: list[Undo]) -> None:
-    """Put all back, the last one first."""
-    while undos:
-        undos.pop()()
+def undo(befores: list[Patch]) -> None:
+    """Put the old values of attributes back, the last one first."""
+    while befores:
+        before = befores.pop()
+        put(before.owner, before.name, before.value)
 
 
 def forwarding_code(name: str, inner: str, free: tuple[str, ...] = ()) -> CodeType:
-    """Return code that calls another method; it has the free variables of the code that it replaces."""
+    """Return code that calls another method of `self`; it has the free variables of the code that it replaces."""
     return _code(name, "self, *args, **kwargs", f"self.{inner}(*args, **kwargs)", free)
 
 

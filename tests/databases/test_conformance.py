@@ -118,8 +118,8 @@ def test_a_decimal_is_stored_as_the_database_says(text):
 
     stored = Article.objects.get(pk=article.pk).price
 
-    assert DATABASE.stored_decimal(Decimal(text), places=2, digits=8) == stored
-    assert GENERAL.stored_decimal(Decimal(text), places=2, digits=8) in (None, stored)
+    assert DATABASE.stored_decimal(Decimal(text), decimal_places=2, digits=8) == stored
+    assert GENERAL.stored_decimal(Decimal(text), decimal_places=2, digits=8) in (None, stored)
 
 
 # --- locks and transactions ---------------------------------------------------------------------------------------
@@ -474,8 +474,8 @@ def test_a_transaction_that_sql_has_begun_is_known(rows):
 
 @carries_outbox
 def test_only_an_error_about_a_text_may_be_about_a_letter():
-    assert DATABASE.lacks_letter(DataError(1366, "Incorrect string value"))
-    assert not DATABASE.lacks_letter(OperationalError(1205, "Lock wait timeout exceeded"))
+    assert DATABASE.lacks_character(DataError(1366, "Incorrect string value"))
+    assert not DATABASE.lacks_character(OperationalError(1205, "Lock wait timeout exceeded"))
 
 
 # --- waking -------------------------------------------------------------------------------------------------------

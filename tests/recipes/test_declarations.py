@@ -316,10 +316,10 @@ def test_a_second_declaration_of_a_field_is_refused_with_the_place_of_the_first(
     first = keep(Cart, items_count=Count("items"))
     with pytest.raises(TypeError) as raised:
         keep(Cart, items_count=Count("items", filter=Q(items__is_dear=True)))
-    assert f"app.Cart.items_count is kept already, as declared at {first.place}. Remove one of the two" in str(
+    assert f"app.Cart.items_count is kept already, as declared at {first.line}. Remove one of the two" in str(
         raised.value
     )
-    assert re.search(r"test_declarations\.py:\d+$", first.place)
+    assert re.search(r"test_declarations\.py:\d+$", first.line)
 
 
 def test_a_field_that_is_computed_from_itself_is_refused():
@@ -381,7 +381,7 @@ def test_a_declaration_in_models_that_is_refused_is_an_error_of_the_system_check
     (error,) = check_kept_fields(None)
     assert error.id == "heliograph.E201"
     assert error.msg.endswith("app.Cart has no field 'item_count'. Did you mean 'items_count'?")
-    assert error.hint == f"It is declared at {declaration.place}."
+    assert error.hint == f"It is declared at {declaration.line}."
 
 
 def test_a_model_that_does_not_exist_is_an_error_of_the_system_checks(loading):

@@ -53,7 +53,7 @@ def test_list_shows_each_declaration_with_file_and_line(declared):
     status, lines = run("list")
     assert status == 0
     assert lines[0].startswith("keep(app.Cart, items_count=Count(F(items)), total=")
-    assert lines[0].endswith(f"  {declared[0].place.rpartition('/tests/')[2]}".replace("  ", "  tests/"))
+    assert lines[0].endswith(f"  {declared[0].line.rpartition('/tests/')[2]}".replace("  ", "  tests/"))
     assert lines[1:4] == [
         "    app.Cart.items_count: delta, from app.Item (cart)",
         "    app.Cart.total: delta, from app.Item (cart, price)",

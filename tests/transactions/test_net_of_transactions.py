@@ -124,7 +124,7 @@ def difference(before, after):
 
 def old_name(event):
     compared = event.comparison
-    return event.instance.name if compared is None else compared.old[compared.plan.places["name"]]
+    return event.instance.name if compared is None else compared.old[compared.plan.positions["name"]]
 
 
 def net(batch):

@@ -109,7 +109,7 @@ def _moved(sides: Collection[Side], rows: Rows) -> tuple[list[tuple[Side, Pair]]
     before, after = [], []
     first = rows.comparison(0)
     for side in sides:
-        if first is None or first.plan.places.keys().isdisjoint((side.source, side.target)):
+        if first is None or first.plan.positions.keys().isdisjoint((side.source, side.target)):
             continue
         for at, instance in enumerate(rows.instances):
             compared = rows.comparison(at)

@@ -55,9 +55,10 @@ class Update:
                 rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
                 return inner()
-            if rows.table.sent:
+            count = len(rows)
+            if count:
                 self.deliver(rows)
-        return len(rows.table.sent)
+        return count
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
         query = compiler.query

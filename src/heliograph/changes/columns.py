@@ -66,13 +66,13 @@ class RowOf(Sequence[Any]):
         return len(self._sources)
 
     @overload
-    def __getitem__(self, place: int) -> Any: ...
+    def __getitem__(self, position: int) -> Any: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Any]: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return [*map(self._value, self._sources[place])]
-        return self._value(self._sources[place])
+    def __getitem__(self, position: slice) -> Sequence[Any]: ...
+    def __getitem__(self, position: int | slice) -> Any:
+        if isinstance(position, slice):
+            return [*map(self._value, self._sources[position])]
+        return self._value(self._sources[position])
 
     def __iter__(self) -> Iterator[Any]:
         return map(self._value, self._sources)

@@ -69,7 +69,7 @@ class Comparison(NamedTuple):
 
     def values(self, name: str) -> Change:
         """Return the old and the new value of a field, also if they are the same; UNKNOWN if no receiver watches it."""
-        at = self.plan.places.get(name)
+        at = self.plan.positions.get(name)
         if at is None:
             return Change(UNKNOWN, UNKNOWN)
         change = self.change(at)
@@ -135,7 +135,7 @@ class Comparison(NamedTuple):
         """Return whether one of the fields with these names is changed."""
         plan, old, new, *_ = self
         for name in names:
-            at = plan.places.get(name)
+            at = plan.positions.get(name)
             # A value that is the same object has not changed; this test alone answers most calls.
             if at is None or (old[at] is new[at] and new[at] is not UNKNOWN and not plan.presented):
                 continue
@@ -145,8 +145,8 @@ class Comparison(NamedTuple):
 
     def changes(self, names: Iterable[str]) -> dict[str, Change]:
         """Return the changes of the fields with these names."""
-        places = self.plan.places
-        found = ((name, self.change(places[name])) for name in names if name in places)
+        positions = self.plan.positions
+        found = ((name, self.change(positions[name])) for name in names if name in positions)
         return {name: change for name, change in found if change is not None}
 
     def all_changes(self) -> dict[str, Change]:

@@ -79,6 +79,6 @@ def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
 
 def _verify(plan: Plan, names: tuple[str, ...]) -> None:
     for name in names:
-        if name not in plan.places:
+        if name not in plan.positions:
             watched = ", ".join(field.name for field in plan.fields)
             raise FieldDoesNotExist(f"{name!r} of {plan.model._meta.label} is not watched: {watched} are.")

@@ -159,7 +159,7 @@ def protect(instance: Any, plan: Plan, name: str, value: Any) -> None:
     if isinstance(memory, dict):
         if memory.get(name) is value:
             setattr(instance._state, plan.memory, {**memory, name: copied(value)})
-    elif type(memory) in (list, tuple) and len(memory) == len(plan.columns) and name in plan.places:
+    elif type(memory) in (list, tuple) and len(memory) == len(plan.columns) and name in plan.positions:
         column = plan.columns.index(plan.field(name))
         if memory[column] is value:
             setattr(instance._state, plan.memory, [*memory[:column], copied(value), *memory[column + 1 :]])

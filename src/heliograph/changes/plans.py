@@ -83,20 +83,20 @@ class Plan:
         return frozenset(self.names)
 
     @cached_property
-    def places(self) -> dict[str, int]:
+    def positions(self) -> dict[str, int]:
         """Where each field is, by its name and by its attribute."""
         return {name: at for at, field in enumerate(self.fields) for name in (field.attname, field.name)}
 
     def field(self, name: str) -> Any:
         """Return the field with this name or attribute."""
-        return self.fields[self.places[name]]
+        return self.fields[self.positions[name]]
 
     def joined(self, other: Plan, fields: Sequence[Any]) -> Plan:
         """Return a plan of the fields of two plans, in this order; it does not say which of them are watched."""
-        places = {field: at for at, field in enumerate(fields)}
+        positions = {field: at for at, field in enumerate(fields)}
         both = (self, other)
         sources = {
-            places[plan.fields[at]]: tuple(places[plan.fields[source]] for source in of_one)
+            positions[plan.fields[at]]: tuple(positions[plan.fields[source]] for source in of_one)
             for plan in both
             for at, of_one in plan.sources.items()
         }
@@ -104,8 +104,8 @@ class Plan:
             self,
             fields=tuple(fields),
             beside=0,
-            presented=frozenset(places[plan.fields[at]] for plan in both for at in plan.presented),
-            prepared=frozenset(places[plan.fields[at]] for plan in both for at in plan.prepared),
+            presented=frozenset(positions[plan.fields[at]] for plan in both for at in plan.presented),
+            prepared=frozenset(positions[plan.fields[at]] for plan in both for at in plan.prepared),
             sources=sources,
         )
 

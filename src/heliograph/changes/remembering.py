@@ -98,7 +98,7 @@ def _refreshed(plan: Plan, fields: list[str] | None, queryset: Any) -> Collectio
     if fields is not None:
         return fields
     deferred, is_all_but = (set(), True) if queryset is None else queryset.query.deferred_loading
-    return [name for name in plan.places if (name in deferred) is not is_all_but]
+    return [name for name in plan.positions if (name in deferred) is not is_all_but]
 
 
 # --- a field with a way of its own to prepare a value ----------------------------------------------------------
@@ -136,7 +136,7 @@ def _fetch_many(proceed: Proceed, descriptor: Any, instances: Any) -> None:
     proceed(descriptor, instances)
     for instance in fetched:
         plan = PLANS.get(type(instance))
-        if plan is not None and name in plan.places:
+        if plan is not None and name in plan.positions:
             _measured(instance, plan, [name])
 
 

@@ -181,7 +181,7 @@ class Updated(Rows):
 
     def full_table(self) -> Table:
         """Return the rows with the old values of all fields, followed by the new ones."""
-        values = [self._values(place) for place in range(len(self.plan.fields))]
+        values = [self._values(position) for position in range(len(self.plan.fields))]
         after = [new for _, new in values[self.plan.keys :]]
         return [*zip(*(old for old, _ in values), *after, strict=True)]
 
@@ -194,40 +194,41 @@ class Updated(Rows):
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         if self.plan.presented:
             return [at for at in range(len(self)) if self.comparison(at).differs(names)]
-        found = {self.plan.places.get(name, 0) for name in names}  # 0 is a part of the key
+        found = {self.plan.positions.get(name, 0) for name in names}  # 0 is a part of the key
         # The others keep their values.
-        places = [place for place in found if place >= self.plan.keys and self.sources[place] != place]
-        if len(places) == 1:
-            return [at for at, differs in enumerate(self._differ(*places)) if differs]
-        columns = zip(*map(self._differ, places), strict=True)
+        positions = [at for at in found if at >= self.plan.keys and self.sources[at] != at]
+        if len(positions) == 1:
+            return [at for at, differs in enumerate(self._differ(*positions)) if differs]
+        columns = zip(*map(self._differ, positions), strict=True)
         return [at for at, differ in enumerate(columns) if any(differ)]
 
     def changes(self, name: str) -> list[Triple]:
-        place = self._place(name)
-        if place is None or (self.sources[place] == place and not self.plan.presented):
+        position = self._position(name)
+        if position is None or (self.sources[position] == position and not self.plan.presented):
             return []
-        if place in self.plan.presented:
-            changes = (self.comparison(at).change(place) for at in range(len(self)))
+        if position in self.plan.presented:
+            changes = (self.comparison(at).change(position) for at in range(len(self)))
             return [(key, *change) for key, change in zip(self.pks, changes, strict=True) if change is not None]
-        rows = zip(self.pks, *self._values(place), self._differ(place), strict=True)
+        rows = zip(self.pks, *self._values(position), self._differ(position), strict=True)
         return [(key, old, new) for key, old, new, differs in rows if differs]
 
-    def _place(self, name: str) -> int | None:
+    def _position(self, name: str) -> int | None:
         """Return where in the plan the field with this name is, if its values are known; not where it is the key."""
-        place = self.plan.places.get(name, 0)
-        return place if place >= self.plan.keys else None
+        position = self.plan.positions.get(name, 0)
+        return position if position >= self.plan.keys else None
 
-    def _differ(self, place: int) -> Iterator[bool]:
-        """Yield for each row whether the value of the field at a place of the plan is another one."""
-        old, new = self._values(place)
-        if place in self.plan.changeable:  # two values of such a field may be equal in Python and not in the database
-            field = self.plan.fields[place]
+    def _differ(self, position: int) -> Iterator[bool]:
+        """Yield for each row whether the value of the field at a position of the plan is another one."""
+        old, new = self._values(position)
+        # Two values of such a field may be equal in Python, and not in the database.
+        if position in self.plan.changeable:
+            field = self.plan.fields[position]
             return (not is_same(field, *values) for values in zip(old, new, strict=True))
         return map(ne, old, new)
 
-    def _values(self, place: int) -> tuple[Iterable[Any], Iterable[Any]]:
-        """Return the old and the new values of the field at a place of the plan."""
-        old, source = self.table[place], self.sources[place]
+    def _values(self, position: int) -> tuple[Iterable[Any], Iterable[Any]]:
+        """Return the old and the new values of the field at a position of the plan."""
+        old, source = self.table[position], self.sources[position]
         return old, repeat(source.value, len(old)) if isinstance(source, Constant) else self.table[source]
 
 

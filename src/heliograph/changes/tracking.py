@@ -231,14 +231,14 @@ def _beside(model: Any, watched: list[Any], others: list[Any]) -> list[Any]:
 
 def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
     """Return the arguments of `Plan` that are about fields whose column differs from the value in `__dict__`."""
-    places = {field: at for at, field in enumerate(fields)}
-    prepared = {at: owner for field, at in places.items() if (owner := remembering.preparing(field)) is not None}
+    positions = {field: at for at, field in enumerate(fields)}
+    prepared = {at: owner for field, at in positions.items() if (owner := remembering.preparing(field)) is not None}
     return {
-        "presented": frozenset(at for field, at in places.items() if has_own_descriptor(model, field)),
+        "presented": frozenset(at for field, at in positions.items() if has_own_descriptor(model, field)),
         "prepared": frozenset(prepared),
         "sources": {
-            at: tuple(places[source] for source in sources_of(field) if source in places)
-            for field, at in places.items()
+            at: tuple(positions[source] for source in sources_of(field) if source in positions)
+            for field, at in positions.items()
             if field.generated
         },
         "recording": tuple(remembering.recording(owner).take() for owner in {*prepared.values()}),

@@ -250,7 +250,7 @@ class Saving(UnderWay):
 
     def _is_wanted(self, name: str) -> bool:
         plan = self.plan
-        return name in plan.asked or (name in plan.fetched and self.old[plan.places[name]] is UNKNOWN)
+        return name in plan.asked or (name in plan.fetched and self.old[plan.positions[name]] is UNKNOWN)
 
 
 def _is_same_row(instance: Any, using: str) -> bool:

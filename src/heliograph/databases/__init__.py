@@ -9,7 +9,7 @@ A *capability* is a fact about a database (`has_notices`); a method gives a piec
 `Database` itself is the *general database*: it claims no capability, and serves where nobody has described the vendor.
 
     >>> database = database_of(connection)
-    >>> database.stored_decimal(Decimal("0.125"), places=2, digits=5)
+    >>> database.stored_decimal(Decimal("0.125"), decimal_places=2, digits=5)
     Decimal('0.13')                                          # on PostgreSQL; on SQLite it is 0.12
 
 Another database is one file with a subclass of `Database`, and an entry in `DESCRIBED` here. The tests in

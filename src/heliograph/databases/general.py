@@ -25,15 +25,16 @@ class Database:
 
     rounding: ClassVar[str | None] = None  # how a column of decimals rounds, as in `decimal`; None if it is not known
 
-    def stored_decimal(self, value: Decimal, places: int, digits: int | None) -> Decimal | None:
+    def stored_decimal(self, value: Decimal, decimal_places: int, digits: int | None) -> Decimal | None:
         """Return a number as a column with so many decimal places stores it; None if the rounding is not known.
 
         A number with more than `digits` digits is returned as it is: the database refuses it.
         """
-        if self.rounding is None and int(value.as_tuple().exponent) < -places:
+        if self.rounding is None and int(value.as_tuple().exponent) < -decimal_places:
             return None
         try:
-            return value.quantize(Decimal(1).scaleb(-places), self.rounding or ROUND_HALF_UP, Context(prec=digits))
+            rounding = self.rounding or ROUND_HALF_UP
+            return value.quantize(Decimal(1).scaleb(-decimal_places), rounding, Context(prec=digits))
         except InvalidOperation:
             return value
 
@@ -117,7 +118,7 @@ class Database:
         """Return the type of a column whose texts are compared letter by letter, given its type without that."""
         return kind
 
-    def lacks_letter(self, error: BaseException) -> bool:
+    def lacks_character(self, error: BaseException) -> bool:
         """Return whether an error may say that a text has a letter that the character set of the database lacks."""
         return isinstance(error, DataError | UnicodeError)
 

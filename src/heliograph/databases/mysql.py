@@ -55,10 +55,10 @@ class MySQL(Database):
         """Return the type of a column with capitals and small letters: in others they are the same."""
         return f"{kind} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
-    def lacks_letter(self, error: BaseException) -> bool:
+    def lacks_character(self, error: BaseException) -> bool:
         if isinstance(error, OperationalError):  # as PyMySQL has it
             return error.args[:1] == (_INCORRECT_STRING,)
-        return super().lacks_letter(error)
+        return super().lacks_character(error)
 
     def lock(self, connection: Any, numbers: Sequence[int], at_end: Callable[[Callable[[], None]], None]) -> None:
         """Take locks until the end of the transaction: the server would keep them for the session."""

@@ -30,11 +30,11 @@ class SQLite(Database):
     has_one_writer = True
     describes_tables = True
 
-    def stored_decimal(self, value: Decimal, places: int, digits: int | None) -> Decimal | None:
+    def stored_decimal(self, value: Decimal, decimal_places: int, digits: int | None) -> Decimal | None:
         """Return a number as a float has it, which SQLite stores; Django rounds the float when it reads the row."""
-        if int(value.as_tuple().exponent) < -places:
+        if int(value.as_tuple().exponent) < -decimal_places:
             value = _FLOAT.create_decimal_from_float(float(value))
-        return super().stored_decimal(value, places, digits)
+        return super().stored_decimal(value, decimal_places, digits)
 
     @contextmanager
     def beginning_as_writer(self, connection: Any) -> Iterator[bool]:

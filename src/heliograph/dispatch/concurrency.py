@@ -34,7 +34,7 @@ class InTurn:
             return [await coroutine for coroutine in coroutines]
         context = copy_context()
         try:
-            return await _settled(_all_begun(coroutines, context))
+            return await _all_done(_all_begun(coroutines, context))
         finally:
             _restore(context)
 
@@ -88,7 +88,7 @@ def _all_begun(coroutines: Coroutines, context: Context) -> list[asyncio.Task[An
     return tasks
 
 
-async def _settled(tasks: list[asyncio.Task[Any]]) -> list[Any]:
+async def _all_done(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     """Wait for tasks, and return their results; when one fails or the caller is cancelled, the rest is cancelled."""
     cancelled: asyncio.CancelledError | None = None
     while waiting := [task for task in tasks if not task.done()]:

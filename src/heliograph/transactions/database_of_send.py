@@ -13,7 +13,7 @@ from heliograph.changes.current import without_wrapper
 
 
 def alias_of_send(payload: Mapping[str, Any]) -> str | None:
-    """Return the alias of the database that a send is about, or None where nothing tells it.
+    """Return the alias of the database that a send is about, or None where nothing says it.
 
     That is what it carries as `using`; else where the instance that it carries is written, or another model's
     instance that it carries, or where its sender is.
@@ -41,13 +41,13 @@ def _instance(payload: Mapping[str, Any]) -> Any:
 def has_database(signal: Any) -> bool:
     """Return whether a signal may be about a database; of those in the catalogue, some never are."""
     entry = entry_of(signal)
-    return entry is None or _tells_database(entry)
+    return entry is None or _names_database(entry)
 
 
 def signals_with_database() -> str:
     """Return the names of the signals in the catalogue that are about a database, for an error message."""
-    return ", ".join(sorted(name for name, entry in CATALOGUE.items() if _tells_database(entry)))
+    return ", ".join(sorted(name for name, entry in CATALOGUE.items() if _names_database(entry)))
 
 
-def _tells_database(entry: Entry) -> bool:
+def _names_database(entry: Entry) -> bool:
     return not {"using", "user"}.isdisjoint(entry.carries)

@@ -169,7 +169,7 @@ def _explanation(last: Pending, connection: Any) -> str:
     cycle = " -> ".join(reversed(names[: len({*names}) + 1]))
     return (
         f"The transaction on {connection.alias!r} was rolled back: before its commit, receivers have caused each other"
-        f" {DEPTH} times, one the next, and it never settles: {cycle}."
+        f" {DEPTH} times, one the next, and it never ends: {cycle}."
         " Let them stop, e.g. with when=changed(...), or write under mute()."
     )
 

@@ -128,7 +128,8 @@ def verify_commit(connection: Any, receiver: Any) -> None:
     if not is_auto:
         raise TransactionManagementError(
             f"{full_name(receiver)} waits for the end of a transaction, and {connection.alias!r} is committed by hand"
-            " (autocommit is off), of which Django tells nobody. Use atomic(), or connect it with delivery=Inline()."
+            " (autocommit is off). Django sends nothing at such a commit. Use atomic(), or connect it with"
+            " delivery=Inline()."
         )
 
 

@@ -19,7 +19,7 @@ from heliograph.outbox.models import Delivery, State
 # How many groups are shown: more than that nobody reads.
 _GROUPS = 20
 
-# So many characters of an error tell its kind.
+# So many characters of an error show its kind.
 _ERROR = 100
 
 

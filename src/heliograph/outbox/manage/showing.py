@@ -116,5 +116,5 @@ def plan(verb: str, chosen: Iterable[QuerySet[Delivery]]) -> Iterator[str]:
 
 
 def _counted(deliveries: QuerySet[Delivery]) -> QuerySet[Any, Any]:
-    by_place = deliveries.order_by().values_list("state", "queue", "receiver")
-    return by_place.annotate(count=Count("pk"))
+    grouped = deliveries.order_by().values_list("state", "queue", "receiver")
+    return grouped.annotate(count=Count("pk"))

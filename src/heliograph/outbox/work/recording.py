@@ -99,14 +99,14 @@ def _record(claim: Claim, **values: Any) -> int:
 
 def _updated(rows: Any, values: dict[str, Any]) -> int:
     """Update rows; characters that the database cannot store are escaped, so that no outcome is lost for them."""
-    fewer, lacks_letter = with_fewer_characters(values), database_of(connections[rows.db]).lacks_letter
+    fewer, lacks_character = with_fewer_characters(values), database_of(connections[rows.db]).lacks_character
     while True:
         try:
             with transaction.atomic(rows.db):
                 count: int = rows.update(**values)
             return count
         except (Error, UnicodeError) as error:
-            narrowed = next(fewer, None) if lacks_letter(error) else None
+            narrowed = next(fewer, None) if lacks_character(error) else None
             if narrowed is None:
                 raise
             values = narrowed

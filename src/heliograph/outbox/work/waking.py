@@ -81,7 +81,7 @@ class Listening(Waker):
 
     def __init__(self, using: str, stop: threading.Event) -> None:
         super().__init__(using, stop)
-        self._heard = 0
+        self._received = 0
         self._is_listening = False
         self._changed = threading.Condition()
 
@@ -90,17 +90,17 @@ class Listening(Waker):
 
     def wake(self) -> None:
         with self._changed:
-            self._heard += 1
+            self._received += 1
             self._changed.notify_all()
 
     def mark(self) -> int:
-        return self._heard
+        return self._received
 
     def wait(self, mark: int, idle: int) -> bool:
         # While the thread does not listen, the workers look at the table more often.
         seconds = min(_growing(0.005, idle), LONGEST if self._is_listening else LONGEST / 5)
         with self._changed:
-            return self._changed.wait_for(lambda: self._heard != mark, seconds)
+            return self._changed.wait_for(lambda: self._received != mark, seconds)
 
     def _run(self) -> None:
         while not self.stop.is_set():

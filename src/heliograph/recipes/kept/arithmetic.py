@@ -131,7 +131,7 @@ def _combined(node: CombinedExpression, child: type[Model]) -> Contribution | No
     return combined
 
 
-def places_of(node: Any, child: type[Model]) -> int | None:
+def decimals_of(node: Any, child: type[Model]) -> int | None:
     """Return how many decimal places the values of an expression may have; None if that is not known."""
     if is_path(node):
         field = _field(node.name, child)
@@ -139,18 +139,18 @@ def places_of(node: Any, child: type[Model]) -> int | None:
             return field.decimal_places
         return 0 if type_of(node.name, child) is int else None
     if isinstance(node, Value):
-        return _places_of_constant(node.value)
+        return _decimals_of_constant(node.value)
     if isinstance(node, ExpressionWrapper):
-        return places_of(node.get_source_expressions()[0], child)
+        return decimals_of(node.get_source_expressions()[0], child)
     if isinstance(node, CombinedExpression) and node.connector in _OPERATORS:
-        left, right = (places_of(one, child) for one in node.get_source_expressions())
+        left, right = (decimals_of(one, child) for one in node.get_source_expressions())
         if left is None or right is None:
             return None
         return left + right if node.connector == "*" else max(left, right)
     return None
 
 
-def _places_of_constant(value: Any) -> int | None:
+def _decimals_of_constant(value: Any) -> int | None:
     if isinstance(value, Decimal) and value.is_finite():
         return max(-int(value.as_tuple().exponent), 0)
     return 0 if isinstance(value, int) else None
@@ -206,8 +206,8 @@ def _constant(name: str, value: Any, child: type[Model]) -> Any:
     if isinstance(value, Expression) or type(value) is not type_of(name, child):
         return None
     if isinstance(value, Decimal):
-        places = _places_of_constant(value)
-        return value if places is not None and places <= field.decimal_places else None
+        decimals = _decimals_of_constant(value)
+        return value if decimals is not None and decimals <= field.decimal_places else None
     return value
 
 

@@ -21,7 +21,7 @@ def label_of(kept: KeptField) -> str:
 def listed() -> Iterator[str]:
     """Yield each declaration with its file and line, and below it each field with how it is kept."""
     for declaration in declarations:
-        yield f"{declaration.text}  {_short(declaration.place)}"
+        yield f"{declaration.text}  {_short(declaration.line)}"
         if declaration.problem is not None:
             yield f"    refused: {declaration.problem}"
         for kept in declaration.fields:
@@ -29,11 +29,11 @@ def listed() -> Iterator[str]:
             yield f"    {label_of(kept)}: {kept.kind}, from {kept.child._meta.label} ({columns})"
 
 
-def _short(place: str) -> str:
-    """Return a place relative to the working directory, if it is below that."""
-    path, _, line = place.rpartition(":")
+def _short(line: str) -> str:
+    """Return a line relative to the working directory, if it is below that."""
+    path, _, number = line.rpartition(":")
     found = Path(path)
-    return f"{found.relative_to(Path.cwd())}:{line}" if found.is_relative_to(Path.cwd()) else place
+    return f"{found.relative_to(Path.cwd())}:{number}" if found.is_relative_to(Path.cwd()) else line
 
 
 def chosen(labels: Sequence[str]) -> list[KeptField]:

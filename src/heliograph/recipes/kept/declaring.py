@@ -16,7 +16,7 @@ from heliograph.recipes.kept import flush, locking, receiving, verdicts, writing
 from heliograph.recipes.kept.checks import check_kept_fields
 from heliograph.recipes.kept.fields import KeptField, kept_field
 from heliograph.recipes.kept.groups import group_field, grouping
-from heliograph.recipes.kept.registry import Declaration, declarations, place_of_caller
+from heliograph.recipes.kept.registry import Declaration, declarations, line_of_caller
 
 
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
@@ -29,7 +29,7 @@ def keep(model: type[Model] | str, **fields: Any) -> Declaration:
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.
     """
-    declaration = Declaration(f"keep({_label(model)}, {_texts(fields)})", place_of_caller())
+    declaration = Declaration(f"keep({_label(model)}, {_texts(fields)})", line_of_caller())
     _verify(model, fields)
 
     def described() -> tuple[KeptField, ...]:
@@ -53,7 +53,7 @@ def keep_groups(
     reports it.
     """
     text = f"keep_groups({_label(model)}, into={_label(into)}, by={by!r}, {_texts(fields)})"
-    declaration = Declaration(text, place_of_caller())
+    declaration = Declaration(text, line_of_caller())
     for one in (model, into):
         _verify(one, fields)
 

@@ -179,5 +179,5 @@ class Stored(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Round in SQL; SQLite's ROUND gives the float that is nearest to the decimal."""
-        places = self.output_field.decimal_places  # type: ignore[attr-defined]
-        return self.as_sql(compiler, connection, template=f"ROUND(%(expressions)s, {places})", **context)
+        decimals = self.output_field.decimal_places  # type: ignore[attr-defined]
+        return self.as_sql(compiler, connection, template=f"ROUND(%(expressions)s, {decimals})", **context)

@@ -18,13 +18,13 @@ class Declaration:
     """A call of `keep`, and what it has connected."""
 
     text: str  # as it was written
-    place: str  # file and line
+    line: str  # file and line
     fields: tuple[KeptField, ...] = ()
     problem: Exception | None = None  # why it is refused, if it was declared before models were loaded
     undo: list[Callable[[], Any]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        return f"<{self.text} at {self.place}>"
+        return f"<{self.text} at {self.line}>"
 
     def disconnect(self) -> bool:
         """Keep the fields no longer. Return whether they were kept until now."""
@@ -39,7 +39,7 @@ class Declaration:
 declarations: list[Declaration] = []
 
 
-def place_of_caller() -> str:
+def line_of_caller() -> str:
     """Return the file and line outside of Heliograph that calls it."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):

@@ -22,7 +22,7 @@ from django.db.models import (
 )
 from django.db.models.fields import PositiveIntegerRelDbTypeMixin
 
-from heliograph.recipes.kept.arithmetic import places_of
+from heliograph.recipes.kept.arithmetic import decimals_of
 from heliograph.recipes.kept.fields import KeptField
 from heliograph.recipes.kept.registry import declaration_of, kept_fields
 
@@ -64,7 +64,7 @@ def _problems(kept: KeptField) -> Iterator[str]:
         yield f"{label} is a column of {field.model._meta.label}. Declare it for that model."
     before = declaration_of(kept.parent, kept.name)
     if before is not None:
-        yield f"{label} is kept already, as declared at {before.place}. Remove one of the two declarations."
+        yield f"{label} is kept already, as declared at {before.line}. Remove one of the two declarations."
     yield from _problems_of_null(kept, label)
     yield from _problems_of_type(kept, label)
     yield from _problems_of_deletion(kept)
@@ -94,22 +94,22 @@ def _problems_of_type(kept: KeptField, label: str) -> Iterator[str]:
     elif kind in (Avg, StdDev, Variance) and isinstance(field, IntegerField):
         yield f"{kind.__name__} has fractions, and {label} is an {name}. Make it a FloatField or a DecimalField."
     elif kind in (Sum, Min, Max):
-        yield from _problems_of_places(kept, label)
+        yield from _problems_of_decimals(kept, label)
 
 
-def _problems_of_places(kept: KeptField, label: str) -> Iterator[str]:
+def _problems_of_decimals(kept: KeptField, label: str) -> Iterator[str]:
     """Yield a problem if the aggregate has more decimal places than the field."""
-    places, field = places_of(kept.cut.argument, kept.cut.child), kept.field
+    decimals, field = decimals_of(kept.cut.argument, kept.cut.child), kept.field
     if isinstance(field, FloatField) or not isinstance(field, _NUMBERS):
         return
-    if places is None and type(kept.declared) is Sum:
+    if decimals is None and type(kept.declared) is Sum:
         yield (
             f"{kept.declared!r} may have any number of decimals, and {label} does not. Make it a FloatField, or sum"
             " integers and decimals by +, - and *."
         )
     has = field.decimal_places if isinstance(field, DecimalField) else 0
-    if places is not None and places > has:
-        yield f"The values have {places} decimal places, and {label} has {has}. Give it decimal_places={places}."
+    if decimals is not None and decimals > has:
+        yield f"The values have {decimals} decimal places, and {label} has {has}. Give it decimal_places={decimals}."
 
 
 def _problems_of_deletion(kept: KeptField) -> Iterator[str]:

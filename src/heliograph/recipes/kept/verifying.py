@@ -51,10 +51,10 @@ def _is_stored_as(kept: KeptField, stored: Any, truth: Any) -> bool:
     if stored is None or truth is None:
         return stored is truth
     if isinstance(kept.field, DecimalField):
-        places = Decimal(1).scaleb(-kept.field.decimal_places)
+        smallest = Decimal(1).scaleb(-kept.field.decimal_places)
         # An average may be a float, whose last digit depends on the order in which children are added up.
-        return stored == Decimal(str(truth)).quantize(places, ROUND_HALF_UP) or (
-            isinstance(truth, float) and math.isclose(float(stored), truth, abs_tol=float(places))
+        return stored == Decimal(str(truth)).quantize(smallest, ROUND_HALF_UP) or (
+            isinstance(truth, float) and math.isclose(float(stored), truth, abs_tol=float(smallest))
         )
     if isinstance(kept.field, FloatField):
         return math.isclose(stored, truth, rel_tol=1e-9, abs_tol=_precision(truth))

@@ -151,6 +151,42 @@ def test_r1_single_writes_to_one_parent_never_deadlock(carts):
     assert Cart.objects.get(pk=carts[0].pk).items_count == 20 * THREADS
 
 
+def single(carts, seed, rounds=15):
+    """Write one thing at a time, in autocommit; each thread has its own children."""
+    choose = random.Random(seed)
+    keys = [cart.pk for cart in carts]
+
+    def work():
+        for _ in range(rounds):
+            cart, other = choose.choice(keys), choose.choice(keys)
+            mine = Item.objects.filter(weight=seed)
+            match choose.randrange(7):
+                case 0 | 1:
+                    Item.objects.create(cart_id=cart, price=choose.randrange(9), weight=seed)
+                case 2:
+                    for item in mine.order_by("?")[:1]:
+                        item.cart_id = other
+                        item.save()
+                case 3:
+                    for item in mine.order_by("?")[:1]:
+                        item.is_dear, item.note = not item.is_dear, choose.choice(["yes", "no"])
+                        item.save()
+                case 4:
+                    Item.objects.bulk_create([Item(cart_id=key, price=1, weight=seed) for key in (cart, other)])
+                case 5:
+                    mine.filter(cart=other).update(price=F("price") + 1)
+                case 6:
+                    for item in mine.order_by("?")[:1]:
+                        item.delete()
+
+    return work
+
+
+def test_r1_single_writes_of_every_kind_never_deadlock(carts):
+    assert run(*(single(carts, seed) for seed in range(THREADS))) == []
+    assert drift() == []
+
+
 def test_control_the_tutorials_recount_is_wrong_under_concurrent_writers(connect):
     """Two transactions that overlap, with the receiver that tutorials have: each counts without the other's child."""
     if connection.vendor != "postgresql":

@@ -166,6 +166,14 @@ def test_r3_the_parent_that_is_cached_on_a_child_is_right_after_the_transaction(
     assert (carts[0].items_count, carts[0].total) == (2, 7)
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_r3_async_code_reads_the_parent_that_is_cached_on_its_child(kept, async_database):
+    kept(Cart, items_count=Count("items"))
+    cart = await Cart.objects.acreate()
+    await Item.objects.acreate(cart=cart)
+    assert cart.items_count == 1
+
+
 def test_a_copy_of_a_parent_begins_without_children(carts):
     Item.objects.create(cart=carts[0])
     copy = Cart.objects.get(pk=carts[0].pk)

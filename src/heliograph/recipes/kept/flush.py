@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
+from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.db.models import Case, Value, When
 
@@ -56,17 +57,30 @@ def _flush_lowest(using: str, work: Work, cached: Sequence[Any]) -> None:
     for kept, key, what in work:
         (now if rank_of(kept.parent) == ranks[0] else later).add(kept, key, what)
     perform(now, using)
-    forget(cached, {parent for parent, _ in now.parents})
+    forget(using, cached, {parent for parent, _ in now.parents})
     if later:
         flush_later(using, later, cached)
 
 
-def forget(cached: Iterable[Any], parents: Collection[Any]) -> None:
-    """Remove kept values from instances in memory, so that they are loaded when they are next read."""
-    for instance in cached:
-        for kept in fields_of(type(instance)):
-            if kept.parent in parents:
-                instance.__dict__.pop(kept.field.attname, None)
+def forget(using: str, cached: Iterable[Any], parents: Collection[Any]) -> None:
+    """Remove kept values from instances in memory, so that they are loaded when they are next read.
+
+    Async code could not load them at that moment, so for a write that it has made they are read at once.
+    """
+    for instance in {id(one): one for one in cached}.values():
+        names = [kept.field.attname for kept in fields_of(type(instance)) if kept.parent in parents]
+        found: Iterable[Any] = ()
+        if names and _is_called_by_async():
+            found = type(instance)._base_manager.using(using).filter(pk=instance.pk).values(*names)
+        for name in names:
+            instance.__dict__.pop(name, None)
+        for values in found:
+            instance.__dict__.update(values)
+
+
+def _is_called_by_async() -> bool:
+    """Return whether this thread runs what async code has awaited; it may be so for later calls of the thread, too."""
+    return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is not None
 
 
 # --- locks and updates --------------------------------------------------------------------------------------------

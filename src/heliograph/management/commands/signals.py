@@ -1,4 +1,4 @@
-"""The command `signals`: what is connected to what."""
+"""The command `signals`: what is connected to what, and which methods of Django are patched because of it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from heliograph.flow.listing import lines
+from heliograph.flow import listing, patches
 
 
 class Command(BaseCommand):
-    """List signals and their receivers."""
+    """List signals with their receivers, or the patched methods of Django."""
 
-    help = "Shows the signals of this project: which receivers receive them, from which senders, and in which order."
+    help = "Shows the signals of this project with their receivers, or the methods of Django that these need patched."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        listing = verbs.add_parser("list", help="print every signal with its receivers, in the order of their calls")
+        verbs.add_parser("patches", help="print the methods of Django that are patched now, with their steps in order")
+        of_list = verbs.add_parser("list", help="print every signal with its receivers, in the order of their calls")
         parts = "only receivers whose signal, name or sender contains one of these, such as post_save or shop.Order"
-        listing.add_argument("part", nargs="*", help=parts)
-        listing.add_argument("--all", action="store_true", help="signals without receivers too")
+        of_list.add_argument("part", nargs="*", help=parts)
+        of_list.add_argument("--all", action="store_true", help="signals without receivers too")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        lines = patches.lines() if options["verb"] == "patches" else listing.lines(options["part"], options["all"])
         # In one piece, so that `signals list | head` ends without an error.
-        self.stdout.write("\n".join(lines(options["part"], options["all"])))
+        self.stdout.write("\n".join(lines))

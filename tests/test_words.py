@@ -1,7 +1,8 @@
-"""The retired words of CONTRIBUTING.md are gone: from names in the code, and from sentences for readers."""
+"""Names and sentences use one word for one idea: the retired words of CONTRIBUTING.md are gone."""
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_no_sentence_for_readers_has_a_retired_word(path):
     sentences = re.findall(rf".*\b(?:{IN_SENTENCES})\b.*", path.read_text(), re.IGNORECASE)
 
     assert sentences == []
+
+
+# Modules that Django, or a user's import, expects under this name: an app has one each.
+OF_DJANGO = {"apps", "checks", "conf", "fields", "signals", "tasks", "policies", "runner"}
+
+
+def test_no_two_modules_have_one_name():
+    found = Counter(path.stem for path in modules() if path.stem != "__init__")
+
+    assert [name for name, count in found.items() if count > 1 and name not in OF_DJANGO] == []
 
 
 def test_the_words_of_a_name_are_found():

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, connections, transaction
 
 from heliograph import Durable, Signal
 from heliograph.databases import database_of
-from heliograph.outbox import rows
+from heliograph.outbox import delivery_rows
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.send import key_locks
 from tests.app.models import Novel, Review
@@ -120,7 +120,7 @@ def test_keys_that_share_a_lock_wait_for_each_other_and_are_written(monkeypatch)
 
 @of_servers
 def test_transactions_of_several_statements_lock_the_same_keys_in_one_order(monkeypatch):
-    monkeypatch.setattr(type(database_of(connection)), "most_parameters", 2 * len(rows.SENT))
+    monkeypatch.setattr(type(database_of(connection)), "most_parameters", 2 * len(delivery_rows.SENT))
     accounts = [f"account {number}" for number in range(12)]
     begun = threading.Barrier(2, timeout=LONG)
 

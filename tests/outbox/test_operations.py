@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from heliograph import Durable, Signal
 from heliograph.databases import database_of
-from heliograph.outbox import sql
+from heliograph.outbox import statements
 from heliograph.outbox.manage import operations
 from heliograph.outbox.manage.operations import CHUNK, delete, discard, expired, prune, redeliver, select
 from heliograph.outbox.manage.reporting import report
@@ -394,7 +394,7 @@ def test_what_comes_before_a_delivery_with_a_key_is_found_by_its_index():
         if connection.vendor == "postgresql":
             cursor.execute("ANALYZE heliograph_outbox_delivery")
             cursor.execute("SET LOCAL enable_seqscan = off")  # so few are read as fast without an index
-        query = sql.due(database_of(connection), 1, 1, 0)
+        query = statements.due(database_of(connection), 1, 1, 0)
         cursor.execute(f"{EXPLAIN[connection.vendor]} {query}", [RECEIVER, "default", 10])
         plan = " ".join(str(cell) for row in cursor.fetchall() for cell in row)
     assert "heliograph_outbox_key" in plan

@@ -6,8 +6,8 @@ import pytest
 from django.core.management import call_command
 
 from heliograph import Durable
+from heliograph.outbox.delivery_rows import CLAIMED, INITIAL, OPTIONS, SENT
 from heliograph.outbox.models import Delivery, Operation
-from heliograph.outbox.rows import CLAIMED, INITIAL, OPTIONS, SENT
 
 pytestmark = [pytest.mark.database_independent, pytest.mark.python_independent]
 

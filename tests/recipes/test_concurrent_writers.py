@@ -9,7 +9,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Avg, Count, F, Q, Sum
 
 from heliograph.recipes import keep
-from heliograph.recipes.kept.registry import kept_fields
+from heliograph.recipes.kept.declarations import kept_fields
 from heliograph.recipes.kept.verifying import verify
 from heliograph.signals import post_save
 from tests.app.models import Cart, Item, Shopper

@@ -26,8 +26,8 @@ from django.db.models.functions import Coalesce, Lower, Now, Random
 from heliograph.recipes import keep
 from heliograph.recipes.kept import declaring
 from heliograph.recipes.kept.checks import check_kept_fields
-from heliograph.recipes.kept.fields import kept_field
-from heliograph.recipes.kept.registry import declarations, kept_fields
+from heliograph.recipes.kept.declarations import declarations, kept_fields
+from heliograph.recipes.kept.kept_fields import kept_field
 from tests.app.models import Cart, Essay, Genre, Item, Node, Novel, Shopper
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower, TruncDate, TruncMonth
 from django.utils import timezone
 
 from heliograph.recipes import keep_groups
-from heliograph.recipes.kept.registry import declarations, kept_fields
+from heliograph.recipes.kept.declarations import declarations, kept_fields
 from heliograph.recipes.kept.verifying import verify
 from tests.app.models import Cart, DailyRevenue, Payment
 

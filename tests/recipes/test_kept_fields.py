@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, F, Max, Q, Sum
 from django.test.utils import CaptureQueriesContext
 
 from heliograph.recipes import keep
-from heliograph.recipes.kept.registry import kept_fields
+from heliograph.recipes.kept.declarations import kept_fields
 from heliograph.recipes.kept.verifying import verify
 from tests.app.models import Cart, City, Item, ItemProxy, Node, Shopper, Visit, WrappedItem
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 
 from heliograph.recipes import keep
 from heliograph.recipes.kept import verifying
-from heliograph.recipes.kept.commandline import on_terminal
+from heliograph.recipes.kept.verbs import on_terminal
 from tests.app.models import Cart, Item, Shopper
 
 pytestmark = pytest.mark.django_db

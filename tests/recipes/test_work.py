@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph import UNKNOWN
-from heliograph.recipes.kept.fields import RECOUNT, kept_field
+from heliograph.recipes.kept.kept_fields import RECOUNT, kept_field
 from heliograph.recipes.kept.work import Work, work_of
 from tests.app.models import Cart
 

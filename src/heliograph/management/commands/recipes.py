@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
-from heliograph.recipes.kept import commandline
+from heliograph.recipes.kept import verbs
 
 
 class Command(BaseCommand):
@@ -34,11 +34,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _list(self, **options: Any) -> None:
-        self.stdout.write("\n".join(commandline.listed()) or "No field is kept.")
+        self.stdout.write("\n".join(verbs.listed()) or "No field is kept.")
 
     def _verify(self, *, label: list[str], database: str, repair: bool, **options: Any) -> None:
-        fields, count = commandline.chosen(label), 0
-        for one in commandline.compare(fields, database, repair=repair):
+        fields, count = verbs.chosen(label), 0
+        for one in verbs.compare(fields, database, repair=repair):
             count += 1
             self.stdout.write(f"{one}{', and is mended' if repair else ''}")
         self.stdout.write(f"{len(fields)} fields, {count} values {'mended' if repair else 'wrong'}")
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _backfill(self, *, label: list[str], database: str, after: str | None, **options: Any) -> None:
-        fields = commandline.chosen(label)
-        start = None if after is None else commandline.Start.parsed(after)
-        count = commandline.backfill(fields, database, start, commandline.on_terminal(), self.stderr.write)
+        fields = verbs.chosen(label)
+        start = None if after is None else verbs.Start.parsed(after)
+        count = verbs.backfill(fields, database, start, verbs.on_terminal(), self.stderr.write)
         self.stdout.write(f"{len(fields)} fields, {count} values filled")

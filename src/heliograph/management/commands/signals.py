@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from heliograph.flow import listing, patches
+from heliograph.flow import listing, patched_methods
 
 
 class Command(BaseCommand):
@@ -23,6 +23,7 @@ class Command(BaseCommand):
         of_list.add_argument("--all", action="store_true", help="signals without receivers too")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lines = patches.lines() if options["verb"] == "patches" else listing.lines(options["part"], options["all"])
+        is_list = options["verb"] == "list"
+        lines = listing.lines(options["part"], options["all"]) if is_list else patched_methods.lines()
         # In one piece, so that `signals list | head` ends without an error.
         self.stdout.write("\n".join(lines))

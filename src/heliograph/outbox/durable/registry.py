@@ -21,8 +21,8 @@ from heliograph.dispatch.inspection import connections_of
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
-from heliograph.outbox.durable.names import LONGEST_NAME, label_of, name_of
-from heliograph.outbox.durable.options import DurableOptions
+from heliograph.outbox.durable.durable_options import DurableOptions
+from heliograph.outbox.durable.stored_names import LONGEST_NAME, label_of, name_of
 
 _numbers = itertools.count()
 

@@ -19,7 +19,7 @@ from heliograph.outbox.manage import operations, ranges
 from heliograph.outbox.manage.selecting import Selection
 from heliograph.outbox.models import Delivery, Operation, Verb
 from heliograph.outbox.states import InStates
-from heliograph.outbox.writing import writing
+from heliograph.outbox.write_transaction import writing
 
 logger = logging.getLogger("heliograph.outbox")
 

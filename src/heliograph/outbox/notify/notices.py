@@ -12,7 +12,7 @@ from time import monotonic
 from django.db import connections
 
 from heliograph.databases import database_of
-from heliograph.outbox.sql import CHANNEL
+from heliograph.outbox.statements import CHANNEL
 
 # After a notice, a process sends none for 50 times as long as that one took. So notices take a fiftieth of its time at
 # most, however busy the server is. The workers that the last notice has woken look again soon by themselves.

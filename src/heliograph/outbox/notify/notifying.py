@@ -13,8 +13,8 @@ from django.db import connections
 from heliograph.databases.general import Database
 from heliograph.dispatch import Call
 from heliograph.outbox.counting import counted
+from heliograph.outbox.delivery_rows import DeliveryRow
 from heliograph.outbox.notify.lookup import backend_of
-from heliograph.outbox.rows import DeliveryRow
 from heliograph.transactions.pending import Ending, Pending, Stage, keep_first
 
 logger = logging.getLogger("heliograph.outbox")

@@ -16,7 +16,6 @@ from heliograph.catalogue import entry_of
 from heliograph.dispatch import Call
 from heliograph.dispatch.identity import is_async
 from heliograph.outbox.durable.registry import DurableReceiver, known
-from heliograph.outbox.payload.batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.converting import converted
 from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.payload.field_values import encoded_changes, encoded_gone, encoded_values
@@ -24,6 +23,7 @@ from heliograph.outbox.payload.instances import loading, loading_unasked
 from heliograph.outbox.payload.kinds import KIND, VALUE
 from heliograph.outbox.payload.named_signals import signal_named
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
+from heliograph.outbox.payload.stored_batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.value_decoding import Decoder, is_row, read, verified
 from heliograph.outbox.payload.value_encoding import PLAIN, encoded_as, row
 from heliograph.transactions.batches import Batch

@@ -23,7 +23,7 @@ from django.utils.duration import duration_iso_string
 
 from heliograph.changes.comparing import Change
 from heliograph.changes.values import NO_ROW, UNKNOWN
-from heliograph.outbox.durable.names import is_of_app
+from heliograph.outbox.durable.stored_names import is_of_app
 from heliograph.outbox.payload.classes import loaded_class, may_travel, path_of
 from heliograph.outbox.payload.errors import UnstorableError
 

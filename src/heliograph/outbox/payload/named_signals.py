@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from heliograph.catalogue import CATALOGUE
 from heliograph.dispatch import live_signals
-from heliograph.outbox.durable.names import name_of
 from heliograph.outbox.durable.registry import DurableReceiver, known
+from heliograph.outbox.durable.stored_names import name_of
 from heliograph.outbox.payload.errors import UnreadableError
 
 # The signals that were found, by name.

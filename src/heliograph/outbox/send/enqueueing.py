@@ -13,11 +13,11 @@ from django.db import connections
 
 from heliograph.databases import database_with_outbox
 from heliograph.dispatch import Call
-from heliograph.outbox import sql
+from heliograph.outbox import statements
+from heliograph.outbox.delivery_rows import DeliveryRow, values_of
 from heliograph.outbox.migrating import MIGRATING, has_table
 from heliograph.outbox.notify.notifying import notify_after_commit
 from heliograph.outbox.payload.errors import UnsavedError
-from heliograph.outbox.rows import DeliveryRow, values_of
 from heliograph.outbox.send import key_locks
 from heliograph.outbox.send.storing import StoredCall, durable_of, refusal, stored_call
 from heliograph.transactions.collect import Received
@@ -54,7 +54,7 @@ def _enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
     locks = key_locks.locks_of(keyed) if keyed else []
     if locks:
         database.lock(connection, locks, partial(hold_until_end, connection))
-    ids = database.insert(connection, sql.insertion(database), [*map(values_of, rows)], locks)
+    ids = database.insert(connection, statements.insertion(database), [*map(values_of, rows)], locks)
     notify_after_commit(using, rows, ids, database)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from heliograph.outbox.rows import DeliveryRow
+from heliograph.outbox.delivery_rows import DeliveryRow
 
 # How many locks all keys share: a server has memory for some thousands, and one import can have a million keys.
 LOCKS = 1024

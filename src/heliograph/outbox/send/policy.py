@@ -12,9 +12,9 @@ from heliograph.dispatch.identity import Receiver, is_async
 from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.options import Options
 from heliograph.dispatch.verification import parameters_of, verify_function
-from heliograph.outbox.durable.names import is_of_app, label_of
-from heliograph.outbox.durable.options import DurableOptions
+from heliograph.outbox.durable.durable_options import DurableOptions
 from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.durable.stored_names import is_of_app, label_of
 from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
 from heliograph.outbox.send.enqueueing import write
 from heliograph.outbox.send.storing import stored

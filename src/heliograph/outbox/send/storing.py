@@ -13,11 +13,11 @@ from django.db.models import Model
 from heliograph.catalogue import entry_of
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
-from heliograph.outbox.durable.names import is_of_app, label_of
+from heliograph.outbox.delivery_rows import DeliveryRow, options_of
 from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.durable.stored_names import is_of_app, label_of
 from heliograph.outbox.payload.calls import is_lasting, text_of
 from heliograph.outbox.payload.errors import UnsavedError, UnstorableError
-from heliograph.outbox.rows import DeliveryRow, options_of
 from heliograph.transactions.collect import Received
 
 # No payload is longer than this, in bytes.

@@ -11,15 +11,15 @@ from django.db import connections
 
 from heliograph.outbox.charset import one_line
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.delivery_rows import CLAIMED, Claim
 from heliograph.outbox.durable import registry
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, LostWorkerError, Outcome, of_loss
-from heliograph.outbox.rows import CLAIMED, Claim
 from heliograph.outbox.work.attempts import announce
 from heliograph.outbox.work.claiming import hand_back, lost_workers
 from heliograph.outbox.work.recording import LostError, record
-from heliograph.outbox.writing import writing
+from heliograph.outbox.write_transaction import writing
 
 logger = logging.getLogger("heliograph.outbox")
 

@@ -15,7 +15,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.notify.notifying import notify
 from heliograph.outbox.states import InStates
-from heliograph.outbox.writing import writing
+from heliograph.outbox.write_transaction import writing
 
 # How many deliveries one notification has, and how many notifications one sweep: the next sweep comes soon.
 _SIZE = 500

@@ -23,8 +23,9 @@ from heliograph.dispatch.observed_calls import notify
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox.charset import one_line
+from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable import registry
-from heliograph.outbox.durable.options import DurableOptions
+from heliograph.outbox.durable.durable_options import DurableOptions
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.durable.retrying import RetryAfter
 from heliograph.outbox.events import DeliveryEvent, Name
@@ -42,7 +43,6 @@ from heliograph.outbox.outcomes import (
 from heliograph.outbox.payload.calls import restored
 from heliograph.outbox.payload.errors import MissingError, UnreadableError
 from heliograph.outbox.payload.instances import handled
-from heliograph.outbox.rows import Claim
 from heliograph.outbox.send.policy import ThisDelivery
 from heliograph.outbox.work.forks import forks_end
 from heliograph.outbox.work.handing_back import handed_back, warn_once
@@ -50,7 +50,7 @@ from heliograph.outbox.work.isolation import isolated
 from heliograph.outbox.work.leftovers import none_left_open
 from heliograph.outbox.work.limits import reported, stack_of, within
 from heliograph.outbox.work.recording import LostError, described, is_recorded, kept_for_later, record
-from heliograph.outbox.writing import writing
+from heliograph.outbox.write_transaction import writing
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.late_calls import make_late
 

@@ -10,13 +10,13 @@ from django.db import connections, transaction
 from django.db.models import F
 
 from heliograph.databases import database_of, database_with_outbox
-from heliograph.outbox import sql
+from heliograph.outbox import statements
 from heliograph.outbox.clock import DatabaseLaterAtLast, DatabaseNow
 from heliograph.outbox.conf import all_settings, settings_of
+from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.models import UNFINISHED, Delivery, State
 from heliograph.outbox.notify.lookup import backend_of
-from heliograph.outbox.rows import Claim
-from heliograph.outbox.writing import writing
+from heliograph.outbox.write_transaction import writing
 
 
 def claim(
@@ -29,7 +29,7 @@ def claim(
     backends = own_backends()
     if not receivers or not backends or (queues is not None and not queues):
         return []
-    chosen = sql.due(database_with_outbox(connections[using]), len(receivers), len(backends), len(queues or ()))
+    chosen = statements.due(database_with_outbox(connections[using]), len(receivers), len(backends), len(queues or ()))
     return _claimed(using, worker, chosen, [*receivers, *backends, *(queues or ()), size])
 
 
@@ -37,7 +37,7 @@ def claim_one(using: str, worker: str, receivers: Collection[str], number: int) 
     """Claim the delivery with this id, if it is due, is for one of these receivers, and is the first of its key."""
     if not receivers:
         return None
-    chosen = sql.one_due(database_with_outbox(connections[using]), len(receivers))
+    chosen = statements.one_due(database_with_outbox(connections[using]), len(receivers))
     found = _claimed(using, worker, chosen, [*receivers, number])
     return found[0] if found else None
 
@@ -53,7 +53,7 @@ def _claimed(using: str, worker: str, chosen: str, parameters: Sequence[Any]) ->
     taking = [worker, database.interval(settings_of("default").lease.total_seconds())]
     if database.returns_rows(connection, of="UPDATE"):
         with connection.cursor() as cursor:
-            cursor.execute(sql.claim_at_once(database, chosen), [*parameters, *taking])
+            cursor.execute(statements.claim_at_once(database, chosen), [*parameters, *taking])
             rows = cursor.fetchall()
     else:
         rows = _claimed_in_steps(connection, chosen, parameters, taking)
@@ -73,7 +73,7 @@ def _handed_back_crossed(using: str, worker: str, ids: Sequence[int]) -> Collect
         return ()
     connection = connections[using]
     with connection.cursor() as cursor:
-        cursor.execute(sql.crossed(database_of(connection), len(ids)), ids)
+        cursor.execute(statements.crossed(database_of(connection), len(ids)), ids)
         found = {row[0] for row in cursor.fetchall()}
     if found:
         hand_back(using, worker, found)
@@ -88,8 +88,8 @@ def _claimed_in_steps(connection: Any, chosen: str, parameters: Sequence[Any], t
         ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
-        cursor.execute(sql.claim_of(database, len(ids)), [*taking, *ids])
-        cursor.execute(sql.claimed_of(database, len(ids)), ids)
+        cursor.execute(statements.claim_of(database, len(ids)), [*taking, *ids])
+        cursor.execute(statements.claimed_of(database, len(ids)), ids)
         return list(cursor.fetchall())
 
 

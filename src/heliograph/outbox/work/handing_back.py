@@ -10,10 +10,10 @@ import logging
 from functools import lru_cache
 
 from heliograph.outbox.clock import DatabaseNow
+from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.outcomes import HandedBack
 from heliograph.outbox.payload.errors import UnreadableError
-from heliograph.outbox.rows import Claim
 
 logger = logging.getLogger("heliograph.outbox")
 

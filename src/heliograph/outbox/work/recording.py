@@ -15,13 +15,13 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from heliograph.databases import database_of
-from heliograph.outbox import sql
+from heliograph.outbox import statements
 from heliograph.outbox.charset import one_line, storable, with_fewer_characters
 from heliograph.outbox.clock import DatabaseLater, DatabaseNow
+from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable.retrying import errors_in
 from heliograph.outbox.models import FINISHED, Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
-from heliograph.outbox.rows import Claim
 
 # So many characters of a traceback are kept, from its end, which says what happened.
 _LONGEST = 50_000
@@ -86,7 +86,7 @@ def is_recorded(claim: Claim) -> bool:
 def _record_success(claim: Claim) -> int:
     connection = connections[claim.using]
     with connection.cursor() as cursor:
-        cursor.execute(sql.success(database_of(connection)), claim.fence)
+        cursor.execute(statements.success(database_of(connection)), claim.fence)
         count: int = cursor.rowcount
     return count
 

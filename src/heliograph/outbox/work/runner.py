@@ -16,9 +16,9 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from heliograph.databases import database_of
 from heliograph.outbox.conf import settings_of
+from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable import registry
 from heliograph.outbox.outcomes import Outcome, of_error
-from heliograph.outbox.rows import Claim
 from heliograph.outbox.work.attempts import announce, attempt
 from heliograph.outbox.work.claiming import claim, claim_one, hand_back, rename
 from heliograph.outbox.work.elapsed import elapsed

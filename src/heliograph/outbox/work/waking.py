@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections
 
 from heliograph.databases import database_of
-from heliograph.outbox.sql import CHANNEL
+from heliograph.outbox.statements import CHANNEL
 from heliograph.outbox.work.thread_connections import close_connections, leave_pool
 
 logger = logging.getLogger("heliograph.outbox")

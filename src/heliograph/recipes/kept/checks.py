@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
 
-from heliograph.recipes.kept.registry import declarations
+from heliograph.recipes.kept.declarations import declarations
 from heliograph.recipes.kept.verdicts import warnings_of
 
 

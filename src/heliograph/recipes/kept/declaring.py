@@ -12,11 +12,11 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 
 from heliograph.model_senders import when_models_are_loaded
-from heliograph.recipes.kept import flush, locking, receiving, verdicts, writing
+from heliograph.recipes.kept import flushing, locking, pre_save, receiving, verdicts
 from heliograph.recipes.kept.checks import check_kept_fields
-from heliograph.recipes.kept.fields import KeptField, kept_field
+from heliograph.recipes.kept.declarations import Declaration, declarations, line_of_caller
 from heliograph.recipes.kept.groups import group_field, grouping
-from heliograph.recipes.kept.registry import Declaration, declarations, line_of_caller
+from heliograph.recipes.kept.kept_fields import KeptField, kept_field
 
 
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
@@ -105,7 +105,7 @@ def _connect(declaration: Declaration, described: Callable[[], tuple[KeptField, 
         declaration.problem = error
         return
     declaration.fields = fields
-    flush.connect(declaration)
+    flushing.connect(declaration)
     receiving.connect(declaration)
     locking.connect(declaration)
-    writing.guard(declaration)
+    pre_save.guard(declaration)

@@ -31,7 +31,7 @@ from django.utils import timezone
 from heliograph import UNKNOWN
 from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution, type_of
 from heliograph.recipes.kept.cutting import Cutter, is_path
-from heliograph.recipes.kept.fields import ALIAS, KeptField
+from heliograph.recipes.kept.kept_fields import ALIAS, KeptField
 
 _AT_ONCE = 100  # groups of one SELECT
 

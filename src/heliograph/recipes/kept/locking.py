@@ -17,9 +17,9 @@ from django.db import connections
 from heliograph import UNKNOWN, changes_of
 from heliograph.orm.saving import TableWrite, save_table
 from heliograph.orm.steps import Proceed, join, leave
-from heliograph.recipes.kept.fields import KeptField
-from heliograph.recipes.kept.flush import lock
-from heliograph.recipes.kept.registry import Declaration
+from heliograph.recipes.kept.declarations import Declaration
+from heliograph.recipes.kept.flushing import lock
+from heliograph.recipes.kept.kept_fields import KeptField
 from heliograph.signals import pre_bulk_create, pre_bulk_update, pre_update
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw, receiver
 from heliograph.recipes.kept.arithmetic import Row
-from heliograph.recipes.kept.fields import RECOUNT, KeptField
-from heliograph.recipes.kept.flush import flush_later
-from heliograph.recipes.kept.registry import Declaration
+from heliograph.recipes.kept.declarations import Declaration
+from heliograph.recipes.kept.flushing import flush_later
+from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Work, work_of
 from heliograph.signals import post_delete, post_save
 from heliograph.transactions.batches import SentEvent

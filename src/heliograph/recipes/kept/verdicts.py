@@ -23,8 +23,8 @@ from django.db.models import (
 from django.db.models.fields import PositiveIntegerRelDbTypeMixin
 
 from heliograph.recipes.kept.arithmetic import decimals_of
-from heliograph.recipes.kept.fields import KeptField
-from heliograph.recipes.kept.registry import declaration_of, kept_fields
+from heliograph.recipes.kept.declarations import declaration_of, kept_fields
+from heliograph.recipes.kept.kept_fields import KeptField
 
 
 def verify(kept: KeptField) -> None:

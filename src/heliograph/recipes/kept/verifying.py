@@ -11,9 +11,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import DecimalField, ExpressionWrapper, F, FloatField
 
-from heliograph.recipes.kept.fields import ALIAS, RECOUNT, KeptField
-from heliograph.recipes.kept.flush import CHUNK, perform_on
+from heliograph.recipes.kept.flushing import CHUNK, perform_on
 from heliograph.recipes.kept.groups import GroupField
+from heliograph.recipes.kept.kept_fields import ALIAS, RECOUNT, KeptField
 
 _RAW = "heliograph_raw"  # SQLite stores decimals as floats, which Django rounds when it reads them
 

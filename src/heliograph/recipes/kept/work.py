@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heliograph.recipes.kept.arithmetic import Row
-from heliograph.recipes.kept.fields import RECOUNT, KeptField
+from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 
 Deltas = dict[KeptField, Any]  # a number for each kept field, or RECOUNT
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import F
 
-from heliograph.recipes.kept.fields import KeptField
-from heliograph.recipes.kept.registry import Declaration
+from heliograph.recipes.kept.declarations import Declaration
+from heliograph.recipes.kept.kept_fields import KeptField
 from heliograph.signals import pre_bulk_create, pre_bulk_update
 
 

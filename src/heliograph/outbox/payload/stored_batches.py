@@ -16,8 +16,8 @@ from django.db.models.base import ModelBase
 from heliograph.changes.rows import loaded
 from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN
-from heliograph.outbox.durable.names import name_of
 from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.durable.stored_names import name_of
 from heliograph.outbox.payload.errors import MissingError, UnreadableError
 from heliograph.outbox.payload.field_values import encoded_changes, encoded_field, encoded_fields, gone
 from heliograph.outbox.payload.instances import bare

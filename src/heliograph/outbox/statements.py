@@ -12,8 +12,8 @@ from typing import Any
 
 from heliograph.databases.general import Database
 from heliograph.databases.pieces import Insertion
+from heliograph.outbox.delivery_rows import CLAIMED, INITIAL, SENT
 from heliograph.outbox.installed_tables import delivery_model
-from heliograph.outbox.rows import CLAIMED, INITIAL, SENT
 
 CHANNEL = "heliograph_outbox"
 

@@ -11,8 +11,8 @@ from django.db import connections
 from django.db.models import Case, Value, When
 
 from heliograph import Batch, BeforeCommit, Signal
-from heliograph.recipes.kept.fields import RECOUNT, KeptField
-from heliograph.recipes.kept.registry import Declaration, declarations, fields_of, rank_of
+from heliograph.recipes.kept.declarations import Declaration, declarations, fields_of, rank_of
+from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Deltas, Work
 from heliograph.transactions.pending import Stage
 

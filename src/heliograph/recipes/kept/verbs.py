@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heliograph.recipes.kept.fields import KeptField
-from heliograph.recipes.kept.registry import declarations, kept_fields
+from heliograph.recipes.kept.declarations import declarations, kept_fields
+from heliograph.recipes.kept.kept_fields import KeptField
 from heliograph.recipes.kept.verifying import Difference, verify
 
 

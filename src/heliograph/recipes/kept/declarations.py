@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.recipes.kept.fields import KeptField
+from heliograph.recipes.kept.kept_fields import KeptField
 
 _PACKAGE = str(Path(__file__).parents[2])
 

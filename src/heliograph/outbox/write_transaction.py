@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from heliograph.databases import database_of
-from heliograph.outbox import sql
+from heliograph.outbox import statements
 
 
 @contextmanager
@@ -24,5 +24,5 @@ def writing(using: str) -> Iterator[None]:
         database = database_of(connection)
         if database.begins_as_reader(connection):
             with connection.cursor() as cursor:
-                cursor.execute(sql.writing_nothing(database))
+                cursor.execute(statements.writing_nothing(database))
         yield

@@ -174,7 +174,9 @@ def single(carts, seed, rounds=15):
                 case 4:
                     Item.objects.bulk_create([Item(cart_id=key, price=1, weight=seed) for key in (cart, other)])
                 case 5:
-                    mine.filter(cart=other).update(price=F("price") + 1)
+                    # By keys: InnoDB locks rows that it finds by another index in another order than a save does.
+                    keys_of_mine = [*mine.filter(cart=other).values_list("pk", flat=True)]
+                    Item.objects.filter(pk__in=keys_of_mine).update(price=F("price") + 1)
                 case 6:
                     for item in mine.order_by("?")[:1]:
                         item.delete()

@@ -476,9 +476,12 @@ class Item(models.Model):
 
 if django.VERSION >= (6, 1):
 
+    class Till(models.Model):
+        receipts_count = models.IntegerField(default=0)
+
     class Receipt(models.Model):
-        cart = models.ForeignKey(Cart, models.CASCADE, related_name="receipts")
-        shopper = models.ForeignKey(Shopper, models.DB_CASCADE)
+        till = models.ForeignKey(Till, models.DB_CASCADE, related_name="receipts")
+        page = models.ForeignKey(Page, models.DB_CASCADE)
 
 
 class ItemProxy(Item):

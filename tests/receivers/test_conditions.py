@@ -121,9 +121,10 @@ def test_created_and_not_raw_leaves_fixtures_out(listen, tmp_path, signal):
 def test_raw_holds_for_the_relations_that_a_fixture_has(listen, tmp_path):
     received = listen(m2m_changed, sender=Novel.genres.through, when=raw & action("post_add"))
     genre = Genre.objects.create()
-    Novel.objects.create().genres.add(genre)
-    load(tmp_path, {"model": "app.novel", "pk": 99, "fields": {"name": "loaded", "genres": [genre.pk]}})
-    assert [payload["instance"].pk for _, payload in received] == [99]
+    novel = Novel.objects.create()
+    novel.genres.add(genre)
+    load(tmp_path, {"model": "app.novel", "pk": novel.pk + 1, "fields": {"name": "loaded", "genres": [genre.pk]}})
+    assert [payload["instance"].pk for _, payload in received] == [novel.pk + 1]
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 1), reason="m2m_changed has raw since Django 6.1")

@@ -333,6 +333,7 @@ def test_d5_a_list_that_was_connected_goes_when_the_list_around_it_is_refused():
     assert connections() == []
 
 
+@pytest.mark.usefixtures("no_kept_error")
 def test_d5_a_model_is_not_watched_any_more_when_its_list_of_senders_is_refused():
     from heliograph.changes.plans import PLANS
 

@@ -8,7 +8,7 @@ from typing import Any
 from heliograph.bulk.audience import Audience, audience_of
 from heliograph.bulk.deliver import deliver_update, deliver_write
 from heliograph.bulk.update_statements import Update
-from heliograph.bulk.write import alias_of, in_place, in_transaction, is_part, unspoiled
+from heliograph.bulk.write import in_place, in_transaction, is_part, updating
 from heliograph.changes.rows import Updated
 from heliograph.orm.steps import Proceed
 
@@ -22,8 +22,7 @@ def update(proceed: Proceed, queryset: Any, /, **values: Any) -> Any:
     audience = None if is_part(model, values) else audience_of(model, "pre_update", *_SIGNALS)
     if audience is None:
         return proceed(queryset, **values)
-    using = alias_of(queryset)
-    with unspoiled(using):
+    with updating(queryset) as using:
         if "pre_update" not in audience.signals:
             with in_place(_statement(audience, model, using)):
                 return proceed(queryset, **values)

@@ -55,10 +55,9 @@ class Update:
                 rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
                 return inner()
-            count = len(rows)
-            if count:
+            if rows.table.sent:
                 self.deliver(rows)
-        return count
+        return len(rows.table.sent)
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
         query = compiler.query

@@ -67,13 +67,17 @@ def _sound_unless_written(connection: Any) -> Iterator[Callable[..., Any]]:
 
 
 @contextmanager
-def unspoiled(using: str) -> Iterator[None]:
-    """Let a test go on after an error: Django would force a rollback, although the write is undone already."""
+def updating(queryset: Any) -> Iterator[str]:
+    """Yield the alias of the database that an update writes to, and let a test go on after an error in the block.
+
+    After an error Django would force a rollback of the test, although the update is undone already.
+    """
+    using = alias_of(queryset)
     connection = connections[using]
     blocks = connection.atomic_blocks
     is_sound = bool(blocks) and is_of_test(blocks[-1]) and not connection.needs_rollback
     try:
-        yield
+        yield using
     except BaseException:
         if is_sound:
             _restore_soundness(connection)

@@ -54,11 +54,12 @@ class BatchCall(Call):
     def _of_rows(self) -> tuple[Batch, Handling] | None:
         """Return a batch of bulk writes that share no row: its events are made when the receiver looks at one."""
         writes = [one for one in self.sends if isinstance(one, ReceivedRows)]
-        found = [(one, those_of(one.rows, one.deferral.options.when, one.payload)) for one in writes]
-        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in found if len(rows)]
-        if not due:
+        chosen = [(one, those_of(one.rows, one.deferral.options.when, one.payload)) for one in writes]
+        found = [(one, rows) for one, rows in chosen if rows is one.rows or len(rows)]
+        if not found:
             return None
-        tables = [one.table for one, rows in found if one.table is not None and len(rows)]
+        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in found]
+        tables = [one.table for one, _ in found if one.table is not None]
         return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [written.rows for written in due], tables)
 
     def _of_sends(self) -> tuple[Batch, Handling] | None:

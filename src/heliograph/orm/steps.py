@@ -25,7 +25,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce, wraps
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -70,7 +70,9 @@ class Step:
 
 def around(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     """Return a function that runs steps, of which the first is the outermost, around another function."""
-    return reduce(lambda proceed, step: partial(step, proceed), reversed(steps), inner)
+    for step in reversed(steps):
+        inner = partial(step, inner)
+    return inner
 
 
 def join(steps: Iterable[Step]) -> None:
@@ -124,18 +126,23 @@ class Chain:
 
     def ordered(self) -> list[Step]:
         """Return the steps from the outside to the inside."""
-        return sorted([*self.steps], key=lambda step: self.method.order.index(step.name))
+        there = [*self.steps]
+        return [step for name in self.method.order for step in there if step.name == name]
 
     def update(self) -> None:
         """Build the chain anew from the steps that there are now."""
         there = own(self.owner, self.name, MISSING)
         if there is not self.outer:  # the chain is new, or another tool has put its wrapper around it
-            _retire(self)
-            self.inner = _without_retired(there)
+            if self.outer is not _NOTHING:
+                _retire(self)
+            self.inner = there if there is MISSING else _without_retired(there)
         steps = self.ordered()
-        self.outer = self._around(steps) if steps else _NOTHING
-        put(self.owner, self.name, self.outer if steps else self.inner)
-        if not steps:
+        if steps:
+            self.outer = self._around(steps)
+            setattr(self.owner, self.name, self.outer)
+        else:
+            self.outer = _NOTHING
+            put(self.owner, self.name, self.inner)
             _chains.pop((self.owner, self.name), None)
 
     def _around(self, steps: Iterable[Step]) -> Any:

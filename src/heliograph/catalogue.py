@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from django import VERSION
 
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.names import found_name
 
 # The kind of sender that a signal has; "nobody" is for a signal that always sends None.
@@ -151,8 +152,15 @@ def sent_names(signal: Any) -> Sequence[str] | None:
 
 def carried(signal: Any) -> frozenset[str] | None:
     """Return the names that a signal sends, or None where nobody has said so."""
+    return carried_by(signal, entry_of(signal))
+
+
+def carried_by(signal: Any, entry: Entry | None) -> frozenset[str] | None:
+    """Return the names that a signal with this entry sends, or None where nobody has said so."""
+    return getattr(signal, "_carries", None) if entry is None else frozenset(entry.carries)
+
+
+def target_of(signal: Any, sender: Any) -> Target:
+    """Return the target of a receiver of one sender, or of every sender (None)."""
     entry = entry_of(signal)
-    if entry is not None:
-        return frozenset(entry.carries)
-    contract = getattr(signal, "_contract", None)
-    return None if contract is None else frozenset(contract.parameters) - {"sender"}
+    return Target(signal, sender, False, entry, carried_by(signal, entry))

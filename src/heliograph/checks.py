@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 
 from heliograph.bulk.audience import ReceivesBulk
-from heliograph.catalogue import entry_of, title
+from heliograph.catalogue import carried, entry_of, title
 from heliograph.changes.tracking import models_below
 from heliograph.conditions import OnFields, Problem, columns_of
 from heliograph.conf import DEFAULTS
@@ -94,7 +94,9 @@ def check_batches(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="heliograph.E003",
         )
         for signal, connection in _connections()
-        if (receiver := connection.receiver()) and not _gives_batch(connection) and asks_for_batch(receiver, signal)
+        if (receiver := connection.receiver())
+        and not _gives_batch(connection)
+        and asks_for_batch(receiver, carried(signal))
     ]
 
 

@@ -16,7 +16,7 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal, post_delete, pre_delete
 from django.utils.functional import Promise
 
-from heliograph.catalogue import carried, title
+from heliograph.catalogue import title
 from heliograph.changes.comparing import Change, Comparison, stored
 from heliograph.changes.current import comparison, deleted, without_wrapper
 from heliograph.changes.plans import PLANS, is_among
@@ -33,7 +33,7 @@ class Carried(Condition):
     """A condition on one name of the payload, which a signal must send."""
 
     def connected(self, target: Target) -> Condition:
-        self.verify(target, carried(target.signal))
+        self.verify(target, target.carries)
         return self
 
     def verify(self, target: Target, names: Collection[str] | None) -> None:

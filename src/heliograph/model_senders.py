@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from types import MethodType, ModuleType
@@ -19,7 +20,8 @@ from django.db.models.signals import ModelSignal
 from django.db.models.utils import make_model_tuple
 from django.dispatch import dispatcher
 
-from heliograph.catalogue import Entry, entry_of, title
+from heliograph.catalogue import Entry, carried_by, entry_of, title
+from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.senders import of, senders_named, verify_family
@@ -29,8 +31,8 @@ from heliograph.dispatch.undoing import undone_by
 _MANY = (list, tuple)
 
 
-def named_senders(signal: Any, sender: Any, subclasses: bool = False, receiver: Any = None) -> Sequence[Any]:
-    """Return the senders that an argument names: each item of a list or tuple, and the app that a label names.
+def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: Any = None) -> Sequence[Target]:
+    """Return the targets that a sender names: one for each item of a list or tuple; a label stands for its app.
 
     Raises TypeError or ValueError, with what to do, for a sender that never sends this signal.
     """
@@ -45,7 +47,8 @@ def named_senders(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     if entry is not None and sender is not None:
         for one in senders:
             _verify(one, entry, subclasses, receiver)
-    return senders
+    carries = carried_by(signal, entry)
+    return [Target(signal, one, subclasses, entry, carries) for one in senders]
 
 
 def _verify(sender: Any, entry: Entry, subclasses: bool, receiver: Any) -> None:
@@ -75,8 +78,8 @@ def _verify_apps(apps: Any) -> None:
 class DjangoConnector(Connector):
     """How receivers are connected to the signals of Django, whose senders are of certain kinds."""
 
-    def senders(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
-        return named_senders(signal, sender, subclasses, receiver)
+    def targets(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Target]:
+        return named_targets(signal, sender, subclasses, receiver)
 
 
 class ModelConnector(DjangoConnector):
@@ -84,21 +87,19 @@ class ModelConnector(DjangoConnector):
 
     connect_names = (*Connector.connect_names[:4], "apps", *Connector.connect_names[4:])
     disconnect_names = (*Connector.disconnect_names, "apps")
+    names_of_senders = (str,)
 
     def shown(self, signal: Any) -> str:
         return title(signal)
 
-    def connect_one(self, signal: Any, receiver: Any, request: Request, sender: Any, apps: Any = None) -> None:
-        if isinstance(sender, str):
-            when_loaded(partial(MethodType(_connect_loaded, signal), receiver, request), sender, apps)
-            return
-        _verify_apps(apps)
-        super().connect_one(signal, receiver, request, sender)
+    def connect_when_loaded(self, receiver: Any, request: Request, target: Target, apps: Any) -> None:
+        when_loaded(partial(MethodType(_connect_loaded, target.signal), receiver, request), target.sender, apps)
 
-    def disconnect_one(
-        self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any = None
-    ) -> Any:
-        return when_loaded(partial(super().disconnect_one, signal, receiver, uid, subclasses), sender, apps)
+    def disconnect_one(self, receiver: Any, uid: Any, target: Target, apps: Any = None) -> Any:
+        disconnect = super().disconnect_one
+        return when_loaded(
+            lambda sender: disconnect(receiver, uid, replace(target, sender=sender)), target.sender, apps
+        )
 
 
 def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -> None:
@@ -106,8 +107,8 @@ def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -
     if not is_signal(signal):  # Django's own dispatcher runs the signal again
         signal.connect(receiver, sender, request.weak, request.dispatch_uid, **request.more)
         return
-    signal._connector.senders(signal, sender, request.subclasses, receiver)
-    signal._connector.connect_one(signal, receiver, request, sender, None)
+    for target in signal._connector.targets(signal, sender, request.subclasses, receiver):
+        signal._connector.connect_one(receiver, request, target)
 
 
 # Django's check signals.E001 knows a receiver that waits for its model by the name of the pending function.

@@ -7,7 +7,7 @@ from typing import Any
 
 from heliograph.bulk.audience import Listening, ReceivesBulk, begin
 from heliograph.bulk.patches import of_bulk_writes, of_relations
-from heliograph.catalogue import entry_of, title
+from heliograph.catalogue import title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.guarded import SKIPPED
@@ -27,7 +27,7 @@ def listen(target: Target) -> Listening:
 
 def _holds(target: Target) -> tuple[Hold, ...]:
     """Return holds on the patches by which bulk writes are known; pairs of a relation also need rollbacks."""
-    is_of_pairs = getattr(entry_of(target.signal), "name", None) == "m2m_changes"
+    is_of_pairs = target.entry is not None and target.entry.name == "m2m_changes"
     of_pairs = (of_relations.take(), of_connections.take()) if is_of_pairs else ()
     return of_bulk_writes.take(), *of_pairs
 
@@ -40,8 +40,7 @@ def receives_bulk(target: Target) -> ReceivesBulk:
 
     Raises TypeError for a signal that does not have this option.
     """
-    entry = entry_of(target.signal)
-    if entry is None or entry.name not in SIGNALS:
+    if target.entry is None or target.entry.name not in SIGNALS:
         raise TypeError(f"bulk=True works on {', '.join(SIGNALS)}, not on {title(target.signal)}. Leave it out.")
     return ReceivesBulk(listen(target))
 

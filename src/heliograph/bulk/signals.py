@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 from django.db.models import ManyToManyField, QuerySet
 
 from heliograph.bulk.listen import BatchCalls, CausesSends, listen
+from heliograph.catalogue import target_of
 from heliograph.dispatch import Signal
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
@@ -64,7 +65,7 @@ class WriteSignal(Signal[P]):
         return self._connector.disconnect(self, receiver, sender, dispatch_uid, options, apps)
 
     def _attended(self, sender: Any) -> object:
-        return listen(Target(self, sender))
+        return listen(target_of(self, sender))
 
 
 @WriteSignal.define

@@ -14,11 +14,17 @@ Payload = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The signal and the sender that a receiver is connected to; the sender None is every sender."""
+    """The signal and the sender that a receiver is connected to, with the facts about the signal; None is every sender.
+
+    The facts are looked up once, where the target is made: a catalogue, which is above the dispatcher, has an entry for
+    each signal of Django.
+    """
 
     signal: Any
     sender: Any
-    subclasses: bool = False
+    subclasses: bool
+    entry: Any  # the entry of the catalogue; None for a signal of the user's own
+    carries: frozenset[str] | None  # the names that the signal sends; None where nobody has said so
 
 
 class Condition:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.guarded import connection_with
 from heliograph.dispatch.identity import Receiver, identity
-from heliograph.dispatch.option_errors import refuse_unknown, verify_values
+from heliograph.dispatch.option_errors import unknown_option, verify_values
 from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
 from heliograph.dispatch.routes import registering
 from heliograph.dispatch.senders import senders_named, verify_family
@@ -33,11 +34,12 @@ class Connector:
     """How receivers are connected to the signals of one kind.
 
     The kinds differ in the senders that they have, in the options that they take beyond those of every signal, and in
-    whether a sender may be named before it exists: `senders`, `options_at`, `connect_one` and `disconnect_one`.
+    whether a sender may be named before it exists: `targets`, `options_at`, `connect_when_loaded`, `disconnect_one`.
     """
 
     connect_names: Sequence[str] = ("receiver", "sender", "weak", "dispatch_uid", "order", "subclasses", *OF_THE_CALL)
     disconnect_names: Sequence[str] = ("receiver", "sender", "dispatch_uid", "subclasses")
+    names_of_senders: tuple[type, ...] = ()  # the types of values that only name a sender
 
     def connect(
         self, signal: Any, receiver: Any, sender: Any, weak: Any, uid: Any, given: Mapping[str, Any], apps: Any = None
@@ -47,27 +49,29 @@ class Connector:
         To be called by the method that the user calls. Raises TypeError or ValueError for a receiver, a sender or an
         option that cannot work.
         """
-        if given:
-            refuse_unknown(lambda: f"{self.shown(signal)}.connect()", given, self.connect_names, receiver)
+        unknown = [name for name in given if name not in self.connect_names]
+        if unknown:
+            raise unknown_option(f"{self.shown(signal)}.connect()", unknown[0], self.connect_names, receiver)
         verify_receiver(receiver)
         if weak:
             refuse_fleeting(receiver)
         request = _request(weak, uid, given)
-        senders = self.senders(signal, sender, request.subclasses, receiver)
-        if len(senders) == 1:
-            self.connect_one(signal, receiver, request, senders[0], apps)
-            return
-        with all_or_nothing():
-            for one in senders:
-                self.connect_one(signal, receiver, request, one, apps)
+        targets = self.targets(signal, sender, request.subclasses, receiver)
+        with all_or_nothing() if len(targets) > 1 else nullcontext():
+            for target in targets:
+                if apps is None and not isinstance(target.sender, self.names_of_senders):
+                    self.connect_one(receiver, request, target)
+                else:
+                    self.connect_when_loaded(receiver, request, target, apps)
 
     def disconnect(self, signal: Any, receiver: Any, sender: Any, uid: Any, given: Any, apps: Any = None) -> bool:
         """Disconnect a receiver, or a dispatch_uid, from the senders that an argument names."""
-        refuse_unknown(lambda: f"{self.shown(signal)}.disconnect()", given, self.disconnect_names, receiver)
+        unknown = [name for name in given if name not in self.disconnect_names]
+        if unknown:
+            raise unknown_option(f"{self.shown(signal)}.disconnect()", unknown[0], self.disconnect_names, receiver)
         verify_values(dispatch_uid=uid, **given)
-        subclasses = given.get("subclasses", False)
-        senders = self.senders(signal, sender, subclasses, receiver)
-        found = [self.disconnect_one(signal, receiver, uid, subclasses, one, apps) for one in senders]
+        targets = self.targets(signal, sender, given.get("subclasses", False), receiver)
+        found = [self.disconnect_one(receiver, uid, target, apps) for target in targets]
         return found[0] if len(found) == 1 else any(found)
 
     # --- where the kinds of signals differ ------------------------------------------------------------------------
@@ -76,42 +80,44 @@ class Connector:
         """Return the name of a signal for errors."""
         return repr(signal)
 
-    def senders(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Any]:
-        """Return the senders that an argument names; raise TypeError or ValueError for a sender that never sends."""
+    def targets(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Target]:
+        """Return the targets that an argument names; raise TypeError or ValueError for a sender that never sends."""
         senders = senders_named(sender, receiver)
         for one in senders if subclasses else ():
             verify_family(one)
-        return senders
+        return [Target(signal, one, subclasses, None, signal._carries) for one in senders]
 
     def options_at(self, request: Request, receiver: Receiver, target: Target) -> Options:
         """Return the options of a receiver at one target, before its condition and its policy are connected there."""
         return request.options
 
-    def connect_one(self, signal: Any, receiver: Receiver, request: Request, sender: Any, apps: Any = None) -> None:
+    def connect_when_loaded(self, receiver: Receiver, request: Request, target: Target, apps: Any) -> None:
+        """Connect to a sender that is named, as soon as it is there."""
+        raise NotImplementedError(f"{type(self).__name__} has no senders that are named.")
+
+    def connect_one(self, receiver: Receiver, request: Request, target: Target) -> None:
         """Connect to one sender."""
-        target = Target(signal, sender, request.subclasses)
-        options = self.options_at(request, receiver, target)
+        signal, options = target.signal, self.options_at(request, receiver, target)
         if options is not PLAIN:
             options = options.connected(receiver, target)
-        verify_names(receiver, signal, options.gives)
+        if not options.asks_batch:  # the policy has verified the names of a batch
+            verify_names(receiver, signal, options.gives)
         key = identity(receiver, request.dispatch_uid)
         with registering:
             table = signal._table
-            bucket = table.bucket_of(sender, request.subclasses)
+            bucket = table.bucket_of(target.sender, target.subclasses)
             table.connect(connection_with(options, bucket, receiver, key, request.weak, request.order), receiver)
         forget_cache(signal)
 
-    def disconnect_one(
-        self, signal: Any, receiver: Any, uid: Any, subclasses: bool, sender: Any, apps: Any = None
-    ) -> Any:
+    def disconnect_one(self, receiver: Any, uid: Any, target: Target, apps: Any = None) -> Any:
         """Disconnect from one sender; return whether the receiver was connected."""
-        key = identity(receiver, uid)
+        key, table = identity(receiver, uid), target.signal._table
         with registering:
-            bucket = signal._table.existing(sender, subclasses)
+            bucket = table.existing(target.sender, target.subclasses)
             connection = bucket and bucket.find_receiver(key, receiver)
             if connection:
-                signal._table.disconnect(connection)
-        forget_cache(signal)
+                table.disconnect(connection)
+        forget_cache(target.signal)
         return connection is not None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypedDict, TypeVar
@@ -56,20 +56,14 @@ _MEANT = {
 _OPTION_MEANT = {other: option for option, others in _MEANT.items() for other in others.split()}
 
 
-def refuse_unknown(
-    call: str | Callable[[], str], given: Iterable[str], known: Collection[str], receiver: Any = None
-) -> None:
-    """Raise TypeError for the first name that a call does not take; the error begins with the receiver, if given.
+def unknown_option(call: str, name: str, known: Collection[str], receiver: Any = None) -> TypeError:
+    """Return the error for a name that a call does not take; it begins with the receiver, if given.
 
-    `call` is the call as the error shows it, such as "receiver()", or a function that returns this: it takes long to
-    find the name of a signal, and only an error needs it.
+    `call` is the call as the error shows it, such as "receiver()".
     """
-    for name in given:
-        if name not in known:
-            call = call if isinstance(call, str) else call()
-            whose = "" if receiver is None else f"{describe(receiver)}: "
-            listed = ", ".join(known) or "none"
-            raise TypeError(f"{whose}{call} has no option {name!r}. {_hint(name, known)}It takes {listed}.")
+    whose = "" if receiver is None else f"{describe(receiver)}: "
+    listed = ", ".join(known) or "none"
+    return TypeError(f"{whose}{call} has no option {name!r}. {_hint(name, known)}It takes {listed}.")
 
 
 def _hint(name: str, known: Collection[str]) -> str:
@@ -108,8 +102,9 @@ def _refusing(function: Callable[..., Any], shown: Callable[..., Any], call: str
 
     @wraps(function)
     def verified(*args: Any, **options: Any) -> Any:
-        if not takes_any:
-            refuse_unknown(call, options, known)
+        unknown = () if takes_any else [name for name in options if name not in known]
+        if unknown:
+            raise unknown_option(call, unknown[0], known)
         try:
             signature.bind(*args[skipped:], **options)
         except TypeError as error:

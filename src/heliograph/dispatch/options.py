@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
-from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, verify_policy
+from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, no_policy
 from heliograph.dispatch.reentrancy import POLICIES, refuse_reentrant
 
 F = TypeVar("F", bound="Fact")
@@ -110,10 +110,10 @@ def options_of(
     """
     if when is None and delivery is None and reentrant == "allow" and blocking is True and call is Call and not facts:
         return PLAIN
-    if delivery is not None:
-        verify_policy(delivery)
+    if delivery is not None and (isinstance(delivery, type) or not isinstance(delivery, DeliveryPolicy)):
+        raise no_policy(delivery)
     if reentrant not in POLICIES:
         refuse_reentrant(reentrant)
-    asked = None if when is None else condition(when)
+    asked = when if when is None or isinstance(when, Condition) else condition(when)
     gives = frozenset[str](getattr(call, "gives", ()))
     return Options(asked, delivery or Inline(), reentrant, blocking, call, facts, gives)

@@ -75,11 +75,7 @@ class Inline:
         return call.make()
 
 
-def verify_policy(policy: object) -> None:
-    """Raise TypeError unless `policy` is a delivery policy; a class is the usual slip."""
-    if isinstance(policy, type) and hasattr(policy, "deliver"):
-        raise TypeError(
-            f"delivery= takes a delivery policy such as Inline(), not {policy!r}. Write {policy.__name__}()."
-        )
-    if not isinstance(policy, DeliveryPolicy):
-        raise TypeError(f"delivery= takes a delivery policy such as Inline(), not {policy!r}.")
+def no_policy(value: object) -> TypeError:
+    """Return the error for a value that is no delivery policy; a class is the usual slip."""
+    hint = f" Write {value.__name__}()." if isinstance(value, type) and hasattr(value, "deliver") else ""
+    return TypeError(f"delivery= takes a delivery policy such as Inline(), not {value!r}.{hint}")

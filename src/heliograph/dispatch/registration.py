@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from heliograph.dispatch.condition_base import Condition
-from heliograph.dispatch.option_errors import named_options, refuse_unknown
+from heliograph.dispatch.option_errors import named_options, unknown_option
 from heliograph.dispatch.policies import DeliveryPolicy
 from heliograph.dispatch.undoing import all_or_nothing
 
@@ -50,7 +50,9 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     signals = each(signal)
 
     def connect(function: F) -> F:
-        refuse_unknown("receiver()", options, OPTIONS, function)
+        unknown = [name for name in options if name not in OPTIONS]
+        if unknown:
+            raise unknown_option("receiver()", unknown[0], OPTIONS, function)
         with all_or_nothing() if len(signals) > 1 else nullcontext():
             for one in signals:
                 one.connect(function, **with_defaults(one, options))

@@ -56,6 +56,7 @@ class Signal(Generic[P]):
 
     # Of a declared signal: it refuses other sends, and receivers that ask for other names.
     _contract: inspect.Signature | None = None
+    _carries: frozenset[str] | None = None  # the names of the contract beside `sender`
     _payload: Callable[..., dict[str, Any]] | None = None
     # Whether @receiver keeps receivers from being called again for the instance that they are handling.
     _guards_instance: bool = False
@@ -80,6 +81,7 @@ class Signal(Generic[P]):
         _verify_contract(contract, signature)
         signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
         signal._contract = signature
+        signal._carries = frozenset(signature.parameters) - {"sender"}
         signal._payload = declared_payload(signature, contract.__qualname__)
         signal._guards_instance = cls._guards_instance or "instance" in signature.parameters
         signal.__doc__ = contract.__doc__

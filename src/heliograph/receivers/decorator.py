@@ -11,12 +11,12 @@ from django.core.checks import register
 from django.db.models.signals import ModelSignal
 from django.dispatch import Signal as DjangoSignal
 
-from heliograph.catalogue import title
+from heliograph.catalogue import target_of, title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.guarded import connection_with
 from heliograph.dispatch.identity import object_identity
 from heliograph.dispatch.names import is_signal
-from heliograph.dispatch.option_errors import named_options, refuse_unknown, verify_values
+from heliograph.dispatch.option_errors import named_options, unknown_option, verify_values
 from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
 from heliograph.dispatch.registration import ConnectOptions, each, with_defaults
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
@@ -24,7 +24,7 @@ from heliograph.dispatch.routes import Table
 from heliograph.dispatch.undoing import all_or_nothing, undone_by
 from heliograph.dispatch.verification import verify_receiver
 from heliograph.installed import check_entry, how_to_adopt
-from heliograph.model_senders import named_senders, when_loaded
+from heliograph.model_senders import named_targets, when_loaded
 from heliograph.receivers import save_options
 from heliograph.receivers.facts import NotHistorical
 
@@ -64,7 +64,9 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     signals = each(signal)
 
     def connect(function: F) -> F:
-        refuse_unknown("receiver()", options, OPTIONS, function)
+        unknown = [name for name in options if name not in OPTIONS]
+        if unknown:
+            raise unknown_option("receiver()", unknown[0], OPTIONS, function)
         with all_or_nothing() if len(signals) > 1 else nullcontext():
             for one in signals:
                 _connect(one, function, options)
@@ -87,8 +89,7 @@ def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, An
     elif isinstance(signal, ModelSignal):
         signal.connect(function, **with_defaults(signal, options))
     else:
-        options = _as_of_dispatcher(options, function, Target(signal, options.get("sender")))
-        signal.connect(function, **with_defaults(signal, options))
+        signal.connect(function, **with_defaults(signal, _as_of_dispatcher(options, function, signal)))
 
 
 def _without_historical(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,9 +98,12 @@ def _without_historical(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return options if is_of_model else {**options, "facts": (NotHistorical(),)}
 
 
-def _as_of_dispatcher(options: Mapping[str, Any], function: Callable[..., Any], target: Target) -> dict[str, Any]:
+def _as_of_dispatcher(options: Mapping[str, Any], function: Callable[..., Any], signal: Any) -> Mapping[str, Any]:
     """Return options that every signal of the dispatcher takes: `using` and its like become facts."""
-    made = _options_at(options, function, target)
+    is_batch = getattr(options.get("delivery"), "batch", False)
+    if not is_batch and options.keys().isdisjoint(save_options.OPTIONS):
+        return options
+    made = _options_at(options, function, target_of(signal, options.get("sender")))
     rest = {name: value for name, value in options.items() if name not in save_options.OPTIONS}
     if made.facts:
         rest["facts"] = made.facts
@@ -129,18 +133,18 @@ def _connect_elsewhere(signal: Any, function: Callable[..., Any], options: Mappi
             )
     verify_values(**options)
     options_of(**{name: options[name] for name in OF_THE_CALL if name in options})
-    for one in named_senders(signal, options.get("sender"), False, function):
+    for one in named_targets(signal, options.get("sender"), False, function):
         if isinstance(signal, ModelSignal):
-            when_loaded(partial(_connect_one_elsewhere, signal, function, options), one, options.get("apps"))
+            when_loaded(partial(_connect_one_elsewhere, signal, function, options), one.sender, options.get("apps"))
         else:
-            _connect_one_elsewhere(signal, function, options, one)
+            _connect_one_elsewhere(signal, function, options, one.sender)
 
 
 _OF_OURS = (*_OF_THE_ROUTE, *OF_THE_CALL, *save_options.OPTIONS, "sender", "apps")
 
 
 def _connect_one_elsewhere(signal: Any, function: Callable[..., Any], options: Mapping[str, Any], sender: Any) -> None:
-    target = Target(signal, sender)
+    target = target_of(signal, sender)
     called = _options_at(options, function, target)
     rest = {name: value for name, value in options.items() if name not in _OF_OURS}
     if called is not PLAIN:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models.signals import ModelSignal, post_delete, pre_delete, pre_save
 
 from heliograph.bulk.listen import RecordsDeletions, listen, receives_bulk
-from heliograph.catalogue import carried, entry_of, title
+from heliograph.catalogue import title
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import changes_of, comparison, deleted
 from heliograph.changes.deletion_locks import of_locked_deletions
@@ -64,7 +64,7 @@ def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
     is_batch = getattr(options.delivery, "batch", False)
-    if is_batch:
+    if is_batch and isinstance(options.delivery, Inline):
         options = with_batches(options)
     has_facts = is_batch or not given.keys().isdisjoint(OPTIONS)
     facts = [*_facts(given, target, options)] if has_facts else []
@@ -98,17 +98,17 @@ def _databases(aliases: tuple[str, ...], target: Target) -> Databases:
         if alias not in settings.DATABASES:
             there = ", ".join(map(repr, settings.DATABASES))
             raise ValueError(f"using={alias!r}: there is no such database. DATABASES has {there}.")
-    names = carried(target.signal)
+    names = target.carries
     if names is not None and "using" not in names:
         shown = aliases[0] if len(aliases) == 1 else [*aliases]
         raise not_carried(f"using={shown!r}", target.signal, names, ("using",))
     return Databases(aliases)
 
 
-def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
+def _wants_changes(receiver: Callable[..., Any], target: Target) -> bool:
     """Return whether a receiver has a parameter named changes, which the signal itself does not send."""
+    signal, names = target.signal, target.carries
     parameter = _parameter_for_changes(receiver) if isinstance(signal, ModelSignal) else None
-    names = carried(signal) if parameter is not None else None
     if parameter is None or names is None or "changes" in names:
         return False
     # On other signals, a receiver with a default for `changes` is called as Django would.
@@ -118,7 +118,7 @@ def _wants_changes(receiver: Callable[..., Any], signal: Any) -> bool:
 def _asked(receiver: Any, target: Target, options: Options, given: Mapping[str, Any]) -> AsksFor | None:
     """Return what a receiver asks for by `fetch`, `writes` and a parameter `changes`, or None."""
     fetch, writes = given.get("fetch"), given.get("writes")
-    wants_changes = _wants_changes(receiver, target.signal)
+    wants_changes = _wants_changes(receiver, target)
     if not (wants_changes or fetch or writes):
         return None
     names, fields = () if options.when is None else watched(options.when), _listed("writes", writes)
@@ -222,8 +222,7 @@ def _verify_signal(receiver: Any, target: Target, wants_changes: bool, fetch: An
 
 
 def _verify_among(receiver: Any, target: Target, wish: str, names: tuple[str, ...], hint: str = "") -> None:
-    entry = entry_of(target.signal)
-    if entry is None or entry.name not in names:
+    if target.entry is None or target.entry.name not in names:
         where = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
         raise TypeError(
             f"{describe(receiver)} has {wish}, which works on {where}, not on {title(target.signal)}.{hint}"

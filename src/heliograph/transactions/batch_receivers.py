@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-from heliograph.catalogue import carried
 from heliograph.dispatch import DeliveryPolicy
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.identity import Receiver
@@ -15,9 +13,8 @@ from heliograph.dispatch.verification import needed, parameters_of
 OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
 
 
-def asks_for_batch(receiver: Receiver, signal: Any) -> bool:
-    """Return whether a receiver needs a parameter `batch` which its signal does not send."""
-    names = carried(signal)
+def asks_for_batch(receiver: Receiver, names: Collection[str] | None) -> bool:
+    """Return whether a receiver needs a parameter `batch` which its signal, that sends these names, does not send."""
     return names is not None and "batch" not in names and "batch" in needed(receiver)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import router
 from django.db.models import Model
 
-from heliograph.catalogue import CATALOGUE, Entry, entry_of
+from heliograph.catalogue import CATALOGUE, Entry
 from heliograph.changes.current import without_wrapper
+from heliograph.dispatch.condition_base import Target
 
 
 def alias_of_send(payload: Mapping[str, Any]) -> str | None:
@@ -38,10 +39,9 @@ def _instance(payload: Mapping[str, Any]) -> Any:
     return without_wrapper(instance)
 
 
-def has_database(signal: Any) -> bool:
-    """Return whether a signal may be about a database; of those in the catalogue, some never are."""
-    entry = entry_of(signal)
-    return entry is None or _names_database(entry)
+def has_database(target: Target) -> bool:
+    """Return whether the signal of a target may be about a database; of those in the catalogue, some never are."""
+    return target.entry is None or _names_database(target.entry)
 
 
 def signals_with_database() -> str:

@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_save
 
-from heliograph.catalogue import carried, title
+from heliograph.catalogue import title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe, full_name
@@ -198,12 +198,12 @@ def _log(call: Call, error: Exception, after: str) -> None:
 
 def _verify(policy: AtTheEnd, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver that cannot be called with this policy."""
-    if policy.stage is not Stage.AFTER_COMMIT and not has_database(target.signal):
+    if policy.stage is not Stage.AFTER_COMMIT and not has_database(target):
         raise TypeError(
             f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(target.signal)} is not about a"
             f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
         )
-    if policy.batch and "batch" in (carried(target.signal) or ()):
+    if policy.batch and "batch" in (target.carries or ()):
         raise TypeError(
             f"{describe(receiver)}: {title(target.signal)} sends a batch of its own, of one write. Leave batch=True"
             " out; or connect it to post_save and post_delete with bulk=True, for one call for everything in a"
@@ -211,7 +211,7 @@ def _verify(policy: AtTheEnd, receiver: Receiver, target: Target) -> None:
         )
     if policy.batch:
         verify_batch(policy, receiver, OF_A_BATCH | policy.extra)
-    elif asks_for_batch(receiver, target.signal):
+    elif asks_for_batch(receiver, target.carries):
         raise TypeError(
             f"{describe(receiver)} asks for a batch, which delivery={policy!r} does not give: pass batch=True to it."
         )

@@ -12,7 +12,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db.models.signals import post_delete
 
-from heliograph.catalogue import carried, entry_of, title
+from heliograph.catalogue import title
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe
@@ -96,13 +96,12 @@ def _made(call: Call) -> Any:
 
 def _verify(policy: Inline, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a signal that is not sent after a write, or a receiver that does not take a batch."""
-    if "batch" in (carried(target.signal) or ()):
+    if "batch" in (target.carries or ()):
         raise TypeError(
             f"{describe(receiver)}: {title(target.signal)} sends a batch of its own, of one write."
             " Leave batch=True out."
         )
-    entry = entry_of(target.signal)
-    if entry is None or entry.name not in _SIGNALS:
+    if target.entry is None or target.entry.name not in _SIGNALS:
         raise TypeError(
             f"{describe(receiver)}: delivery={policy!r} is one call for each write, and {title(target.signal)} is not"
             f" sent after one. It works on {', '.join(_SIGNALS)}. Leave batch=True out, or take OnCommit(batch=True)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from heliograph.catalogue import carried, entry_of, sent_names, title
+from heliograph.catalogue import sent_names, title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.identity import Receiver, is_async
@@ -119,7 +119,7 @@ def _verify_receiver(policy: Durable, receiver: Receiver, target: Target) -> Non
             f"{describe(receiver)}: {label_of(target.sender)} is a model of no app, which no worker can find for"
             f" delivery={policy!r}. Leave delivery= out, or connect it to a model of an app."
         )
-    entry = entry_of(target.signal)
+    entry = target.entry
     names = [parameter.name for parameter in parameters_of(receiver) or ()]
     for name in names:
         if entry is not None and name in OF_THE_PROCESS and name in entry.carries:
@@ -127,7 +127,7 @@ def _verify_receiver(policy: Durable, receiver: Receiver, target: Target) -> Non
                 f"{describe(receiver)} asks for {name!r}, which cannot leave the process that sends {entry.name}:"
                 f" delivery={policy!r} calls it in another one. Leave the parameter out."
             )
-    if "delivery" in names and "delivery" in (carried(target.signal) or ()):
+    if "delivery" in names and "delivery" in (target.carries or ()):
         raise TypeError(
             f"{describe(receiver)} asks for 'delivery', which {title(target.signal)} sends, and {policy!r} gives too:"
             " rename it in the signal."

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph import BeforeCommit, OnCommit, changed
-from heliograph.orm import steps as machinery
 from heliograph.orm.steps import Method, PatchLease, join, leave, patched_methods
 from heliograph.signals import post_save
 from tests.app.models import Article
@@ -203,9 +202,7 @@ def around(inner, called):
     return wrapper
 
 
-def wrapped(inner, steps):
-    run = machinery.around(inner, steps)
-
+def wrapped(inner, run):
     @wraps(inner)
     def with_steps(self):
         return run(self)
@@ -315,7 +312,7 @@ def test_a_class_method_that_is_inherited_is_passed_on_to_the_class_that_calls_i
     def wrap(inner, steps):
         return classmethod(lambda cls: steps[0](inner.__get__(None, cls)))
 
-    step = Method("method", ("step",), wrap).step("step", lambda proceed: [proceed()], Child)
+    step = Method("method", ("step",), wrap, are_around=False).step("step", lambda proceed: [proceed()], Child)
     join([step])
     assert Grandchild.method() == [Grandchild]
     with mock.patch.object(Child, "method", classmethod(around(vars(Child)["method"].__func__, []))):
@@ -399,7 +396,7 @@ def test_the_steps_of_a_lease_are_there_for_as_long_as_somebody_has_what_it_gave
 
 
 def test_a_step_that_cannot_be_built_says_so_where_it_joins(parent):
-    broken = Method("method", ("step",), lambda inner, steps: 1 / 0).step("step", lambda: None, parent)
+    broken = Method("method", ("step",), lambda inner, run: 1 / 0).step("step", lambda: None, parent)
     with pytest.raises(ZeroDivisionError):
         join([broken])
     leave([broken])

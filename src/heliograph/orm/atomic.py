@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import wraps
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any
 
 from django.db.transaction import Atomic
 
 from heliograph.orm.patching import forwarding_code
-from heliograph.orm.steps import Method, Proceed, Step, around
+from heliograph.orm.steps import Method, Proceed, Step
 
 
-def _exit(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _exit(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def __exit__(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> Any:  # noqa: N807 - that is its name
         return run(self, exc_type, exc_value, traceback)
@@ -39,8 +37,10 @@ def step_of_exit(run: Proceed) -> Step:
         return Method("__exit__", _STEPS, _exit, Atomic).step("flush", run)
 
     def wrap(code: Any, steps: Sequence[Proceed]) -> Any:
+        inner = FunctionType(code, end.__globals__, end.__name__)
+        (flush,) = steps
         # Not a patch: it stays, for a thread that is about to call it when the code is put back.
-        setattr(Atomic, _EXIT, _exit(FunctionType(code, end.__globals__, end.__name__), steps))
+        setattr(Atomic, _EXIT, _exit(inner, partial(flush, inner)))
         return _FORWARDING
 
-    return Method("__code__", _STEPS, wrap, end).step("flush", run)
+    return Method("__code__", _STEPS, wrap, end, are_around=False).step("flush", run)

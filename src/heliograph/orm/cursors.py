@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from heliograph.orm.steps import Method, Proceed, around
+from heliograph.orm.steps import Method, Proceed
 
 
-def _execute(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _execute(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def _execute(self: Any, sql: Any, *args: Any) -> Any:
         return run(self, sql, *args)

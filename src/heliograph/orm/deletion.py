@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
 from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery
 
-from heliograph.orm.steps import Method, Proceed, around
+from heliograph.orm.steps import Method, Proceed
 
 
-def _delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _delete(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def delete(self: Any) -> Any:
         return run(self)
@@ -25,9 +23,7 @@ def _delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 delete = Method("delete", ("send", "lock_rows"), _delete, Collector)
 
 
-def _instances_with_model(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _instances_with_model(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def instances_with_model(self: Any) -> Iterator[Any]:
         yield from run(self)
@@ -39,9 +35,7 @@ def _instances_with_model(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 instances_with_model = Method("instances_with_model", ("lock_rows",), _instances_with_model, Collector)
 
 
-def _can_fast_delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _can_fast_delete(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def can_fast_delete(self: Any, objs: Any, from_field: Any = None) -> Any:
         return run(self, objs, from_field)
@@ -53,9 +47,7 @@ def _can_fast_delete(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 can_fast_delete = Method("can_fast_delete", ("send",), _can_fast_delete, Collector)
 
 
-def _has_signal_listeners(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _has_signal_listeners(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def _has_signal_listeners(self: Any, model: Any) -> Any:
         return run(self, model)
@@ -67,9 +59,7 @@ def _has_signal_listeners(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 has_signal_listeners = Method("_has_signal_listeners", ("send",), _has_signal_listeners, Collector)
 
 
-def _delete_batch(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _delete_batch(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def delete_batch(self: Any, pk_list: Any, using: Any) -> Any:
         return run(self, pk_list, using)

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models.fields.related_descriptors import ForwardOneToOneDescriptor
 from django.db.models.query_utils import DeferredAttribute
 
-from heliograph.orm.steps import Method, Proceed, around
+from heliograph.orm.steps import Method, Proceed
 
 # --- Model.from_db ------------------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def _from_db(inner: Any, steps: Sequence[Proceed]) -> Any:
     return classmethod(made)
 
 
-from_db = Method("from_db", ("remember",), _from_db)
+from_db = Method("from_db", ("remember",), _from_db, are_around=False)
 
 # --- Model.refresh_from_db ----------------------------------------------------------------------------------------
 
@@ -46,15 +46,14 @@ class Refresh:
     others: dict[str, Any]  # what the method of a model takes beyond Django's
 
 
-def _refresh_from_db(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    def call(refresh: Refresh) -> Any:
-        # Only what was given: the method of a model may have fewer parameters.
-        names = ("using", "fields", "from_queryset")
-        given = {name: value for name in names if (value := getattr(refresh, name)) is not None}
-        return inner(refresh.instance, **given, **refresh.others)
+def _call_refresh_from_db(inner: Proceed, heir: Any, refresh: Refresh) -> Any:
+    # Only what was given: the method of a model may have fewer parameters.
+    names = ("using", "fields", "from_queryset")
+    given = {name: value for name in names if (value := getattr(refresh, name)) is not None}
+    return inner(refresh.instance, **given, **refresh.others)
 
-    run = around(call, steps)
 
+def _refresh_from_db(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def refresh_from_db(
         self: Any, using: str | None = None, fields: Any = None, from_queryset: Any = None, **others: Any
@@ -64,14 +63,12 @@ def _refresh_from_db(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return refresh_from_db
 
 
-refresh_from_db = Method("refresh_from_db", ("remember",), _refresh_from_db)
+refresh_from_db = Method("refresh_from_db", ("remember",), _refresh_from_db, call=_call_refresh_from_db)
 
 # --- copies -------------------------------------------------------------------------------------------------------
 
 
-def _getstate(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _getstate(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def __getstate__(self: Any) -> Any:  # noqa: N807 - that is its name
         return run(self)
@@ -84,9 +81,7 @@ getstate = Method("__getstate__", ("name_fields",), _getstate)
 # --- values that Django reads or makes for a field ------------------------------------------------------------------
 
 
-def _fetch_many(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _fetch_many(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def fetch_many(self: Any, instances: Any) -> Any:
         return run(self, instances)
@@ -99,9 +94,7 @@ fetch_many = Method("fetch_many", ("remember",), _fetch_many, DeferredAttribute)
 CAN_FETCH_MANY = hasattr(DeferredAttribute, "fetch_many")
 
 
-def _get_object(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _get_object(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def get_object(self: Any, instance: Any) -> Any:
         return run(self, instance)
@@ -113,9 +106,7 @@ def _get_object(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 get_object = Method("get_object", ("remember",), _get_object, ForwardOneToOneDescriptor)
 
 
-def _pre_save(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _pre_save(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def pre_save(self: Any, model_instance: Any, *args: Any, **kwargs: Any) -> Any:
         return run(self, model_instance, *args, **kwargs)
@@ -134,7 +125,7 @@ def reading(name: str) -> Method:
         (protect,) = steps
         return ReadAttribute(name, inner, protect)
 
-    return Method(name, ("protect",), wrap)
+    return Method(name, ("protect",), wrap, are_around=False)
 
 
 class ReadAttribute:

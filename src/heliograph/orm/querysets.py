@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
-from heliograph.orm.steps import Method, Proceed, around, heir
+from heliograph.orm.steps import Method, Proceed, heir
 
 # --- QuerySet.bulk_create -----------------------------------------------------------------------------------------
 
@@ -28,20 +28,19 @@ class BulkCreate:
     unique_fields: Collection[str] | None
 
 
-def _bulk_create(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    def call(create: BulkCreate) -> Any:
-        return inner(
-            create.queryset,
-            create.instances,
-            create.batch_size,
-            create.ignore_conflicts,
-            create.update_conflicts,
-            create.update_fields,
-            create.unique_fields,
-        )
+def _call_bulk_create(inner: Proceed, heir: Any, create: BulkCreate) -> Any:
+    return inner(
+        create.queryset,
+        create.instances,
+        create.batch_size,
+        create.ignore_conflicts,
+        create.update_conflicts,
+        create.update_fields,
+        create.unique_fields,
+    )
 
-    run = around(call, steps)
 
+def _bulk_create(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def bulk_create(
         self: Any,
@@ -57,7 +56,7 @@ def _bulk_create(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return bulk_create
 
 
-bulk_create = Method("bulk_create", ("send", "remember"), _bulk_create, QuerySet)
+bulk_create = Method("bulk_create", ("send", "remember"), _bulk_create, QuerySet, _call_bulk_create)
 
 # --- QuerySet.bulk_update -----------------------------------------------------------------------------------------
 
@@ -72,12 +71,11 @@ class BulkUpdate:
     batch_size: int | None
 
 
-def _bulk_update(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    def call(update: BulkUpdate) -> Any:
-        return inner(update.queryset, update.instances, update.fields, update.batch_size)
+def _call_bulk_update(inner: Proceed, heir: Any, update: BulkUpdate) -> Any:
+    return inner(update.queryset, update.instances, update.fields, update.batch_size)
 
-    run = around(call, steps)
 
+def _bulk_update(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def bulk_update(self: Any, objs: Any, fields: Any, batch_size: Any = None) -> Any:
         return run(BulkUpdate(self, objs, fields, batch_size))
@@ -85,14 +83,12 @@ def _bulk_update(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return bulk_update
 
 
-bulk_update = Method("bulk_update", ("send", "remember"), _bulk_update, QuerySet)
+bulk_update = Method("bulk_update", ("send", "remember"), _bulk_update, QuerySet, _call_bulk_update)
 
 # --- QuerySet.update, and the same by keys ------------------------------------------------------------------------
 
 
-def _update(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _update(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def update(self: Any, **kwargs: Any) -> Any:
         return run(self, **kwargs)
@@ -103,9 +99,7 @@ def _update(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
 update = Method("update", ("send",), _update, QuerySet)
 
 
-def _update_batch(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(inner, steps)
-
+def _update_batch(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def update_batch(self: Any, pk_list: Any, values: Any, using: Any) -> Any:
         return run(self, pk_list, values, using)
@@ -135,5 +129,6 @@ def _get_compiler(inner: Proceed, steps: Sequence[Callable[[Any, Any], None]]) -
 
 # Their step is called with the query and its compiler, before the compiler executes the query.
 get_compilers = [
-    Method("get_compiler", ("replace",), _get_compiler, query) for query in (DeleteQuery, InsertQuery, UpdateQuery)
+    Method("get_compiler", ("replace",), _get_compiler, query, are_around=False)
+    for query in (DeleteQuery, InsertQuery, UpdateQuery)
 ]

@@ -27,7 +27,7 @@ def _get_manager(inner: Proceed, steps: Sequence[Callable[[Any], None]]) -> Proc
 
 # Its step is called with each new manager. Django makes the class of managers anew for each relation, and a manager for
 # each access, so there is no class whose methods could be replaced.
-get_manager = Method("__get__", ("as_one",), _get_manager, ManyToManyDescriptor)
+get_manager = Method("__get__", ("as_one",), _get_manager, ManyToManyDescriptor, are_around=False)
 
 _CHANGES = ("add", "remove", "clear", "set", "set_base")  # Django 5.2 and 6.0 have no set_base()
 

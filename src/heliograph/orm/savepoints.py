@@ -94,9 +94,11 @@ def _rolled_back(connection: Any, _: Any = None) -> None:
 # --- the methods ------------------------------------------------------------------------------------------------
 
 _STEP = "record_time"
-savepoint_rollback = Method("savepoint_rollback", ("call_undone", _STEP), _wrap, BaseDatabaseWrapper)
-_set_autocommit_of_connection = Method("set_autocommit", (_STEP,), _set_autocommit, BaseDatabaseWrapper)
-_close_connection = Method("close", (_STEP,), _close, BaseDatabaseWrapper)
+savepoint_rollback = Method("savepoint_rollback", ("call_undone", _STEP), _wrap, BaseDatabaseWrapper, are_around=False)
+_set_autocommit_of_connection = Method(
+    "set_autocommit", (_STEP,), _set_autocommit, BaseDatabaseWrapper, are_around=False
+)
+_close_connection = Method("close", (_STEP,), _close, BaseDatabaseWrapper, are_around=False)
 
 # The function that records what each of the other methods has done.
 _RECORDING: dict[str, Callable[..., None]] = {
@@ -105,7 +107,7 @@ _RECORDING: dict[str, Callable[..., None]] = {
     "commit": _committed,
     "rollback": _rolled_back,
 }
-_METHODS = {name: Method(name, (_STEP,), _wrap, BaseDatabaseWrapper) for name in _RECORDING}
+_METHODS = {name: Method(name, (_STEP,), _wrap, BaseDatabaseWrapper, are_around=False) for name in _RECORDING}
 
 
 def _steps() -> Iterator[Step]:

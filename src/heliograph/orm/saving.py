@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
 from django.core.serializers.base import DeserializedObject
 
-from heliograph.orm.steps import Method, Proceed, around, heir
+from heliograph.orm.steps import Method, Proceed
 
 # --- Model.save_base ----------------------------------------------------------------------------------------------
 
@@ -27,25 +27,21 @@ class SaveBase:
     others: dict[str, Any] = field(default_factory=dict)  # what the method of a model takes beyond Django's
 
 
-def _save_base(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    # What a class inherits is looked up here, where `inner` would make one call more.
-    owner = heir(inner)
+def _call_save_base(inner: Proceed, heir: Any, save: SaveBase) -> Any:
+    # By name, and as Model.save() names them: the method of a model may have fewer parameters.
+    named: dict[str, Any] = {
+        "using": save.using,
+        "force_insert": save.force_insert,
+        "force_update": save.force_update,
+        "update_fields": save.update_fields,
+        **save.others,
+    }
+    if save.raw:
+        named["raw"] = True
+    return inner(save.instance, **named) if heir is None else super(heir, save.instance).save_base(**named)
 
-    def call(save: SaveBase) -> Any:
-        # By name, and as Model.save() names them: the method of a model may have fewer parameters.
-        named: dict[str, Any] = {
-            "using": save.using,
-            "force_insert": save.force_insert,
-            "force_update": save.force_update,
-            "update_fields": save.update_fields,
-            **save.others,
-        }
-        if save.raw:
-            named["raw"] = True
-        return inner(save.instance, **named) if owner is None else super(owner, save.instance).save_base(**named)
 
-    run = around(call, steps)
-
+def _save_base(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def save_base(
         self: Any,
@@ -61,7 +57,7 @@ def _save_base(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return save_base
 
 
-save_base = Method("save_base", ("remember", "autocommit_save"), _save_base)
+save_base = Method("save_base", ("remember", "autocommit_save"), _save_base, call=_call_save_base)
 
 # --- Model._save_table --------------------------------------------------------------------------------------------
 
@@ -80,17 +76,14 @@ class TableWrite:
     is_last: bool  # whether this is the model's own table: the tables of its parents are written before
 
 
-def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    owner = heir(inner)
+def _call_save_table(inner: Proceed, heir: Any, write: TableWrite) -> Any:
+    arguments = (write.raw, write.cls, write.force_insert, write.force_update, write.using, write.update_fields)
+    if heir is None:
+        return inner(write.instance, *arguments)
+    return super(heir, write.instance)._save_table(*arguments)
 
-    def call(write: TableWrite) -> Any:
-        arguments = (write.raw, write.cls, write.force_insert, write.force_update, write.using, write.update_fields)
-        if owner is None:
-            return inner(write.instance, *arguments)
-        return super(owner, write.instance)._save_table(*arguments)
 
-    run = around(call, steps)
-
+def _save_table(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def _save_table(
         self: Any,
@@ -107,7 +100,8 @@ def _save_table(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return _save_table
 
 
-save_table = Method("_save_table", ("join_transaction", "record_relation", "remember", "before_write"), _save_table)
+_STEPS_OF_TABLE = ("join_transaction", "record_relation", "remember", "before_write")
+save_table = Method("_save_table", _STEPS_OF_TABLE, _save_table, call=_call_save_table)
 
 # --- fixtures -----------------------------------------------------------------------------------------------------
 
@@ -122,9 +116,11 @@ class FixtureSave:
     options: dict[str, Any]
 
 
-def _save_deserialized(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    run = around(lambda save: inner(save.loaded, save.save_m2m, save.using, **save.options), steps)
+def _call_save_deserialized(inner: Proceed, heir: Any, save: FixtureSave) -> Any:
+    return inner(save.loaded, save.save_m2m, save.using, **save.options)
 
+
+def _save_deserialized(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def save(self: Any, save_m2m: bool = True, using: str | None = None, **options: Any) -> Any:
         return run(FixtureSave(self, save_m2m, using, options))
@@ -132,4 +128,4 @@ def _save_deserialized(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
     return save
 
 
-save_deserialized = Method("save", ("remember",), _save_deserialized, DeserializedObject)
+save_deserialized = Method("save", ("remember",), _save_deserialized, DeserializedObject, _call_save_deserialized)

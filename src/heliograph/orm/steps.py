@@ -6,7 +6,7 @@ Django's own `execute_wrapper`s, with what goes on and with the call. The method
 anew whenever a step joins or leaves, so that no step depends on another one. When the last step leaves, the method is
 Django's own again.
 
-    _save_table = Method("_save_table", ("join_transaction", "remember"), wrap)
+    _save_table = Method("_save_table", ("join_transaction", "remember"), wrap, call=call)
 
     def remember(proceed, write):
         updated = proceed(write)
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial, wraps
 from types import FunctionType
@@ -40,13 +40,16 @@ Proceed = Callable[..., Any]
 class Method:
     """A method of Django that steps may go around.
 
-    `wrap(inner, steps)` returns a new function, which takes what Django's method takes, and runs the steps around it.
+    `wrap(inner, run)` returns a new function, which takes what Django's method takes, and calls `run`: the steps around
+    the method `inner`. If the steps take the call in another form than the method, `call(inner, heir, ...)` makes it.
     """
 
     name: str
     order: tuple[str, ...]  # the names of its steps, from the outside to the inside
-    wrap: Callable[[Any, Sequence[Proceed]], Any]
+    wrap: Callable[[Any, Any], Any]
     owner: Any = None  # the class that has it; None if each step says which, such as a model
+    call: Callable[..., Any] | None = None
+    are_around: bool = True  # if not, `wrap(inner, steps)` calls the steps before the method or after it
 
     def step(self, name: str, run: Proceed, owner: Any = None) -> Step:
         """Return a step of this method. Raises LookupError for a name that the method does not declare."""
@@ -68,11 +71,9 @@ class Step:
     run: Proceed
 
 
-def around(inner: Proceed, steps: Sequence[Proceed]) -> Proceed:
-    """Return a function that runs steps, of which the first is the outermost, around another function."""
-    for step in reversed(steps):
-        inner = partial(step, inner)
-    return inner
+def is_there(inner: Any, steps: Any) -> bool:
+    """Wrap an attribute that only marks its owner: it is true while there is a step."""
+    return True
 
 
 def join(steps: Iterable[Step]) -> None:
@@ -147,7 +148,13 @@ class Chain:
 
     def _around(self, steps: Iterable[Step]) -> Any:
         inner = inherited(self.owner, self.name) if self.inner is MISSING else self.inner
-        return self.method.wrap(inner, [step.run for step in steps])
+        method, runs = self.method, [step.run for step in steps]
+        if not method.are_around:
+            return method.wrap(inner, runs)
+        run = inner if method.call is None else partial(method.call, inner, heir(inner))
+        for step in reversed(runs):
+            run = partial(step, run)
+        return method.wrap(inner, run)
 
 
 _NOTHING: Any = object()
@@ -194,7 +201,10 @@ _passing_on: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def heir(inner: Any) -> Any:
-    """Return the class that inherits a method, which `inner` looks up; None if the class has a method of its own."""
+    """Return the class that inherits a method, which `inner` looks up; None if the class has a method of its own.
+
+    A call that looks the method up itself is one call less deep than a call of `inner`.
+    """
     return _passing_on.get(inner) if isinstance(inner, FunctionType) else None
 
 

@@ -14,7 +14,7 @@ from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.routes import registering
 from heliograph.orm import atomic, saving
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.steps import Hold, Method, PatchLease, Step
+from heliograph.orm.steps import Hold, Method, PatchLease, Step, is_there
 from heliograph.transactions.autocommit_save import AWAITED, join_transaction, save_in_autocommit
 from heliograph.transactions.flush import end_block
 
@@ -32,13 +32,13 @@ def _steps() -> Iterator[Step]:
     yield saving.save_base.step("autocommit_save", save_in_autocommit, Model)
 
 
-def _steps_of_model(model: Any) -> Iterator[Step]:
-    yield _awaited.step("mark", lambda: None, model)
-    yield saving.save_table.step("join_transaction", join_transaction, model)
+def _steps_of_model(model: Any) -> list[Step]:
+    mark = _awaited.step("mark", lambda: None, model)
+    return [mark, saving.save_table.step("join_transaction", join_transaction, model)]
 
 
 # Marks the models for whose saves a receiver waits until the end of a transaction.
-_awaited = Method(AWAITED, ("mark",), lambda inner, steps: True)
+_awaited = Method(AWAITED, ("mark",), is_there, are_around=False)
 _for_all = PatchLease(_steps)
 _for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
 

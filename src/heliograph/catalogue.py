@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -150,17 +150,13 @@ def sent_names(signal: Any) -> Sequence[str] | None:
     return entry.carries if entry is not None and entry.module == "django.db.models.signals" else None
 
 
-def carried(signal: Any) -> frozenset[str] | None:
+def carried(signal: Any) -> Collection[str] | None:
     """Return the names that a signal sends, or None where nobody has said so."""
-    return carried_by(signal, entry_of(signal))
-
-
-def carried_by(signal: Any, entry: Entry | None) -> frozenset[str] | None:
-    """Return the names that a signal with this entry sends, or None where nobody has said so."""
-    return getattr(signal, "_carries", None) if entry is None else frozenset(entry.carries)
+    return target_of(signal, None).carries
 
 
 def target_of(signal: Any, sender: Any) -> Target:
     """Return the target of a receiver of one sender, or of every sender (None)."""
     entry = entry_of(signal)
-    return Target(signal, sender, False, entry, carried_by(signal, entry))
+    carries = getattr(signal, "_carries", None) if entry is None else entry.carries
+    return Target(signal, sender, False, entry, carries)

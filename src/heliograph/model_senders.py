@@ -20,11 +20,11 @@ from django.db.models.signals import ModelSignal
 from django.db.models.utils import make_model_tuple
 from django.dispatch import dispatcher
 
-from heliograph.catalogue import Entry, carried_by, entry_of, title
+from heliograph.catalogue import Entry, entry_of, title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
 from heliograph.dispatch.names import is_signal
-from heliograph.dispatch.senders import of, senders_named, verify_family
+from heliograph.dispatch.senders import of, senders_in, verify_family
 from heliograph.dispatch.undoing import undone_by
 
 # A list and a tuple are several senders where a value cannot be a sender.
@@ -38,7 +38,8 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     """
     entry = entry_of(signal)
     takes_values = not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by == "anything")
-    senders = senders_named(sender, receiver, (list,) if takes_values else _MANY)
+    is_many = type(sender) in ((list,) if takes_values else _MANY)
+    senders = senders_in(sender, receiver) if is_many else (sender,)
     if entry is not None and entry.sent_by == "apps" and sender is not None:
         senders = [_app(one, entry, receiver) for one in senders]
     for one in senders if subclasses else ():
@@ -47,7 +48,7 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     if entry is not None and sender is not None:
         for one in senders:
             _verify(one, entry, subclasses, receiver)
-    carries = carried_by(signal, entry)
+    carries = getattr(signal, "_carries", None) if entry is None else entry.carries
     return [Target(signal, one, subclasses, entry, carries) for one in senders]
 
 

@@ -109,11 +109,6 @@ class Plan:
             sources=sources,
         )
 
-    @property
-    def mutable(self) -> list[Any]:
-        """The fields whose values may be changed in place."""
-        return [field for field in self.fields[: len(self.fields) - self.beside] if may_mutate(field)]
-
     @cached_property
     def changeable(self) -> frozenset[int]:
         """The indexes of the fields whose values may be changed in place."""

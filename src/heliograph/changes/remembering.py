@@ -11,7 +11,7 @@ from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.under_way import record_value, remember_fixture, remember_row, remember_save, running
-from heliograph.changes.values import is_immutable
+from heliograph.changes.values import is_immutable, may_mutate
 from heliograph.orm import loading, querysets, saving
 from heliograph.orm.steps import PatchLease, Proceed, Step
 
@@ -28,7 +28,8 @@ def of_model(plan: Plan) -> Iterator[Step]:
     yield saving.save_base.step("remember", partial(remember_save, watching), model)
     yield loading.refresh_from_db.step("remember", partial(_refresh_from_db, watching), model)
     yield loading.getstate.step("name_fields", partial(_getstate, watching), model)
-    for field in plan.mutable:
+    watched = plan.fields[: len(plan.fields) - plan.beside]
+    for field in filter(may_mutate, watched):
         if inspect.getattr_static(model, field.attname, None) is not None:
             yield loading.reading(field.attname).step("protect", partial(_protect, field.attname), model)
     # The last one, since it begins the memories that the others keep right.

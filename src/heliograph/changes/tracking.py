@@ -14,7 +14,7 @@ from django.db.models.base import ModelBase
 from django.db.models.signals import class_prepared
 
 from heliograph.changes import remembering
-from heliograph.changes.plans import PLANS, Plan, Watching, is_among
+from heliograph.changes.plans import PLANS, Plan, Watching
 from heliograph.changes.presenting import has_own_descriptor, sources_of
 from heliograph.dispatch.routes import registering
 from heliograph.orm.savepoints import of_connections
@@ -41,7 +41,7 @@ class Wish(NamedTuple):
         """Return whether the receiver watches this field; the links of a child to its parents change with it alone."""
         if self.names == ALL:
             return not field.primary_key and not getattr(field.remote_field, "parent_link", False)
-        return is_among(field, self.names)
+        return field.name in self.names or field.attname in self.names
 
     def models(self) -> Iterator[Any]:
         """Yield the models that there are now."""
@@ -201,7 +201,8 @@ def _planned(model: Any) -> Plan | None:
         return None
     keys, columns = model._meta.pk_fields, model._meta.concrete_fields
     others = [field for field in columns if field not in keys and any(one.includes(field) for one in wishes)]
-    beside = _beside(model, others, [field for field in columns if field not in keys and field not in others])
+    presented = frozenset(field for field in columns if has_own_descriptor(model, field))
+    beside = _beside(presented, others, [field for field in columns if field not in keys and field not in others])
     fields = [*keys, *others, *beside]
     before = PLANS.get(model)
     return Plan(
@@ -217,24 +218,24 @@ def _planned(model: Any) -> Plan | None:
         memory=_memory(model, before),
         watching=Watching(model, _renewed) if before is None else before.watching,
         beside=len(beside),
-        **_special(model, fields),
+        **_special(presented, fields),
     )
 
 
-def _beside(model: Any, watched: list[Any], others: list[Any]) -> list[Any]:
+def _beside(presented: frozenset[Any], watched: list[Any], others: list[Any]) -> list[Any]:
     """Return the fields that are not watched, but needed for the values of watched ones."""
-    if any(has_own_descriptor(model, field) for field in watched):
+    if not presented.isdisjoint(watched):
         return others  # a descriptor may read any of them
     sources = {source for field in watched if field.generated for source in sources_of(field)}
     return [field for field in others if field in sources]
 
 
-def _special(model: Any, fields: list[Any]) -> dict[str, Any]:
+def _special(presented: frozenset[Any], fields: list[Any]) -> dict[str, Any]:
     """Return the arguments of `Plan` that are about fields whose column differs from the value in `__dict__`."""
     positions = {field: at for at, field in enumerate(fields)}
     prepared = {at: owner for field, at in positions.items() if (owner := remembering.preparing(field)) is not None}
     return {
-        "presented": frozenset(at for field, at in positions.items() if has_own_descriptor(model, field)),
+        "presented": frozenset(at for field, at in positions.items() if field in presented),
         "prepared": frozenset(prepared),
         "sources": {
             at: tuple(positions[source] for source in sources_of(field) if source in positions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ class Target:
     sender: Any
     subclasses: bool
     entry: Any  # the entry of the catalogue; None for a signal of the user's own
-    carries: frozenset[str] | None  # the names that the signal sends; None where nobody has said so
+    carries: Collection[str] | None  # the names that the signal sends; None where nobody has said so
 
 
 class Condition:

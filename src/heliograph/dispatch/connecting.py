@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 from heliograph.dispatch.condition_base import Target
@@ -13,9 +14,9 @@ from heliograph.dispatch.identity import Receiver, identity
 from heliograph.dispatch.option_errors import unknown_option, verify_values
 from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
 from heliograph.dispatch.routes import registering
-from heliograph.dispatch.senders import senders_named, verify_family
+from heliograph.dispatch.senders import senders_in, verify_family
 from heliograph.dispatch.undoing import all_or_nothing
-from heliograph.dispatch.verification import refuse_fleeting, verify_names, verify_receiver
+from heliograph.dispatch.verification import COUNTS_REFERENCES, UNHELD, refuse_fleeting, verify_names, verify_receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Connector:
         if unknown:
             raise unknown_option(f"{self.shown(signal)}.connect()", unknown[0], self.connect_names, receiver)
         verify_receiver(receiver)
-        if weak:
+        if weak and COUNTS_REFERENCES and getrefcount(receiver) <= UNHELD:
             refuse_fleeting(receiver)
         request = _request(weak, uid, given)
         targets = self.targets(signal, sender, request.subclasses, receiver)
@@ -82,7 +83,7 @@ class Connector:
 
     def targets(self, signal: Any, sender: Any, subclasses: bool, receiver: Any) -> Sequence[Target]:
         """Return the targets that an argument names; raise TypeError or ValueError for a sender that never sends."""
-        senders = senders_named(sender, receiver)
+        senders = senders_in(sender, receiver) if type(sender) is list else (sender,)
         for one in senders if subclasses else ():
             verify_family(one)
         return [Target(signal, one, subclasses, None, signal._carries) for one in senders]

@@ -8,18 +8,13 @@ from typing import Any
 from heliograph.dispatch.describe import describe
 
 
-def senders_named(sender: Any, receiver: Any, many: tuple[type, ...] = (list,)) -> Sequence[Any]:
-    """Return the senders that an argument names: the items of a list, or else the argument itself.
-
-    None is every sender. Raises TypeError for an empty list, and for None in a list.
-    """
-    if type(sender) not in many:
-        return (sender,)
-    if not sender:
-        raise TypeError(f"{of(receiver)}sender={sender!r} names nobody. Leave it out to receive from every sender.")
-    if any(one is None for one in sender):
-        raise TypeError(f"{of(receiver)}sender={sender!r}: None is every sender. Leave the others out, or None.")
-    return [*sender]
+def senders_in(senders: Sequence[Any], receiver: Any) -> Sequence[Any]:
+    """Return the senders of a list. Raises TypeError for an empty list, and for None in a list."""
+    if not senders:
+        raise TypeError(f"{of(receiver)}sender={senders!r} names nobody. Leave it out to receive from every sender.")
+    if any(one is None for one in senders):
+        raise TypeError(f"{of(receiver)}sender={senders!r}: None is every sender. Leave the others out, or None.")
+    return [*senders]
 
 
 def verify_family(sender: Any) -> None:

@@ -18,6 +18,9 @@ COUNTS_REFERENCES = (
     and sys.version_info < (3, 14)
     and (not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled())
 )
+# The references of a call to its receiver: the parameters of the method that the user calls, which calls
+# Connector.connect(), and of that and of getrefcount().
+UNHELD = 3
 
 
 def verify_receiver(receiver: Any) -> None:
@@ -120,11 +123,11 @@ def needed(receiver: Any) -> list[str]:
 
 
 def refuse_fleeting(receiver: Any) -> None:
-    """Raise ValueError for a receiver that would be collected as soon as it is connected.
+    """Raise ValueError for a receiver that only the call of `connect` refers to: it would be collected after it.
 
-    To be called by `Connector.connect`, and that by the very method that the receiver was passed to.
+    A method lives as long as its owner.
     """
-    if COUNTS_REFERENCES and sys.getrefcount(receiver) <= _UNHELD and _owner_is_unheld(receiver):
+    if _owner_is_unheld(receiver):
         raise ValueError(
             f"{describe(receiver)} would be collected at once: nothing but this call refers to it, and a signal refers"
             " to its receivers weakly. Define it at module level, keep a reference to it, or pass weak=False."
@@ -139,15 +142,17 @@ def _needed_by_code(function: FunctionType) -> list[str]:
     return [*code.co_varnames[:required], *(name for name in only_by_name if name not in defaults)]
 
 
-# The parameters of the method that the user calls, of Connector.connect(), of refuse_fleeting() and of getrefcount().
-_UNHELD = 4
-
-
 def _owner_is_unheld(receiver: Any) -> bool:
     """Return whether nothing but this receiver refers to the owner of the method that it is, if it is one."""
     if not isinstance(receiver, MethodType):
         return True
     return sys.getrefcount(receiver.__self__) <= 2  # the method, and the parameter of getrefcount()
+
+
+def names_of(receiver: Any) -> tuple[list[str], list[str]]:
+    """Return the names that a receiver can be called with, and those of them that it cannot be called without."""
+    parameters = parameters_of(receiver) or []
+    return [one.name for one in parameters], [one.name for one in parameters if _is_needed(one)]
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from heliograph.dispatch import DeliveryPolicy
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.identity import Receiver
-from heliograph.dispatch.verification import needed, parameters_of
+from heliograph.dispatch.verification import names_of, needed
 
 # The names with which a receiver of a batch is called.
 OF_A_BATCH = frozenset(("signal", "sender", "using", "batch"))
@@ -20,13 +20,13 @@ def asks_for_batch(receiver: Receiver, names: Collection[str] | None) -> bool:
 
 def verify_batch(policy: DeliveryPolicy, receiver: Receiver, given: Collection[str]) -> None:
     """Raise TypeError for a receiver that cannot be called with a batch and the other names that its policy gives."""
-    names = [parameter.name for parameter in parameters_of(receiver) or ()]
+    names, necessary = names_of(receiver)
     if names and "batch" not in names:
         raise TypeError(
             f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
             " add the parameter, or leave batch=True out."
         )
-    for name in needed(receiver):
+    for name in necessary:
         if name not in given:
             raise TypeError(
                 f"{describe(receiver)} asks for {name!r}, which a batch has once for each event:"

@@ -8,9 +8,8 @@ from typing import Any
 from django.db import router
 from django.db.models import Model
 
-from heliograph.catalogue import CATALOGUE, Entry
+from heliograph.catalogue import CATALOGUE
 from heliograph.changes.current import without_wrapper
-from heliograph.dispatch.condition_base import Target
 
 
 def alias_of_send(payload: Mapping[str, Any]) -> str | None:
@@ -39,15 +38,7 @@ def _instance(payload: Mapping[str, Any]) -> Any:
     return without_wrapper(instance)
 
 
-def has_database(target: Target) -> bool:
-    """Return whether the signal of a target may be about a database; of those in the catalogue, some never are."""
-    return target.entry is None or _names_database(target.entry)
-
-
-def signals_with_database() -> str:
-    """Return the names of the signals in the catalogue that are about a database, for an error message."""
-    return ", ".join(sorted(name for name, entry in CATALOGUE.items() if _names_database(entry)))
-
-
-def _names_database(entry: Entry) -> bool:
-    return not {"using", "user"}.isdisjoint(entry.carries)
+# The names of the signals in the catalogue that are about a database; of the others, every send is about none.
+SIGNALS_WITH_DATABASE = sorted(
+    name for name, entry in CATALOGUE.items() if not {"using", "user"}.isdisjoint(entry.carries)
+)

@@ -26,7 +26,7 @@ from heliograph.transactions import rollbacks, schemas
 from heliograph.transactions.autocommit_save import OncePerSave, save_of
 from heliograph.transactions.batch_receivers import OF_A_BATCH, asks_for_batch, verify_batch
 from heliograph.transactions.collect import BatchDeferral
-from heliograph.transactions.database_of_send import alias_of_send, has_database, signals_with_database
+from heliograph.transactions.database_of_send import SIGNALS_WITH_DATABASE, alias_of_send
 from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.flush import make_alone
 from heliograph.transactions.late_calls import Awaiting, Deferral, awaited
@@ -198,10 +198,11 @@ def _log(call: Call, error: Exception, after: str) -> None:
 
 def _verify(policy: AtTheEnd, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver that cannot be called with this policy."""
-    if policy.stage is not Stage.AFTER_COMMIT and not has_database(target):
+    is_of_none = target.entry is not None and target.entry.name not in SIGNALS_WITH_DATABASE
+    if policy.stage is not Stage.AFTER_COMMIT and is_of_none:
         raise TypeError(
             f"{describe(receiver)}: delivery={policy!r} needs a transaction, and {title(target.signal)} is not about a"
-            f" database. These are: {signals_with_database()}. Leave delivery= out, or take OnCommit()."
+            f" database. These are: {', '.join(SIGNALS_WITH_DATABASE)}. Leave delivery= out, or take OnCommit()."
         )
     if policy.batch and "batch" in (target.carries or ()):
         raise TypeError(

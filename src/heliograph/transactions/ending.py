@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -32,7 +33,8 @@ def _steps() -> Iterator[Step]:
     yield saving.save_base.step("autocommit_save", save_in_autocommit, Model)
 
 
-def _steps_of_model(model: Any) -> list[Step]:
+def _steps_of_model(reference: ref[Any]) -> list[Step]:
+    model = reference()
     mark = _awaited.step("mark", lambda: None, model)
     return [mark, saving.save_table.step("join_transaction", join_transaction, model)]
 
@@ -46,6 +48,5 @@ _for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
 def _for_model(model: Any) -> PatchLease:
     with registering:
         if model not in _for_models:
-            here = ref(model)
-            _for_models[model] = PatchLease(lambda: _steps_of_model(here()))
+            _for_models[model] = PatchLease(partial(_steps_of_model, ref(model)))
         return _for_models[model]

@@ -105,12 +105,6 @@ def _refreshed(plan: Plan, fields: list[str] | None, queryset: Any) -> Collectio
 # --- a field with a way of its own to prepare a value ----------------------------------------------------------
 
 
-def preparing(field: Any) -> Any:
-    """Return the class of a field that overrides `pre_save()`; None if the method is Django's."""
-    owner = next(base for base in type(field).__mro__ if "pre_save" in vars(base))
-    return None if owner.__module__.startswith("django.db.models.") else owner
-
-
 @cache
 def recording(owner: Any) -> PatchLease:
     """Return the lease of a step that records the results of `pre_save()` of a field class for the running save."""

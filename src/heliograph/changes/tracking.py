@@ -233,7 +233,7 @@ def _beside(presented: frozenset[Any], watched: list[Any], others: list[Any]) ->
 def _special(presented: frozenset[Any], fields: list[Any]) -> dict[str, Any]:
     """Return the arguments of `Plan` that are about fields whose column differs from the value in `__dict__`."""
     positions = {field: at for at, field in enumerate(fields)}
-    prepared = {at: owner for field, at in positions.items() if (owner := remembering.preparing(field)) is not None}
+    prepared = {at: owner for field, at in positions.items() if (owner := _preparing(field)) is not None}
     return {
         "presented": frozenset(at for field, at in positions.items() if field in presented),
         "prepared": frozenset(prepared),
@@ -244,6 +244,12 @@ def _special(presented: frozenset[Any], fields: list[Any]) -> dict[str, Any]:
         },
         "recording": tuple(remembering.recording(owner).take() for owner in {*prepared.values()}),
     }
+
+
+def _preparing(field: Any) -> Any:
+    """Return the class of a field that overrides `pre_save()`; None if the method is Django's."""
+    owner = next(base for base in type(field).__mro__ if "pre_save" in vars(base))
+    return None if owner.__module__.startswith("django.db.models.") else owner
 
 
 def _memory(model: Any, before: Plan | None) -> str:

@@ -132,7 +132,8 @@ class Chain:
 
     def update(self) -> None:
         """Build the chain anew from the steps that there are now."""
-        there = own(self.owner, self.name, MISSING)
+        is_class = isinstance(self.owner, type)  # the other owner is a function, whose code is replaced
+        there = vars(self.owner).get(self.name, MISSING) if is_class else own(self.owner, self.name)
         if there is not self.outer:  # the chain is new, or another tool has put its wrapper around it
             if self.outer is not _NOTHING:
                 _retire(self)
@@ -282,19 +283,19 @@ def _function(value: Any) -> Any:
 # --- leases -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class PatchLease:
     """Steps that run for as long as the result of `take` exists."""
 
-    def __init__(self, steps: Callable[[], Iterable[Step]]) -> None:
-        self._steps = steps
-        self._taken: Callable[[], Hold | None] = lambda: None
+    steps: Callable[[], Iterable[Step]]  # makes them, whenever the lease begins
+    _taken: weakref.ref[Hold] | None = None
 
     def take(self) -> Hold:
         """Let the steps join, unless they have joined already."""
         with registering:
-            hold = self._taken()
+            hold = None if self._taken is None else self._taken()
             if hold is None:
-                hold, steps = Hold(), tuple(self._steps())
+                hold, steps = Hold(), tuple(self.steps())
                 self._taken = weakref.ref(hold, lambda _: leave(steps))
                 join(steps)
             return hold

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class Entry:
     guards_instance: bool = False  # whether a receiver may cause it for the instance that it is handling
     sent_by: Senders = "anything"
     since: tuple[int, int] = (5, 2)
+    is_exact: bool = False  # whether it carries no other names: servers send more with the signals of a request
 
     @property
     def path(self) -> str:
@@ -46,9 +47,13 @@ class Entry:
         return self.module.startswith("django.")
 
 
+_EXACT = ("django.db.models.signals", "heliograph.bulk.signals")
+
+
 def _entries(module: str, sent_by: Senders, /, *, guards_instance: bool = False, **carries: str) -> dict[str, Entry]:
     return {
-        name: Entry(module, name, tuple(names.split()), guards_instance, sent_by) for name, names in carries.items()
+        name: Entry(module, name, tuple(names.split()), guards_instance, sent_by, is_exact=module in _EXACT)
+        for name, names in carries.items()
     }
 
 
@@ -138,19 +143,7 @@ def title(signal: Any) -> str:
     return str(getattr(signal, "name", None) or found_name(signal) or repr(signal))
 
 
-def sent_names(signal: Any) -> Sequence[str] | None:
-    """Return all names that a signal sends, or None if they are not known or others may be sent.
-
-    Servers, for example, send more names with the signals of a request than the catalogue has.
-    """
-    contract = getattr(signal, "_contract", None)
-    if contract is not None:
-        return [*contract.parameters][1:]
-    entry = entry_of(signal)
-    return entry.carries if entry is not None and entry.module == "django.db.models.signals" else None
-
-
-def carried(signal: Any) -> Collection[str] | None:
+def carried(signal: Any) -> Sequence[str] | None:
     """Return the names that a signal sends, or None where nobody has said so."""
     return target_of(signal, None).carries
 
@@ -158,5 +151,7 @@ def carried(signal: Any) -> Collection[str] | None:
 def target_of(signal: Any, sender: Any) -> Target:
     """Return the target of a receiver of one sender, or of every sender (None)."""
     entry = entry_of(signal)
-    carries = getattr(signal, "_carries", None) if entry is None else entry.carries
-    return Target(signal, sender, False, entry, carries)
+    if entry is not None:
+        return Target(signal, sender, False, entry, entry.carries, entry.is_exact)
+    carries = getattr(signal, "_carries", None)
+    return Target(signal, sender, False, None, carries, carries is not None)

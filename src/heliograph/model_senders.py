@@ -20,7 +20,7 @@ from django.db.models.signals import ModelSignal
 from django.db.models.utils import make_model_tuple
 from django.dispatch import dispatcher
 
-from heliograph.catalogue import Entry, entry_of, title
+from heliograph.catalogue import Entry, target_of, title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
 from heliograph.dispatch.names import is_signal
@@ -36,7 +36,8 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
 
     Raises TypeError or ValueError, with what to do, for a sender that never sends this signal.
     """
-    entry = entry_of(signal)
+    of_all = target_of(signal, None)
+    entry: Entry | None = of_all.entry
     takes_values = not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by == "anything")
     is_many = type(sender) in ((list,) if takes_values else _MANY)
     senders = senders_in(sender, receiver) if is_many else (sender,)
@@ -48,8 +49,7 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     if entry is not None and sender is not None:
         for one in senders:
             _verify(one, entry, subclasses, receiver)
-    carries = getattr(signal, "_carries", None) if entry is None else entry.carries
-    return [Target(signal, one, subclasses, entry, carries) for one in senders]
+    return [Target(signal, one, subclasses, entry, of_all.carries, of_all.is_exact) for one in senders]
 
 
 def _verify(sender: Any, entry: Entry, subclasses: bool, receiver: Any) -> None:

@@ -199,12 +199,11 @@ def _planned(model: Any) -> Plan | None:
     wishes = [wish for base in model.__mro__ for wish in _wishes(base) if wish.covers(model)]
     if not wishes:
         return None
-    keys, columns = model._meta.pk_fields, model._meta.concrete_fields
+    keys, columns, before = model._meta.pk_fields, model._meta.concrete_fields, PLANS.get(model)
     others = [field for field in columns if field not in keys and any(one.includes(field) for one in wishes)]
     presented = frozenset(field for field in columns if has_own_descriptor(model, field))
     beside = _beside(presented, others, [field for field in columns if field not in keys and field not in others])
     fields = [*keys, *others, *beside]
-    before = PLANS.get(model)
     return Plan(
         model,
         tuple(fields),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ class Target:
     sender: Any
     subclasses: bool
     entry: Any  # the entry of the catalogue; None for a signal of the user's own
-    carries: Collection[str] | None  # the names that the signal sends; None where nobody has said so
+    carries: Sequence[str] | None  # the names that the signal sends; None where nobody has said so
+    is_exact: bool  # whether the signal sends no other names: servers send more with the signals of a request
 
 
 class Condition:
@@ -89,7 +90,7 @@ class Predicate(Condition):
         return bool(self.function(**payload))
 
     def connected(self, target: Target) -> Condition:
-        verify_asked(self.function, target.signal)
+        verify_asked(self.function, target)
         return self
 
     def __repr__(self) -> str:

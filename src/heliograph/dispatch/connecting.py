@@ -86,7 +86,8 @@ class Connector:
         senders = senders_in(sender, receiver) if type(sender) is list else (sender,)
         for one in senders if subclasses else ():
             verify_family(one)
-        return [Target(signal, one, subclasses, None, signal._carries) for one in senders]
+        carries = signal._carries
+        return [Target(signal, one, subclasses, None, carries, carries is not None) for one in senders]
 
     def options_at(self, request: Request, receiver: Receiver, target: Target) -> Options:
         """Return the options of a receiver at one target, before its condition and its policy are connected there."""
@@ -98,17 +99,17 @@ class Connector:
 
     def connect_one(self, receiver: Receiver, request: Request, target: Target) -> None:
         """Connect to one sender."""
-        signal, options = target.signal, self.options_at(request, receiver, target)
+        options = self.options_at(request, receiver, target)
         if options is not PLAIN:
             options = options.connected(receiver, target)
-        if not options.asks_batch:  # the policy has verified the names of a batch
-            verify_names(receiver, signal, options.gives)
+        if target.is_exact and not options.asks_batch:  # the policy has verified the names of a batch
+            verify_names(receiver, target, options.gives)
         key = identity(receiver, request.dispatch_uid)
         with registering:
-            table = signal._table
+            table = target.signal._table
             bucket = table.bucket_of(target.sender, target.subclasses)
             table.connect(connection_with(options, bucket, receiver, key, request.weak, request.order), receiver)
-        forget_cache(signal)
+        forget_cache(target.signal)
 
     def disconnect_one(self, receiver: Any, uid: Any, target: Target, apps: Any = None) -> Any:
         """Disconnect from one sender; return whether the receiver was connected."""
@@ -133,5 +134,6 @@ def _request(weak: Any, dispatch_uid: Any, given: Mapping[str, Any]) -> Request:
     """Return a request whose options are verified, as far as that can be done without a sender."""
     verify_values(weak=weak, dispatch_uid=dispatch_uid, **given)
     order, subclasses = given.get("order", 0), given.get("subclasses", False)
-    options = options_of(**{name: given[name] for name in OF_THE_CALL if name in given})
+    called = {name: given[name] for name in OF_THE_CALL if name in given}
+    options = options_of(**called) if called else PLAIN
     return Request(weak, dispatch_uid, order, subclasses, options, given)

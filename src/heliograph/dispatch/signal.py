@@ -56,7 +56,7 @@ class Signal(Generic[P]):
 
     # Of a declared signal: it refuses other sends, and receivers that ask for other names.
     _contract: inspect.Signature | None = None
-    _carries: frozenset[str] | None = None  # the names of the contract beside `sender`
+    _carries: Sequence[str] | None = None  # the names of the contract beside `sender`
     _payload: Callable[..., dict[str, Any]] | None = None
     # Whether @receiver keeps receivers from being called again for the instance that they are handling.
     _guards_instance: bool = False
@@ -81,7 +81,7 @@ class Signal(Generic[P]):
         _verify_contract(contract, signature)
         signal: Any = cls(name=f"{contract.__module__}.{contract.__qualname__}")
         signal._contract = signature
-        signal._carries = frozenset(signature.parameters) - {"sender"}
+        signal._carries = tuple(signature.parameters)[1:]
         signal._payload = declared_payload(signature, contract.__qualname__)
         signal._guards_instance = cls._guards_instance or "instance" in signature.parameters
         signal.__doc__ = contract.__doc__
@@ -193,10 +193,6 @@ class Signal(Generic[P]):
         if scopes:
             return audible(self, sender, sync, scopes), audible(self, sender, concurrent, scopes)
         return sync, concurrent
-
-    def _sent_names(self) -> Sequence[str] | None:
-        """Return the names that are sent with `sender`, or None if they are not known."""
-        return None if self._contract is None else [*self._contract.parameters][1:]
 
     def _attended(self, sender: Any) -> object:
         """Return an object that an open capture holds, so that a signal is sent although nobody is connected.

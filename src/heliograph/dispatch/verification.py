@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from difflib import get_close_matches
 from types import FunctionType, MethodType
 from typing import Any
@@ -49,19 +49,19 @@ def verify_receiver(receiver: Any) -> None:
             )
 
 
-def verify_names(receiver: Any, signal: Any, given: Collection[str]) -> None:
+def verify_names(receiver: Any, target: Any, given: Collection[str]) -> None:
     """Raise TypeError for a receiver that needs a name which neither the signal nor its policy gives."""
-    sent: Sequence[str] | None = signal._sent_names()
+    signal = target.signal
     # The wrapper of a function may add names, so it is not verified, except for a declared signal.
     is_sure = signal._contract is not None or not hasattr(receiver, "__wrapped__")
-    if sent is None or not is_sure:
+    if not target.is_exact or not is_sure:
         return
     checked = () if signal._contract is not None else ("batch",)  # the system check heliograph.E003 reports this name
     for name in needed(receiver):
-        if name not in {"sender", "signal", *sent, *given, *checked}:
+        if name not in {"sender", "signal", *target.carries, *given, *checked}:
             raise TypeError(
                 f"{describe(receiver)} asks for {name!r}, which {signal.name} never sends;"
-                f" it sends {', '.join(('sender', *sent))}. {_advice(receiver, name, signal)}"
+                f" it sends {', '.join(('sender', *target.carries))}. {_advice(receiver, name, target)}"
             )
 
 
@@ -73,12 +73,12 @@ _ADVICE = {
 }
 
 
-def _advice(receiver: Any, name: str, signal: Any) -> str:
+def _advice(receiver: Any, name: str, target: Any) -> str:
     if name in _ADVICE:
         return _ADVICE[name]
-    close = get_close_matches(name, signal._sent_names() or (), n=1, cutoff=0.8)
+    close = get_close_matches(name, target.carries, n=1, cutoff=0.8)
     meant = f"Did you mean {close[0]!r}? " if close else ""
-    is_ours = " or add the name to the signal" if signal._contract is not None else " or take it away"
+    is_ours = " or add the name to the signal" if target.signal._contract is not None else " or take it away"
     return f"{meant}Rename the parameter, give it a default,{is_ours}."
 
 
@@ -101,17 +101,17 @@ def verify_function(option: str, function: Any) -> None:
             raise ValueError(f"{option}{name} is called with names only: take the '/' out of its parameters.")
 
 
-def verify_asked(function: Any, signal: Any) -> None:
+def verify_asked(function: Any, target: Any) -> None:
     """Raise TypeError for a function in `when=` that needs a name which a signal never sends."""
-    is_sure = hasattr(type(signal), "_sent_names") and not hasattr(function, "__wrapped__")
-    sent: Sequence[str] | None = signal._sent_names() if is_sure else None
-    if sent is None:
+    signal = target.signal
+    is_sure = hasattr(type(signal), "_connector") and not hasattr(function, "__wrapped__")
+    if not target.is_exact or not is_sure:
         return
     for name in needed(function):
-        if name not in {"sender", "signal", *sent}:
+        if name not in {"sender", "signal", *target.carries}:
             raise TypeError(
                 f"when={describe(function)} asks for {name!r}, which {signal.name} never sends;"
-                f" it sends {', '.join(('sender', *sent))}. Rename the parameter, or give it a default."
+                f" it sends {', '.join(('sender', *target.carries))}. Rename the parameter, or give it a default."
             )
 
 

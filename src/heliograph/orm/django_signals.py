@@ -14,7 +14,7 @@ from django.db.models.signals import ModelSignal
 from django.dispatch import dispatcher
 
 from heliograph import dispatch
-from heliograph.catalogue import CATALOGUE, Entry, sent_names
+from heliograph.catalogue import CATALOGUE, Entry
 from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.connecting import Connector
@@ -69,8 +69,6 @@ def _patches(connector: Connector, model_connector: Connector) -> Iterator[Patch
     # Django's signals have senders of certain kinds, and signals of models have options of their own.
     yield Patch(dispatcher.Signal, "_connector", connector)
     yield Patch(ModelSignal, "_connector", model_connector)
-    # The catalogue knows what Django's signals send.
-    yield Patch(dispatcher.Signal, "_sent_names", sent_names)
     # Django's signals of models take lazy senders; here they also do in lists, and beside options.
     yield from _patch(ModelSignal, "connect", _connect_model)
     yield from _patch(ModelSignal, "disconnect", _disconnect_model)
@@ -80,7 +78,7 @@ def _patches(connector: Connector, model_connector: Connector) -> Iterator[Patch
 _OF_THE_CLASS = {
     *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__firstlineno__"),
     *("__orig_bases__", "__parameters__", "__static_attributes__", "__annotate_func__", "__annotations_cache__"),
-    *("_concurrency", "_rows_have_senders", "_connector", "_sent_names", "define"),
+    *("_concurrency", "_rows_have_senders", "_connector", "define"),
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from heliograph.catalogue import sent_names, title
+from heliograph.catalogue import title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.dispatch.identity import Receiver, is_async
@@ -78,7 +79,7 @@ def _verify_key(policy: Durable, receiver: Receiver, target: Target) -> None:
         return
     if is_sensitive((policy.key or "").rpartition(".")[2]):
         raise ValueError(f"{describe(receiver)}: delivery={policy!r} would store a secret. {_ABOUT_SECRETS}")
-    sent = ("using", "batch") if policy.batch else sent_names(target.signal)
+    sent = ("using", "batch") if policy.batch else _sent(target)
     name = (policy.key or "").partition(".")[0]
     if sent is None or name in ("", "sender", "signal", *sent):
         return
@@ -89,9 +90,14 @@ def _verify_key(policy: Durable, receiver: Receiver, target: Target) -> None:
     raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")
 
 
+def _sent(target: Target) -> Sequence[str] | None:
+    """Return all names that a signal sends; None if others may be sent."""
+    return target.carries if target.is_exact else None
+
+
 def _verify_secrets(policy: Durable, receiver: Receiver, target: Target) -> None:
     """Raise TypeError for a receiver with a parameter whose value is never stored."""
-    sent = sent_names(target.signal)
+    sent = _sent(target)
     for parameter in parameters_of(receiver) or ():
         if is_sensitive(parameter.name) and (sent is None or parameter.name in sent):
             raise TypeError(

@@ -94,8 +94,7 @@ class Connector:
         return request.options
 
     def connect_when_loaded(self, receiver: Receiver, request: Request, target: Target, apps: Any) -> None:
-        """Connect to a sender that is named, as soon as it is there."""
-        raise NotImplementedError(f"{type(self).__name__} has no senders that are named.")
+        """Connect to a sender that is named, as soon as it is there; for kinds with `names_of_senders`."""
 
     def connect_one(self, receiver: Receiver, request: Request, target: Target) -> None:
         """Connect to one sender."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, wraps
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -288,7 +288,7 @@ class PatchLease:
     """Steps that run for as long as the result of `take` exists."""
 
     steps: Callable[[], Iterable[Step]]  # makes them, whenever the lease begins
-    _taken: weakref.ref[Hold] | None = None
+    _taken: weakref.ref[Hold] | None = field(default=None, init=False)
 
     def take(self) -> Hold:
         """Let the steps join, unless they have joined already."""

@@ -145,13 +145,18 @@ def title(signal: Any) -> str:
 
 def carried(signal: Any) -> Sequence[str] | None:
     """Return the names that a signal sends, or None where nobody has said so."""
-    return target_of(signal, None).carries
+    return facts_of(signal)[1]
 
 
 def target_of(signal: Any, sender: Any) -> Target:
     """Return the target of a receiver of one sender, or of every sender (None)."""
+    return Target(signal, sender, False, *facts_of(signal))
+
+
+def facts_of(signal: Any) -> tuple[Entry | None, Sequence[str] | None, bool]:
+    """Return the facts of a target about its signal: its entry, the names that it sends, and whether these are all."""
     entry = entry_of(signal)
     if entry is not None:
-        return Target(signal, sender, False, entry, entry.carries, entry.is_exact)
+        return entry, entry.carries, entry.is_exact
     carries = getattr(signal, "_carries", None)
-    return Target(signal, sender, False, None, carries, carries is not None)
+    return None, carries, carries is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from types import MethodType, ModuleType
@@ -20,7 +19,7 @@ from django.db.models.signals import ModelSignal
 from django.db.models.utils import make_model_tuple
 from django.dispatch import dispatcher
 
-from heliograph.catalogue import Entry, target_of, title
+from heliograph.catalogue import Entry, facts_of, title
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.connecting import Connector, Request
 from heliograph.dispatch.names import is_signal
@@ -36,8 +35,8 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
 
     Raises TypeError or ValueError, with what to do, for a sender that never sends this signal.
     """
-    of_all = target_of(signal, None)
-    entry: Entry | None = of_all.entry
+    facts = facts_of(signal)
+    entry = facts[0]
     takes_values = not isinstance(signal, ModelSignal) and (entry is None or entry.sent_by == "anything")
     is_many = type(sender) in ((list,) if takes_values else _MANY)
     senders = senders_in(sender, receiver) if is_many else (sender,)
@@ -49,7 +48,7 @@ def named_targets(signal: Any, sender: Any, subclasses: bool = False, receiver: 
     if entry is not None and sender is not None:
         for one in senders:
             _verify(one, entry, subclasses, receiver)
-    return [Target(signal, one, subclasses, entry, of_all.carries, of_all.is_exact) for one in senders]
+    return [Target(signal, one, subclasses, *facts) for one in senders]
 
 
 def _verify(sender: Any, entry: Entry, subclasses: bool, receiver: Any) -> None:
@@ -98,9 +97,9 @@ class ModelConnector(DjangoConnector):
 
     def disconnect_one(self, receiver: Any, uid: Any, target: Target, apps: Any = None) -> Any:
         disconnect = super().disconnect_one
-        return when_loaded(
-            lambda sender: disconnect(receiver, uid, replace(target, sender=sender)), target.sender, apps
-        )
+        if apps is None and not isinstance(target.sender, str):
+            return disconnect(receiver, uid, target)
+        return when_loaded(lambda one: disconnect(receiver, uid, target._replace(sender=one)), target.sender, apps)
 
 
 def _connect_loaded(signal: Any, receiver: Any, request: Request, sender: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.verification import verify_asked, verify_function
@@ -12,8 +12,7 @@ from heliograph.dispatch.verification import verify_asked, verify_function
 Payload = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The signal and the sender that a receiver is connected to, with the facts about the signal; None is every sender.
 
     The facts are looked up once, where the target is made: a catalogue, which is above the dispatcher, has an entry for

@@ -1,7 +1,9 @@
 import re
 import socket
+import sys
 from itertools import chain
 
+import django
 import pytest
 
 from tests.conftest import DATABASE_INDEPENDENT, PYTHON_INDEPENDENT
@@ -341,8 +343,22 @@ def test_a_function_that_others_call_is_a_change_of_file_after_one_of_another_fi
     assert [*trace(tree)] == ["  a.py:1 first", "  a.py:2 second", "> b.py:1 third"]
 
 
-def test_a_plain_send_is_one_call_and_every_other_journey_is_made():
-    found = {name: length(start) for name, start in walk([*JOURNEYS]).items()}
+@pytest.fixture(scope="module")
+def walked():
+    """The length of each journey through the package."""
+    return {name: length(start) for name, start in walk([*JOURNEYS]).items()}
+
+
+VERSIONS = ["{}.{}".format(*version[:2]) for version in (sys.version_info, django.VERSION)]
+
+
+@pytest.mark.skipif(VERSIONS != [COMMON_PYTHON, NEWEST_DJANGO], reason="the limits are for one Python and one Django")
+def test_no_journey_is_longer_than_its_limit(walked):
+    assert too_long(walked) == []
+
+
+def test_a_plain_send_is_one_call_and_every_other_journey_is_made(walked):
+    found = dict(walked)
 
     assert found.pop("send") == Length(calls=1, changes=0, repeated=1)
     assert {name for name, one in found.items() if one.repeated >= one.calls > one.changes > 0} == {

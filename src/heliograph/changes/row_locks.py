@@ -49,12 +49,8 @@ def is_in_transaction(using: str) -> bool:
 @contextmanager
 def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
     """Open a transaction for reading and writing a row of a model, unless a transaction is open already."""
-    connection = connections[using]
-    with ExitStack() as stack:
-        if not is_in_transaction(using):
-            with immediate(connection):
-                stack.enter_context(transaction.atomic(using))
-        lock_database(connection, model)
+    block = nullcontext() if is_in_transaction(using) else transaction.atomic(using)
+    with locking_block(connections[using], block, model):
         yield
 
 

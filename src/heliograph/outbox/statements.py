@@ -129,12 +129,6 @@ FENCE = "id = %s AND state = 'RUNNING' AND worker = %s AND attempts = %s"
 
 
 @cache
-def writing_nothing(database: Database) -> str:
-    """Return a statement that writes to no row."""
-    return f"UPDATE {table(database)} SET worker = worker WHERE id = 0"
-
-
-@cache
 def success(database: Database) -> str:
     """Return the statement that writes that a delivery has succeeded; its parameters are those of FENCE."""
     now = database.clock.now

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
 
 from django.db import connections, transaction
 
-from heliograph.databases import database_of
-from heliograph.outbox import statements
+from heliograph.changes.row_locks import locking_block
+from heliograph.outbox.models import Delivery
 
 
-@contextmanager
-def writing(using: str) -> Iterator[None]:
-    """Begin a transaction that reads and then writes.
+def writing(using: str) -> AbstractContextManager[None]:
+    """Return a transaction that reads deliveries and then writes them.
 
-    On SQLite, another one may write in between, and this one would be refused: it takes the lock for writing first,
-    unless the setting `transaction_mode` has made it begin with the lock.
+    On SQLite it takes the lock for writing first: after it has read, another transaction may write, and SQLite would
+    refuse the writes of this one.
     """
-    connection: Any = connections[using]
-    with transaction.atomic(using):
-        database = database_of(connection)
-        if database.begins_as_reader(connection):
-            with connection.cursor() as cursor:
-                cursor.execute(statements.writing_nothing(database))
-        yield
+    return locking_block(connections[using], transaction.atomic(using), Delivery)

@@ -1,7 +1,6 @@
 """The public names of Heliograph, Django's signal system made complete and safe to build on."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heliograph.dispatch import (
     Condition,
@@ -15,6 +14,7 @@ from heliograph.dispatch import (
     mute,
     observe,
 )
+from heliograph.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
@@ -74,12 +74,7 @@ _HOMES = {
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -16,8 +16,9 @@ Rooms, from the bottom: `durable` (what is declared), `notify` (backends get mes
 `send`, `work`, `manage`, `upkeep`, `backends`. Each imports only rooms below it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from heliograph.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from heliograph.outbox.events import DeliveryEvent
@@ -36,9 +37,4 @@ _MODULES = {
     "drain": "work.runner",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    return value
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -79,10 +79,6 @@ class KeptField:
         """Return a query for the parents, each with its true value under `ALIAS`."""
         return self.parent._base_manager.using(using).annotate(**{ALIAS: self.declared})
 
-    def truth_for(self, keys: Collection[Any], using: str) -> dict[Any, Any]:
-        """Query for the true values of some parents, by their primary keys."""
-        return dict(self.truth(using).filter(pk__in=keys).values_list("pk", ALIAS))
-
     def recounted(self, using: str) -> Any:
         """Return the value of an UPDATE of parents: the aggregate of their children."""
         key = self.cut.key.attname

@@ -66,19 +66,3 @@ def of_each_kind():
         Article.objects.create(words=number, title=f"{number}", slug=f"s{number}", labels=[number], cover="a", **fields)
         for number in (1, 2, 3)
     ]
-
-
-@pytest.fixture
-def batches_at_the_end(receive):
-    """Connect a receiver of batches: `received = batches_at_the_end(post_delete, sender=Desk)` is the list."""
-
-    def connect(signal, policy=BeforeCommit, **options):
-        received = []
-
-        @receive(signal, delivery=policy(batch=True), **options)
-        def record(sender, batch, **kwargs):
-            received.append(batch)
-
-        return received
-
-    return connect

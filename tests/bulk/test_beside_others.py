@@ -21,20 +21,15 @@ from heliograph.signals import (
     post_delete,
     post_save,
     post_update,
-    pre_bulk_create,
-    pre_bulk_update,
     pre_delete,
     pre_save,
-    pre_update,
     request_finished,
 )
 from tests.app.models import Article, Audiobook, Country, Ware, Writer
 from tests.helpers.threads import at_once
-from tests.helpers.writes import articles, conflict, rows_of, set_words, wares
+from tests.helpers.writes import WRITES, articles, conflict, rows_of, set_words, wares
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 ROWS = (pre_save, post_save, pre_delete, post_delete)
 

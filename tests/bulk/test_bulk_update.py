@@ -8,21 +8,16 @@ from django.db.models import F
 
 from heliograph import changed, changes_of, update_fields
 from heliograph.signals import (
-    post_bulk_create,
     post_bulk_update,
     post_save,
-    post_update,
-    pre_bulk_create,
     pre_bulk_update,
     pre_save,
-    pre_update,
 )
 from tests.app.models import Article, Audiobook, Chapter, Novel, Seat, Ticket, Writer
-from tests.helpers.writes import VALUES, articles, assert_truth, outcome_of, rows_of, set_words, shapes
+from tests.helpers.writes import VALUES, WRITES, articles, assert_truth, outcome_of, rows_of, set_words, shapes
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 # Where neither autocommit nor another connection matters: emptying the tables takes a hundred times as long.
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])

@@ -7,20 +7,15 @@ from django.db import connection, transaction
 from heliograph import changed, created
 from heliograph.signals import (
     post_bulk_create,
-    post_bulk_update,
     post_save,
-    post_update,
     pre_bulk_create,
-    pre_bulk_update,
     pre_save,
-    pre_update,
 )
 from tests.app.models import Article, Audiobook, Chapter, Country, Novel, Reprint, Seat, Token, Voucher, Ware, Writer
-from tests.helpers.writes import conflict, outcome_of, rows_of, shapes, wares
+from tests.helpers.writes import WRITES, conflict, outcome_of, rows_of, shapes, wares
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 # Where neither autocommit nor another connection matters: emptying the tables takes a hundred times as long.
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])

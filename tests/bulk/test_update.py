@@ -10,12 +10,8 @@ from django.db.models.functions import Coalesce, Concat, Lower, Random
 
 from heliograph import BeforeCommit, OnCommit, changed, created, mute
 from heliograph.signals import (
-    post_bulk_create,
-    post_bulk_update,
     post_save,
     post_update,
-    pre_bulk_create,
-    pre_bulk_update,
     pre_save,
     pre_update,
 )
@@ -37,6 +33,7 @@ from tests.app.models import (
 )
 from tests.helpers.writes import (
     VALUES,
+    WRITES,
     articles,
     assert_truth,
     dict_of_rows,
@@ -49,7 +46,6 @@ from tests.helpers.writes import (
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 # Where neither autocommit nor another connection matters: emptying the tables takes a hundred times as long.
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])

@@ -13,17 +13,12 @@ from heliograph.signals import (
     post_delete,
     post_save,
     post_update,
-    pre_bulk_create,
-    pre_bulk_update,
-    pre_update,
 )
 from tests.app.models import Article, Ware
 from tests.helpers.errors import MishapError, mishap
-from tests.helpers.writes import articles, refuse, rows_of, set_words, wares
+from tests.helpers.writes import WRITES, articles, refuse, rows_of, set_words, wares
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 # Where neither autocommit nor another connection matters: emptying the tables takes a hundred times as long.
 in_a_test_case = pytest.mark.django_db(databases=["default", "other"])

@@ -13,7 +13,7 @@ from django.core.management.color import no_style
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
-from heliograph import receiver
+from heliograph import BeforeCommit, receiver
 from tests.helpers.bare import stop_server
 from tests.helpers.fresh import fresh
 
@@ -68,6 +68,22 @@ def receive() -> Iterator[Any]:
             return connect
 
         yield receive
+
+
+@pytest.fixture
+def batches_at_the_end(receive):
+    """Connect a receiver of batches: `received = batches_at_the_end(post_delete, sender=Desk)` is the list."""
+
+    def connect(signal, policy=BeforeCommit, **options):
+        received = []
+
+        @receive(signal, delivery=policy(batch=True), **options)
+        def record(sender, batch, **kwargs):
+            received.append(batch)
+
+        return received
+
+    return connect
 
 
 def connect_for_now(stack, signal, receiver, **options):

@@ -11,9 +11,20 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy
 
 from heliograph import mute
+from heliograph.signals import (
+    post_bulk_create,
+    post_bulk_update,
+    post_update,
+    pre_bulk_create,
+    pre_bulk_update,
+    pre_update,
+)
 from tests.app.models import Article, Branch, Desk, Loan, Ware, Writer
 from tests.helpers.errors import MishapError
 from tests.helpers.statements import statements
+
+# The signals of the writes that make or change rows.
+WRITES = (pre_bulk_create, post_bulk_create, pre_bulk_update, post_bulk_update, pre_update, post_update)
 
 
 def refuse(sender, **kwargs):

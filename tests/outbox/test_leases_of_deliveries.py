@@ -167,10 +167,6 @@ def beside(function):
     return thread
 
 
-def ends_of_leases():
-    return list(Delivery.objects.order_by("pk").values_list("leased_until", flat=True))
-
-
 def lease_written_while_locked(function, statement):
     """Call what writes a lease while the table is locked; return when the lock ended, and when the lease ends."""
     with table_locked(statement):

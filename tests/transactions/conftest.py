@@ -2,20 +2,8 @@
 
 import pytest
 
-from heliograph import BeforeCommit
-
 
 @pytest.fixture
-def batches(receive):
+def batches(batches_at_the_end):
     """Connect a receiver of batches: `received = batches(post_save, sender=Article)` is the list of them."""
-
-    def connect(signal, policy=BeforeCommit, **options):
-        received = []
-
-        @receive(signal, delivery=policy(batch=True), **options)
-        def record(sender, batch, **kwargs):
-            received.append(batch)
-
-        return received
-
-    return connect
+    return batches_at_the_end

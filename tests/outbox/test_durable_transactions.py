@@ -35,6 +35,22 @@ def test_t1_a_delivery_is_stored_once_by_the_outermost_block(calls_of):
     assert stored() == 1
 
 
+def test_t1_deliveries_are_stored_at_once_after_the_last_calls_and_what_they_cause(calls_of, receive):
+    calls_of(post_save, sender=Article)
+    calls_of(post_save, sender=Genre)
+    found = []
+
+    @receive(post_save, sender=Article, delivery=BeforeCommit(last=True))
+    def cause(sender, **kwargs):
+        found.append(stored())
+        Genre.objects.create()
+
+    with transaction.atomic():
+        Article.objects.create()
+        Article.objects.create()
+    assert (found, stored()) == ([0, 0], 4)
+
+
 def test_t1_the_receiver_is_called_by_a_worker_and_not_before(calls_of):
     received = calls_of(post_save, sender=Article)
     with transaction.atomic():

@@ -390,7 +390,7 @@ class Written(AtTheEnd):
     """A policy that writes its calls down in one go, as the last step of the transaction."""
 
     queue: str = "default"
-    stage: ClassVar[Stage] = Stage.LAST
+    stage: ClassVar[Stage] = Stage.STORED
     written: ClassVar[list] = []
 
     @staticmethod

@@ -24,6 +24,7 @@ _WRITTEN = {
         "sender weak dispatch_uid order subclasses when delivery reentrant blocking apps using fetch writes bulk"
     ),
     "delivery=OnCommit({name}=True)": "batch",
+    "delivery=BeforeCommit({name}=True)": "last",
     "delivery=Durable({name}=...)": "queue retry key atomic backend missing aliases warn_after give_up_after",
     "delivery=Durable(retry=Retry({name}=...))": "attempts backoff jitter on give_up_on",
     "Retry(backoff=exponential({name}=...))": "first factor most",

@@ -42,14 +42,16 @@ class AtTheEnd(Ending):
 
     batch: bool = False
 
+    _flags: ClassVar[tuple[str, ...]] = ("batch",)
     extra: ClassVar[frozenset[str]] = frozenset()  # the names that it gives a receiver beyond the signal's
 
     def __post_init__(self) -> None:
-        if not isinstance(self.batch, bool):
-            raise TypeError(f"{type(self).__name__}(batch=...) takes True or False, not {self.batch!r}.")
+        for name in self._flags:
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{type(self).__name__}({name}=...) takes True or False, not {getattr(self, name)!r}.")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({'batch=True' if self.batch else ''})"
+        return f"{type(self).__name__}({', '.join(f'{name}=True' for name in self._flags if getattr(self, name))})"
 
     def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return the options of a receiver whose calls are kept until the end of the transaction."""
@@ -95,10 +97,19 @@ class BeforeCommit(AtTheEnd):
     """Make the call as the last step of the transaction, inside it: an error in it rolls the transaction back.
 
     With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
-    `batch`.
+    `batch`. With `last=True` the call is made when no call without it is left: what it causes is made next, before the
+    other last calls.
     """
 
+    last: bool = False
+
     stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
+    _flags: ClassVar[tuple[str, ...]] = ("batch", "last")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.last:
+            object.__setattr__(self, "stage", Stage.LAST)
 
     @staticmethod
     def make(due: Sequence[Pending]) -> None:

@@ -36,6 +36,8 @@ from heliograph.transactions.pending import (
 # takes a query or more, so this takes seconds.
 DEPTH = 1000
 
+_BEFORE_COMMIT = (Stage.BEFORE_COMMIT, Stage.LAST, Stage.STORED)
+
 Group = list[Pending]  # one call, or the calls that become one call with a batch
 
 
@@ -50,7 +52,7 @@ def flush(connection: Any) -> None:
     transaction that cannot be committed.
     """
     agenda, seen = Agenda(), 0
-    while groups := agenda.next_with(take(connection, Stage.BEFORE_COMMIT, Stage.LAST, start=seen)):
+    while groups := agenda.next_with(take(connection, *_BEFORE_COMMIT, start=seen)):
         seen = len(connection.run_on_commit)
         _make(groups, connection)
 
@@ -73,28 +75,33 @@ def take(connection: Any, *stages: Stage, start: int = 0) -> list[Pending]:
 class Agenda:
     """The calls that are due before a commit: single calls in the order in which they were kept, batches, the last.
 
-    The batches are made one at a time, since each may cause sends that belong to the next one.
+    The batches and the last calls are made one at a time, since each may cause sends that belong to the next one, or
+    calls that come before it. The calls that are stored cause nothing, and are stored all at once.
     """
 
     _single: deque[Pending] = field(default_factory=deque)
     _batches: OrderedDict[Hashable, Group] = field(default_factory=OrderedDict)
-    _last: list[Pending] = field(default_factory=list)
+    _last: OrderedDict[Hashable, Group] = field(default_factory=OrderedDict)
+    _stored: list[Pending] = field(default_factory=list)
 
     def next_with(self, more: Iterable[Pending]) -> list[Group]:
-        """Return what is made next, now that more calls are pending: a single call, a batch, or all the last calls."""
+        """Return what is made next, now that more calls are pending: one call, one batch, or all that are stored."""
         for one in more:
-            if one.policy.stage is Stage.LAST:
-                self._last.append(one)
+            if one.policy.stage is Stage.STORED:
+                self._stored.append(one)
+            elif one.policy.stage is Stage.LAST:
+                self._last.setdefault(_group_of(one), []).append(one)
             elif isinstance(one.call, Received):
-                self._batches.setdefault((type(one.policy), one.call.group), []).append(one)
+                self._batches.setdefault(_group_of(one), []).append(one)
             else:
                 self._single.append(one)
         if self._single:
             return [[self._single.popleft()]]
-        if self._batches:
-            return [self._batches.popitem(last=False)[1]]
-        last, self._last = self._last, []
-        return _grouped(last) if last else []
+        for groups in (self._batches, self._last):
+            if groups:
+                return [groups.popitem(last=False)[1]]
+        stored, self._stored = self._stored, []
+        return _grouped(stored) if stored else []
 
 
 def finish(due: Iterable[Pending]) -> None:
@@ -115,9 +122,12 @@ def _grouped(calls: Iterable[Pending]) -> list[Group]:
     """Return the calls in groups: a batch has one receiver, and one table or sender."""
     groups: dict[Hashable, Group] = {}
     for one in calls:
-        key = (type(one.policy), one.call.group) if isinstance(one.call, Received) else id(one)
-        groups.setdefault(key, []).append(one)
+        groups.setdefault(_group_of(one), []).append(one)
     return [*groups.values()]
+
+
+def _group_of(one: Pending) -> Hashable:
+    return (type(one.policy), one.call.group) if isinstance(one.call, Received) else id(one)
 
 
 def _make_groups(groups: Iterable[Group]) -> None:

@@ -28,7 +28,8 @@ class Stage(Enum):
     """The point in the end of a transaction at which calls are made."""
 
     BEFORE_COMMIT = "before the commit, and may cause more"
-    LAST = "right before the commit, when nothing else is left"
+    LAST = "before the commit, when no call before it is left; it may cause more"
+    STORED = "right before the commit, when no other call is left"
     AFTER_COMMIT = "after the commit"
     AFTER_ROLLBACK = "after the rollback of what was sent"
 

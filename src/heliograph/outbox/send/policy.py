@@ -48,7 +48,7 @@ class Durable(DurableOptions):
     Raises TypeError or ValueError for an option with a wrong value.
     """
 
-    stage: ClassVar[Stage] = Stage.LAST
+    stage: ClassVar[Stage] = Stage.STORED
     extra: ClassVar[frozenset[str]] = frozenset(["delivery"])
 
     def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.db import connections
@@ -14,22 +14,13 @@ from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.kept.declarations import Declaration, declarations, fields_of, rank_of
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Deltas, Work
-from heliograph.transactions.pending import Stage
 
-# Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left.
+# Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left. A
+# recount sees the children of the whole transaction, so no work on them may come after it.
 kept_fields_changed = Signal(name="heliograph.recipes.kept_fields_changed")
 
 CHUNK = 500  # keys of one UPDATE
 FEW = 3  # up to so many different sums are an UPDATE each; more are one UPDATE with a CASE
-
-
-class AtLast(BeforeCommit):
-    """Make the call inside the transaction, when no other call is left that is due before the commit.
-
-    A recount sees the children of the whole transaction, so no work on them may come after it.
-    """
-
-    stage: ClassVar[Stage] = Stage.LAST
 
 
 def flush_later(using: str, work: Work, cached: Sequence[Any] = ()) -> None:
@@ -159,7 +150,7 @@ def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]
 
 def connect(declaration: Declaration) -> None:
     """Connect the receiver of the work until the last declaration is gone; twice is once."""
-    kept_fields_changed.connect(flush, delivery=AtLast(batch=True))
+    kept_fields_changed.connect(flush, delivery=BeforeCommit(batch=True, last=True))
     declaration.undo.append(_disconnect_after_the_last)
 
 

@@ -28,12 +28,17 @@ from heliograph.outbox.conf import KEYS
 
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "docs" / "start.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A block that begins with the comment "# shop/receivers.py" is that file of the page's project.
 FILE = re.compile(r"# ([\w/]+\.py)\n")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def name_of(page):
+    """The page's name below docs: `recipes/index.md`."""
+    return page.relative_to(ROOT).as_posix().removeprefix("docs/")
 
 
 def blocks(page):
@@ -47,7 +52,7 @@ def files(page):
 
 
 @pytest.mark.skipif(os.environ.get("HELIOGRAPH_TEST_DATABASE", "sqlite") != "sqlite", reason="they run on SQLite")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
 def test_the_samples_of_a_page_run(page, tmp_path):
     command = [sys.executable, "-P", "-W", "error", __file__, str(page)]
     finished = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
@@ -61,7 +66,7 @@ def environment(folder):
     return outer | {"PYTHONPATH": os.pathsep.join(path)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
     links = LINK.findall(page.read_text(encoding="utf-8"))
 
@@ -200,10 +205,10 @@ def models():
 def run_block(code, namespace, page, line, runner):
     """Run code, or compare what a block of prompts prints with what it says."""
     if ">>> " not in code:
-        tree = compile("\n" * line + code, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree = compile("\n" * line + code, name_of(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         return run_code(tree, namespace, runner)
     for example in doctest.DocTestParser().get_examples(code):
-        compare(example, printed(example.source, namespace, runner), f"{page.name}:{line + example.lineno + 1}")
+        compare(example, printed(example.source, namespace, runner), f"{name_of(page)}:{line + example.lineno + 1}")
 
 
 def run_code(code, namespace, runner):

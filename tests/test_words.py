@@ -17,7 +17,7 @@ IN_NAMES = rf"{IN_SENTENCES}|turns?|moments?|noted?|notes|letters?|places?"
 # Names that are not ours to choose, that users import, or that have a word in its English meaning.
 ALLOWED = {"decimal_places", "add_note", "UnsettledError", "InTurn", "in_place", "is_in_place"}
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
 
 
 def modules() -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,17 +9,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache, partial
 from itertools import count as counting
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks import peers, project
+from benchmarks import databases, peers, project
 from benchmarks.facts import Candidate, Column, Group, Place, beside_django
 from benchmarks.listeners import CREATE, UPDATE, UPDATE_EACH, Listener, OfSave, OfWrite, Row, Shipped, WithoutReceivers
 from benchmarks.receivers import Receiver
 from benchmarks.timing import Call, repeated
 
-TITLES = {project.FILE: "SQLite", project.POSTGRESQL: "PostgreSQL"}
 NO_RECEIVERS = 1.02  # it should be 1: what is allowed above it is what two runs of the same differ by
 SLOW_ROUNDS = 4
 
@@ -72,10 +69,15 @@ def _bulk() -> Group:
         " after it, and calls its receivers after the commit.",
         tuple(
             Column(_column(operation, alias), partial(_received, operation, alias))
-            for alias in _aliases()
+            for alias in databases.available()
             for operation in OPERATIONS
         ),
-        tuple(target for alias in _aliases() for operation in OPERATIONS for target in _targets(operation, alias)),
+        tuple(
+            target
+            for alias in databases.available()
+            for operation in OPERATIONS
+            for target in _targets(operation, alias)
+        ),
         base=Shipped.name,
     )
 
@@ -87,12 +89,7 @@ def _targets(operation: Operation, alias: str) -> Iterator[Place]:
 
 
 def _column(operation: Operation, alias: str) -> str:
-    return f"{operation.name}, {TITLES[alias]}"
-
-
-def _aliases() -> list[str]:
-    """Return the databases that are there."""
-    return [project.FILE, *([] if project.silent() else [project.POSTGRESQL])]
+    return f"{operation.name}, {databases.TITLES[alias]}"
 
 
 def _received(operation: Operation, alias: str) -> list[Candidate]:
@@ -110,19 +107,13 @@ def _timed(product: Product, operation: Operation, alias: str, loops: int) -> fl
     write = operation.prepare(product.model, operation.rows)
     before = _stocks(product.model)
     product.received.clear()
-    _tidy(product.model, alias)
+    gc.collect()
+    databases.vacuum(alias, product.model._meta.db_table)
     start = perf_counter()
     write()
     seconds = perf_counter() - start
     _check(product, operation, before)
     return seconds
-
-
-def _tidy(model: Any, alias: str) -> None:
-    """Remove what the round before has left behind, in memory and in the table."""
-    gc.collect()
-    if alias == project.POSTGRESQL:
-        _execute(alias, f"VACUUM {model._meta.db_table}")
 
 
 def _check(product: Product, operation: Operation, before: dict[Any, int]) -> None:
@@ -149,7 +140,7 @@ def _update(model: Any, rows: int) -> Call:
 
 
 def _create(model: Any, rows: int) -> Call:
-    _execute(model.objects.db, f"DELETE FROM {model._meta.db_table}")
+    databases.execute(model.objects.db, f"DELETE FROM {model._meta.db_table}")
     products = _products(model, rows)
     return lambda: model.objects.bulk_create(products)
 
@@ -248,7 +239,7 @@ def _listening() -> list[Product]:
 
 def _product(listener: Listener, operation: Operation, alias: str) -> Product:
     """Return a model with its table, and its receiver."""
-    _create_database(alias)
+    databases.create(alias)
     product = _made(listener, alias)
     _fill(product.model, operation.rows)
     _listen(product, operation)
@@ -304,38 +295,3 @@ def _products(model: Any, count: int) -> list[Any]:
 
 def _fill(model: Any, count: int) -> None:
     model.objects.bulk_create(_products(model, count))
-
-
-@cache
-def _create_database(alias: str) -> None:
-    """Make a database that is there until the process ends."""
-    _drop_database(alias)
-    if alias == project.POSTGRESQL:
-        _execute_beside(alias, "CREATE DATABASE {}")
-    atexit.register(_drop_database, alias)
-
-
-def _drop_database(alias: str) -> None:
-    from django.db import connections
-
-    connections[alias].close()
-    if alias == project.POSTGRESQL:
-        _execute_beside(alias, "DROP DATABASE IF EXISTS {}")
-    else:
-        Path(connections[alias].settings_dict["NAME"]).unlink(missing_ok=True)
-
-
-def _execute(alias: str, statement: str) -> None:
-    from django.db import connections
-
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement)
-
-
-def _execute_beside(alias: str, statement: str) -> None:
-    """Execute a statement about a database, from outside of it."""
-    from django.db import connections
-
-    connection = connections[alias]
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(statement.format(connection.ops.quote_name(connection.settings_dict["NAME"])))

@@ -122,6 +122,15 @@ def beside_django(column: str, limit: float, candidate: str = HELIOGRAPH) -> Pla
     return Place(f"{candidate}, {column}", limit, lambda table: table.ratio(candidate, column))
 
 
+def beside(base: str, column: str, limit: float, candidate: str = HELIOGRAPH) -> Place:
+    """Return a target for a candidate, as a multiple of another one in the same column."""
+    return Place(
+        f"{candidate}, {column}, beside {base}",
+        limit,
+        lambda table: table.cells[candidate, column] / table.cells[base, column],
+    )
+
+
 def beside_column(column: str, base: str, limit: float, candidate: str = HELIOGRAPH) -> Place:
     """Return a target for a candidate in one column, as a multiple of itself in another."""
     return Place(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -55,7 +54,7 @@ class Shipped(Listener):
     def manager(self) -> Any:
         from django.db.models.manager import BaseManager
 
-        return BaseManager.from_queryset(_shipped_queryset())()
+        return BaseManager.from_queryset(pristine.queryset())()
 
     def connect(self, model: Any, operation: str, received: list[Row]) -> None:
         """Connect nothing."""
@@ -137,13 +136,3 @@ def _signals() -> dict[str, Any]:
     from heliograph.signals import post_bulk_create, post_bulk_update, post_update
 
     return {UPDATE: post_update, CREATE: post_bulk_create, UPDATE_EACH: post_bulk_update}
-
-
-@cache
-def _shipped_queryset() -> Any:
-    """Return Django's QuerySet, with transactions, deletion and signals out of reach of the patches as well."""
-    query, deletion = pristine.copied("django.db.models.query"), pristine.copied("django.db.models.deletion")
-    transaction = pristine.copied("django.db.transaction")
-    vars(deletion).update(transaction=transaction, signals=pristine.model_signals())
-    vars(query).update(transaction=transaction, Collector=deletion.Collector)
-    return query.QuerySet

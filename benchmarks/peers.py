@@ -16,6 +16,7 @@ from benchmarks.django_peers import (
     HeliographDeclared,
     HeliographSaving,
 )
+from benchmarks.keepers import ByHand, Computed, Keeper, Kept, NothingKept, Recounted, Trigger
 from benchmarks.listeners import BulkTracker, Listener, OfSave, OfWrite, Shipped, WithoutReceivers
 from benchmarks.other_peers import Blinker, Pluggy, Psygnal, PyDispatcher
 from benchmarks.peer import BareLoop, Peer
@@ -35,8 +36,9 @@ KINDS: tuple[type[Peer], ...] = (
 SAVING: tuple[type[Peer], ...] = (BareSaving, DjangoSaving, HeliographSaving)
 TRACKERS: tuple[type[Tracker], ...] = (Plain, HeliographChanges, ModelUtils, DirtyFields, Lifecycle)
 LISTENERS: tuple[type[Listener], ...] = (Shipped, WithoutReceivers, OfWrite, OfSave, BulkTracker)
-Kind = type[Peer] | type[Tracker] | type[Listener]
-PACKAGED: tuple[Kind, ...] = (*KINDS, *TRACKERS, *LISTENERS)
+KEEPERS: tuple[type[Keeper], ...] = (NothingKept, ByHand, Recounted, Computed, Trigger, Kept)
+Kind = type[Peer] | type[Tracker] | type[Listener] | type[Keeper]
+PACKAGED: tuple[Kind, ...] = (*KINDS, *TRACKERS, *LISTENERS, *KEEPERS)
 
 
 def installed() -> list[Peer]:
@@ -62,6 +64,11 @@ def trackers() -> list[Tracker]:
 def listeners() -> list[Listener]:
     """Return what receives bulk writes, as far as it is installed."""
     return [kind() for kind in LISTENERS if _is_installed(kind)]
+
+
+def keepers() -> list[Keeper]:
+    """Return what keeps figures of children, as far as it is installed."""
+    return [kind() for kind in KEEPERS if _is_installed(kind)]
 
 
 def left_out() -> list[str]:

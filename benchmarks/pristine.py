@@ -1,4 +1,4 @@
-"""Django's dispatcher as Django ships it: a second copy, out of reach of the adoption."""
+"""Django as it ships: second copies of its modules, out of reach of the patches."""
 
 from __future__ import annotations
 
@@ -22,6 +22,29 @@ def model_signals() -> ModuleType:
     """Return a copy of django.db.models.signals, with signals of the copied dispatcher."""
     with patch.object(dispatch, "Signal", dispatcher().Signal):
         return copied("django.db.models.signals")
+
+
+@cache
+def transaction() -> ModuleType:
+    """Return a copy of django.db.transaction."""
+    return copied("django.db.transaction")
+
+
+@cache
+def queryset() -> Any:
+    """Return QuerySet, with the copies of transactions, deletion and signals."""
+    query, deletion = copied("django.db.models.query"), copied("django.db.models.deletion")
+    vars(deletion).update(transaction=transaction(), signals=model_signals())
+    vars(query).update(transaction=transaction(), Collector=deletion.Collector)
+    return query.QuerySet
+
+
+@cache
+def saving() -> dict[str, Any]:
+    """Return the methods that save a model, with the copied signals."""
+    base, signals = copied("django.db.models.base"), model_signals()
+    vars(base).update(pre_save=signals.pre_save, post_save=signals.post_save)
+    return {name: vars(base.Model)[name] for name in ("save_base", "_save_table")}
 
 
 def copied(name: str) -> ModuleType:

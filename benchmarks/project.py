@@ -3,10 +3,12 @@
 import sqlite3
 import tempfile
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import django
+from django.apps import AppConfig
 from django.conf import settings
 
 from tests.helpers.databases import PREFIX, SERVERS
@@ -15,9 +17,23 @@ from tools.services import DATABASES, Service
 FILE, POSTGRESQL = "file", "postgresql"
 
 
+class Shops(AppConfig):
+    """The app of the models that are made while Django runs, and have reverse relations."""
+
+    name, label = __name__, "shops"
+
+
+class ComputedFields(AppConfig):
+    """The app of django-computedfields without its receivers, which would receive the saves of all models."""
+
+    name = "computedfields"
+
+
 def set_up() -> None:
     """Set Django up, with its signals adopted and a database in memory; the others are for those who name them."""
-    settings.configure(INSTALLED_APPS=["heliograph"], DATABASES=_databases(), USE_TZ=True)
+    settings.configure(
+        INSTALLED_APPS=["heliograph", f"{__name__}.Shops", *_apps()], DATABASES=_databases(), USE_TZ=True
+    )
     django.setup()
 
 
@@ -38,10 +54,19 @@ def servers() -> dict[str, str]:
     return versions
 
 
+def _apps() -> list[str]:
+    """Return the apps without which a package cannot be imported."""
+    is_installed = find_spec(ComputedFields.name) is not None
+    return ["django.contrib.contenttypes", f"{__name__}.ComputedFields"] if is_installed else []
+
+
 def _databases() -> dict[str, Any]:
-    """Return Django's DATABASES; those beside the one in memory are as durable as they are by default."""
+    """Return Django's DATABASES; those beside the one in memory are as durable as they are by default.
+
+    Threads that write to the file wait for each other, also on a busy machine.
+    """
     name, sqlite = f"{PREFIX}_bench", {"ENGINE": "django.db.backends.sqlite3"}
-    file = {FILE: {**sqlite, "NAME": Path(tempfile.gettempdir()) / f"{name}.sqlite3"}}
+    file = {FILE: {**sqlite, "NAME": Path(tempfile.gettempdir()) / f"{name}.sqlite3", "OPTIONS": {"timeout": 60}}}
     server = {POSTGRESQL: {**SERVERS[POSTGRESQL], "NAME": name, "OPTIONS": {}}} if _postgresql_answers() else {}
     return {"default": {**sqlite, "NAME": ":memory:"}, **file, **server}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from benchmarks import asynchronous, bulk, changes, connecting, memory, models, sending, threads, transactions
+from benchmarks import asynchronous, bulk, changes, connecting, kept, memory, models, sending, threads, transactions
 from benchmarks.facts import Group, Result, Table
 from benchmarks.project import set_up
 from benchmarks.timing import interleaved
@@ -17,7 +17,7 @@ Cells = Mapping[tuple[str, str], float]
 
 def groups() -> list[Group]:
     """Return all groups, in the order in which they are measured."""
-    modules = (sending, models, connecting, asynchronous, threads, memory, changes, transactions, bulk)
+    modules = (sending, models, connecting, asynchronous, threads, memory, changes, transactions, bulk, kept)
     return [group for module in modules for group in module.groups()]
 
 

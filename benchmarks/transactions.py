@@ -117,7 +117,13 @@ def _shops() -> list[Shop]:
 
     batch = BeforeCommit(batch=True)
     return [
-        _shop(AT_ONCE, pristine.model_signals().post_save.connect, _at_once, _shipped_atomic(), _shipped()),
+        _shop(
+            AT_ONCE,
+            pristine.model_signals().post_save.connect,
+            _at_once,
+            pristine.transaction().atomic,
+            pristine.saving(),
+        ),
         _shop(INLINE, partial(_connect, post_save, delivery=Inline()), _at_once, atomic),
         _shop(BATCH, partial(_connect, post_save, delivery=batch), _for_batch, atomic),
     ]
@@ -181,7 +187,7 @@ def _saving() -> list[Candidate]:
     from django.db.models.signals import post_save
     from django.db.transaction import atomic
 
-    by_hand = pristine.model_signals().post_save.connect, _shipped_atomic(), _shipped()
+    by_hand = pristine.model_signals().post_save.connect, pristine.transaction().atomic, pristine.saving()
     return [
         _saving_one(BY_HAND, _by_hand(), *by_hand),
         _saving_one(BY_HAND_HERE, _by_hand(), post_save.connect, atomic),
@@ -211,7 +217,7 @@ def _sending() -> list[Candidate]:
 
     django, here, signal = pristine.dispatcher().Signal(use_caching=True), Signal(), Signal()
     return [
-        _sending_one(BY_HAND, _by_hand(), django, django.connect, _shipped_atomic()),
+        _sending_one(BY_HAND, _by_hand(), django, django.connect, pristine.transaction().atomic),
         _sending_one(BY_HAND_HERE, _by_hand(), here, here.connect, atomic),
         _sending_one(ON_COMMIT, _receiving(), signal, partial(_connect, signal, delivery=OnCommit()), atomic),
     ]
@@ -345,20 +351,3 @@ def _made(name: str, attributes: Mapping[str, Any]) -> Any:
 
     meta = type("Meta", (), {"app_label": "benchmarks"})
     return type(name, (Model,), {"__module__": __name__, "Meta": meta, **attributes})
-
-
-# --- Django as it ships: a second copy of its modules, out of reach of the patches ------------------------------
-
-
-@cache
-def _shipped() -> dict[str, Any]:
-    """Return the methods that save a model, with the signals of Django's own dispatcher."""
-    base, signals = pristine.copied("django.db.models.base"), pristine.model_signals()
-    vars(base).update(pre_save=signals.pre_save, post_save=signals.post_save)
-    return {name: vars(base.Model)[name] for name in ("save_base", "_save_table")}
-
-
-@cache
-def _shipped_atomic() -> Any:
-    """Return atomic()."""
-    return pristine.copied("django.db.transaction").atomic

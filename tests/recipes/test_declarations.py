@@ -1,351 +1,150 @@
-"""Declarations of kept fields: what is refused where it is typed, with what, which one, and what to do."""
+"""Declarations: connected as soon as models are loaded, refused where they stand, listed, verified and undone."""
 
-import datetime
-import re
+from functools import partial
+from io import StringIO
+from pathlib import Path
 
 import django
 import pytest
-from django.db.models import (
-    Avg,
-    Case,
-    Count,
-    Exists,
-    F,
-    Max,
-    OuterRef,
-    Q,
-    StdDev,
-    Subquery,
-    Sum,
-    Value,
-    When,
-)
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce, Lower, Now, Random
+from django.core.management import call_command
+from django.db.models import Count, Model
+from django.db.models.functions import Upper
 
+from heliograph import changed, raw
+from heliograph.recipes import declarations as room
 from heliograph.recipes import keep
-from heliograph.recipes.kept import declaring
-from heliograph.recipes.kept.checks import check_kept_fields
-from heliograph.recipes.kept.declarations import declarations, kept_fields
-from heliograph.recipes.kept.kept_fields import kept_field
-from tests.app import models
-from tests.app.models import Cart, Essay, Genre, Item, Node, Novel, Shopper
+from heliograph.recipes.declarations import check_declarations, declarations, declare, written
+from heliograph.recipes.subjects import Difference, SubjectOfRows
+from heliograph.signals import post_save, pre_save
+from tests.app.models import Cart, Item, Node
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def _nothing_stays():
-    before = [*declarations]
     yield
     for one in declarations[:]:
-        if one not in before:
-            one.disconnect()
+        one.disconnect()
 
 
-def described(declared, model=Cart, name="items_count"):
-    return kept_field(model, name, declared)
+def shout(model, name, *, when=~raw, then=None):
+    """Keep a text in capitals: a recipe as a project might write one."""
+
+    def connect(declaration, model):
+        model._meta.get_field(name)
+        capitals = partial(write_capitals, name)
+        declaration.connect(pre_save, capitals, sender=model, when=when, bulk=True, writes=[name])
+        declaration.subjects = (Capitals(f"{model._meta.label}.{name}", model, name),)
+        if then is not None:
+            raise then
+
+    return declare(written("shout", model, name, when=when), connect, model)
 
 
-# --- what is described --------------------------------------------------------------------------------------------
+def write_capitals(name, instance, **kwargs):
+    setattr(instance, name, getattr(instance, name).upper())
 
 
-def test_the_relation_is_cut_from_every_path():
-    kept = described(
-        Sum(F("items__price") * F("items__quantity"), filter=Q(items__note="x") | ~Q(items__cart=3), default=0)
-    )
-    assert (kept.parent, kept.child, kept.cut.key.name) == (Cart, Item, "cart")
-    assert repr(kept.cut.argument) == repr(F("price") * F("quantity"))
-    assert kept.cut.condition == Q(note="x") | ~Q(cart=3)
-    assert kept.columns == ("cart", "note", "price", "quantity")
+class Capitals(SubjectOfRows):
+    def __init__(self, label, model, name):
+        super().__init__(label, model)
+        object.__setattr__(self, "name", name)
+
+    def differences(self, using, keys):
+        rows = self.model._base_manager.using(using).filter(pk__in=keys).values_list("pk", self.name)
+        return [Difference(self.label, key, text, text.upper()) for key, text in rows if text != text.upper()]
+
+    def mend(self, using, keys):
+        self.model._base_manager.using(using).filter(pk__in=keys).update(**{self.name: Upper(self.name)})
 
 
-def test_the_declared_aggregate_stays_as_it_was_written():
-    declared = Count("items", filter=Q(items__is_dear=True))
-    before = repr(declared)
-    described(declared)
-    assert repr(declared) == before
+def run(*arguments):
+    out = StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(Path(django.__file__).parent)  # lines are relative to the working directory
+        call_command("recipes", *arguments, stdout=out, stderr=out)
+    return out.getvalue().splitlines()
 
 
-@pytest.mark.parametrize(
-    ("declared", "condition"),
-    [
-        (Count("items", filter=Q(items=5)), Q(pk=5)),
-        (Count("items", filter=Q(items__in=[5])), Q(pk__in=[5])),
-        (Count("items", filter=Q(items__cart_id=5)), Q(cart=5)),
-        (Count("items", filter=Q(items__sold_at__year=2024)), Q(sold_at__year=2024)),
-        (Count("items", filter=Q(items__price__gt=F("items__quantity"))), Q(price__gt=F("quantity"))),
-    ],
-)
-def test_a_condition_is_about_the_child(declared, condition):
-    assert described(declared).cut.condition == condition
+def title_of(cart):
+    return Cart.objects.get(pk=cart.pk).title
 
 
-@pytest.mark.parametrize(
-    ("declared", "kind"),
-    [
-        (Count("items"), "delta"),
-        (Count("items__giver"), "delta"),
-        (Count("items", filter=Q(items__is_dear=True, items__quantity__gte=2)), "delta"),
-        (Count("items", filter=~Q(items__is_dear=True)), "delta"),
-        (Sum(F("items__price") * 2 - F("items__quantity"), default=0), "delta"),
-        (Count("items", distinct=True), "recount"),
-        (Count("items", filter=Q(items__note="yes")), "recount"),
-        (Count("items", filter=Q(items__sold_at__gt=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC))), "recount"),
-        (Count("items", filter=~Q(items__giver=5)), "recount"),
-        (Count("items", filter=Q(items__is_dear=True) ^ Q(items__quantity=2)), "recount"),
-        (Count(Lower("items__note")), "recount"),
-        (Sum("items__price"), "recount"),
-        (Sum("items__price", default=5), "recount"),
-        (Sum("items__weight", default=0), "recount"),
-        (Sum(F("items__price") / 2, default=0), "recount"),
-        (Avg("items__price"), "recount"),
-        (Max("items__price"), "recount"),
-    ],
-)
-def test_a_delta_is_what_python_computes_as_the_database_does(declared, kind):
-    assert described(declared).kind == kind
+# --- connecting and undoing ---------------------------------------------------------------------------------------
+
+
+def test_a_declaration_connects_where_it_stands_if_models_are_loaded():
+    shout(Cart, "title")
+    assert title_of(Cart.objects.create(title="mine")) == "MINE"
+
+
+def test_a_model_may_be_named():
+    shout("app.Cart", "title")
+    assert title_of(Cart.objects.create(title="mine")) == "MINE"
+
+
+def test_disconnect_undoes_all_and_twice_is_once():
+    before = [*pre_save.receivers]
+    declaration = shout(Cart, "title")
+    assert (declaration.disconnect(), declaration.disconnect()) == (True, False)
+    assert (pre_save.receivers, declarations) == (before, [])
+    assert title_of(Cart.objects.create(title="mine")) == "mine"
+
+
+def test_what_was_done_last_is_undone_first():
+    undone = []
+
+    def connect(declaration):
+        declaration.undone_by(undone.append, "first")
+        declaration.undone_by(undone.append, "last")
+
+    declare("two()", connect).disconnect()
+    assert undone == ["last", "first"]
+
+
+def test_a_receiver_of_several_signals_is_disconnected_from_each(connect):
+    calls = []
+
+    def listening(declaration, model):
+        declaration.connect([pre_save, post_save], lambda **kwargs: calls.append(kwargs["signal"]), sender=model)
+
+    declaration = declare("listen()", listening, Cart)
+    Cart.objects.create()
+    assert calls == [pre_save, post_save]
+    declaration.disconnect()
+    Cart.objects.create()
+    assert len(calls) == 2
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
 
-REFUSED = [
-    (Count("*"), "Count('*') counts one row for a parent without children. Count the relation: Count('comments')."),
-    (Count("item"), "app.Cart has no relation 'item'. Did you mean 'items'?"),
-    (Sum("title"), "'title' is a field of app.Cart itself. Aggregate fields of the children: Sum('items__price')."),
-    (
-        Sum("shopper__gifts__price"),
-        "'shopper' is a field of app.Cart itself. Aggregate fields of the children: Sum('items__price').",
-    ),
-    (
-        Count("items__giver__carts"),
-        "'items__giver__carts' leads through 'giver' to a third table, whose changes would go unseen. Keep the value in"
-        " a field of the children, and aggregate that.",
-    ),
-    (
-        Count("items__giver__name"),
-        "'items__giver__name' leads through 'giver' to a third table, whose changes would go unseen. Keep the value in"
-        " a field of the children, and aggregate that.",
-    ),
-    (
-        Count("items__wrappeditem"),
-        "'items__wrappeditem' leads through 'wrappeditem' to a third table, whose changes would go unseen. Keep the"
-        " value in a field of the children, and aggregate that.",
-    ),
-    (Sum("items__prize"), "app.Item has no field 'prize'. Did you mean 'price'?"),
-    (
-        Coalesce(Sum("items__price"), 0),
-        "Coalesce stands around the aggregate. Give the value to the aggregate: Sum(..., default=...).",
-    ),
-    (
-        Sum("items__price") + 1,
-        "CombinedExpression stands around the aggregate. Keep Sum(F(items__price)) by itself, and compute the rest"
-        " where you read it.",
-    ),
-    (
-        F("items__price"),
-        "F(items__price) is none of Django's aggregates that can be kept. Use Count, Sum, Avg, Min, Max, StdDev,"
-        " Variance.",
-    ),
-    (
-        Sum(Coalesce("items__price", 10)),
-        "Coalesce(F(items__price), Value(10)) may have a value where a parent has no children, and Django's annotation"
-        " counts it. Aggregate a field of the children, and choose the children by filter=.",
-    ),
-    (
-        Count(Value(1), filter=Q(items__giver=None)),
-        "Value(1) may have a value where a parent has no children, and Django's annotation counts it. Aggregate a field"
-        " of the children, and choose the children by filter=.",
-    ),
-    (
-        Sum(Case(When(items__is_dear=True, then=1), default=0)),
-        "may have a value where a parent has no children, and Django's annotation counts it.",
-    ),
-    (
-        Max(Now()),
-        "Now() may have another value although no child is written. Use fields of the children, combined by +, -, * and"
-        " /.",
-    ),
-    (Sum(F("items__price") * Random()), "Random() may have another value although no child is written."),
-    (Sum(RawSQL("1", ())), "RawSQL(1, ()) may have another value although no child is written."),
-    (Sum(Subquery(Item.objects.values("price"))), "Subquery may have another value although no child is written."),
-    (
-        Count("items", filter=Q(items__sold_at__lt=Now())),
-        "Now() may have another value although no child is written. Use fields of the children, combined by +, -, * and"
-        " /.",
-    ),
-    (
-        Count("items", filter=Q(items__giver__in=Shopper.objects.all())),
-        "Its filter has a query, whose result may be another one although no child is written. Compare with values, or"
-        " keep a field of the children that says it.",
-    ),
-    (
-        Count("items", filter=Exists(Item.objects.filter(cart=OuterRef("pk")))),
-        "Its filter Exists is no Q(). Write it as Q(comments__is_public=True).",
-    ),
-    (Count("items", filter=Q(title="x")), "'title' is a field of app.Cart itself."),
-    (Sum("items__price", default=F("total")), "Its default is an expression. Give a value: default=0."),
-]
+
+@pytest.mark.parametrize("error", [TypeError("no"), ValueError("no"), LookupError("no"), RuntimeError("no")])
+def test_a_refused_declaration_leaves_nothing_connected(error):
+    before = [*pre_save.receivers]
+    with pytest.raises(type(error)):
+        shout(Cart, "title", then=error)
+    assert (pre_save.receivers, declarations) == (before, [])
 
 
-@pytest.mark.parametrize(("declared", "text"), REFUSED)
-def test_what_cannot_be_kept_right_is_refused_where_it_is_declared(declared, text):
+@pytest.mark.parametrize("model", [Cart.objects, Model, None, 5])
+def test_what_is_no_model_is_refused(model):
     with pytest.raises(TypeError) as raised:
-        keep(Cart, items_count=declared)
-    assert str(raised.value).startswith("keep(app.Cart, items_count=")
-    assert f") cannot be kept right. {text}" in str(raised.value) or text in str(raised.value)
-    assert declarations == []
+        shout(model, "title")
+    expected = f"shout() takes a model, or its name, such as shout('blog.Post', ...), not {model!r}."
+    assert (str(raised.value), declarations) == (expected, [])
 
 
-def test_two_relations_in_one_aggregate_are_refused():
+def test_an_abstract_model_is_refused():
+    class Base(Model):
+        class Meta:
+            abstract = True
+            app_label = "app"
+
     with pytest.raises(TypeError) as raised:
-        keep(Shopper, spent=Sum(F("gifts__price") + F("carts__total"), default=0))
-    assert str(raised.value).endswith(
-        "cannot be kept right. It aggregates over two relations, 'gifts' and 'carts', whose rows multiply. Declare a"
-        " field for each."
-    )
-
-
-def test_a_many_to_many_relation_is_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(Genre, name=Count("novels"))
-    assert str(raised.value).endswith(
-        "'novels' is a many-to-many relation. Give it a through= model of your own, and aggregate over the relation to"
-        " that: Count('memberships')."
-    )
-
-
-def test_a_generic_relation_is_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(Essay, name=Count("remarks"))
-    assert str(raised.value).endswith(
-        "'remarks' is a generic relation, whose rows no foreign key ties to app.Essay. Give the children a ForeignKey"
-        " to app.Essay."
-    )
-
-
-def test_the_table_of_an_inheriting_model_is_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(Item, quantity=Count("wrappeditem"))
-    assert str(raised.value).endswith(
-        "'wrappeditem' is the table of a child by inheritance. Aggregate over a foreign key."
-    )
-
-
-FIELDS = [
-    (Cart, "item_count", Count("items"), "app.Cart has no field 'item_count'. Did you mean 'items_count'?"),
-    (
-        Cart,
-        "comments",
-        Count("items"),
-        "app.Cart has no field 'comments'. Add it to the model: comments = models.IntegerField(default=0).",
-    ),
-    (Cart, "shopper", Count("items"), "app.Cart.shopper is no plain column. Keep it in a field such as"),
-    (
-        Cart,
-        "title",
-        Count("items"),
-        "A count is an integer, and app.Cart.title is a CharField. Make it an IntegerField.",
-    ),
-    (
-        Cart,
-        "title",
-        Sum("items__price", default=0),
-        "Sum is a number, and app.Cart.title is a CharField. Make it a FloatField or a DecimalField.",
-    ),
-    (
-        Cart,
-        "items_count",
-        Avg("items__price", default=0),
-        "Avg has fractions, and app.Cart.items_count is an IntegerField. Make it a FloatField or a DecimalField.",
-    ),
-    (
-        Cart,
-        "total",
-        Sum("items__price"),
-        "Sum of no children is NULL, and app.Cart.total cannot be NULL. Give it null=True, or say Sum(..., default=0).",
-    ),
-    (
-        Cart,
-        "total",
-        StdDev("items__price"),
-        "StdDev of no children is NULL, and app.Cart.total cannot be NULL. Give it null=True, or say StdDev(...,"
-        " default=0).",
-    ),
-    (
-        Cart,
-        "items_count",
-        Sum("items__price", default=0),
-        "The values have 2 decimal places, and app.Cart.items_count has 0. Give it decimal_places=2.",
-    ),
-    (
-        Cart,
-        "total",
-        Sum(F("items__price") * F("items__price"), default=0),
-        "The values have 4 decimal places, and app.Cart.total has 2. Give it decimal_places=4.",
-    ),
-    (
-        Cart,
-        "total",
-        Sum("items__weight", default=0),
-        "Sum(F(items__weight)) may have any number of decimals, and app.Cart.total does not. Make it a"
-        " FloatField, or sum integers and decimals by +, - and *.",
-    ),
-]
-
-
-@pytest.mark.parametrize(("model", "name", "declared", "text"), FIELDS)
-def test_a_field_that_cannot_have_the_value_is_refused(model, name, declared, text):
-    with pytest.raises(TypeError) as raised:
-        keep(model, **{name: declared})
-    assert text in str(raised.value)
-    assert declarations == []
-
-
-def test_a_count_in_a_nullable_field_is_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(Novel, writer=Count("reading"))
-    assert "is no plain column" in str(raised.value)
-    with pytest.raises(TypeError) as raised:
-        keep(Cart, mean_price=Count("items"))
-    assert "app.Cart.mean_price may be NULL, and a count never is. Give it default=0 and not null=True." in str(
-        raised.value
-    )
-
-
-def test_a_second_declaration_of_a_field_is_refused_with_the_place_of_the_first():
-    first = keep(Cart, items_count=Count("items"))
-    with pytest.raises(TypeError) as raised:
-        keep(Cart, items_count=Count("items", filter=Q(items__is_dear=True)))
-    assert f"app.Cart.items_count is kept already, as declared at {first.line}. Remove one of the two" in str(
-        raised.value
-    )
-    assert re.search(r"test_declarations\.py:\d+$", first.line)
-
-
-def test_a_field_that_is_computed_from_itself_is_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(Node, children_count=Sum("children__children_count", default=0))
-    assert "'children_count' would be computed from itself, by way of keep(app.Node, children_count=" in str(
-        raised.value
-    )
-
-
-@pytest.mark.skipif(django.VERSION < (6, 1), reason="the database deletes from Django 6.1 on")
-def test_children_that_the_database_deletes_are_refused():
-    with pytest.raises(TypeError) as raised:
-        keep(models.Till, receipts_count=Count("receipts"))
-    assert str(raised.value).endswith(
-        "app.Receipt.page has on_delete=DB_CASCADE: the database writes children by itself, and no signal is sent."
-        " Let Django do it: on_delete=CASCADE."
-    )
-
-
-def test_what_is_no_model_is_refused():
-    with pytest.raises(TypeError, match=re.escape("keep() takes a model, or its name, such as keep('blog.Post', ...)")):
-        keep(Cart.objects, items_count=Count("items"))
-    with pytest.raises(TypeError, match=re.escape("keep() has no field to keep. Name one: keep(Post, comment_count=")):
-        keep(Cart)
+        shout(Base, "title")
+    assert str(raised.value) == "shout() takes a model with a table, and app.Base is abstract or swapped."
 
 
 # --- while models are being loaded --------------------------------------------------------------------------------
@@ -355,11 +154,11 @@ def test_what_is_no_model_is_refused():
 def loading(monkeypatch):
     """Be in the middle of loading models: what waits for them is called by `loaded()`."""
     waiting = []
-    monkeypatch.setattr(declaring, "when_models_are_loaded", waiting.append)
-    monkeypatch.setattr(declaring.apps, "models_ready", False)
+    monkeypatch.setattr(room, "when_models_are_loaded", waiting.append)
+    monkeypatch.setattr(room.apps, "models_ready", False)
 
     def loaded():
-        monkeypatch.setattr(declaring.apps, "models_ready", True)
+        monkeypatch.setattr(room.apps, "models_ready", True)
         for operation in waiting:
             operation()
 
@@ -368,36 +167,103 @@ def loading(monkeypatch):
 
 def test_a_declaration_in_models_waits_until_models_are_loaded(loading):
     declaration = keep("app.Cart", items_count=Count("items"))
-    assert [*kept_fields()] == []
+    assert declaration.subjects == ()
     loading()
-    assert [kept.name for kept in declaration.fields] == ["items_count"]
+    assert [one.label for one in declaration.subjects] == ["app.Cart.items_count"]
     cart = Cart.objects.create()
     Item.objects.create(cart=cart)
     assert Cart.objects.get().items_count == 1
 
 
+def test_a_declaration_that_is_disconnected_before_models_are_loaded_connects_nothing(loading):
+    before = [*pre_save.receivers]
+    shout("app.Cart", "title").disconnect()
+    loading()
+    assert pre_save.receivers == before
+
+
 def test_a_declaration_in_models_that_is_refused_is_an_error_of_the_system_checks(loading):
     declaration = keep("app.Cart", item_count=Count("items"))
     loading()
-    (error,) = check_kept_fields(None)
-    assert error.id == "heliograph.E201"
+    (error,) = check_declarations(None)
+    assert (error.id, error.obj) == ("heliograph.E201", declaration.text)
     assert error.msg.endswith("app.Cart has no field 'item_count'. Did you mean 'items_count'?")
     assert error.hint == f"It is declared at {declaration.line}."
 
 
-def test_a_model_that_does_not_exist_is_an_error_of_the_system_checks(loading):
-    keep("app.Card", items_count=Count("items"))
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        (lambda: shout("app.Card", "title"), "App 'app' doesn't have a 'Card' model."),
+        (lambda: shout("app.Cart", "tittle"), "Cart has no field named 'tittle'"),
+        (
+            lambda: shout("app.Cart", "title", when=changed("tittle")),
+            "changed('tittle'): app.Cart has no field 'tittle'. Did you mean 'title'?",
+        ),
+        (lambda: shout("app.Cart", "title", then=ValueError("bad value")), "bad value"),
+    ],
+)
+def test_whatever_refuses_a_declaration_in_models_is_reported_and_leaves_nothing_connected(loading, declared, text):
+    before = [*pre_save.receivers]
+    declared()
     loading()
-    (error,) = check_kept_fields(None)
-    assert error.msg == "App 'app' doesn't have a 'Card' model."
+    (error,) = check_declarations(None)
+    assert (error.msg, pre_save.receivers) == (text, before)
 
 
-def test_a_positive_integer_field_deserves_a_warning():
-    keep(Cart, positive=Count("items"))
-    (warning,) = check_kept_fields(None)
-    assert (warning.id, warning.msg) == (
-        "heliograph.W201",
-        "app.Cart.positive is a PositiveIntegerField: if its value is ever too low, deleting a child is an error of the"
-        " database.",
+# --- the list -----------------------------------------------------------------------------------------------------
+
+
+def test_a_declaration_reads_as_it_was_written():
+    assert written("shout", Cart, "title", into=Node, when=changed("title")) == (
+        "shout(app.Cart, 'title', into=app.Node, when=changed('title'))"
     )
-    assert warning.hint == "Make it an IntegerField; `manage.py recipes verify` finds values that are wrong."
+
+
+def test_the_list_has_each_declaration_with_file_and_line_and_its_subjects():
+    one, other = shout(Cart, "title", when=~raw), declare("mail()", lambda declaration: None)
+    assert run("list") == [
+        f"shout(app.Cart, 'title', when=~raw)  {one.line}",
+        "    app.Cart.title",
+        f"mail()  {other.line}",
+    ]
+
+
+def test_the_list_says_why_a_declaration_is_refused(loading):
+    declaration = shout("app.Cart", "title", then=ValueError("bad value"))
+    loading()
+    assert run("list") == [f"shout('app.Cart', 'title', when=~raw)  {declaration.line}", "    refused: bad value"]
+
+
+@pytest.mark.parametrize("folder", ["/srv/shop", f"{room._PACKAGE.rstrip('/')}_site"])
+def test_the_line_of_a_declaration_is_in_the_project_whatever_its_folder_is_called(folder):
+    names = {"declare": declare}
+    exec(compile("\n\none = declare('mail()', lambda declaration: None)", f"{folder}/receivers.py", "exec"), names)
+    assert names["one"].line == f"{folder}/receivers.py:3"
+
+
+# --- verify and backfill ------------------------------------------------------------------------------------------
+
+
+def test_the_command_verifies_and_fills_what_any_recipe_keeps_right():
+    old = Cart.objects.create(title="old")
+    shout(Cart, "title")
+    with pytest.raises(SystemExit):
+        run("verify")
+    assert run("verify", "--repair", "app.Cart.title") == [
+        f"app.Cart.title of {old.pk} is old, not OLD, and is mended",
+        "1 verified, 1 mended",
+    ]
+    Cart.objects.filter(pk=old.pk).update(title="once more")
+    assert run("backfill") == ["1 verified, 1 filled"]
+    assert title_of(old) == "ONCE MORE"
+
+
+def test_a_subject_without_what_it_needs_says_so():
+    subject = SubjectOfRows("app.Cart.title", Cart)
+    with pytest.raises(NotImplementedError) as raised:
+        subject.differences("default", [1])
+    assert str(raised.value) == "SubjectOfRows must define differences(using, keys)."
+    with pytest.raises(NotImplementedError) as raised:
+        subject.mend("default", [1])
+    assert str(raised.value) == "SubjectOfRows must define mend(using, keys)."

@@ -11,8 +11,8 @@ from django.db.models.functions import Lower, TruncDate, TruncMonth
 from django.utils import timezone
 
 from heliograph.recipes import keep_groups
-from heliograph.recipes.kept.declarations import declarations, kept_fields
-from heliograph.recipes.kept.verifying import verify
+from heliograph.recipes.declarations import declarations
+from heliograph.recipes.verbs import chosen
 from tests.app.models import Cart, DailyRevenue, Payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,7 +55,7 @@ def days():
 
 
 def drift():
-    return [str(one) for kept in kept_fields() for one in verify(kept, "default")] if has_zones() else []
+    return [str(one) for subject in chosen([]) for one in subject.verify("default")] if has_zones() else []
 
 
 def test_r17_the_first_payment_of_a_day_makes_its_row(kept):
@@ -130,8 +130,8 @@ def test_verify_finds_a_day_without_a_row_and_repair_makes_it():
     pay(5)
     declaration = keep_groups(Payment, into=DailyRevenue, by=DAY, revenue=Sum("amount", default=0))
     try:
-        assert [one.stored for one in verify(declaration.fields[0], "default")] == ["missing"]
-        assert [*verify(declaration.fields[0], "default", repair=True)]
+        assert [one.stored for one in declaration.subjects[0].verify("default")] == ["missing"]
+        assert [*declaration.subjects[0].verify("default", repair=True)]
         assert drift() == []
         assert days()[1][0] == 5
     finally:

@@ -9,9 +9,9 @@ from django.db import connection
 from django.db.models import Avg, Count, F, FloatField, Sum, Value
 from django.db.models.functions import Cast
 
-from heliograph.recipes import keep
-from heliograph.recipes.kept import verifying
-from heliograph.recipes.kept.verbs import on_terminal
+from heliograph.recipes import keep, subjects
+from heliograph.recipes.kept.verifying import SubjectOfField
+from heliograph.recipes.verbs import on_terminal
 from tests.app.models import Cart, Item, Shopper
 
 pytestmark = pytest.mark.django_db
@@ -62,18 +62,18 @@ def test_list_shows_each_declaration_with_file_and_line(declared):
 
 
 def test_list_says_that_there_is_none():
-    assert run("list") == (0, ["No field is kept."])
+    assert run("list") == (0, ["No recipe is declared."])
 
 
 def test_verify_is_silent_about_values_that_are_right(carts):
-    assert run("verify") == (0, ["4 fields, 0 values wrong"])
+    assert run("verify") == (0, ["4 verified, 0 wrong"])
 
 
 def test_r1_verify_prints_what_differs_and_its_status_is_1(carts):
     spoil(carts[1], items_count=7)
     assert run("verify") == (
         1,
-        [f"app.Cart.items_count of {carts[1].pk} is 7, not 1", "4 fields, 1 values wrong"],
+        [f"app.Cart.items_count of {carts[1].pk} is 7, not 1", "4 verified, 1 wrong"],
     )
 
 
@@ -83,24 +83,24 @@ def test_r1_verify_repair_mends_what_differs(carts):
     assert (status, lines[0], lines[-1]) == (
         0,
         f"app.Cart.items_count of {carts[1].pk} is 7, not 1, and is mended",
-        "4 fields, 3 values mended",
+        "4 verified, 3 mended",
     )
     assert run("verify")[0] == 0
 
 
 def test_labels_choose_an_app_a_model_or_a_field(carts):
     spoil(carts[1], items_count=7, total=5)
-    assert run("verify", "app.Cart.total")[1][-1] == "1 fields, 1 values wrong"
-    assert run("verify", "app.Cart")[1][-1] == "3 fields, 2 values wrong"
-    assert run("verify", "app.shopper", "app.Cart.total")[1][-1] == "2 fields, 1 values wrong"
-    assert run("verify", "app")[1][-1] == "4 fields, 2 values wrong"
+    assert run("verify", "app.Cart.total")[1][-1] == "1 verified, 1 wrong"
+    assert run("verify", "app.Cart")[1][-1] == "3 verified, 2 wrong"
+    assert run("verify", "app.shopper", "app.Cart.total")[1][-1] == "2 verified, 1 wrong"
+    assert run("verify", "app")[1][-1] == "4 verified, 2 wrong"
 
 
 def test_a_label_of_no_kept_field_is_an_error(carts):
     with pytest.raises(CommandError) as raised:
         run("verify", "app.Cart.tot")
     assert str(raised.value) == (
-        "There is no kept field of 'app.Cart.tot'. There are: app.Cart.items_count, app.Cart.total, app.Cart.mean"
+        "There is nothing to verify of 'app.Cart.tot'. There are: app.Cart.items_count, app.Cart.total, app.Cart.mean"
         "_price, app.Shopper.carts_count."
     )
 
@@ -115,10 +115,10 @@ def test_verify_finds_a_float_that_django_shows_rounded(carts):
 
 
 def test_parents_are_compared_in_chunks(carts, monkeypatch):
-    monkeypatch.setattr(verifying, "CHUNK", 2)
+    monkeypatch.setattr(subjects, "CHUNK", 2)
     for cart in carts:
         spoil(cart, items_count=7)
-    assert run("verify")[1][-1] == "4 fields, 3 values wrong"
+    assert run("verify")[1][-1] == "4 verified, 3 wrong"
 
 
 def test_backfill_fills_rows_that_are_older_than_the_declaration():
@@ -126,7 +126,7 @@ def test_backfill_fills_rows_that_are_older_than_the_declaration():
     Item.objects.create(cart=cart, price=3)
     declaration = keep(Cart, total=Sum("items__price", default=0))
     try:
-        assert run("backfill") == (0, ["1 fields, 1 values filled"])
+        assert run("backfill") == (0, ["1 verified, 1 filled"])
         assert Cart.objects.get().total == 3
     finally:
         declaration.disconnect()
@@ -135,21 +135,21 @@ def test_backfill_fills_rows_that_are_older_than_the_declaration():
 def test_backfill_goes_on_after_a_key(carts):
     for cart in carts:
         spoil(cart, total=7)
-    assert run("backfill", "--after", f"app.Cart.total:{carts[0].pk}")[1] == ["4 fields, 2 values filled"]
+    assert run("backfill", "--after", f"app.Cart.total:{carts[0].pk}")[1] == ["4 verified, 2 filled"]
     assert [*Cart.objects.order_by("pk").values_list("total", flat=True)] == [7, 2, 2]
 
 
 def test_an_interrupted_backfill_says_how_to_go_on(carts, monkeypatch):
-    monkeypatch.setattr(verifying, "CHUNK", 1)
-    mend, mended = verifying.mend, []
+    monkeypatch.setattr(subjects, "CHUNK", 1)
+    mend, mended = SubjectOfField.mend, []
 
-    def interrupted(kept, keys, using):
+    def interrupted(subject, using, keys):
         if mended:
             raise KeyboardInterrupt
         mended.append(keys)
-        mend(kept, keys, using)
+        mend(subject, using, keys)
 
-    monkeypatch.setattr(verifying, "mend", interrupted)
+    monkeypatch.setattr(SubjectOfField, "mend", interrupted)
     for cart in carts:
         spoil(cart, total=7)
     out = StringIO()

@@ -1,19 +1,22 @@
 """Recipes: what projects write with signals most, each by one declaration that is right under concurrent writers.
 
-A *kept field* is an annotation that is stored: `keep` declares it by one of Django's aggregates over a reverse
-relation. The *parent* has the kept field, and the *children* are the rows that are aggregated. The *truth* of a kept
-field is what `annotate()` gives for the declared aggregate. A *delta* is what one change of a child adds to the stored
-value; a *recount* is an UPDATE with the aggregate as a subquery.
+A *declaration* is a call of a recipe. It stands in `receivers.py` or `models.py`, connects ordinary receivers, which
+`signals list` shows, and returns a handle with `disconnect()`. What cannot be kept right is refused where it is
+declared. `manage.py recipes list` prints all declarations with their lines. What a declaration keeps right and can be
+compared with its truth is a *subject*, such as a field: `verify`, `verify --repair` and `backfill` walk through these.
 
-    keep(Post, comment_count=Count("comments", filter=Q(comments__is_public=True)))
+A recipe is one file, uses public names of Heliograph, and imports no other recipe. `declarations` connects it:
 
-A declaration stands in `receivers.py` or `models.py`. It connects ordinary receivers, which `signals list` shows, and
-returns a handle with `disconnect()`. What cannot be kept right is refused where it is declared. `manage.py recipes
-verify` compares the stored values with their truth.
+    def touch(model, name, *, when):
+        def connect(declaration, model):  # called with the class, once models are loaded
+            model._meta.get_field(name)  # raises what is refused
+            declaration.connect(pre_save, partial(set_now, name), sender=model, when=when, writes=[name])
+            declaration.subjects = (...,)  # see `subjects`; most recipes have none
 
-Recipes use public names of Heliograph only, and no recipe imports another one.
+        return declare(written("touch", model, name, when=when), connect, model)
 """
 
+from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.declaring import keep, keep_groups
 
-__all__ = ["keep", "keep_groups"]
+__all__ = ["Declaration", "keep", "keep_groups"]

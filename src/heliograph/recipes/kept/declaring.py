@@ -1,22 +1,19 @@
-"""Declaring: `keep` and `keep_groups` describe kept fields, verify and connect them as soon as models are loaded."""
+"""Declaring: `keep` and `keep_groups` describe kept fields, and verify and connect them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.apps import apps
 from django.core.checks import register
 from django.db.models import Model
-from django.db.models.base import ModelBase
 
-from heliograph.model_senders import when_models_are_loaded
-from heliograph.recipes.kept import flushing, locking, pre_save, receiving, verdicts
+from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.kept import all_fields, flushing, locking, pre_save, receiving, verdicts
 from heliograph.recipes.kept.checks import check_kept_fields
-from heliograph.recipes.kept.declarations import Declaration, declarations, line_of_caller
 from heliograph.recipes.kept.groups import group_field, grouping
 from heliograph.recipes.kept.kept_fields import KeptField, kept_field
+from heliograph.recipes.kept.verifying import subject_of
 
 
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
@@ -29,14 +26,12 @@ def keep(model: type[Model] | str, **fields: Any) -> Declaration:
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.
     """
-    declaration = Declaration(f"keep({_label(model)}, {_texts(fields)})", line_of_caller())
-    _verify(model, fields)
+    _verify_named("keep", fields)
 
-    def described() -> tuple[KeptField, ...]:
-        parent = apps.get_model(model) if isinstance(model, str) else model
-        return tuple(kept_field(parent, name, declared) for name, declared in fields.items())
+    def connect(declaration: Declaration, parent: type[Model]) -> None:
+        _connect(declaration, [kept_field(parent, name, declared) for name, declared in fields.items()])
 
-    return _declared(declaration, described)
+    return declare(written("keep", model, **fields), connect, model)
 
 
 def keep_groups(
@@ -52,60 +47,28 @@ def keep_groups(
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.
     """
-    text = f"keep_groups({_label(model)}, into={_label(into)}, by={by!r}, {_texts(fields)})"
-    declaration = Declaration(text, line_of_caller())
-    for one in (model, into):
-        _verify(one, fields)
+    _verify_named("keep_groups", fields)
+    text = written("keep_groups", model, into=into, by=by, **fields)
 
-    def described() -> tuple[KeptField, ...]:
-        child, groups = (apps.get_model(one) if isinstance(one, str) else one for one in (model, into))
+    def connect(declaration: Declaration, child: type[Model], groups: type[Model]) -> None:
         grouped = grouping(child, groups, by, text)
-        return tuple(group_field(child, groups, grouped, name, fields[name], text) for name in fields)
+        _connect(declaration, [group_field(child, groups, grouped, name, fields[name], text) for name in fields])
 
-    return _declared(declaration, described)
-
-
-def _label(model: Any) -> str:
-    return str(getattr(getattr(model, "_meta", None), "label", model))
+    return declare(text, connect, model, into)
 
 
-def _texts(fields: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={fields[name]!r}" for name in fields)
-
-
-def _verify(model: Any, fields: dict[str, Any]) -> None:
-    if not isinstance(model, str) and (not isinstance(model, ModelBase) or model is Model):
-        raise TypeError(f"keep() takes a model, or its name, such as keep('blog.Post', ...), not {model!r}.")
+def _verify_named(recipe: str, fields: Mapping[str, Any]) -> None:
     if not fields:
-        raise TypeError("keep() has no field to keep. Name one: keep(Post, comment_count=Count('comments')).")
-    options = getattr(model, "_meta", None)
-    if options is not None and (options.abstract or options.swapped):
-        raise TypeError(f"keep() takes a model with a table, and {options.label} is abstract or swapped.")
+        raise TypeError(f"{recipe}() has no field to keep. Name one: keep(Post, comment_count=Count('comments')).")
 
 
-def _declared(declaration: Declaration, described: Callable[[], tuple[KeptField, ...]]) -> Declaration:
-    """Connect a declaration as soon as models are loaded."""
+def _connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
+    for kept in fields:
+        verdicts.verify(kept)
     register(check_kept_fields)
-    declarations.append(declaration)
-    when_models_are_loaded(partial(_connect, declaration, described, apps.models_ready))
-    return declaration
-
-
-def _connect(declaration: Declaration, described: Callable[[], tuple[KeptField, ...]], raises: bool) -> None:
-    if declaration not in declarations:  # disconnected before models were loaded
-        return
-    try:
-        fields = described()
-        for kept in fields:
-            verdicts.verify(kept)
-    except (TypeError, LookupError) as error:
-        if raises:
-            declarations.remove(declaration)
-            raise
-        declaration.problem = error
-        return
-    declaration.fields = fields
     flushing.connect(declaration)
-    receiving.connect(declaration)
-    locking.connect(declaration)
-    pre_save.guard(declaration)
+    receiving.connect(declaration, fields)
+    locking.connect(declaration, fields)
+    pre_save.guard(declaration, fields)
+    all_fields.add(declaration, fields)
+    declaration.subjects = tuple(map(subject_of, fields))

@@ -11,7 +11,8 @@ from django.db import connections
 from django.db.models import Case, Value, When
 
 from heliograph import Batch, BeforeCommit, Signal
-from heliograph.recipes.kept.declarations import Declaration, declarations, fields_of, rank_of
+from heliograph.recipes.declarations import Declaration
+from heliograph.recipes.kept.all_fields import fields_of, kept_fields, rank_of
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Deltas, Work
 
@@ -151,9 +152,9 @@ def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]
 def connect(declaration: Declaration) -> None:
     """Connect the receiver of the work until the last declaration is gone; twice is once."""
     kept_fields_changed.connect(flush, delivery=BeforeCommit(batch=True, last=True))
-    declaration.undo.append(_disconnect_after_the_last)
+    declaration.undone_by(_disconnect_after_the_last)
 
 
 def _disconnect_after_the_last() -> None:
-    if not declarations:
+    if not any(kept_fields()):
         kept_fields_changed.disconnect(flush)

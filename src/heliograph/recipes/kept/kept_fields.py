@@ -38,6 +38,11 @@ class KeptField:
     def __repr__(self) -> str:
         return f"keep({self.parent._meta.label}, {self.name}={self.declared!r})"
 
+    @property
+    def label(self) -> str:
+        """The name of the field with its model, such as "blog.Post.comment_count"."""
+        return f"{self.parent._meta.label}.{self.name}"
+
     @cached_property
     def field(self) -> Any:
         """The field of the parent."""

@@ -8,8 +8,7 @@ its parents, and parents in the order of their keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connections
@@ -17,7 +16,7 @@ from django.db import connections
 from heliograph import UNKNOWN, changes_of
 from heliograph.orm.saving import TableWrite, save_table
 from heliograph.orm.steps import Proceed, join, leave
-from heliograph.recipes.kept.declarations import Declaration
+from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.flushing import lock
 from heliograph.recipes.kept.kept_fields import KeptField
 from heliograph.signals import pre_bulk_create, pre_bulk_update, pre_update
@@ -77,17 +76,16 @@ class Locker:
             lock(self.kept.parent, plain, using, column=self.kept.target)
 
 
-def connect(declaration: Declaration) -> None:
+def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     """Let parents be locked before their children are written."""
-    for kept in {key: one for one in declaration.fields for key in one.links}.values():
+    for kept in {key: one for one in fields for key in one.links}.values():
         locker = Locker(kept)
         step = save_table.step("before_write", locker.before_save, owner=kept.child)
         join([step])
-        declaration.undo.append(partial(leave, [step]))
+        declaration.undone_by(leave, [step])
         for signal, receiver in (
             (pre_bulk_create, locker.before_bulk_create),
             (pre_update, locker.before_update),
             (pre_bulk_update, locker.before_bulk_update),
         ):
-            signal.connect(receiver, sender=kept.child, subclasses=True, weak=False)
-            declaration.undo.append(partial(signal.disconnect, receiver, sender=kept.child, subclasses=True))
+            declaration.connect(signal, receiver, sender=kept.child, subclasses=True)

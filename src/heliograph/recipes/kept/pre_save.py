@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 from django.db.models import F
 
-from heliograph.recipes.kept.declarations import Declaration
+from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.kept_fields import KeptField
 from heliograph.signals import pre_bulk_create, pre_bulk_update
 
@@ -34,12 +34,10 @@ def refuse_bulk(
         )
 
 
-def guard(declaration: Declaration) -> None:
+def guard(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     """Let saves and bulk writes of the parent leave kept fields alone."""
-    for kept in declaration.fields:
+    for kept in fields:
         kept.field.pre_save = partial(pre_save, kept)
-        declaration.undo.append(partial(kept.field.__dict__.pop, "pre_save", None))
-    refuse, parent = partial(refuse_bulk, declaration.fields), declaration.fields[0].parent
-    for signal in (pre_bulk_create, pre_bulk_update):
-        signal.connect(refuse, sender=parent, subclasses=True, weak=False)
-        declaration.undo.append(partial(signal.disconnect, refuse, sender=parent, subclasses=True))
+        declaration.undone_by(kept.field.__dict__.pop, "pre_save", None)
+    refuse = partial(refuse_bulk, fields)
+    declaration.connect([pre_bulk_create, pre_bulk_update], refuse, sender=fields[0].parent, subclasses=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw, receiver
+from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw
+from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.arithmetic import Row
-from heliograph.recipes.kept.declarations import Declaration
 from heliograph.recipes.kept.flushing import flush_later
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Work, work_of
@@ -107,25 +107,24 @@ def of_raw_parents(fields: Sequence[KeptField], sender: Any, instance: Any, usin
     flush_later(using, work, [instance])
 
 
-def connect(declaration: Declaration) -> None:
-    """Connect the receivers of a declaration."""
-    for child, fields in _grouped(declaration.fields):
-        counting = OfChildren(fields)
-        # The flush may write rows that this receiver was at work on when it caused the flush, in a chain.
-        options: Any = {"sender": child, "subclasses": True, "weak": False, "reentrant": "allow"}
-        receiver(
+def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
+    """Connect the receivers of children, and of parents that a fixture writes."""
+    for child, of_child in _grouped(fields):
+        counting = OfChildren(of_child)
+        declaration.connect(
             [post_save, post_delete],
+            counting,
+            sender=child,
+            subclasses=True,
             when=created | changed(*counting.names),
             fetch="lock",
             bulk=True,
             delivery=BeforeCommit(batch=True),
-            **options,
-        )(counting)
-        for signal in (post_save, post_delete):
-            declaration.undo.append(partial(signal.disconnect, counting, sender=child, subclasses=True))
-    mending, parent = partial(of_raw_parents, declaration.fields), declaration.fields[0].parent
-    receiver(post_save, sender=parent, subclasses=True, weak=False, when=raw)(mending)
-    declaration.undo.append(partial(post_save.disconnect, mending, sender=parent, subclasses=True))
+            # The flush may write rows that this receiver was at work on when it caused the flush, in a chain.
+            reentrant="allow",
+        )
+    mending = partial(of_raw_parents, fields)
+    declaration.connect(post_save, mending, sender=fields[0].parent, subclasses=True, when=raw)
 
 
 def _grouped(fields: Iterable[KeptField]) -> Iterator[tuple[Any, list[KeptField]]]:

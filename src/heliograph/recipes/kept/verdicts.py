@@ -22,8 +22,8 @@ from django.db.models import (
 )
 from django.db.models.fields import PositiveIntegerRelDbTypeMixin
 
+from heliograph.recipes.kept.all_fields import kept_fields, line_of
 from heliograph.recipes.kept.arithmetic import decimals_of
-from heliograph.recipes.kept.declarations import declaration_of, kept_fields
 from heliograph.recipes.kept.kept_fields import KeptField
 
 
@@ -56,15 +56,15 @@ def _suggested(kept: KeptField) -> str:
 
 def _problems(kept: KeptField) -> Iterator[str]:
     field: Any = kept.field
-    label = f"{kept.parent._meta.label}.{kept.name}"
+    label = kept.label
     if not isinstance(field, Field) or not field.concrete or field.is_relation or field.primary_key or field.generated:
         yield f"{label} is no plain column. Keep it in a field such as {_suggested(kept)}."
         return
     if field.model._meta.concrete_model is not kept.parent:
         yield f"{label} is a column of {field.model._meta.label}. Declare it for that model."
-    before = declaration_of(kept.parent, kept.name)
+    before = line_of(kept.parent, kept.name)
     if before is not None:
-        yield f"{label} is kept already, as declared at {before.line}. Remove one of the two declarations."
+        yield f"{label} is kept already, as declared at {before}. Remove one of the two declarations."
     yield from _problems_of_null(kept, label)
     yield from _problems_of_type(kept, label)
     yield from _problems_of_deletion(kept)
@@ -144,7 +144,7 @@ def _problems_of_chain(kept: KeptField) -> Iterator[str]:
 def warnings_of(kept: KeptField) -> Iterator[tuple[str, str]]:
     """Yield what is not wrong and may surprise, each with what to do."""
     if isinstance(kept.field, PositiveIntegerRelDbTypeMixin):
-        label = f"{kept.parent._meta.label}.{kept.name}"
+        label = kept.label
         yield (
             f"{label} is a {type(kept.field).__name__}: if its value is ever too low, deleting a child is an error of"
             " the database.",

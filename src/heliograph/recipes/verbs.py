@@ -8,25 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heliograph.recipes.kept.declarations import declarations, kept_fields
-from heliograph.recipes.kept.kept_fields import KeptField
-from heliograph.recipes.kept.verifying import Difference, verify
-
-
-def label_of(kept: KeptField) -> str:
-    """Return the label of a kept field, such as "blog.Post.comment_count"."""
-    return f"{kept.parent._meta.label}.{kept.name}"
+from heliograph.recipes.declarations import declarations
+from heliograph.recipes.subjects import Difference, Subject
 
 
 def listed() -> Iterator[str]:
-    """Yield each declaration with its file and line, and below it each field with how it is kept."""
+    """Yield each declaration with its file and line, and below it what can be verified of it."""
     for declaration in declarations:
         yield f"{declaration.text}  {_short(declaration.line)}"
         if declaration.problem is not None:
             yield f"    refused: {declaration.problem}"
-        for kept in declaration.fields:
-            columns = ", ".join(kept.columns)
-            yield f"    {label_of(kept)}: {kept.kind}, from {kept.child._meta.label} ({columns})"
+        for subject in declaration.subjects:
+            yield f"    {subject.describe()}"
 
 
 def _short(line: str) -> str:
@@ -36,24 +29,28 @@ def _short(line: str) -> str:
     return f"{found.relative_to(Path.cwd())}:{number}" if found.is_relative_to(Path.cwd()) else line
 
 
-def chosen(labels: Sequence[str]) -> list[KeptField]:
-    """Return the kept fields that labels name: of an app, a model or a field; all without labels.
+def chosen(labels: Sequence[str]) -> list[Subject]:
+    """Return the subjects that labels name: of an app, a model or a subject itself; all without labels.
 
     Raises LookupError for a label that names none.
     """
-    found: dict[KeptField, None] = {}
+    subjects = [subject for declaration in declarations for subject in declaration.subjects]
+    found: dict[int, Subject] = {}
     for label in labels:
-        of_label = [kept for kept in kept_fields() if f"{label_of(kept)}.".lower().startswith(f"{label}.".lower())]
+        of_label = [one for one in subjects if f"{one.label}.".lower().startswith(f"{label}.".lower())]
         if not of_label:
-            there = ", ".join(label_of(kept) for kept in kept_fields()) or "none"
-            raise LookupError(f"There is no kept field of {label!r}. There are: {there}.")
-        found.update(dict.fromkeys(of_label))
-    return [*found] if labels else [*kept_fields()]
+            raise LookupError(f"There is nothing to verify of {label!r}. {_there_are(subjects)}")
+        found.update({id(one): one for one in of_label})
+    return [*found.values()] if labels else subjects
+
+
+def _there_are(subjects: Sequence[Subject]) -> str:
+    return f"There are: {', '.join(one.label for one in subjects) or 'none'}."
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a backfill goes on: in which field, and after the parent with which key."""
+    """Where a backfill goes on: in which subject, and after the row with which key."""
 
     label: str
     key: str
@@ -69,31 +66,30 @@ class Start:
 
 
 def backfill(
-    fields: Sequence[KeptField], using: str, start: Start | None, progress: Callable[[str], None], out: Any
+    subjects: Sequence[Subject], using: str, start: Start | None, progress: Callable[[str], None], out: Any
 ) -> int:
-    """Recount all values that are not right yet, and return how many; say on an interruption how to go on.
+    """Mend all that is not right yet, and return how much; say on an interruption how to go on.
 
-    Raises LookupError if there is no field to start with.
+    Raises LookupError if there is no subject to start with.
     """
     mended, report = 0, _Report(progress, start)
     try:
-        for kept, after in _from(fields, start):
-            report.begin(label_of(kept), kept.parent._base_manager.using(using).count())
-            mended += sum(1 for _ in verify(kept, using, repair=True, after=after, report=report))
+        for subject, after in _from(subjects, start):
+            report.begin(subject.label, subject.count(using))
+            mended += sum(1 for _ in subject.verify(using, repair=True, after=after, report=report))
     except KeyboardInterrupt:
         out(f"Interrupted. To go on: manage.py recipes backfill{report.resuming()}")
         raise
     return mended
 
 
-def _from(fields: Sequence[KeptField], start: Start | None) -> Iterator[tuple[KeptField, Any]]:
-    labels = [label_of(kept) for kept in fields]
+def _from(subjects: Sequence[Subject], start: Start | None) -> Iterator[tuple[Subject, str | None]]:
+    labels = [subject.label for subject in subjects]
     if start is not None and start.label not in labels:
-        raise LookupError(f"There is no kept field {start.label!r} to go on with. There are: {', '.join(labels)}.")
+        raise LookupError(f"There is no {start.label!r} to go on with. {_there_are(subjects)}")
     first = 0 if start is None else labels.index(start.label)
-    for at, kept in enumerate(fields[first:]):
-        is_resumed = start is not None and at == 0
-        yield kept, kept.parent._meta.pk.to_python(start.key) if is_resumed and start is not None else None
+    for at, subject in enumerate(subjects[first:]):
+        yield subject, start.key if start is not None and at == 0 else None
 
 
 class _Report:
@@ -106,7 +102,7 @@ class _Report:
         self.total = 0
 
     def begin(self, label: str, total: int) -> None:
-        """Begin with a field of so many parents."""
+        """Begin with a subject of so many rows."""
         self.label, self.total = label, total
 
     def resuming(self) -> str:
@@ -133,7 +129,7 @@ def on_terminal(stream: Any = None) -> Callable[[str], None]:
     return show
 
 
-def compare(fields: Sequence[KeptField], using: str, *, repair: bool) -> Iterator[Difference]:
-    """Yield all values that differ from their truth, and mend them if that is asked for."""
-    for kept in fields:
-        yield from verify(kept, using, repair=repair)
+def compare(subjects: Sequence[Subject], using: str, *, repair: bool) -> Iterator[Difference]:
+    """Yield all that differs from its truth, mended if that is asked for."""
+    for subject in subjects:
+        yield from subject.verify(using, repair=repair)

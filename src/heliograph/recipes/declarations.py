@@ -1,0 +1,137 @@
+"""Declarations: all calls of recipes, with the file and line where each stands, and what each has connected."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model
+from django.db.models.base import ModelBase
+
+from heliograph import receiver
+from heliograph.model_senders import when_models_are_loaded
+from heliograph.recipes.subjects import Subject
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_REFUSALS = (TypeError, ValueError, LookupError, FieldDoesNotExist)
+
+
+@dataclass(eq=False)
+class Declaration:
+    """A call of a recipe, and what it has connected."""
+
+    text: str  # as it was written
+    line: str  # file and line
+    subjects: tuple[Subject, ...] = ()  # what `manage.py recipes verify` compares
+    problem: Exception | None = None  # why it is refused, if it was declared before models were loaded
+    undo: list[Callable[[], Any]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<{self.text} at {self.line}>"
+
+    def connect(self, signal: Any, function: Callable[..., Any], **options: Any) -> None:
+        """Connect a receiver, with the options of `heliograph.receiver`, until the declaration is disconnected."""
+        receiver(signal, **{"weak": False, **options})(function)
+        where = {name: options[name] for name in ("sender", "dispatch_uid", "subclasses") if name in options}
+        for one in signal if isinstance(signal, list | tuple) else [signal]:
+            self.undone_by(one.disconnect, function, **where)
+
+    def undone_by(self, undo: Callable[..., Any], *args: Any, **options: Any) -> None:
+        """Remember a call that undoes something; the last one is undone first."""
+        self.undo.append(partial(undo, *args, **options))
+
+    def disconnect(self) -> bool:
+        """Undo all that the declaration has connected. Return whether it was connected until now."""
+        if self not in declarations:
+            return False
+        declarations.remove(self)
+        self._undo_all()
+        return True
+
+    def _undo_all(self) -> None:
+        self.subjects = ()
+        while self.undo:
+            self.undo.pop()()
+
+
+declarations: list[Declaration] = []
+
+
+def declare(text: str, connect: Callable[..., None], *models: type[Model] | str) -> Declaration:
+    """Return a new declaration about models, which may be named "app.Model", and connect it once models are loaded.
+
+    `connect(declaration, *models)` gets the models as classes. It connects receivers and sets `declaration.subjects`;
+    or it raises an error that says what to do: TypeError, ValueError, LookupError or FieldDoesNotExist. If models are
+    loaded already, the error is raised where the declaration stands, or else a system check reports it.
+    """
+    for model in models:
+        _verify_model(model, text.partition("(")[0])
+    register(check_declarations)
+    declaration = Declaration(text, line_of_caller())
+    declarations.append(declaration)
+    when_models_are_loaded(partial(_connect, declaration, connect, models, apps.models_ready))
+    return declaration
+
+
+def _verify_model(model: Any, recipe: str) -> None:
+    if isinstance(model, str):
+        return
+    if not _is_model(model):
+        raise TypeError(f"{recipe}() takes a model, or its name, such as {recipe}('blog.Post', ...), not {model!r}.")
+    if model._meta.abstract or model._meta.swapped:
+        raise TypeError(f"{recipe}() takes a model with a table, and {model._meta.label} is abstract or swapped.")
+
+
+def _connect(declaration: Declaration, connect: Callable[..., None], models: tuple[Any, ...], raises: bool) -> None:
+    if declaration not in declarations:  # disconnected before models were loaded
+        return
+    try:
+        connect(declaration, *(apps.get_model(one) if isinstance(one, str) else one for one in models))
+    except Exception as error:
+        declaration._undo_all()
+        if raises or not isinstance(error, _REFUSALS):
+            declarations.remove(declaration)
+            raise
+        declaration.problem = error
+
+
+def check_declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for each declaration that was refused once models were loaded."""
+    return [
+        Error(str(one.problem), hint=f"It is declared at {one.line}.", obj=one.text, id="heliograph.E201")
+        for one in declarations
+        if one.problem is not None
+    ]
+
+
+# --- how a declaration reads --------------------------------------------------------------------------------------
+
+
+def written(recipe: str, *args: Any, **options: Any) -> str:
+    """Return a declaration as it was written, with its models by their labels."""
+    named = (f"{name}={_shown(value)}" for name, value in options.items())
+    return f"{recipe}({', '.join([*map(_shown, args), *named])})"
+
+
+def _shown(value: Any) -> str:
+    return str(value._meta.label) if _is_model(value) else repr(value)
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, ModelBase) and value is not Model
+
+
+def line_of_caller() -> str:
+    """Return the file and line outside of Heliograph that calls it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,102 @@
+"""Subjects: what a declaration keeps right, and `manage.py recipes` compares, mends and fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db.models import Model
+
+CHUNK = 500  # rows that are compared at once
+
+Report = Callable[[int, Any], None]  # called with the number of rows so far, and the last key
+
+
+def no_report(done: int, key: Any) -> None:
+    """Do nothing, where nobody looks at the progress."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A stored value that is not the truth."""
+
+    label: str  # of the subject
+    key: Any  # of the row
+    stored: Any
+    truth: Any
+
+    def __str__(self) -> str:
+        return f"{self.label} of {self.key!r} is {self.stored}, not {self.truth}"
+
+
+class Subject(Protocol):
+    """What can be compared with its truth, such as a field of a model."""
+
+    @property
+    def label(self) -> str:
+        """The name by which the command chooses it: "app.Model", with what follows, such as "blog.Post.comments"."""
+
+    def describe(self) -> str:
+        """Return a line for `manage.py recipes list`."""
+
+    def count(self, using: str) -> int:
+        """Query for the number of rows that are compared."""
+
+    def verify(
+        self, using: str, *, repair: bool = False, after: Any = None, report: Report = no_report
+    ) -> Iterator[Difference]:
+        """Yield what differs, mended if that is asked for; `after` is a key that `report` got, or its text.
+
+        The site may go on writing meanwhile.
+        """
+
+
+@dataclass(frozen=True)
+class SubjectOfRows:
+    """A subject whose truth can be said of some rows of a model at a time; they are walked in the order of keys."""
+
+    label: str
+    model: type[Model]
+
+    def describe(self) -> str:
+        """Return a line for `manage.py recipes list`."""
+        return self.label
+
+    def differences(self, using: str, keys: Sequence[Any]) -> Iterable[Difference]:
+        """Return what differs in the rows with these primary keys."""
+        raise NotImplementedError(f"{type(self).__name__} must define differences(using, keys).")
+
+    def mend(self, using: str, keys: Sequence[Any]) -> None:
+        """Mend rows that differ, while the site may go on writing."""
+        raise NotImplementedError(f"{type(self).__name__} must define mend(using, keys).")
+
+    def count(self, using: str) -> int:
+        """Query for the number of rows."""
+        return self.model._base_manager.using(using).count()
+
+    def verify(
+        self, using: str, *, repair: bool = False, after: Any = None, report: Report = no_report
+    ) -> Iterator[Difference]:
+        """Yield what differs, mended if that is asked for."""
+        done = 0
+        for keys in self._chunks(using, after):
+            found = [*self.differences(using, keys)]
+            if repair and found:
+                self.mend(using, [one.key for one in found])
+            yield from found
+            done += len(keys)
+            report(done, keys[-1])
+
+    def _chunks(self, using: str, after: Any) -> Iterator[list[Any]]:
+        """Yield primary keys in order, so many at a time; those after a key, if one is given."""
+        after = None if after is None else self.model._meta.pk.to_python(after)
+        while True:
+            rows = self.model._base_manager.using(using).order_by("pk")
+            rows = rows if after is None else rows.filter(pk__gt=after)
+            keys = [*rows.values_list("pk", flat=True)[:CHUNK]]
+            if keys:
+                yield keys
+            if len(keys) < CHUNK:
+                return
+            after = keys[-1]

@@ -23,6 +23,7 @@ from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.inspection import connections_of
 from heliograph.receivers.facts import AsksFor
+from heliograph.receivers.keeping import Keeps, Kept
 from heliograph.receivers.save_options import Written
 from heliograph.transactions.batch_receivers import asks_for_batch
 
@@ -68,7 +69,7 @@ def _unknown(key: Any) -> CheckMessage:
 
 
 def check_conditions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each field that a condition or `writes` names and that no model of the receiver has.
+    """Return an error for each field that a condition, `writes` or `keeps` names and that no model of the receiver has.
 
     The check is for receivers of several models, and for receivers that are connected while Django loads models; all
     others are refused when they are connected.
@@ -174,14 +175,16 @@ def _connections() -> Iterator[tuple[Any, Connection]]:
 
 
 def _conditions(connection: Connection) -> Iterator[OnFields]:
-    """Yield the conditions of a receiver that name fields, and the names in its option `writes`."""
+    """Yield the conditions of a receiver that name fields, and the names in its options `writes` and `keeps`."""
     when = connection.options.when
     for leaf in () if when is None else when.leaves():
         if isinstance(leaf, OnFields):
             yield leaf
-    asked = connection.options.find(AsksFor)
+    asked, keeps = connection.options.find(AsksFor), connection.options.find(Keeps)
     if asked is not None and asked.writes:
         yield Written(asked.writes)
+    if keeps is not None:
+        yield Kept(keeps.names)
 
 
 def _problems(condition: OnFields, models: list[Any]) -> Iterator[Problem]:

@@ -625,6 +625,19 @@ def test_writes_works_on_djangos_own_dispatcher():
     assert unadopted(script) == ["paid"]
 
 
+def test_keeps_works_on_djangos_own_dispatcher():
+    script = """
+        @receiver(pre_save, sender=Order, keeps=["status"])
+        def record(**kwargs):
+            pass
+        order = Order.objects.create()
+        Order.objects.update(status="paid")
+        order.save()
+        report(Order.objects.get().status)
+    """
+    assert unadopted(script) == ["paid"]
+
+
 def test_using_works_on_djangos_own_dispatcher():
     script = """
         @receiver(post_save, sender=Order, using="other")

@@ -165,7 +165,8 @@ OPTIONS_THAT_DO_NOT_EXIST = [
     wrong(lambda: OnCommit(bach=True), r"^OnCommit\(\) has no option 'bach'\. Did you mean 'batch'\? It takes batch"),
     wrong(
         lambda: BeforeCommit(when=created),
-        r"^BeforeCommit\(\) has no option 'when'\. Write @receiver\(signal, when=\.\.\.\) instead\. It takes batch\.$",
+        r"^BeforeCommit\(\) has no option 'when'\. Write @receiver\(signal, when=\.\.\.\) instead\."
+        r" It takes batch, last\.$",
     ),
     wrong(lambda: OnCommit(True, True), r"^OnCommit\(\) cannot be called so: too many .* It takes batch\.$"),
     wrong(

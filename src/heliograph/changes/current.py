@@ -10,6 +10,7 @@ from django.core.exceptions import FieldDoesNotExist
 from heliograph.changes.comparing import Change, Comparison
 from heliograph.changes.plans import PLANS, Plan, plan_of
 from heliograph.changes.under_way import Deleting, known_of, running
+from heliograph.orm.kept_columns import KEPT
 
 
 def comparison(instance: Any, written: Collection[str] | None = None, sender: Any = None) -> Comparison | None:
@@ -30,7 +31,10 @@ def comparison(instance: Any, written: Collection[str] | None = None, sender: An
     if old is plan.unknown and (instance._state.adding or not instance._is_pk_set()):
         return None
     using = instance._state.db if saving is None else saving.using
-    return Comparison(plan, old, plan.of_instance(instance), written, using)
+    new = plan.of_instance(instance)
+    if KEPT and (saving is None or not saving.raw):
+        new = plan.without_kept(new)
+    return Comparison(plan, old, new, written, using)
 
 
 def _remembered(instance: Any, sender: Any) -> tuple[Plan, Sequence[Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from heliograph.changes.presenting import has_own_descriptor
 from heliograph.changes.values import NO_ROW, UNKNOWN, may_mutate
+from heliograph.orm.kept_columns import KEPT
 
 Picker = Callable[[Any], Sequence[Any]]
 
@@ -162,6 +163,10 @@ class Plan:
         for at in self.sources:
             row[at] = DERIVED
         return row
+
+    def without_kept(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Return the values that an UPDATE of an instance writes: ABSENT for fields that receivers keep."""
+        return [ABSENT if field in KEPT else value for field, value in zip(self.fields, row, strict=True)]
 
     def values_of(self, row: Any) -> Sequence[Any]:
         """Return the values of the plan's fields from a row, which is a sequence of all columns or an instance."""

@@ -13,6 +13,7 @@ from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, DERIVED, PLANS, SAVING, Plan, Prepared, Watching, is_among
 from heliograph.changes.row_locks import in_locking_transaction, locked_rows
 from heliograph.changes.values import SCALARS, UNKNOWN, is_equal, is_expression, kept
+from heliograph.orm.kept_columns import KEPT
 from heliograph.orm.savepoint_times import now
 from heliograph.orm.saving import FixtureSave, SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
@@ -116,16 +117,18 @@ class Saving(UnderWay):
         "memory",
         "new",
         "prepared",
+        "raw",
         "using",
     )
 
-    def __init__(self, instance: Any, plan: Plan, using: str, *, inserts: bool = False) -> None:
+    def __init__(self, instance: Any, plan: Plan, using: str, *, raw: bool, inserts: bool = False) -> None:
         self.instance = instance
         self.state = instance._state
         self.plan = plan
         self.outer = running(instance)
         self.inserts = inserts  # whether Django inserts the row without trying an update first
         self.using = using
+        self.raw = raw  # whether the values of a fixture are written as they are
         self.is_here = self.state.db == using or _is_same_row(instance, using)
         self.memory = getattr(self.state, plan.memory, None) if self.is_here else None
         self.absent: Collection[str] = ()  # the names of the fields that were not loaded when the row was written
@@ -161,6 +164,8 @@ class Saving(UnderWay):
         if self.plan.sources:
             row = self._without_derived(row)
         remember(self.instance, self.plan, row, now(connections[self.using]), self.memory)
+        if KEPT and not (created or self.raw):
+            self.new = self.plan.without_kept(self.new)
         if self.outer is not None:
             self.outer.reloaded()
 
@@ -290,7 +295,7 @@ def remember_save(watching: Watching, proceed: Proceed, save: SaveBase) -> Any:
     if plan.writes and save.update_fields is not None:
         save.update_fields = set(save.update_fields)  # which receivers of pre_save add to
     using = save.using or router.db_for_write(watching.model, instance=instance)
-    with Saving(instance, plan, using, inserts=bool(save.force_insert)) as under_way:
+    with Saving(instance, plan, using, raw=save.raw, inserts=bool(save.force_insert)) as under_way:
         if plan.fetched or plan.asked:
             under_way.fetch(save.raw, save.force_insert)
         return proceed(save)
@@ -325,7 +330,7 @@ def _remember_row_alone(watching: Watching, proceed: Proceed, write: TableWrite)
     plan = watching.plan() if type(instance) is watching.model else None
     if plan is None:
         return proceed(write)
-    with Saving(instance, plan, write.using or instance._state.db):
+    with Saving(instance, plan, write.using or instance._state.db, raw=write.raw):
         return remember_row(watching, proceed, write)
 
 
@@ -338,7 +343,7 @@ def remember_fixture(proceed: Proceed, save: FixtureSave) -> None:
         return
     inserts = bool(save.options.get("force_insert", False))
     alias = save.using or router.db_for_write(type(instance), instance=instance)
-    with Saving(instance, plan, alias, inserts=inserts) as under_way:
+    with Saving(instance, plan, alias, raw=True, inserts=inserts) as under_way:
         if plan.fetched or plan.asked:
             under_way.fetch(raw=True, force_insert=inserts)
         proceed(save)

@@ -21,7 +21,7 @@ class NoOptions(TypedDict):
 # dispatcher can name the options of the packages above it without importing them.
 _WRITTEN = {
     "@receiver(signal, {name}=...)": (
-        "sender weak dispatch_uid order subclasses when delivery reentrant blocking apps using fetch writes bulk"
+        "sender weak dispatch_uid order subclasses when delivery reentrant blocking apps using fetch writes keeps bulk"
     ),
     "delivery=OnCommit({name}=True)": "batch",
     "delivery=BeforeCommit({name}=True)": "last",

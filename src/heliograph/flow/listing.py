@@ -75,7 +75,7 @@ def _extras(connection: Connection, receiver: Any) -> str:
         "async": is_async(receiver),
         **{f"{name}={written.get(name)!r}": name in written for name in ("bulk", "using", "when", "delivery")},
         "changes": asked is not None and asked.changes,
-        **{f"{name}={written.get(name)!r}": name in written for name in ("fetch", "writes")},
+        **{f"{name}={written.get(name)!r}": name in written for name in ("fetch", "writes", "keeps")},
         f"reentrant={options.reentrant}": "reentrant" in written,
         "non-blocking": "blocking" in written,
     }

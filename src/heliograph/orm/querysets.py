@@ -56,7 +56,7 @@ def _bulk_create(inner: Proceed, run: Proceed) -> Proceed:
     return bulk_create
 
 
-bulk_create = Method("bulk_create", ("send", "remember"), _bulk_create, QuerySet, _call_bulk_create)
+bulk_create = Method("bulk_create", ("keep", "send", "remember"), _bulk_create, QuerySet, _call_bulk_create)
 
 # --- QuerySet.bulk_update -----------------------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ def _bulk_update(inner: Proceed, run: Proceed) -> Proceed:
     return bulk_update
 
 
-bulk_update = Method("bulk_update", ("send", "remember"), _bulk_update, QuerySet, _call_bulk_update)
+bulk_update = Method("bulk_update", ("keep", "send", "remember"), _bulk_update, QuerySet, _call_bulk_update)
 
 # --- QuerySet.update, and the same by keys ------------------------------------------------------------------------
 

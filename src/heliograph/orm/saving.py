@@ -57,7 +57,7 @@ def _save_base(inner: Proceed, run: Proceed) -> Proceed:
     return save_base
 
 
-save_base = Method("save_base", ("remember", "autocommit_save"), _save_base, call=_call_save_base)
+save_base = Method("save_base", ("keep", "remember", "autocommit_save"), _save_base, call=_call_save_base)
 
 # --- Model._save_table --------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ def _save_table(inner: Proceed, run: Proceed) -> Proceed:
     return _save_table
 
 
-_STEPS_OF_TABLE = ("join_transaction", "record_relation", "remember", "before_write")
+_STEPS_OF_TABLE = ("join_transaction", "record_relation", "remember", "before_write", "keep")
 save_table = Method("_save_table", _STEPS_OF_TABLE, _save_table, call=_call_save_table)
 
 # --- fixtures -----------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Method:
     name: str
     order: tuple[str, ...]  # the names of its steps, from the outside to the inside
     wrap: Callable[[Any, Any], Any]
-    owner: Any = None  # the class that has it; None if each step says which, such as a model
+    owner: Any = None  # the class that has it; None if each step says which, such as a model or a field
     call: Callable[..., Any] | None = None
     are_around: bool = True  # if not, `wrap(inner, steps)` calls the steps before the method or after it
 
@@ -132,8 +132,8 @@ class Chain:
 
     def update(self) -> None:
         """Build the chain anew from the steps that there are now."""
-        is_class = isinstance(self.owner, type)  # the other owner is a function, whose code is replaced
-        there = vars(self.owner).get(self.name, MISSING) if is_class else own(self.owner, self.name)
+        is_function = isinstance(self.owner, FunctionType)  # whose code is replaced
+        there = own(self.owner, self.name) if is_function else vars(self.owner).get(self.name, MISSING)
         if there is not self.outer:  # the chain is new, or another tool has put its wrapper around it
             if self.outer is not _NOTHING:
                 _retire(self)
@@ -182,7 +182,9 @@ def _update(*, wait: bool) -> None:
 
 
 def inherited(owner: Any, name: str) -> Any:
-    """Return an attribute that a class inherits; a method is looked up again at each call."""
+    """Return an attribute that a class inherits, or that an object has of its class; a method is looked up anew."""
+    if not isinstance(owner, type):
+        return _of_class(owner, name)
     static = inspect.getattr_static(owner, name, None)
     if isinstance(static, classmethod):
         return InheritedClassMethod(owner, name, static.__func__)
@@ -195,6 +197,14 @@ def inherited(owner: Any, name: str) -> Any:
 
     _passing_on[passed_on] = owner
     return passed_on
+
+
+def _of_class(owner: Any, name: str) -> Callable[..., Any]:
+    @wraps(getattr(type(owner), name))
+    def of_class(*args: Any, **kwargs: Any) -> Any:
+        return getattr(type(owner), name)(owner, *args, **kwargs)
+
+    return of_class
 
 
 # The functions that look up a method that a class inherits, each with the class.

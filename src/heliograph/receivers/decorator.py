@@ -37,6 +37,7 @@ class ModelOptions(ConnectOptions, total=False):
     using: str | Collection[str] | None
     fetch: bool | Literal["always", "lock"]
     writes: Collection[str]
+    keeps: Collection[str]
     bulk: bool
 
 
@@ -52,8 +53,8 @@ def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F
     before a row is written, for old values that are not known, and `fetch="always"` for the old values of all fields
     that the receiver watches. On post_save and post_delete, `fetch="lock"` reads and locks the row in the transaction
     of its write. On pre_save, `writes` names the fields that the receiver sets; they are saved also with
-    `update_fields`. With `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete receives each row of
-    bulk writes too.
+    `update_fields`. On pre_save, `keeps` names fields whose columns writes of existing rows leave as they are. With
+    `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete receives each row of bulk writes too.
 
     For a signal whose `instance` a receiver may save again (pre_save, post_save, pre_delete, post_delete, m2m_changed,
     and signals that declare an `instance`), the default is `reentrant="skip"`, and receivers of all models, or of

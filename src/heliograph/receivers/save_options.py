@@ -1,4 +1,4 @@
-"""The options of receivers of saves and deletions, such as `fetch` and `writes`, and a parameter named `changes`."""
+"""The options of receivers of saves and deletions, such as `fetch` and `keeps`, and a parameter named `changes`."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.verification import parameters_of
 from heliograph.model_senders import ModelConnector
 from heliograph.receivers.facts import AsksFor, Databases, StillThere
+from heliograph.receivers.keeping import keeps_at
 from heliograph.transactions.inline_batches import with_batches
 
 # With this value of fetch=, the row is read and locked in the transaction of its write.
 LOCK = "lock"
 
 # The options that only signals of models have.
-OPTIONS = ("using", "fetch", "writes", "bulk")
+OPTIONS = ("using", "fetch", "writes", "keeps", "bulk")
 
 
 class SaveConnector(ModelConnector):
@@ -59,7 +60,7 @@ class SaveConnector(ModelConnector):
 
 
 def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..., Any], target: Target) -> Options:
-    """Return the options of a receiver at a target, with the facts that `using`, `fetch`, `writes` and `bulk` become.
+    """Return the options of a receiver at a target, with the facts that `OPTIONS` become.
 
     Raises TypeError, ValueError or FieldDoesNotExist for one that makes no sense there.
     """
@@ -67,7 +68,7 @@ def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..
     if is_batch and isinstance(options.delivery, Inline):
         options = with_batches(options)
     has_facts = is_batch or not given.keys().isdisjoint(OPTIONS)
-    facts = [*_facts(given, target, options)] if has_facts else []
+    facts = [*_facts(given, receiver, target, options)] if has_facts else []
     asked = _asked(receiver, target, options, given)
     if asked is not None:
         facts.append(asked)
@@ -77,8 +78,8 @@ def options_at(options: Options, given: Mapping[str, Any], receiver: Callable[..
     return replace(options, facts=(*options.facts, *facts)) if facts else options
 
 
-def _facts(given: Mapping[str, Any], target: Target, options: Options) -> Iterator[Fact]:
-    """Yield what the options `using`, `bulk`, `fetch` and `delivery` say about a receiver at a target."""
+def _facts(given: Mapping[str, Any], receiver: Receiver, target: Target, options: Options) -> Iterator[Fact]:
+    """Yield what the options `using`, `keeps`, `bulk`, `fetch` and `delivery` say about a receiver at a target."""
     using, fetch, bulk = given.get("using"), given.get("fetch"), given.get("bulk")
     if fetch == LOCK and target.signal is post_delete:
         yield StillThere()
@@ -86,6 +87,8 @@ def _facts(given: Mapping[str, Any], target: Target, options: Options) -> Iterat
         raise TypeError(f"bulk= takes True or False, not {bulk!r}.")
     if using is not None:
         yield _databases(_listed("using", using), target)
+    if given.get("keeps") is not None:
+        yield keeps_at(_listed("keeps", given["keeps"]), receiver, target, given)
     if bulk:
         yield receives_bulk(target)
     if target.signal in (pre_delete, post_delete) and getattr(options.delivery, "batch", False):

@@ -449,6 +449,8 @@ Offer.title = LocalAttribute(Offer._meta.get_field("title"))  # type: ignore[ass
 class Shopper(Named):
     spent = models.DecimalField(max_digits=12, decimal_places=2, default=0)
     carts_count = models.IntegerField(default=0)
+    gifts_count = models.IntegerField(default=0)
+    gifts_worth = models.DecimalField(max_digits=12, decimal_places=2, null=True)
 
 
 class Cart(models.Model):
@@ -460,6 +462,7 @@ class Cart(models.Model):
     noted_count = models.IntegerField(default=0)
     mean_price = models.FloatField(null=True)
     best_price = models.DecimalField(max_digits=8, decimal_places=2, null=True)
+    least_price = models.DecimalField(max_digits=8, decimal_places=2, null=True)
     positive = models.PositiveIntegerField(default=0)
 
 
@@ -519,3 +522,30 @@ class DailyRevenue(models.Model):
     payments = models.IntegerField(default=0)
     refunds = models.IntegerField(default=0)
     mean = models.FloatField(null=True)
+
+
+class Wallet(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title = models.CharField(max_length=50, default="")
+    sent = models.DecimalField(max_digits=16, decimal_places=6, default=0)
+    received = models.DecimalField(max_digits=16, decimal_places=2, null=True)
+    received_count = models.IntegerField(default=0)
+
+
+class WalletProxy(Wallet):
+    class Meta:
+        proxy = True
+
+
+class BusinessWallet(Wallet):
+    taxes = models.IntegerField(default=0)
+
+
+class Transfer(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    source = models.ForeignKey(Wallet, models.CASCADE, related_name="outgoing")
+    target = models.ForeignKey(Wallet, models.SET_NULL, null=True, related_name="incoming")
+    amount = models.DecimalField(max_digits=8, decimal_places=2)
+    quantity = models.IntegerField(default=1)
+    rate = models.DecimalField(max_digits=8, decimal_places=4, default=1)
+    is_checked = models.BooleanField(null=True)

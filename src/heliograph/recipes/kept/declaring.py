@@ -69,6 +69,6 @@ def _connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     flushing.connect(declaration)
     receiving.connect(declaration, fields)
     locking.connect(declaration, fields)
-    pre_save.guard(declaration, fields)
+    pre_save.connect(declaration, fields)
     all_fields.add(declaration, fields)
     declaration.subjects = tuple(map(subject_of, fields))

@@ -1,43 +1,37 @@
-"""Writing: a save of a parent leaves the columns of its kept fields alone, whatever the instance remembers."""
+"""Saving a parent: saves and bulk writes leave its kept fields alone, and a new row begins without children."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from django.db.models import F
-
+from heliograph import raw
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.kept_fields import KeptField
-from heliograph.signals import pre_bulk_create, pre_bulk_update
+from heliograph.signals import pre_bulk_create, pre_save
 
 
-def pre_save(kept: KeptField, instance: Any, add: bool) -> Any:
-    """Take the place of the field's `pre_save()`: a new row begins without children, and another keeps its value."""
-    if not add:
-        return F(kept.name)
-    setattr(instance, kept.field.attname, kept.empty)
-    return kept.empty
+def is_new(instance: Any, update_fields: Any = None, **kwargs: Any) -> bool:
+    """Return whether a save inserts a row, for all that is known before it; a copy by `pk = None` has no key."""
+    return update_fields is None and (instance._state.adding or not instance._is_pk_set())
 
 
-def refuse_bulk(
-    fields: Collection[KeptField], sender: Any, signal: Any, update_fields: Collection[str] | None, **kwargs: Any
-) -> None:
-    """Refuse a bulk write that would put old values into the columns of kept fields."""
-    named = sorted({kept.name for kept in fields} & {*(update_fields or ())})
-    if named:
-        method = "bulk_update()" if signal is pre_bulk_update else "bulk_create(update_conflicts=True)"
-        raise TypeError(
-            f"{method} would write {sender._meta.label}.{named[0]} with the values of instances, which may be old: it"
-            " is a kept field. Leave it out of the fields."
-        )
-
-
-def guard(declaration: Declaration, fields: Sequence[KeptField]) -> None:
-    """Let saves and bulk writes of the parent leave kept fields alone."""
+def begin(fields: Sequence[KeptField], sender: Any, instance: Any, **kwargs: Any) -> None:
+    """Let a new row begin with the values of a parent without children: a copy carries those of its original."""
     for kept in fields:
-        kept.field.pre_save = partial(pre_save, kept)
-        declaration.undone_by(kept.field.__dict__.pop, "pre_save", None)
-    refuse = partial(refuse_bulk, fields)
-    declaration.connect([pre_bulk_create, pre_bulk_update], refuse, sender=fields[0].parent, subclasses=True)
+        setattr(instance, kept.field.attname, kept.empty)
+
+
+def begin_each(fields: Sequence[KeptField], sender: Any, instances: Iterable[Any], **kwargs: Any) -> None:
+    """Let many new rows begin with the values of parents without children."""
+    for instance in instances:
+        begin(fields, sender, instance)
+
+
+def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
+    """Connect the receivers of a parent's saves and insertions."""
+    of_parent: Any = {"sender": fields[0].parent, "subclasses": True}
+    keeps = [kept.name for kept in fields]
+    declaration.connect(pre_save, partial(begin, fields), **of_parent, when=~raw & is_new, keeps=keeps)
+    declaration.connect(pre_bulk_create, partial(begin_each, fields), **of_parent)

@@ -1,4 +1,4 @@
-"""Receiving: the receivers of the children of kept fields, and of the parents that a fixture writes."""
+"""Receiving: the receivers of the children of kept fields, and of parents that are written with old values."""
 
 from __future__ import annotations
 
@@ -99,8 +99,13 @@ def _has_heirs(model: Any) -> bool:
     return any(getattr(one, "parent_link", False) for one in model._meta.related_objects)
 
 
-def of_raw_parents(fields: Sequence[KeptField], sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
-    """Recount a parent that a fixture has written, with the value that it had when the fixture was made."""
+def has_figures(fields: Sequence[KeptField], instance: Any, created: bool, **kwargs: Any) -> bool:
+    """Return whether a new parent was written with other values than those of a parent without children."""
+    return created and any(instance.__dict__.get(kept.field.attname) != kept.empty for kept in fields)
+
+
+def of_new_parents(fields: Sequence[KeptField], sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    """Recount a parent that was written with values of before: by a fixture, or as a copy with a key of its own."""
     work = Work()
     for kept in fields:
         work.add(kept, kept.key_of_parent(instance), RECOUNT)
@@ -108,7 +113,7 @@ def of_raw_parents(fields: Sequence[KeptField], sender: Any, instance: Any, usin
 
 
 def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
-    """Connect the receivers of children, and of parents that a fixture writes."""
+    """Connect the receivers of children, and of parents that are written with values of before."""
     for child, of_child in _grouped(fields):
         counting = OfChildren(of_child)
         declaration.connect(
@@ -123,8 +128,8 @@ def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
             # The flush may write rows that this receiver was at work on when it caused the flush, in a chain.
             reentrant="allow",
         )
-    mending = partial(of_raw_parents, fields)
-    declaration.connect(post_save, mending, sender=fields[0].parent, subclasses=True, when=raw)
+    mending, when = partial(of_new_parents, fields), raw | partial(has_figures, fields)
+    declaration.connect(post_save, mending, sender=fields[0].parent, subclasses=True, when=when)
 
 
 def _grouped(fields: Iterable[KeptField]) -> Iterator[tuple[Any, list[KeptField]]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, has, raw, update_fields
     from heliograph.flow.trace import trace
+    from heliograph.model_senders import when_models_are_loaded
     from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
@@ -61,6 +62,7 @@ __all__ = [
     "receiver",
     "trace",
     "update_fields",
+    "when_models_are_loaded",
 ]
 
 # Where the names are that need Django, which the dispatcher does without.
@@ -71,6 +73,7 @@ _HOMES = {
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.durable.retrying"),
     "receiver": "receivers.decorator",
     "trace": "flow.trace",
+    "when_models_are_loaded": "model_senders",
     **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
 }
 

@@ -127,7 +127,11 @@ _when_models_are_loaded: list[Callable[[], object]] = []
 
 
 def when_models_are_loaded(operation: Callable[[], object]) -> None:
-    """Call a function now if all models are loaded, or else as soon as they are."""
+    """Call a function now if all models are loaded, or else in `ready()` of the app "heliograph".
+
+    For declarations that stand in `models.py` or `receivers.py`. Functions are called once, in the order in which they
+    were given.
+    """
     if all_apps.models_ready:
         operation()
     else:

@@ -9,7 +9,7 @@ from django.db.models.signals import ModelSignal, post_init, post_save, pre_save
 from django.dispatch import receiver as django_receiver
 from django.test.utils import isolate_apps
 
-from heliograph import receiver
+from heliograph import receiver, when_models_are_loaded
 from tests.app.models import Audiobook, Genre, Novel, Reprint, Writer
 from tests.helpers.bare import run
 
@@ -289,3 +289,24 @@ def test_a_user_model_that_was_swapped_out_is_refused_as_a_sender():
         " It is swapped for members.Member: pass sender=settings.AUTH_USER_MODEL."
     )
     assert run(script, **SWAPPED) == [message, message, 0]
+
+
+# --- when models are loaded -------------------------------------------------------------------------------------------
+
+
+def test_functions_are_called_once_and_in_order_as_soon_as_models_are_loaded():
+    early = """
+        from django.apps import apps
+        from heliograph import when_models_are_loaded
+        called = []
+        for name in ("first", "second"):
+            when_models_are_loaded(lambda name=name: called.append((name, apps.models_ready)))
+        assert called == []
+    """
+    assert run("report(called)", early) == [[("first", True), ("second", True)]]
+
+
+def test_a_function_is_called_at_once_if_models_are_loaded_already():
+    called = []
+    when_models_are_loaded(lambda: called.append("now"))
+    assert called == ["now"]

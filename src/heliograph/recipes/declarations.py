@@ -16,8 +16,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
-from heliograph import receiver
-from heliograph.model_senders import when_models_are_loaded
+from heliograph import receiver, when_models_are_loaded
 from heliograph.recipes.subjects import Subject
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"

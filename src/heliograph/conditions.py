@@ -398,11 +398,11 @@ def _is_value(field: Any, wanted: Any, value: Any) -> bool:
         return True
     if value is UNKNOWN:
         return False
-    keys = (_key(field, one) if isinstance(one, Model) else one for one in _alternatives(field, wanted))
+    keys = (_key(field, one) if isinstance(one, Model) else one for one in alternatives(field, wanted))
     return any(is_same(field, one, value) for one in keys)
 
 
-def _alternatives(field: Any, wanted: Any) -> Collection[Any]:
+def alternatives(field: Any, wanted: Any) -> Collection[Any]:
     """Return the wanted values of a field: the items of a list, unless a list is one value of the field."""
     if isinstance(wanted, set | frozenset):
         return wanted
@@ -461,7 +461,7 @@ def _problems_of_value(
     if not names:
         yield Problem(f"{condition!r}: {given} is a value of no field.", "Name the field before it.", ValueError)
     for field in fields_of(model, names):
-        values = _alternatives(field, value)
+        values = alternatives(field, value)
         if not values:
             yield Problem(f"{condition!r}: {given} has no value in it.", "Give at least one.", ValueError)
         for one in values:

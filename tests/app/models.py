@@ -8,7 +8,7 @@ import django
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
-from django.db.models.functions import Random, Round
+from django.db.models.functions import Lower, Random, Round
 from django.utils.translation import get_language
 
 
@@ -508,6 +508,30 @@ class City(models.Model):
 
 class Visit(models.Model):
     city = models.ForeignKey(City, models.CASCADE, to_field="code", related_name="visits")
+
+
+class Bill(models.Model):
+    owner = models.ForeignKey(Shopper, models.SET_NULL, null=True, related_name="bills")
+    status = models.CharField(max_length=20, default="open")
+    note = models.CharField(max_length=20, null=True)  # noqa: DJ001
+    total = models.IntegerField(null=True)
+    amount = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    labels = models.JSONField(default=list)
+    paid_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    paid_on = models.DateField(null=True)
+    paid_time = models.TimeField(null=True)
+    touched = models.DateTimeField(auto_now=True)
+    shown = models.GeneratedField(expression=Lower("status"), output_field=models.TextField(), db_persist=True)
+
+
+class BillProxy(Bill):
+    class Meta:
+        proxy = True
+
+
+class Invoice(Bill):
+    number = models.CharField(max_length=20)
 
 
 class Payment(models.Model):

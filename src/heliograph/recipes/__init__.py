@@ -18,5 +18,6 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
 
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.declaring import keep, keep_groups
+from heliograph.recipes.stamp import stamp
 
-__all__ = ["Declaration", "keep", "keep_groups"]
+__all__ = ["Declaration", "keep", "keep_groups", "stamp"]

@@ -496,6 +496,11 @@ class WrappedItem(Item):
     paper = models.CharField(max_length=50, default="")
 
 
+class CartFigures(models.Model):
+    cart = models.OneToOneField(Cart, models.CASCADE, primary_key=True, related_name="figures")
+    items = models.IntegerField(default=0)
+
+
 class Node(models.Model):
     parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
     children_count = models.IntegerField(default=0)

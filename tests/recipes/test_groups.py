@@ -13,7 +13,7 @@ from django.utils import timezone
 from heliograph.recipes import keep_groups
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.verbs import chosen
-from tests.app.models import Cart, DailyRevenue, Payment
+from tests.app.models import Cart, CartFigures, DailyRevenue, Item, Payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = {"day": TruncDate("paid_at")}
@@ -136,6 +136,38 @@ def test_verify_finds_a_day_without_a_row_and_repair_makes_it():
         assert days()[1][0] == 5
     finally:
         declaration.disconnect()
+
+
+# --- groups by a foreign key ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_by_cart():
+    declaration = keep_groups(Item, into=CartFigures, by={"cart": "cart"}, items=Count("*"))
+    yield
+    declaration.disconnect()
+
+
+def figures():
+    return [*CartFigures.objects.order_by("cart").values_list("cart", "items")]
+
+
+def test_r17_the_first_child_of_a_parent_makes_its_row(kept_by_cart):
+    cart = Cart.objects.create()
+    Item.objects.create(cart=cart)
+    assert figures() == [(cart.pk, 1)]
+    assert drift() == []
+
+
+def test_r17_a_parent_that_is_deleted_takes_its_row_along(kept_by_cart):
+    carts = [Cart.objects.create() for _ in range(2)]
+    items = Item.objects.bulk_create([Item(cart=cart) for cart in carts * 2])
+    carts[0].delete()
+    assert figures() == [(carts[1].pk, 2)]
+    with transaction.atomic():
+        Item.objects.filter(pk=items[1].pk).delete()
+        carts[1].delete()
+    assert figures() == []
 
 
 REFUSED = [

@@ -130,14 +130,28 @@ class GroupField(KeptField):
     # --- rows of groups -------------------------------------------------------------------------------------------
 
     def locate(self, by_key: Mapping[Any, Any], using: str) -> dict[Any, Any]:
-        """Return the same by the primary keys of groups; those that are missing are created, in order."""
+        """Return the same by the primary keys of groups; those that are missing are created, in order.
+
+        The group of a customer who is deleted too, with the customer's rows and the group's own, is not created.
+        """
         keys = sorted(by_key)
         found = self._find(keys, using)
-        missing = [key for key in keys if key not in found]
+        missing = self._possible([key for key in keys if key not in found], using)
         if missing:
             self.create(missing, using)
             found.update(self._find(missing, using))
         return {pk: by_key[key] for key, pk in found.items()}
+
+    def _possible(self, keys: list[Any], using: str) -> list[Any]:
+        """Return the keys whose foreign keys refer to rows that exist."""
+        for at, name in enumerate(self.target):
+            field: Any = self.parent._meta.get_field(name)
+            if keys and field.is_relation:
+                column, wanted = field.target_field.attname, {key[at] for key in keys}
+                rows = field.related_model._base_manager.using(using).filter(**{f"{column}__in": wanted})
+                there = {*rows.values_list(column, flat=True)}
+                keys = [key for key in keys if key[at] in there]
+        return keys
 
     def create(self, keys: Collection[Any], using: str) -> None:
         """Create rows for groups; another transaction may have done the same."""

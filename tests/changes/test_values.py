@@ -221,7 +221,7 @@ def test_c9_a_foreign_key_is_compared_by_its_key_without_a_query(listen_to_chang
     setattr(article, name, bob if name == "author" else bob.pk)
     with django_assert_num_queries(1):
         article.save()
-    assert received == [{name: Change(ada.pk, bob.pk)}]
+    assert received == [{"author": Change(ada.pk, bob.pk)}]
 
 
 @database

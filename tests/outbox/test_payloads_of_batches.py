@@ -10,7 +10,7 @@ from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Again, Dead, Discarded
 from heliograph.outbox.work.runner import drain
 from heliograph.signals import post_bulk_create, post_bulk_delete, post_update
-from tests.app.models import Article, Audiobook, Genre, Novel, Reprint, Ware
+from tests.app.models import Article, Audiobook, Genre, Novel, Reprint, Ware, Writer
 from tests.helpers.attempts import sent
 from tests.helpers.payloads import AT_ONCE, MAKERS, change, is_new_or_gone, make_article, make_child, make_proxy
 
@@ -332,3 +332,32 @@ def test_a_deletion_sends_a_batch_with_the_keys(receive):
     Ware.objects.all().delete()
     drain()
     assert received == [[key]]
+
+
+@pytest.mark.parametrize("name", ["author", "author_id"])
+def test_the_changes_of_a_foreign_key_have_the_name_of_its_field_whatever_name_is_watched(batches, name):
+    received = batches(post_save, sender=Article, when=changed(name))
+    ada, article = Writer.objects.create(), Article.objects.create()
+    article.author = ada
+    article.save()
+    drain()
+    ((event,),) = [batch.events for batch in received]
+    assert event.changes == {"author": (None, ada.pk)}
+    assert event.changes["author_id"] == event.changes["author"]
+    assert received[0].changes("author_id") == received[0].changes("author") == [(article.pk, None, ada.pk)]
+    assert (event.old("author_id"), event.new("author_id")) == (None, ada.pk)
+
+
+@pytest.mark.parametrize("name", ["author", "author_id"])
+def test_nor_is_it_another_one_in_a_call_of_one_row(receive, name):
+    received = []
+
+    @receive(post_save, sender=Article, when=changed(name), delivery=Durable())
+    def record(changes, **kwargs):
+        received.append((changes, changes["author_id"]))
+
+    ada, article = Writer.objects.create(), Article.objects.create()
+    article.author = ada
+    article.save()
+    drain()
+    assert received == [({"author": (None, ada.pk)}, (None, ada.pk))]

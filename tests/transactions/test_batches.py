@@ -5,7 +5,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from heliograph import BeforeCommit, OnCommit, Signal, changed, created, raw
-from tests.app.models import Article, Country, Genre
+from tests.app.models import Article, Country, Genre, Writer
 from tests.helpers.bare import run
 from tests.helpers.batches import batches_of
 from tests.helpers.errors import MishapError
@@ -89,6 +89,21 @@ def test_changes_of_several_instances_of_a_row_are_put_together(receive):
         second.save(update_fields=["title"])
     (event,) = received[0].events
     assert event.changes == {"words": (1, 2), "title": ("a", "b")}
+
+
+@pytest.mark.parametrize("name", ["author", "author_id"])
+def test_the_changes_of_a_foreign_key_have_the_name_of_its_field_whatever_name_is_watched(receive, name):
+    received = batches_of(receive, post_save, sender=Article, when=changed(name), bulk=True)
+    ada, article = Writer.objects.create(), Article.objects.create()
+    article.author = ada
+    article.save()
+    Article.objects.update(author=None)
+    moves = [(None, ada.pk), (ada.pk, None)]
+    for asked in ("author", "author_id"):
+        assert [batch.changes(asked) for batch in received] == [[(article.pk, *move)] for move in moves]
+        assert [batch.events[0].changes for batch in received] == [{"author": move} for move in moves]
+        assert [batch.events[0].changes[asked] for batch in received] == moves
+        assert [(one.old(asked), one.new(asked)) for batch in received for one in batch.events] == moves
 
 
 def test_a_new_row_has_no_changes(receive):

@@ -64,7 +64,8 @@ class Deletion:
     audiences: dict[Any, Audience]  # by model
     kept: frozenset[Any]  # the models whose deletions a receiver gets in a batch
     collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
-    found: dict[Any, dict[Any, Any]]  # the same rows, locked and read, where DELETE returns no rows
+    # The columns of the same rows, locked and read, where DELETE returns no rows.
+    found: dict[Any, dict[Any, Sequence[Any]]]
     origin: tuple[Any, Any]  # model and primary key of the instance whose delete() was called, if it was
     tables: defaultdict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _by_key: dict[Any, tuple[int, dict[Any, Sequence[Any]]]] = field(default_factory=dict)  # by model
@@ -110,10 +111,8 @@ class Deletion:
 
     def values_of(self, model: Any, key: Any) -> Mapping[str, Any] | None:
         """Return the values of a row when it was deleted, by the attributes of its fields; None if it was not there."""
-        if not self.is_returned(model):
-            found = self.found[model].get(key)
-            return None if found is None else {one.attname: found.__dict__[one.attname] for one in _columns(model)}
-        row = self._returned(model).get(key)
+        rows = self._returned(model) if self.is_returned(model) else self.found[model]
+        row = rows.get(key)
         return None if row is None else dict(zip((one.attname for one in _columns(model)), row, strict=True))
 
     def _returned(self, model: Any) -> dict[Any, Sequence[Any]]:
@@ -185,10 +184,11 @@ def is_of_cascade(model: Any, values: Mapping[str, Any]) -> bool:
     return len(keys) == len(values) and all(key is not None and key.on_delete is CASCADE for key in keys)
 
 
-def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Any]:
+def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Sequence[Any]]:
     """Lock and read the existing rows with these primary keys, also rows that the model's managers hide."""
     rows: Any = QuerySet(model, using=using).order_by("pk").select_for_update()
-    return {one.pk: one for some in in_chunks(model, using, keys) for one in rows.filter(pk__in=some)}
+    table = rows.values_list("pk", *(one.attname for one in _columns(model)))
+    return {key: row for some in in_chunks(model, using, keys) for key, *row in table.filter(pk__in=some)}
 
 
 def _deleted(compiler: Any, fields: Any) -> list[Any]:

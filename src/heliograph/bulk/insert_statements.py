@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -14,7 +14,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery
 
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
-from heliograph.changes.plans import Plan, plan_for, watched_among, with_columns_beside
+from heliograph.changes.plans import Plan, plan_for, plan_of_all, watched_among, watched_fields, with_columns_beside
 from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
 from heliograph.changes.values import is_expression
 from heliograph.databases import database_of
@@ -27,6 +27,7 @@ class Insert:
 
     model: Any
     using: str
+    known: Plan | None  # the fields of new rows whose values are kept; None for the watched ones
 
     def replaces(self, query: Any) -> bool:
         """Return whether a query is executed here, and not left to Django."""
@@ -38,7 +39,7 @@ class Insert:
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         """Return the written rows; `made` is what Django's method returns."""
-        return [Created.of(self.model, self.using, made)]
+        return [Created.of(self.model, self.using, made, self.known)]
 
     def unknown(self, made: Sequence[Any]) -> Sequence[Any]:
         """Return the instances of which nobody knows whether their rows were written."""
@@ -70,7 +71,8 @@ class InsertOrIgnore(Insert):
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         # New instances: nobody knows which instance of the caller belongs to which row.
-        return [Created.of(self.model, self.using, instances_of(self.model, self.using, self.table))]
+        made = instances_of(self.model, self.using, self.table)
+        return [Created.of(self.model, self.using, made, self.known, are_sent=False)]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class InsertOrUpdate(Insert):
     old: dict[Any, Sequence[Any]]  # the old values of the rows in conflict, by the values of `identity`
     new: dict[Any, Sequence[Any]] = field(default_factory=dict)
     instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
+    first: dict[Any, Any] = field(default_factory=dict)  # the instances that inserted them: a second one updates a row
+    returned: dict[Any, Sequence[Any]] = field(default_factory=dict)  # their updated fields afterwards
 
     def replaces(self, query: Any) -> bool:
         return _is_statement_of(query, self.model, OnConflict.UPDATE)
@@ -110,7 +114,8 @@ class InsertOrUpdate(Insert):
     def _keep(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
         key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]
         if key in self.instances or (is_new and key not in self.old):
-            self.instances[key] = instance
+            self.first.setdefault(key, instance)
+            self.instances[key], self.returned[key] = instance, values
         else:
             self.new[key] = values
 
@@ -118,30 +123,41 @@ class InsertOrUpdate(Insert):
         keys, unknown = self.plan.keys, self.plan.unknown
         table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
         return [
-            Created.of(self.model, self.using, [*self.instances.values()]),
+            self._created(),
             Updated.of(self.model, self.using, self.names, self.plan, table),
         ]
+
+    def _created(self) -> Created:
+        """Return the new rows: with the values that were inserted, and the updated fields as the database has them."""
+        rows = Created.of(self.model, self.using, [*self.first.values()], self.known)
+        returned = (dict(zip(self.plan.names, row, strict=True)) for row in self.returned.values())
+        pairs = zip(rows.values, returned, strict=True)
+        values = [[*map(known.get, rows.plan.names, row)] for row, known in pairs]
+        return replace(rows, made=[*self.instances.values()], values=values)
 
 
 def insertion_of(create: BulkCreate, using: str, instances: Sequence[Any], reads_all: bool) -> Insert:
     """Return the statements of a bulk_create; rows in conflict that will be updated are locked and read."""
     model = create.queryset.model
+    options = model._meta
+    known = plan_of_all(model) if reads_all else None
     if not create.ignore_conflicts and not create.update_conflicts:
-        return Insert(model, using)
+        return Insert(model, using, known)
     are_returned = connections[using].features.can_return_rows_from_bulk_insert
     if not are_returned or not are_sent_as_stored(model._meta.concrete_fields):
-        return InsertUnknown(model, using)
+        return InsertUnknown(model, using, known)
     if create.ignore_conflicts:
-        return InsertOrIgnore(model, using)
-    options = model._meta
+        return InsertOrIgnore(model, using, known)
     written = [options.get_field(name) for name in create.update_fields or ()]
     unique = [options.pk if name == "pk" else options.get_field(name) for name in create.unique_fields or ()]
     if not all(one.concrete and not one.many_to_many for one in (*written, *unique)):
-        return Insert(model, using)  # which Django refuses
-    plan = plan_for(model, with_columns_beside(model, written if reads_all else watched_among(model, written)))
+        return Insert(model, using, known)  # which Django refuses
+    fields = [*(written if reads_all else ()), *watched_among(model, written)]
+    fields += watched_fields(model) if fields else ()  # as for an update: a receiver may ask for their values too
+    plan = plan_for(model, with_columns_beside(model, [*dict.fromkeys(fields)]))
     identity = unique or options.pk_fields
     old = rows_in_conflict(instances, using, unique, identity, plan)
-    return InsertOrUpdate(model, using, frozenset(one.name for one in written), identity, plan, old)
+    return InsertOrUpdate(model, using, known, frozenset(one.name for one in written), identity, plan, old)
 
 
 def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:

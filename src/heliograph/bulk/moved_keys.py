@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heliograph.changes.rows import Created, Deleted, Rows, Updated
+from heliograph.changes.plans import plan_for
+from heliograph.changes.rows import Created, Deleted, Rows, Updated, normalised
 from heliograph.changes.values import UNKNOWN
-from heliograph.transactions.deleted_values import with_values
 
 
 def sets_keys(rows: Rows) -> bool:
@@ -28,20 +28,40 @@ def apart(rows: Rows) -> list[Rows]:
     if not moved:
         return [rows]
     stayed, went = rows.only(sorted({*range(len(rows))}.difference(moved))), rows.only(moved)
-    gone = [with_values(one, _old(went, at)) for at, one in enumerate(went.instances)]
-    return [stayed, Deleted(rows.model, rows.using, went.pks, gone), Created.of(rows.model, rows.using, went.instances)]
+    return [stayed, _deleted(went), _created(went)]
 
 
-def _old(rows: Rows, at: int) -> Mapping[str, Any]:
-    compared: Any = rows.comparison(at)
-    return dict(zip(compared.plan.names, compared.old, strict=True))
+def _deleted(went: Updated) -> Deleted:
+    """Return the rows under their old keys; a field that the update has not set has the value of the instance."""
+    names = [one.attname for one in went.model._meta.concrete_fields]
+    table = []
+    for at, instance in enumerate(went.instances):
+        compared = went.comparison(at)
+        values = instance.__dict__ | dict(zip(compared.plan.names, compared.old, strict=True))
+        table.append([values.get(name, UNKNOWN) for name in names])
+    return Deleted(went.model, went.using, went.pks, table)
+
+
+def _created(went: Updated) -> Created:
+    """Return the rows under their new keys, with the values that the update has written."""
+    keys = went.model._meta.pk_fields
+    plan = plan_for(went.model, [one for one in went.plan.fields if one not in keys])
+    news = [_new(went, at) for at in range(len(went))]
+    values = [[new[name] for name in plan.names] for new in news]
+    pks = [normalised(went.model, plan.key_of(row)) for row in values]
+    return Created(went.model, went.using, went.instances, pks, plan, values, are_sent=False)
 
 
 def _new_key(rows: Updated, at: int) -> Any:
     """Return the present key of a row, or UNKNOWN if only the database knows it."""
-    compared = rows.comparison(at)
-    values = dict(zip(compared.plan.names, compared.new, strict=True))  # of a field that is there twice, the new value
-    key: Sequence[Any] = [values[one.attname] for one in compared.plan.fields[: compared.plan.keys]]
+    values, plan = _new(rows, at), rows.plan
+    key: Sequence[Any] = [values[one.attname] for one in plan.fields[: plan.keys]]
     if UNKNOWN in key:
         return UNKNOWN
     return key[0] if len(key) == 1 else tuple(key)
+
+
+def _new(rows: Updated, at: int) -> Mapping[str, Any]:
+    """Return the new values of a row by attribute; of a key that is there twice, the new one."""
+    compared = rows.comparison(at)
+    return dict(zip(compared.plan.names, compared.new, strict=True))

@@ -14,7 +14,7 @@ from django.db.models.expressions import Col, CombinedExpression, Value
 from heliograph.bulk.sql import Table, are_sent_as_stored
 from heliograph.bulk.tables import is_ordinary
 from heliograph.changes.columns import Columns, Constant, Source
-from heliograph.changes.plans import PLANS, Plan, plan_for, watched_among, with_columns_beside
+from heliograph.changes.plans import PLANS, Plan, plan_for, watched_among, watched_fields, with_columns_beside
 from heliograph.changes.rows import Updated
 from heliograph.changes.values import UNKNOWN, as_stored, is_expression, may_mutate, prepared
 from heliograph.databases import database_of
@@ -195,10 +195,8 @@ UNCHANGED: Any = _Unchanged()  # the new value of a field that an update does no
 
 def _beside(model: Any, written: Collection[Any]) -> list[Any]:
     """Return the watched fields of the model's own table that an update does not set."""
-    plan = PLANS.get(model)
     own = model._meta.concrete_model._meta.local_concrete_fields
-    watched = () if plan is None else plan.fields[plan.keys :]
-    return [one for one in watched if one in own and one not in written and _is_left_alone(one)]
+    return [one for one in watched_fields(model) if one in own and one not in written and _is_left_alone(one)]
 
 
 def _is_left_alone(field: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, NamedTuple
 
 from django.db.models import DecimalField
@@ -11,11 +12,14 @@ from heliograph.changes.plans import ABSENT, DERIVED, Plan, Prepared, is_among, 
 from heliograph.changes.presenting import presented
 from heliograph.changes.values import (
     NO_ROW,
+    SCALARS,
     UNKNOWN,
+    Unknown,
     are_of_own_type,
     as_stored,
     is_equal,
     is_of_own_type,
+    is_own_type,
     is_same,
     may_mutate,
     shown,
@@ -29,6 +33,37 @@ class Change(NamedTuple):
     new: Any
 
 
+class Changes(dict[str, Change]):
+    """Changes by the names of fields; `changes["customer_id"]` finds the change of the foreign key `customer` too."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, changes: Mapping[str, Change], names: Mapping[str, str]) -> None:
+        super().__init__(changes)
+        self.names = names  # of the foreign keys, by the names of their columns
+
+    def __missing__(self, name: str) -> Change:
+        if name in self:
+            return self[self.names[name]]
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or super().__contains__(self.names.get(name))  # type: ignore[call-overload]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name in self:
+            return self[name]
+        return default
+
+
+def by_name(fields: Iterable[Any], changes: Iterable[Change]) -> dict[str, Change]:
+    """Return changes by the names of their fields; that of a foreign key is found by the name of its column too."""
+    fields = [*fields]
+    names = {field.attname: field.name for field in fields if field.attname != field.name}
+    found = {field.name: change for field, change in zip(fields, changes, strict=True)}
+    return Changes(found, names) if names else found
+
+
 def stored(field: Any, value: Any, using: str | None) -> Any:
     """Return a value as a database stores it; unchanged if the field does not accept it."""
     if value is UNKNOWN or value is NO_ROW or is_of_own_type(field, value):
@@ -39,6 +74,17 @@ def stored(field: Any, value: Any, using: str | None) -> Any:
         return as_stored(field, value, using)
     except Exception:  # a field may raise any error for a value that it does not accept; so will the save
         return shown(value)
+
+
+def all_stored(field: Any, column: Sequence[Any], using: str | None) -> Sequence[Any]:
+    """Return the values of a column as a database stores them; equal values are converted once."""
+    types = {*map(type, column)} - {NoneType, Unknown}
+    if all(is_own_type(field, one) for one in types):
+        return column
+    if len(types) > 1 or not types <= SCALARS:
+        return [stored(field, value, using) for value in column]
+    known = {value: stored(field, value, using) for value in {*column}}
+    return [*map(known.__getitem__, column)]
 
 
 class Comparison(NamedTuple):
@@ -144,10 +190,11 @@ class Comparison(NamedTuple):
         return False
 
     def changes(self, names: Iterable[str]) -> dict[str, Change]:
-        """Return the changes of the fields with these names."""
-        positions = self.plan.positions
-        found = ((name, self.change(positions[name])) for name in names if name in positions)
-        return {name: change for name, change in found if change is not None}
+        """Return the changes of the fields with these names or attributes, by name."""
+        plan = self.plan
+        found = {at: self.change(at) for at in map(plan.positions.get, names) if at is not None}
+        changes = {plan.fields[at]: change for at, change in found.items() if change is not None}
+        return by_name(changes, changes.values())
 
     def all_changes(self) -> dict[str, Change]:
         """Return the changes of all fields but the key; none if nothing but fields with `auto_now` has changed."""
@@ -157,5 +204,6 @@ class Comparison(NamedTuple):
             if old[at] is not new[at] or new[at] is UNKNOWN or plan.presented:
                 change = self.change(at)
                 if change is not None:
-                    changes[plan.fields[at].name] = change
-        return {} if new is not plan.nothing and plan.automatic.issuperset(changes) else changes
+                    changes[plan.fields[at]] = change
+        found = by_name(changes, changes.values())
+        return {} if new is not plan.nothing and plan.automatic.issuperset(found) else found

@@ -227,14 +227,18 @@ def plan_of(model: Any) -> Plan:
     return plan
 
 
+def watched_fields(model: Any) -> Sequence[Any]:
+    """Return the fields of a model that receivers watch."""
+    plan = PLANS.get(model)
+    return () if plan is None else plan.fields[plan.keys :]
+
+
 def watched_among(model: Any, fields: Collection[Any]) -> list[Any]:
     """Return the watched fields of a model among these fields, and the watched fields that change with one of them.
 
     A generated field changes with its sources, and a field with a descriptor of a package with any other column.
     """
-    plan = PLANS.get(model)
-    watched = plan.fields[plan.keys :] if plan is not None else ()
-    return [one for one in watched if one in fields or one.generated or has_own_descriptor(model, one)]
+    return [one for one in watched_fields(model) if one in fields or one.generated or has_own_descriptor(model, one)]
 
 
 def with_columns_beside(model: Any, fields: Sequence[Any]) -> list[Any]:
@@ -251,6 +255,12 @@ def plan_for(model: Any, fields: Sequence[Any]) -> Plan:
     keys = len(options.pk_fields)
     presented = frozenset(at for at, field in enumerate(fields, keys) if has_own_descriptor(model, field))
     return Plan(model, (*options.pk_fields, *fields), keys, options.concrete_fields, presented=presented)
+
+
+def plan_of_all(model: Any) -> Plan:
+    """Return a plan of all fields of a model, for one statement."""
+    options = model._meta
+    return plan_for(model, [one for one in options.concrete_fields if one not in options.pk_fields])
 
 
 def is_among(field: Any, names: Collection[str] | None) -> bool:

@@ -13,13 +13,15 @@ from typing import Any, ClassVar, Literal
 
 from heliograph.changes.chunks import in_chunks
 from heliograph.changes.columns import Columns, Constant, RowOf, Source
-from heliograph.changes.comparing import Comparison
+from heliograph.changes.comparing import Change, Comparison, all_stored
 from heliograph.changes.current import without_wrapper
-from heliograph.changes.plans import Plan, plan_for
-from heliograph.changes.values import is_same
+from heliograph.changes.parents import is_key
+from heliograph.changes.plans import PLANS, Plan, plan_for, plan_of_all
+from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_same, kept
 
 Kind = Literal["created", "updated", "deleted"]
 Triple = tuple[Any, Any, Any]  # a primary key, an old value and a new one
+Values = tuple[Any, tuple[Any, ...] | None, tuple[Any, ...] | None]  # a primary key, old values and new ones
 Table = Sequence[Sequence[Any]]
 
 
@@ -37,9 +39,39 @@ class Rows(ABC):
     def comparison(self, at: int) -> Comparison | None:
         """Compare one row before and after; None if the row is new."""
 
+    def written(self, at: int) -> Comparison:
+        """Compare one row before and after, also a row that is new: its old values are `UNKNOWN`."""
+        compared = self.comparison(at)
+        assert compared is not None
+        return compared
+
     @abstractmethod
     def changes(self, name: str) -> list[Triple]:
         """Return the primary key, the old and the new value of a field, where these differ."""
+
+    @property
+    def sent_instances(self) -> Sequence[Any]:
+        """The instance of each row, if the writing code holds them; else none."""
+        return ()
+
+    def sent_instance(self, at: int) -> Any:
+        """Return the instance of a row that the writing code holds; None if it holds none."""
+        sent = self.sent_instances
+        return sent[at] if sent else None
+
+    @abstractmethod
+    def values_of(self, names: Sequence[str]) -> Iterable[Values]:
+        """Return the primary key, the old and the new values of these fields, for each row.
+
+        The old values are None for rows that are new, and the new values for rows that are gone.
+        """
+
+    def _one_by_one(self, name: str) -> list[Change]:
+        return [self.written(at).values(name) for at in range(len(self))]
+
+    def _unread(self, name: str) -> Iterable[Any]:
+        """Return the values of a field that was not read: those of the key are known all the same."""
+        return self.pks if is_key(self.model, self.model._meta.get_field(name)) else repeat(UNKNOWN, len(self))
 
     @abstractmethod
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
@@ -72,11 +104,25 @@ class Created(Whole):
     using: str
     made: Sequence[Any]
     pks: Sequence[Any]
+    plan: Plan  # the fields whose values are known
+    values: Table  # of each row, in the order of the plan
+    are_sent: bool  # whether the writing code holds the instances
 
     @classmethod
-    def of(cls, model: Any, using: str, made: Sequence[Any]) -> Created:
-        """Return the rows of these instances, with the keys that they have now: others may change the instances."""
-        return cls(model, using, [*made], [normal_key(one) for one in made])
+    def of(
+        cls, model: Any, using: str, made: Sequence[Any], plan: Plan | None = None, *, are_sent: bool = True
+    ) -> Created:
+        """Return the rows of these instances, with the keys and the values that they have now.
+
+        Others may change the instances afterwards. Without a plan, the values are those of the watched fields.
+        """
+        plan = plan or PLANS.get(model) or plan_for(model, ())
+        values = [written_values(plan, without_wrapper(one)) for one in made]
+        return cls(model, using, [*made], [normal_key(one) for one in made], plan, values, are_sent)
+
+    @property
+    def sent_instances(self) -> Sequence[Any]:
+        return self.made if self.are_sent else ()
 
     @cached_property
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
@@ -85,11 +131,26 @@ class Created(Whole):
     def comparison(self, at: int) -> None:
         return None
 
+    def written(self, at: int) -> Comparison:
+        return Comparison(self.plan, self.plan.unknown, self.values[at], None, self.using)
+
+    def values_of(self, names: Sequence[str]) -> Iterable[Values]:
+        return zip(self.pks, repeat(None), _across([*map(self._column, names)], len(self)), strict=False)
+
+    def _column(self, name: str) -> Iterable[Any]:
+        at = self.plan.positions.get(name)
+        if at is None:
+            return self._unread(name)
+        if at in self.plan.special:
+            return [new for _, new in self._one_by_one(name)]
+        return all_stored(self.plan.fields[at], [row[at] for row in self.values], self.using)
+
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return ()
 
     def only(self, positions: Sequence[int]) -> Rows:
-        return replace(self, made=[self.made[at] for at in positions], pks=[self.pks[at] for at in positions])
+        made, pks, values = ([those[at] for at in positions] for those in (self.made, self.pks, self.values))
+        return replace(self, made=made, pks=pks, values=values)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,21 +162,35 @@ class Deleted(Whole):
     model: Any
     using: str
     pks: Sequence[Any]
-    values: Sequence[Any]  # the columns of each row as the database has sent them, or its instance
+    values: Table  # all columns of each row
 
     @cached_property
     def instances(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
-        are_made = bool(self.values) and isinstance(self.values[0], self.model)
-        return self.values if are_made else instances_of(self.model, self.using, self.values)
+        """An instance of each row, which a receiver may change: it shares no list or dict with the values."""
+        names = [field.attname for field in self.model._meta.concrete_fields]
+        rows = ([(name, copied(one)) for name, one in zip(names, row, strict=True)] for row in self.values)
+        known = ({name: one for name, one in row if one is not UNKNOWN} for row in rows)
+        return [self.model.from_db(self.using, [*row], [*row.values()]) for row in known]
 
     def comparison(self, at: int) -> Comparison:
-        return Comparison(self._plan, self._plan.values_of(self.values[at]), self._plan.nothing)
+        return Comparison(self._plan, self._plan.from_row(self.values[at]), self._plan.nothing)
+
+    def values_of(self, names: Sequence[str]) -> Iterable[Values]:
+        return zip(self.pks, _across([*map(self._column, names)], len(self)), repeat(None), strict=False)
+
+    def _column(self, name: str) -> Iterable[Any]:
+        at = self._plan.positions.get(name)
+        if at is None:
+            return self._unread(name)
+        if at in self._plan.special:
+            return [old for old, _ in self._one_by_one(name)]
+        column = self._plan.columns.index(self._plan.fields[at])
+        return [row[column] for row in self.values]
 
     @cached_property
     def _plan(self) -> Plan:
         """A plan of all fields, watched or not."""
-        options = self.model._meta
-        return plan_for(self.model, [one for one in options.concrete_fields if one not in options.pk_fields])
+        return plan_of_all(self.model)
 
     def positions_of_changes(self, names: Collection[str]) -> Sequence[int]:
         return range(len(self))
@@ -148,6 +223,10 @@ class Updated(Rows):
 
     def __len__(self) -> int:
         return len(self.table.sent)
+
+    @property
+    def sent_instances(self) -> Sequence[Any]:
+        return self.given or ()
 
     @cached_property
     def pks(self) -> Sequence[Any]:  # type: ignore[override]  # computed, where the base has an attribute
@@ -212,6 +291,21 @@ class Updated(Rows):
         rows = zip(self.pks, *self._values(position), self._differ(position), strict=True)
         return [(key, old, new) for key, old, new, differs in rows if differs]
 
+    def values_of(self, names: Sequence[str]) -> Iterable[Values]:
+        columns = [self._columns(name) for name in names]
+        olds, news = ([column[side] for column in columns] for side in (0, 1))
+        return zip(self.pks, _across(olds, len(self)), _across(news, len(self)), strict=True)
+
+    def _columns(self, name: str) -> tuple[Iterable[Any], Iterable[Any]]:
+        """Return the old and the new values of a field."""
+        at = self.plan.positions.get(name)
+        if at is None:
+            return self._unread(name), self._unread(name)
+        if at in self.plan.presented:
+            olds, news = zip(*self._one_by_one(name), strict=True)
+            return olds, news
+        return self._values(at)
+
     def _position(self, name: str) -> int | None:
         """Return where in the plan the field with this name is, if its values are known; not where it is the key."""
         position = self.plan.positions.get(name, 0)
@@ -232,10 +326,27 @@ class Updated(Rows):
         return old, repeat(source.value, len(old)) if isinstance(source, Constant) else self.table[source]
 
 
+def _across(columns: Sequence[Iterable[Any]], length: int) -> Iterable[tuple[Any, ...]]:
+    """Return the rows of columns of this length."""
+    return zip(*columns, strict=True) if columns else repeat((), length)
+
+
 def _following(plan: Plan) -> Sequence[Source]:
     """Return where the values are in rows where new values follow the old ones; the primary key is as before."""
     size = len(plan.fields)
     return (*range(plan.keys), *range(size, 2 * size - plan.keys))
+
+
+def written_values(plan: Plan, instance: Any) -> Sequence[Any]:
+    """Return the values of a row that was just written, from its instance, with copies of what may be changed."""
+    values = instance.__dict__
+    try:
+        row = plan.from_dict(values)
+    except KeyError:
+        row = [values.get(name, UNKNOWN) for name in plan.names]
+    if plan.presented:
+        row = [getattr(instance, plan.names[at]) if at in plan.presented else one for at, one in enumerate(row)]
+    return row if SCALARS.issuperset(map(type, row)) else [*map(kept, row)]
 
 
 def normal_key(instance: Any) -> Any:

@@ -149,10 +149,22 @@ class Saving(UnderWay):
                 self._old = [*map(self.fetched.get, self.plan.names, self._old)]
         return self._old
 
+    def _recall(self) -> None:
+        """Find the values anew, if somebody has asked: a batch may do so again when the save is over."""
+        if self._old is not None:
+            self._old = None
+            self._old = self.old
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """Compare the row before and after, also when the save is over; None if the row is not written."""
+        return None if self.new is None else Comparison(self.plan, self.old, self.new, None, self.using)
+
     def reloaded(self) -> None:
         """Take over the memory of an instance of which a receiver has read deferred fields, or which it has saved."""
         if self.new is None and self.is_here:
-            self.memory, self._old = remembered(self.instance, self.plan), None
+            self.memory = remembered(self.instance, self.plan)
+            self._recall()
 
     def written(self, created: bool, names: Collection[str] | None) -> None:
         """Record the values in the row now; `names` are the names of the fields that were saved, None for all."""
@@ -203,7 +215,8 @@ class Saving(UnderWay):
             # that another transaction has inserted since, and whose old values are not known.
             self.is_missing = not rows
             row: Mapping[str, Any] = next(iter(rows.values()), dict.fromkeys(plan.locked, UNKNOWN))
-            self.fetched, self._old = {**self.fetched, **row}, None
+            self.fetched = {**self.fetched, **row}
+            self._recall()
             yield
 
     def _may_be_there(self, raw: bool, force_insert: Any) -> bool:

@@ -142,6 +142,11 @@ def is_of_own_type(field: Any, value: Any) -> bool:
     return _OWN_TYPES.get(type(field)) is type(value)
 
 
+def is_own_type(field: Any, kind: type) -> bool:
+    """Return whether the field certainly gives values of this type when a row is read."""
+    return _OWN_TYPES.get(type(field)) is kind
+
+
 def are_of_own_type(field: Any, old: Any, new: Any) -> bool:
     """Return whether two values certainly have the type that the field gives when a row is read."""
     return type(old) is type(new) is _OWN_TYPES.get(type(field))

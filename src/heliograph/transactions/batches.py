@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.parents import is_key
 from heliograph.changes.plans import is_among
-from heliograph.changes.rows import Kind, Rows, Triple
+from heliograph.changes.rows import Kind, Rows, Triple, Values
 from heliograph.changes.tracking import ALL
-from heliograph.changes.values import NO_ROW, UNKNOWN, shown
+from heliograph.changes.values import NO_ROW, UNKNOWN
 from heliograph.dispatch.reentrancy import rows_of
 
 
@@ -30,6 +31,14 @@ class Event(ABC):
     def instance(self) -> Any:
         """The instance that was sent, in its last state; None for a signal without one."""
         return self.kwargs.get("instance")
+
+    @property
+    def sent_instance(self) -> Any:
+        """The instance that the writing code holds; None where one would have to be loaded, as for an `update()`.
+
+        That is the object itself, as it is now: also of a deletion, where Django takes its primary key away.
+        """
+        return None
 
     @property
     @abstractmethod
@@ -64,22 +73,39 @@ class Event(ABC):
         return self._values(name).new
 
     def _values(self, name: str) -> Change:
-        field = self._field(name)
-        compared = self.comparison
-        known = Change(UNKNOWN, UNKNOWN) if compared is None else compared.values(field.name)
+        return self._change_of(self._field(name))
+
+    def _change_of(self, field: Any) -> Change:
+        known = self._known_of(field)
         if self.kind == "created":
-            new = self.instance.__dict__.get(field.attname, UNKNOWN) if known.new is UNKNOWN else known.new
-            return Change(NO_ROW, shown(new))
+            return known._replace(old=NO_ROW)
         return known._replace(new=NO_ROW) if self.kind == "deleted" else known
+
+    def _known_of(self, field: Any) -> Change:
+        compared = self.comparison
+        if compared is not None and field.name in compared.plan.positions:
+            return compared.values(field.name)
+        return Change(self.pk, self.pk) if is_key(self.sender, field) else Change(UNKNOWN, UNKNOWN)
 
     def _field(self, name: str) -> Any:
         """Return the field with this name, if the receiver watches it."""
         if self.kind is None:
             raise LookupError(f"An event of {self.signal!r} is about no row, which could have had a {name!r}.")
-        field = self.sender._meta.get_field(name)
-        if not field.primary_key and ALL[0] not in self.fields and not is_among(field, self.fields):
-            raise _not_watched(f"{self.sender._meta.label}.{name}")
-        return field
+        return _watched(self.sender, name, self.fields)
+
+    def _row_of(self, fields: Iterable[Any]) -> Values:
+        """Return the primary key, and the values of fields before and after; None where there was no row."""
+        changes = [self._change_of(field) for field in fields]
+        old = None if self.kind == "created" else tuple(change.old for change in changes)
+        return self.pk, old, None if self.kind == "deleted" else tuple(change.new for change in changes)
+
+
+def _watched(model: Any, name: str, fields: Collection[str]) -> Any:
+    """Return the field of a model with this name, if it is the key or among the fields that a receiver watches."""
+    field = model._meta.get_field(name)
+    if not field.primary_key and ALL[0] not in fields and not is_among(field, fields):
+        raise _not_watched(f"{model._meta.label}.{name}")
+    return field
 
 
 def _not_watched(what: str) -> LookupError:
@@ -120,10 +146,16 @@ class SentEvent(Event):
     comparison: Comparison | None = field(default=None, repr=False)
     fields: tuple[str, ...] = field(default=(), repr=False)
     row: Row | None = field(default=None, repr=False)  # if a bulk write was the last to write the row
+    key: Any = field(default=None, repr=False)  # the primary key when it was sent; None if there was none yet
+    held: Any = field(default=None, repr=False)  # the last instance that the writing code has sent
+
+    @property
+    def sent_instance(self) -> Any:
+        return self.held
 
     @property
     def pk(self) -> Any:
-        return getattr(self.instance, "pk", None) if self.row is None else self.row.rows.pks[self.row.at]
+        return getattr(self.instance, "pk", None) if self.key is None else self.key
 
     @property
     def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # read-only, where the base has an attribute
@@ -170,13 +202,17 @@ class RowEvent(Event):
         return self.written.rows.instances[self.at]
 
     @property
+    def sent_instance(self) -> Any:
+        return self.written.rows.sent_instance(self.at)
+
+    @property
     def kwargs(self) -> Mapping[str, Any]:  # type: ignore[override]  # the same
         carried = {name: value for name, value in self.written.payload.items() if name not in ("signal", "sender")}
         return {**carried, "instance": self.instance}
 
     @property
     def comparison(self) -> Comparison | None:  # type: ignore[override]  # the same
-        return self.written.rows.comparison(self.at)
+        return self.written.rows.written(self.at)
 
     @property
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]  # the same
@@ -231,6 +267,11 @@ class Batch:
         return _instances(self.events)
 
     @property
+    def sent_instances(self) -> list[Any]:
+        """The instances that the writing code holds, of the rows of which it holds one."""
+        return [one for one in (event.sent_instance for event in self.events) if one is not None]
+
+    @property
     def created(self) -> list[Any]:
         """The instances of rows that are new."""
         return self._of("created")
@@ -265,6 +306,22 @@ class Batch:
                 found.append((event.pk, *change))
         return found
 
+    def values(self, *names: str) -> list[Values]:
+        """Return the primary key, the old and the new values of these fields, for each row.
+
+        The values are tuples in the order of the names. The old ones are None for a row that was created, the new ones
+        for a row that was deleted. No instances are made, and no query.
+
+        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
+        """
+        found, fields = [], dict[Any, Any]()
+        for event in self.events:
+            kind = event.kind, event.sender, event.fields
+            if kind not in fields:
+                fields[kind] = [event._field(name) for name in names]
+            found.append(event._row_of(fields[kind]))
+        return found
+
     def _of(self, kind: Kind) -> list[Any]:
         return _instances(event for event in self.events if event.kind == kind)
 
@@ -284,10 +341,21 @@ class RowBatch(Batch):
     def pks(self) -> list[Any]:
         return [key for written in self.events.writes for key in written.rows.pks]
 
+    @property
+    def sent_instances(self) -> list[Any]:
+        return [one for written in self.events.writes for one in written.rows.sent_instances]
+
     def changes(self, name: str) -> list[Triple]:
         for rows, _, fields in self.events.writes:
             _verify_asked(rows.model, rows.kind, name, fields)
         return [triple for written in self.events.writes for triple in written.rows.changes(name)]
+
+    def values(self, *names: str) -> list[Values]:
+        found: list[Values] = []
+        for rows, _, watched in self.events.writes:
+            fields = [_watched(rows.model, name, watched) for name in names]
+            found += rows.values_of([field.name for field in fields])
+        return found
 
 
 def _instances(events: Iterable[Event]) -> list[Any]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Literal
 
 from django.db.models.base import ModelBase
@@ -13,9 +14,9 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison, deleted, without_wrapper
-from heliograph.changes.plans import ABSENT, PLANS, Plan, is_among
-from heliograph.changes.rows import Created, Deleted, Kind, Rows, normalised
-from heliograph.changes.under_way import written_by
+from heliograph.changes.plans import ABSENT, DERIVED, PLANS, is_among
+from heliograph.changes.rows import Deleted, Kind, Rows, normalised
+from heliograph.changes.under_way import Saving, running, written_by
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.dispatch import Call
@@ -50,9 +51,10 @@ class BatchDeferral(Deferral):
         if kind is not None and key is not None:
             key = normalised(instance, key)
         record = record_of(sender, key) if kind == "deleted" else None
+        save = _save_of(instance) if compared is not None and payload["signal"] is pre_save else None
         table = table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
         common = (call.receiver, payload, self, current_send(), table)
-        return ReceivedSend(*common, kind, key, compared, record=record)
+        return ReceivedSend(*common, kind, key, compared, record=record, save=save, held=instance)
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,14 @@ class ReceivedSend(Received):
     comparison: Comparison | None
     row: Row | None = None  # the row, if a bulk write has written it: its instance is not in the payload
     record: Record | None = None  # the record of the deletion, if Django deletes the row by its instance
+    save: Saving | None = None  # the save that writes the row after the send
+    held: Any = None  # the instance that the writing code holds; None if it holds none
 
     def sends(self) -> Iterator[ReceivedSend]:
-        yield self if self.record is None else self._as_recorded(self.record)
+        if self.save is not None:
+            yield replace(self, comparison=self.save.comparison or self.comparison, save=None)
+        else:
+            yield self if self.record is None else self._as_recorded(self.record)
 
     def _as_recorded(self, record: Record) -> ReceivedSend:
         """Return the send of a deletion with the values from the database, since its instance may be stale."""
@@ -121,36 +128,25 @@ class ReceivedRows(Received):
     """The rows of a bulk write, each of which counts as a send; the payload has the values that they share."""
 
     rows: Rows
-    new: tuple[Plan, Sequence[Any]] | None  # the values of new rows, kept since their instances may be changed later
 
     def sends(self) -> Iterator[ReceivedSend]:
         rows = self.rows
         common = (self.receiver, self.payload, self.deferral, self.send, self.table, rows.kind)
-        for at, key in enumerate(rows.pks):
-            yield ReceivedSend(*common, key, self._comparison(at), Row(rows, at))
+        sent = rows.sent_instances or repeat(None)
+        for at, (key, held) in enumerate(zip(rows.pks, sent, strict=False)):
+            yield ReceivedSend(*common, key, self._comparison(at), Row(rows, at), held=held)
 
     def _comparison(self, at: int) -> Comparison | None:
         """Compare a row before and after the write, also a row that is new or deleted."""
         rows = self.rows
-        if isinstance(rows, Created) and self.new is not None:
-            plan, values = self.new
-            return Comparison(plan, plan.unknown, values[at])
         if isinstance(rows, Deleted) and (watched := PLANS.get(rows.model)) is not None:
-            return Comparison(watched, watched.values_of(rows.values[at]), watched.nothing)
-        return rows.comparison(at)
+            return Comparison(watched, watched.from_row(rows.values[at]), watched.nothing)
+        return rows.written(at)
 
 
 def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Received:
     """Return the rows of a bulk write, kept for a batch."""
-    plan, new = PLANS.get(rows.model) if deferral.fields else None, None
-    if plan is not None and isinstance(rows, Created):
-        new = plan, [_of_instance(plan, one) for one in rows.made]
-    return ReceivedRows(receiver, payload, deferral, current_send(), table_of(rows.model, rows.using), rows, new)
-
-
-def _of_instance(plan: Plan, instance: Any) -> Sequence[Any]:
-    values = plan.of_instance(without_wrapper(instance))
-    return values if SCALARS.issuperset(map(type, values)) else [*map(kept, values)]
+    return ReceivedRows(receiver, payload, deferral, current_send(), table_of(rows.model, rows.using), rows)
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
@@ -159,6 +155,12 @@ def _kind(payload: Mapping[str, Any]) -> Kind | None:
         is_new = payload["instance"]._state.adding if signal is pre_save else payload.get("created")
         return "created" if is_new else "updated"
     return "deleted" if signal is post_delete or signal is pre_delete else None
+
+
+def _save_of(instance: Any) -> Saving | None:
+    """Return the save in which pre_save is sent: it knows later what it has written, which other receivers change."""
+    save = running(without_wrapper(instance))
+    return save if type(save) is Saving else None
 
 
 def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | None:
@@ -172,8 +174,17 @@ def _compared(instance: Any, kind: Kind | None, written: Any) -> Comparison | No
     compared = written_by(instance)
     if compared is not None:
         return compared
-    compared = comparison(instance)
-    if compared is None or written is None:
+    compared = _now(instance)
+    if written is None:
         return compared
     values = zip(compared.plan.fields, compared.new, strict=True)
     return compared._replace(new=[value if is_among(field, written) else ABSENT for field, value in values])
+
+
+def _now(instance: Any) -> Comparison:
+    """Compare a row with what its instance has now, of which nothing may be changed in place later."""
+    plan = PLANS[type(instance)]
+    compared = comparison(instance) or Comparison(plan, plan.unknown, plan.of_instance(instance))
+    if SCALARS.issuperset(map(type, compared.new)):
+        return compared
+    return compared._replace(new=[one if one is ABSENT or one is DERIVED else kept(one) for one in compared.new])

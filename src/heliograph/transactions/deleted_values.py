@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from heliograph.changes.current import without_wrapper
+from heliograph.changes.values import copied as own
 
 
 class Record(Protocol):
@@ -56,5 +57,5 @@ def with_values(instance: Any, values: Mapping[str, Any]) -> Any:
         for name, one in instance._state.fields_cache.items()
         if name not in related or before.get(related[name]) == values.get(related[name])
     }
-    copied.__dict__.update(values)
+    copied.__dict__.update({name: own(value) for name, value in values.items()})
     return copied

@@ -145,7 +145,9 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
-    return SentEvent(kind, last.payload["signal"], last.payload["sender"], kwargs, compared, fields, last.row)
+    sent = (kind, last.payload["signal"], last.payload["sender"], kwargs)
+    held = next((one.held for one in reversed(sends) if one.held is not None), None)
+    return SentEvent(*sent, compared, fields, last.row, last.primary_key, held)
 
 
 _GONE = ("deleted", "absent")
@@ -191,6 +193,8 @@ def _all_fields(named: list[Any]) -> frozenset[str] | None:
 
 def _net_comparison(sends: list[ReceivedSend]) -> Comparison | None:
     """Compare a row before the first send with the row after the last one."""
+    # A send of pre_save only knows what is going to be written.
+    sends = [one for one in sends if one.payload["signal"] is not pre_save] or sends
     compared = [one.comparison for one in sends if one.comparison is not None]
     return reduce(_followed, compared) if compared else None
 

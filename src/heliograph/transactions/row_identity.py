@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from django.db.models.options import Options
 
+from heliograph.changes.parents import with_parents
 from heliograph.changes.rows import normalised
 from heliograph.dispatch.reentrancy import RowId, key_of, of_class
 from heliograph.transactions.schemas import Path, may_have_schemas, path_of, schema_of
@@ -67,18 +68,9 @@ def _parts(model: Any, alias: str | None, path: Path | None) -> tuple[Part, ...]
     if parts is None:
         if len(known) >= _MOST:
             known.clear()
-        tables = ((Table(alias, one._meta.db_table, path), one, is_same) for one, is_same in _with_parents(model))
+        tables = ((Table(alias, one._meta.db_table, path), one, is_same) for one, is_same in with_parents(model))
         parts = known[alias, path] = tuple(Part(*one) for one in tables)
     return parts
-
-
-def _with_parents(model: Any, has_same_key: bool = True) -> Iterator[tuple[Any, bool]]:
-    """Yield the concrete model of a model and its multi-table parents, each with its `Part.has_same_key`."""
-    options = model._meta.concrete_model._meta
-    yield options.model, has_same_key
-    for parent, link in options.parents.items():
-        if link is not None and not parent._meta.proxy:
-            yield from _with_parents(parent, has_same_key and link.primary_key)
 
 
 def parts_of(model: Any, using: str | None) -> tuple[Part, ...]:

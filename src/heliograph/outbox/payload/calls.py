@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.db.models import Model
+from django.db.models.base import ModelBase
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 
 from heliograph.bulk.signals import pre_update
@@ -18,7 +19,7 @@ from heliograph.dispatch.identity import is_async
 from heliograph.outbox.durable.registry import DurableReceiver, known
 from heliograph.outbox.payload.converting import converted
 from heliograph.outbox.payload.errors import UnreadableError
-from heliograph.outbox.payload.field_values import encoded_changes, encoded_gone, encoded_values
+from heliograph.outbox.payload.field_values import changes_of_model, encoded_changes, encoded_gone, encoded_values
 from heliograph.outbox.payload.instances import loading, loading_unasked
 from heliograph.outbox.payload.kinds import KIND, VALUE
 from heliograph.outbox.payload.named_signals import signal_named
@@ -141,6 +142,8 @@ def _restored(stored: Mapping[str, Any], using: str, durable: DurableReceiver) -
         for name, value in stored["kwargs"].items()
     }
     payload = {"signal": signal, "sender": decode(stored.get("sender")), **_with_defaults(signal, sent)}
+    if isinstance(payload["sender"], ModelBase) and isinstance(payload.get("changes"), dict):
+        payload["changes"] = changes_of_model(payload["sender"], payload["changes"])
     return converted(payload, durable, using)
 
 

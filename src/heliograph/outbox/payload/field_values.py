@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from heliograph.changes.comparing import by_name
 from heliograph.changes.presenting import assembled, columns_of
 from heliograph.changes.values import UNKNOWN, is_expression
 from heliograph.outbox.payload.errors import UnstorableError
@@ -36,6 +37,12 @@ def encoded_changes(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
         name: tagged("change", [encoded_field(fields[name], value) for value in change])
         for name, change in changes.items()
     }
+
+
+def changes_of_model(model: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored changes, in which a foreign key is found by both of its names; unknown names are ignored."""
+    fields = [field for field in model._meta.concrete_fields if field.name in changes]
+    return by_name(fields, [changes[field.name] for field in fields])
 
 
 def encoded_values(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from heliograph.changes.comparing import Change
 from heliograph.changes.rows import Kind
 from heliograph.changes.values import NO_ROW, UNKNOWN
+from heliograph.outbox.payload.field_values import changes_of_model
 from heliograph.transactions.batches import Event
 
 
@@ -32,12 +33,11 @@ class StoredEvent(Event):
 
     @property
     def changes(self) -> Mapping[str, Change]:
-        return self.stored if self.fields else super().changes
+        return changes_of_model(self.sender, self.stored) if self.fields else super().changes
 
-    def _values(self, name: str) -> Change:
-        one = self._field(name)
-        value = self.values.get(one.attname, UNKNOWN)
-        changed = self.stored.get(one.name)
+    def _change_of(self, field: Any) -> Change:
+        value = self.values.get(field.attname, UNKNOWN)
+        changed = self.stored.get(field.name)
         if changed is not None:
             return changed
         return Change(NO_ROW if self.kind == "created" else value, NO_ROW if self.kind == "deleted" else value)

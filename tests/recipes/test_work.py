@@ -17,6 +17,14 @@ GIVEN = kept_field(Cart, "dear_count", Count("items__giver", filter=Q(items__giv
 TOTAL = kept_field(Cart, "total", Sum(F("items__price") * F("items__quantity"), default=0))
 NOTED = kept_field(Cart, "noted_count", Count("items", filter=Q(items__note="yes")))
 FIELDS = (COUNT, GIVEN, TOTAL, NOTED)
+NAMES = ("cart", "giver", "price", "quantity", "is_dear", "note")
+
+
+def work_of_changes(fields, changes):
+    """Return the work of changes, each a row before and after."""
+    pairs = [tuple(None if row is None else tuple(row[name] for name in NAMES) for row in one) for one in changes]
+    return work_of(fields, NAMES, [pair for pair in pairs if pair != (None, None)])
+
 
 rows = st.fixed_dictionaries(
     {
@@ -53,7 +61,7 @@ def test_deltas_come_to_what_all_children_come_to(history):
         children = {other: value for other, value in children.items() if other != key}
         if row is not None:
             children[key] = row
-    work = work_of(FIELDS, [pair for pair in changes if pair != (None, None)]).net()
+    work = work_of_changes(FIELDS, changes).net()
     assert {(kept, key): what for kept, key, what in work if what is not RECOUNT} == figures(children)
 
 
@@ -68,15 +76,15 @@ def test_a_recount_concerns_each_parent_that_a_changed_child_had_or_has(history)
         if relevant[0] != relevant[1]:
             concerned |= {one["cart"] for one in (old, row) if one is not None and one["cart"] is not None}
         changes.append((old, row))
-    work = work_of([NOTED], [pair for pair in changes if pair != (None, None)])
+    work = work_of_changes([NOTED], changes)
     assert {key for _, key, _ in work} == concerned
     assert all(what is RECOUNT for *_, what in work)
 
 
 @given(st.lists(histories, max_size=4))
 def test_joined_work_is_the_work_of_all_changes(parts):
-    works = [work_of([TOTAL], [(None, row) for _, row in part if row is not None]) for part in parts]
-    together = work_of([TOTAL], [(None, row) for part in parts for _, row in part if row is not None])
+    works = [work_of_changes([TOTAL], [(None, row) for _, row in part if row is not None]) for part in parts]
+    together = work_of_changes([TOTAL], [(None, row) for part in parts for _, row in part if row is not None])
     assert Work().join(works).net().parents == together.net().parents
 
 
@@ -101,4 +109,39 @@ def test_an_unknown_value_makes_a_recount():
 
 def test_a_null_is_in_no_comparison_and_in_no_sum():
     row = {"cart": 1, "giver": None, "price": None, "quantity": 1, "is_dear": None, "note": ""}
-    assert [*work_of([COUNT, GIVEN, TOTAL], [(None, row)])] == []
+    assert [*work_of_changes([COUNT, GIVEN, TOTAL], [(None, row)])] == []
+
+
+def test_equal_changes_are_computed_once():
+    computed = []
+
+    class Counted(Decimal):
+        def __mul__(self, other):
+            computed.append(other)
+            return Decimal(self) * other
+
+    row = (1, None, Counted(2), 3, False, "")
+    work = work_of([TOTAL], NAMES, [(None, row)] * 1000)
+    assert ([*work], computed) == ([(TOTAL, 1, 6000)], [3])
+
+
+def test_rows_that_come_to_the_same_are_no_work():
+    one, other = (1, None, Decimal(2), 3, False, ""), (1, None, Decimal(3), 3, False, "")
+    assert not work_of([COUNT, TOTAL], NAMES, [(one, other), (other, one)])
+
+
+def test_values_without_a_hash_count_all_the_same():
+    row = (1, None, Decimal(2), 3, False, ["a"])
+    work = work_of([COUNT, TOTAL, NOTED], NAMES, [(None, row), (None, row), (row, None)])
+    assert {(kept, key): what for kept, key, what in work} == {(COUNT, 1): 1, (TOTAL, 1): 6, (NOTED, 1): RECOUNT}
+
+
+def test_one_unknown_value_makes_recounts_of_its_parent_and_leaves_the_others():
+    known, unknown = (1, None, Decimal(2), 3, False, ""), (2, None, UNKNOWN, 3, False, "")
+    work = work_of([COUNT, TOTAL], NAMES, [(None, known), (None, known), (None, unknown)])
+    assert {(kept, key): what for kept, key, what in work} == {
+        (COUNT, 1): 2,
+        (COUNT, 2): 1,
+        (TOTAL, 1): 12,
+        (TOTAL, 2): RECOUNT,
+    }

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw
 from heliograph.recipes.declarations import Declaration
-from heliograph.recipes.kept.arithmetic import Row
 from heliograph.recipes.kept.flushing import flush_later
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
-from heliograph.recipes.kept.work import Work, work_of
+from heliograph.recipes.kept.work import Pair, State, Work, has_unknown, work_of
 from heliograph.signals import post_delete, post_save
-from heliograph.transactions.batches import SentEvent
 
-Change = tuple[Row | None, Row | None]
+Values = tuple[Any, State | None, State | None]  # of a child: its primary key, and its row before and after
 
 
 class OfChildren:
@@ -28,70 +27,54 @@ class OfChildren:
         self.keys = tuple(dict.fromkeys(key.name for kept in fields for key in kept.links))
         self.__name__ = self.__qualname__ = _name(fields)
 
-    def __call__(self, sender: Any, batch: Batch, **kwargs: Any) -> None:
-        """Make the work of a batch."""
-        events = [event for event in batch.events if self._counts(event)]
-        for using in {event.kwargs["using"] for event in events}:
-            of_alias = [event for event in events if event.kwargs["using"] == using]
-            work = work_of(self.fields, self._changes(of_alias, using))
-            work.join([self._of_inherited(of_alias)])
-            if work:
-                flush_later(using, work, [*self._cached(of_alias, using)])
+    def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+        """Make the work of a batch, whose rows are of one table: the child's, or that of a child by inheritance.
 
-    def _counts(self, event: Any) -> bool:
-        """Return whether an event is about a row of the child's own table.
-
-        A child by inheritance is saved alone, and deleted together with its row of this table.
+        Such a child is saved alone, and deleted together with its row of the child's table.
         """
-        return event.kind != "deleted" or event.sender._meta.concrete_model is self.child
+        rows, is_own = batch.values(*self.names), sender._meta.concrete_model is self.child
+        if not is_own:
+            rows = [row for row in rows if row[2] is not None]
+        work = work_of(self.fields, self.names, self._pairs(rows, using))
+        work.join([self._of_inherited(rows, is_own)])
+        if work:
+            flush_later(using, work, [*self._cached(batch.sent_instances, using)])
 
-    def _changes(self, events: Sequence[Any], using: str) -> Iterator[Change]:
-        rows = [(event, *self._rows(event)) for event in events]
-        unknown = [event.pk for event, _, new in rows if new is not None and UNKNOWN in new.values()]
-        read = self._read(unknown, using) if unknown else {}
-        for event, old, new in rows:
-            yield old, read.get(event.pk, new)
+    def _pairs(self, rows: Sequence[Values], using: str) -> list[Pair]:
+        pairs = [*map(itemgetter(1, 2), rows)]
+        if not has_unknown(new for _, new in pairs):
+            return pairs
+        read = self._read([key for key, _, new in rows if new is not None and UNKNOWN in new], using)
+        return [(old, read.get(key, new)) for key, old, new in rows]
 
-    def _rows(self, event: Any) -> Change:
-        old = None if event.kind == "created" else {name: event.old(name) for name in self.names}
-        new = None if event.kind == "deleted" else {name: event.new(name) for name in self.names}
-        return old, new
-
-    def _read(self, keys: Sequence[Any], using: str) -> dict[Any, Row]:
+    def _read(self, keys: Sequence[Any], using: str) -> dict[Any, State]:
         """Query for rows of which only the database knows what was written, such as F("price") + 1."""
         columns = [self.child._meta.get_field(name).attname for name in self.names]  # type: ignore[union-attr]
         rows = self.child._base_manager.using(using).filter(pk__in=keys).values_list("pk", *columns)
-        return {key: dict(zip(self.names, values, strict=True)) for key, *values in rows}
+        return {key: tuple(values) for key, *values in rows}
 
-    def _of_inherited(self, events: Sequence[Any]) -> Work:
+    def _of_inherited(self, rows: Sequence[Values], is_own: bool) -> Work:
         """Return recounts for rows of a child by inheritance, which is another table.
 
         Such a row is saved as the inheriting model alone, and deleted as both. So a row that is new there may not be
         new in our table, and one that is deleted from ours may be one whose creation was reported there only.
         """
         work = Work()
-        for event in filter(self._is_apart, events):
-            old, new = self._rows(event)
+        if is_own and not _has_heirs(self.child):
+            return work
+        for state in (old or new for _, old, new in rows if (new if is_own else old) is None):
+            row = dict(zip(self.names, state or (), strict=True))
             for kept in self.fields:
-                if (key := kept.key_of(old or new)) is not None:
+                if (key := kept.key_of(row)) is not None:
                     work.add(kept, key, RECOUNT)
         return work
 
-    def _is_apart(self, event: Any) -> bool:
-        """Return whether the creation or deletion of a row is reported in another batch too."""
-        if event.kind == "deleted":
-            return _has_heirs(self.child)
-        return event.kind == "created" and event.sender._meta.concrete_model is not self.child
-
-    def _cached(self, events: Sequence[Any], using: str) -> Iterator[Any]:
+    def _cached(self, instances: Iterable[Any], using: str) -> Iterator[Any]:
         """Yield the parents that written instances have in memory."""
-        for event in events:
-            if not (isinstance(event, SentEvent) and event.row is None) and event.kind != "created":
-                continue  # making the instances of an update() would take a query
-            for key in self.keys:
-                parent = event.instance._state.fields_cache.get(key)
-                if parent is not None and parent._state.db == using:
-                    yield parent
+        cached = [one._state.fields_cache for one in instances]
+        for key in self.keys:
+            parents = {id(one): one for one in (cache.get(key) for cache in cached) if one is not None}
+            yield from (one for one in parents.values() if one._state.db == using)
 
 
 def _has_heirs(model: Any) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from heliograph.recipes.kept.arithmetic import Row
+from heliograph import UNKNOWN
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 
+State = tuple[Any, ...]  # the values of a child
+Pair = tuple[State | None, State | None]  # a child before and after; None where there was no row
 Deltas = dict[KeptField, Any]  # a number for each kept field, or RECOUNT
 
 
@@ -49,11 +54,69 @@ class Work:
         return any(self.parents.values())
 
 
-def work_of(fields: Iterable[KeptField], changes: Iterable[tuple[Row | None, Row | None]]) -> Work:
-    """Return what the changes of children, each a row before and after, make of the kept fields."""
-    work, fields = Work(), [*fields]
-    for old, new in changes:
-        for kept in fields:
-            for key, what in kept.work(old, new):
-                work.add(kept, key, what)
+def work_of(fields: Iterable[KeptField], names: Sequence[str], pairs: Sequence[Pair]) -> Work:
+    """Return what the changes of children make of the kept fields; equal changes are computed once.
+
+    A change is a pair of rows, before and after, which have the values of the fields with these names.
+    """
+    work, counted = Work(), _counted(pairs)
+    can_add_up = counted is not None and not has_unknown(chain.from_iterable(counted))
+    for kept in fields:
+        if can_add_up and kept.contribution is not None:
+            _add_sums(work, kept, names, counted or {})
+        else:
+            _add_each(work, kept, names, pairs if counted is None else counted)
     return work
+
+
+def has_unknown(rows: Iterable[State | None]) -> bool:
+    """Return whether a value in one of the rows is not known."""
+    return UNKNOWN in chain.from_iterable(filter(None, rows))
+
+
+def _counted(pairs: Sequence[Pair]) -> Mapping[Pair, int] | None:
+    """Return how often there is each pair; None if a value has no hash, as a list."""
+    try:
+        return Counter(pairs)
+    except TypeError:
+        return None
+
+
+def _add_sums(work: Work, kept: KeptField, names: Sequence[str], counted: Mapping[Pair, int]) -> None:
+    """Add by how much the rows after contribute more than the rows before."""
+    sums: dict[Any, Any] = {}
+    for state, number in _states(kept, names, counted).items():
+        if number:
+            row = dict(zip(kept.columns, state, strict=True))
+            key = kept.key_of(row)
+            sums[key] = sums.get(key, 0) + number * kept.contribution(row)  # type: ignore[misc]  # there is one
+    for key, what in sums.items():
+        if what and key is not None:
+            work.add(kept, key, what)
+
+
+def _states(kept: KeptField, names: Sequence[str], counted: Mapping[Pair, int]) -> Mapping[State, int]:
+    """Return by how much the number of rows with the same values has grown, as far as they matter for a field."""
+    pick = _picker(names, kept.columns)
+    states: dict[State, int] = {}
+    for (old, new), number in counted.items():
+        for row, more in ((new, number), (old, -number)):
+            if row is not None:
+                state = pick(row)
+                states[state] = states.get(state, 0) + more
+    return states
+
+
+def _picker(names: Sequence[str], columns: Sequence[str]) -> Callable[[State], State]:
+    positions = [*map(names.index, columns)]
+    return itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
+
+
+def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Collection[Pair]) -> None:
+    """Add what each change makes of a field; `pairs` may be the numbers of equal ones."""
+    numbers = pairs if isinstance(pairs, Mapping) else {}
+    for pair in pairs:
+        old, new = (None if row is None else dict(zip(names, row, strict=True)) for row in pair)
+        number = numbers[pair] if numbers else 1
+        for key, what in kept.work(old, new):
+            work.add(kept, key, what if what is RECOUNT else number * what)

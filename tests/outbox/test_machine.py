@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 
@@ -27,7 +27,7 @@ from heliograph.outbox.work.runner import Runner, drain
 from tests.app.models import Novel, Writer
 from tests.helpers import outbox_model
 from tests.helpers.outbox_model import FAILURES, PLANS, SUCCEEDS, Model, Sent, order_of, plan_of
-from tests.helpers.savepoints import make_savepoint
+from tests.helpers.savepoints import by_hand, in_block
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -414,27 +414,6 @@ def held_by(worker):
     """Return the deliveries that a worker has."""
     held = Delivery.objects.filter(state="RUNNING", worker=worker.name)
     return [*held.order_by("pk").values_list("pk", flat=True)]
-
-
-class UndoneError(Exception): ...
-
-
-@contextmanager
-def in_block(how):
-    """Open an atomic block, and end it in a way."""
-    with suppress(UndoneError), transaction.atomic():
-        yield
-        if how == "raise":
-            raise UndoneError
-        transaction.set_rollback(how == "roll back")
-
-
-@contextmanager
-def by_hand(how):
-    """Make a savepoint, and end it in a way."""
-    savepoint = make_savepoint()
-    yield
-    (transaction.savepoint_commit if how == "release" else transaction.savepoint_rollback)(savepoint)
 
 
 @pytest.mark.timeout(600)  # the smallest example of a failure takes long to find

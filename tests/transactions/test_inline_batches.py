@@ -7,8 +7,9 @@ from django.core.signals import request_finished
 from django.db import connection, transaction
 from django.db.models.signals import m2m_changed, post_delete, post_init, post_save, pre_save
 
-from heliograph import Inline, ReentrancyError, Signal, changed, created, mute, receiver, trace
+from heliograph import BeforeCommit, Inline, ReentrancyError, Signal, changed, created, mute, receiver, trace
 from heliograph.dispatch import Called
+from heliograph.orm.steps import patched_methods
 from heliograph.signals import m2m_changes, post_update
 from tests.app.models import Article, Audiobook, Genre, Novel, Reprint, Writer
 
@@ -219,15 +220,103 @@ def test_an_error_undoes_a_bulk_write_and_reaches_the_caller(receive):
     assert not Article.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_error_after_a_save_in_autocommit_leaves_the_row_as_in_django(receive):
+@pytest.mark.parametrize("is_in_test", [True, False])
+def test_an_error_undoes_a_save_in_autocommit_and_reaches_the_caller(receive, request, is_in_test):
+    request.getfixturevalue("db" if is_in_test else "transactional_db")
+    article = Article()
+
     @receive(post_save, sender=Article, delivery=Inline(batch=True))
+    def refuse(sender, batch, **kwargs):
+        Genre.objects.create()
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        article.save()
+    assert (Article.objects.count(), Genre.objects.count(), article.pk, article._state.adding) == (0, 0, None, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_save_in_autocommit_and_its_call_are_one_transaction(receive):
+    """Another connection sees neither until both are committed; receivers that have no batch come after that."""
+    seen = []
+
+    @receive(post_save, sender=Article)
+    def after_the_commit(sender, **kwargs):
+        seen.append(connection.in_atomic_block)
+
+    @receive(post_save, sender=Article, order=1, delivery=Inline(batch=True))
+    def in_the_transaction(sender, batch, **kwargs):
+        seen.append((connection.in_atomic_block, batch.pks == [batch.instances[0].pk]))
+
+    Article.objects.create()
+    assert seen == [(True, True), False]
+
+
+def test_the_row_of_a_multi_table_child_is_undone_in_all_its_tables(receive, transactional_db):
+    @receive(post_save, sender=Audiobook, delivery=Inline(batch=True))
     def refuse(sender, batch, **kwargs):
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
+        Audiobook.objects.create()
+    assert (Audiobook.objects.count(), Novel.objects.count()) == (0, 0)
+
+
+def test_a_save_in_autocommit_is_one_call_in_each_way_to_save(batches, transactional_db):
+    received = batches(post_save, sender=Article)
+    article, made = Article.objects.create(), Article.objects.get_or_create(title="x")[0]
+    article.save(update_fields=["title"])
+    article.save(force_update=True)
+    Article.objects.update_or_create(pk=made.pk, defaults={"words": 3})
+    article.save_base(raw=True)
+    assert kinds(received) == [["created"], ["created"], ["updated"], ["updated"], ["updated"], ["updated"]]
+
+
+def test_receivers_of_batches_are_called_in_their_order_before_calls_that_wait_for_the_commit(receive, transactional_db):
+    called = []
+    for order, policy in ((2, Inline(batch=True)), (1, Inline(batch=True)), (0, BeforeCommit(batch=True))):
+
+        @receive(post_save, sender=Article, order=order, delivery=policy)
+        def record(sender, batch, order=order, **kwargs):
+            called.append(order)
+
+    Article.objects.create()
+    assert called == [1, 2, 0]
+
+
+def test_a_receiver_that_saves_the_row_again_is_in_its_transaction(receive, transactional_db):
+    @receive(post_save, sender=Article, when=created, delivery=Inline(batch=True))
+    def save_again(sender, batch, **kwargs):
+        for article in batch.instances:
+            article.words = 7
+            article.save()
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
         Article.objects.create()
-    assert Article.objects.count() == 1
+    assert not Article.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_error_undoes_a_save_from_async_code(receive, async_database):
+    @receive(post_save, sender=Article, delivery=Inline(batch=True))
+    async def refuse(sender, batch, **kwargs):
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        await Article.objects.acreate()
+    assert not await Article.objects.aexists()
+
+
+def test_a_model_whose_receivers_of_batches_have_left_is_saved_by_djangos_methods(no_kept_error):
+    before = patched_methods()
+
+    def record(sender, batch, **kwargs): ...
+
+    receiver(post_save, sender=Article, delivery=Inline(batch=True))(record)
+    assert patched_methods() != before
+    post_save.disconnect(record, sender=Article)
+    assert patched_methods() == before
 
 
 def test_a_receiver_is_not_called_again_for_rows_that_it_is_handling(receive):
@@ -294,7 +383,7 @@ def test_an_async_receiver_has_run_when_the_write_returns(receive):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_save_from_async_code_is_one_call(receive):
+async def test_a_save_from_async_code_is_one_call(receive, async_database):
     received = []
 
     @receive(post_save, sender=Article, delivery=Inline(batch=True))

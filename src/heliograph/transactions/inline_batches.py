@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, post_save
 
 from heliograph.catalogue import title
 from heliograph.dispatch import Call, Inline
 from heliograph.dispatch.condition_base import Target
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.identity import Receiver, object_identity
-from heliograph.dispatch.options import Options
+from heliograph.dispatch.options import Fact, Options
 from heliograph.transactions import schemas
+from heliograph.transactions.autocommit_save import OncePerSave
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
 from heliograph.transactions.collect import BatchDeferral, Received, ReceivedRows
+from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.late_calls import Awaiting, awaited
 from heliograph.transactions.net import together
+from heliograph.transactions.pending import Ending, Pending, Stage
 
 # The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
 _SIGNALS = ("post_save", "post_delete", "m2m_changes")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class InlineBatch(Inline):
-    """`Inline(batch=True)` on a signal of a model."""
+class InlineBatch(Inline, Ending):
+    """`Inline(batch=True)` on a signal of a model; in autocommit, the call is in the transaction of the save."""
+
+    stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
+
+    @staticmethod
+    def make(due: Sequence[Pending]) -> None:
+        """Make calls that wait; there are none, since each is made when its row is written."""
 
     def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return options with which the receiver is called once for each write."""
         _verify(self, receiver, target)
-        options = options.with_facts(Awaiting(schemas.watching()))
+        options = options.with_facts(*_facts(target))
         call = BatchDeferral(options, together, object_identity(receiver))
         return replace(options, call=call, gives=OF_A_BATCH, blocking=True, defers=True, asks_batch=True)
 
@@ -46,6 +55,15 @@ class InlineBatch(Inline):
             return _made(call)
         write.calls.setdefault(call.group, []).append(call)
         return None
+
+
+def _facts(target: Target) -> Iterator[Fact]:
+    """Yield the facts of a receiver; a save in autocommit calls it before Django sends post_save."""
+    if target.signal is post_save:
+        yield Awaiting((*holds_on_end(target), *schemas.watching()))
+        yield OncePerSave()
+    else:
+        yield Awaiting(schemas.watching())
 
 
 def with_batches(options: Options) -> Options:

@@ -578,3 +578,65 @@ class Transfer(models.Model):
     quantity = models.IntegerField(default=1)
     rate = models.DecimalField(max_digits=8, decimal_places=4, default=1)
     is_checked = models.BooleanField(null=True)
+
+
+# --- rows that belong together ------------------------------------------------------------------------------------
+
+
+class Member(models.Model):
+    name = models.CharField(max_length=50, default="")
+    code = models.CharField(max_length=40, unique=True, default=uuid.uuid4)
+
+
+class MemberProxy(Member):
+    class Meta:
+        proxy = True
+
+
+class Trainer(Member):
+    sport = models.CharField(max_length=50, default="")
+
+
+class Profile(models.Model):
+    member = models.OneToOneField(Member, models.CASCADE)
+    locale = models.CharField(max_length=5, default="de")
+    card = models.CharField(max_length=10, null=True, unique=True)  # noqa: DJ001
+
+
+class Diary(models.Model):
+    profile = models.ForeignKey(Profile, models.CASCADE)
+    pages = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["profile"], name="a_diary_for_each_profile"),)
+
+
+class Badge(models.Model):
+    """A row that refers to a key that is no primary key."""
+
+    member = models.ForeignKey(Member, models.CASCADE, to_field="code", unique=True, related_name="badges")
+
+
+class Friendship(models.Model):
+    """A row that refers to one of its own kind."""
+
+    friend = models.OneToOneField("self", models.CASCADE, null=True)
+
+
+class Region(models.Model):
+    """A row that must exist."""
+
+    code = models.CharField(max_length=5, unique=True)
+    name = models.CharField(max_length=50, default="")
+    currency = models.CharField(max_length=3, default="EUR")
+
+
+class Fare(models.Model):
+    """A row that must exist, and refers to one that must exist."""
+
+    region = models.ForeignKey(Region, models.CASCADE, to_field="code")
+    zone = models.IntegerField()
+    price = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["region", "zone"], name="a_fare_for_each_zone"),)

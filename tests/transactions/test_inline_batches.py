@@ -272,7 +272,7 @@ def test_a_save_in_autocommit_is_one_call_in_each_way_to_save(batches, transacti
     assert kinds(received) == [["created"], ["created"], ["updated"], ["updated"], ["updated"], ["updated"]]
 
 
-def test_receivers_of_batches_are_called_in_their_order_before_calls_that_wait_for_the_commit(receive, transactional_db):
+def test_receivers_of_batches_are_called_in_their_order_before_calls_that_wait_for_a_commit(receive, transactional_db):
     called = []
     for order, policy in ((2, Inline(batch=True)), (1, Inline(batch=True)), (0, BeforeCommit(batch=True))):
 

@@ -18,6 +18,8 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
 
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.declaring import keep, keep_groups
+from heliograph.recipes.related import ensure_related
+from heliograph.recipes.seeding import seed
 from heliograph.recipes.stamp import stamp
 
-__all__ = ["Declaration", "keep", "keep_groups", "stamp"]
+__all__ = ["Declaration", "ensure_related", "keep", "keep_groups", "seed", "stamp"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from django.apps import apps
@@ -121,6 +122,8 @@ def written(recipe: str, *args: Any, **options: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, FunctionType):
+        return value.__qualname__
     return str(value._meta.label) if _is_model(value) else repr(value)
 
 

@@ -4,6 +4,7 @@ from heliograph import (
     UNKNOWN,
     Batch,
     BeforeCommit,
+    BeforeWrite,
     Change,
     OnCommit,
     Signal,
@@ -61,6 +62,12 @@ def adds_up(batch: Batch, **kwargs: object) -> list[Change]:
     return [event.changes["name"] for event in batch.events if event.kind == "updated"]
 
 
+@receiver(pre_save, bulk=True, when=created | changed("name"), fetch="lock", delivery=BeforeWrite())
+def locks(batch: Batch, using: str, **kwargs: object) -> list[object]:
+    return [event.new("name") for event in batch.events]
+
+
+receiver(pre_save, delivery=BeforeWrite(batch=True))  # type: ignore[call-arg]
 receiver(pre_save, delivery=OnCommit)  # type: ignore[arg-type]
 receiver(pre_save, delivery=OnCommit(batch="yes"))  # type: ignore[arg-type]
 receiver(pre_save, delivery="later")  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, exponential, fixed
     from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
-    from heliograph.transactions import Batch, BeforeCommit, OnCommit, OnRollback, UnsettledError
+    from heliograph.transactions import Batch, BeforeCommit, BeforeWrite, OnCommit, OnRollback, UnsettledError
 
 __version__ = "0.1.0.dev0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "UNKNOWN",
     "Batch",
     "BeforeCommit",
+    "BeforeWrite",
     "Change",
     "Condition",
     "Connected",
@@ -74,7 +75,9 @@ _HOMES = {
     "receiver": "receivers.decorator",
     "trace": "flow.trace",
     "when_models_are_loaded": "model_senders",
-    **dict.fromkeys(("Batch", "BeforeCommit", "OnCommit", "OnRollback", "UnsettledError"), "transactions"),
+    **dict.fromkeys(
+        ("Batch", "BeforeCommit", "BeforeWrite", "OnCommit", "OnRollback", "UnsettledError"), "transactions"
+    ),
 }
 
 __getattr__ = lazy_names(__name__, _HOMES)

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.test.utils import CaptureQueriesContext
 
-from heliograph import BeforeCommit, OnCommit, ReentrancyError, capture, changed, created, mute, trace
+from heliograph import BeforeCommit, Inline, OnCommit, ReentrancyError, capture, changed, created, mute, trace
 from heliograph.flow.listing import lines
 from heliograph.signals import (
     m2m_changes,
@@ -153,6 +153,20 @@ def test_one_database_is_received_alone(receive):
         Article.objects.using(alias).bulk_create([Article()])
         Article.objects.using(alias).update(words=3)
     assert received == ["other"]
+
+
+@pytest.mark.parametrize("policy", [Inline, BeforeCommit, OnCommit])
+def test_rows_of_one_database_are_in_the_batches_of_its_receivers_alone(batches, policy):
+    received = batches([post_save, post_delete], using="other", bulk=True, delivery=policy(batch=True))
+    for alias in ("default", "other"):
+        Article.objects.using(alias).bulk_create([Article()])
+        Article.objects.using(alias).update(words=3)
+        Article.objects.using(alias).all().delete()
+    assert [(event.kind, event.kwargs["using"]) for batch in received for event in batch.events] == [
+        ("created", "other"),
+        ("updated", "other"),
+        ("deleted", "other"),
+    ]
 
 
 def test_the_list_of_receivers_says_who_receives_bulk_writes(receive):

@@ -10,8 +10,8 @@ from django.db.models.functions import Abs, Lower
 from django.test.utils import isolate_apps
 from django.utils.translation import get_language, override
 
-from heliograph import UNKNOWN, BeforeCommit, changed, mute, receiver
-from heliograph.signals import post_bulk_create, post_bulk_delete, post_bulk_update, post_save, post_update
+from heliograph import UNKNOWN, BeforeCommit, BeforeWrite, changed, mute, receiver
+from heliograph.signals import post_bulk_create, post_bulk_delete, post_bulk_update, post_save, post_update, pre_save
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -434,6 +434,48 @@ def test_a_trigger_that_changes_a_field_which_the_update_does_not_set_is_deliver
 
 
 _BY_ID = "PARTITION BY RANGE (id)"
+
+
+BEFORE_IT = {
+    "a value": (lambda part: part.objects.update(words=9), {1: (1, 9), 2: (2, 9), 3: (3, 9)}),
+    "a sum": (
+        lambda part: part.objects.update(words=F("words") + 1),
+        {1: (1, UNKNOWN), 2: (2, UNKNOWN), 3: (3, UNKNOWN)},
+    ),
+    "objects": (WRITES["objects"], {1: (1, 10), 2: (2, 20), 3: (3, 30)}),
+}
+
+
+@pytest.mark.parametrize(("write", "expected"), BEFORE_IT.values(), ids=BEFORE_IT)
+def test_receivers_before_a_write_have_the_values_that_a_trigger_has_not_seen_yet(receive, triggered, write, expected):
+    due = []
+
+    @receive(pre_save, sender=triggered, bulk=True, when=changed("words"), delivery=BeforeWrite())
+    def record(batch, **kwargs):
+        due.append({event.pk: (event.old("words"), event.new("words")) for event in batch.events})
+
+    plain, after = without_a_receiver(write, triggered)
+    assert (write(triggered), rows_of(triggered)) == (plain, after)
+    assert due == [expected]
+
+
+WRITABLE = {"sqlite": ["a table"], "mysql": ["a table", "a view"], "postgresql": [*TABLES]}
+
+
+@pytest.mark.parametrize("kind", WRITABLE[connection.vendor])
+def test_receivers_before_a_write_have_the_rows_of_whatever_is_no_ordinary_table(receive, execute, part, kind):
+    create(execute, kind)
+    stored = "app_stored" if "view" in kind else "app_part"
+    execute(f"INSERT INTO {stored} VALUES (1, 'a', 1), (1, 'b', 2)")
+    due = []
+
+    @receive(pre_save, sender=part, bulk=True, when=changed("words"), delivery=BeforeWrite())
+    def record(batch, **kwargs):
+        due.extend((event.pk, event.old("words"), event.new("words")) for event in batch.events)
+
+    assert part.objects.filter(region="b").update(words=9) == 1
+    assert due == [(1, 2, 9)]
+    assert rows_of(part) == [(1, "a", 1), (1, "b", 9)]
 
 
 def test_changes_of_each_row_are_what_a_trigger_made_of_them(receive, triggered):

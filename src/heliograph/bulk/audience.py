@@ -18,6 +18,7 @@ from heliograph.dispatch.options import Fact
 from heliograph.dispatch.routes import registering
 from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.steps import Hold
+from heliograph.transactions.before_write import BeforeWrite, receivers_before
 
 
 class Listening:
@@ -63,11 +64,15 @@ def silence(model: Any) -> None:
     _silent.add(model)
 
 
+BEFORE_WRITE = "before_write"
+
+
 @dataclass(frozen=True)
 class Audience:
     """The signals through which somebody receives the writes of a model."""
 
-    signals: dict[str, Any]  # by name
+    # By name. BEFORE_WRITE stands for the receivers of pre_save that are called before the statements of a write.
+    signals: dict[str, Any]
     # The receivers with `bulk=True`, by the name of their signal. Weak, since the traceback of an error may keep this.
     receivers: dict[str, list[weakref.ref[Guarded]]] = field(default_factory=dict)
 
@@ -98,7 +103,9 @@ def _now(audience: Audience, model: Any) -> Audience:
     """Return the part of an audience that is there at this moment: receivers may be muted, or have left."""
     now = Audience({}, {})
     for name, signal in audience.signals.items():
-        if isinstance(signal, ModelSignal):  # not all of its receivers receive bulk writes
+        if name == BEFORE_WRITE:
+            is_received = bool(bulk_receivers_before(model))
+        elif isinstance(signal, ModelSignal):  # not all of its receivers receive bulk writes
             receivers = now.receivers[name] = [*map(weakref.ref, bulk_receivers(signal, model))]
             is_received = bool(receivers)
         else:
@@ -113,6 +120,8 @@ def _found(model: Any) -> Audience | None:
     references = _listenings.copy()
     received = {one.target.signal for one in _alive(references) if one.receives(model)}
     signals = {entry_of(signal).name: signal for signal in received}  # type: ignore[union-attr]  # all are in it
+    if "pre_save" in signals:
+        signals[BEFORE_WRITE] = signals["pre_save"]
     if "m2m_changes" in signals and not sides_of(model):
         del signals["m2m_changes"]
     audience = Audience(signals) if signals else None
@@ -139,6 +148,15 @@ class ReceivesBulk(Fact):
 
 
 def bulk_receivers(signal: Any, model: Any) -> list[Guarded]:
-    """Return the receivers of one of Django's signals that receive bulk writes."""
-    found = guarded_for(signal, model)
-    return [one for one in found if any(type(fact) is ReceivesBulk for fact in one.options.facts)]
+    """Return the receivers of one of Django's signals that receive bulk writes when the signal is sent."""
+    found = [one for one in guarded_for(signal, model) if not isinstance(one.options.delivery, BeforeWrite)]
+    return [one for one in found if _receives_bulk(one)]
+
+
+def bulk_receivers_before(model: Any) -> list[Guarded]:
+    """Return the receivers that are called before the statements of a bulk write."""
+    return [one for one in receivers_before(model) if _receives_bulk(one)]
+
+
+def _receives_bulk(one: Guarded) -> bool:
+    return any(type(fact) is ReceivesBulk for fact in one.options.facts)

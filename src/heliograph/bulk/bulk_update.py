@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from heliograph.bulk.audience import Audience, audience_of
-from heliograph.bulk.deliver import deliver_write, send_before
+from heliograph.bulk.deliver import before_write, deliver_write, send_before
+from heliograph.bulk.due_rows import due_instances
 from heliograph.bulk.update_statements import Update
 from heliograph.bulk.write import alias_of, as_one, in_place, in_transaction
 from heliograph.changes.rows import Rows, Updated, normal_key
@@ -39,6 +40,9 @@ def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names:
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
         send_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
+        before = before_write(audience, model, using)
+        if before is not None:
+            before([due_instances(update.queryset, instances, names, using)])
         done: list[Updated] = []
         statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
         with as_one(lambda updated, _: updated is model), in_place(statements):

@@ -21,10 +21,11 @@ from heliograph.databases.pieces import ROW_NUMBER
 def update_carefully(reading: Reading) -> Updated:
     """Update rows, and read their values again from the database."""
     columns = _columns(reading)
-    if not columns:
-        return _update_by_itself(reading)
     old = _read(reading, columns)
     size = len(reading.plan.fields)
+    reading.call_before(reading.rows_of([(*row[:size], *reading.new_values(row)) for row in old]))
+    if not columns:
+        return _update_by_itself(reading, old)
     found = {tuple(row[size:]): tuple(row[:size]) for row in old}
     if reading.database.keeps_locators:
         return reading.rows_of(_written_by_locators(reading, found))
@@ -129,12 +130,11 @@ def _at(reading: Reading, columns: Sequence[str], located: Sequence[Any]) -> Any
 # --- rows without locators: of views, and of several tables -------------------------------------------------------
 
 
-def _update_by_itself(reading: Reading) -> Updated:
-    """Execute Django's own statement, so that exactly its rows are written.
+def _update_by_itself(reading: Reading, old: Table) -> Updated:
+    """Execute Django's own statement after the rows were read, so that exactly its rows are written.
 
     Only rows whose key no other row shares have both old and new values; the others have UNKNOWN.
     """
-    old = _read(reading)
     sql, params = reading.compiler.as_sql()
     fields, is_of_parents = reading.plan.fields, bool(reading.compiler.query.related_updates)
     is_returned = reading.database.returns_rows_of_views and not is_of_parents

@@ -6,7 +6,7 @@ from collections.abc import Sequence, Sized
 from typing import Any
 
 from heliograph.bulk.audience import Audience, audience_of
-from heliograph.bulk.deliver import deliver_write, send_before
+from heliograph.bulk.deliver import before_write, deliver_write, send_before
 from heliograph.bulk.insert_statements import insertion_of
 from heliograph.bulk.write import alias_of, as_they_were, in_place, in_transaction
 from heliograph.orm.querysets import BulkCreate
@@ -31,6 +31,9 @@ def _sent(proceed: Proceed, create: BulkCreate, instances: Sequence[Any], audien
         audience.send("pre_bulk_create", model, instances=instances, **payload)
         send_before(model, instances, **payload)
         insertion = insertion_of(create, using, instances, audience.reads_all("post_bulk_create"))
+        before = before_write(audience, model, using)
+        if before is not None:
+            before(insertion.due(instances))
         with in_place(insertion):
             made = proceed(create)
         writes, unknown = insertion.writes(made), insertion.unknown(made)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from heliograph.bulk import m2m
-from heliograph.bulk.audience import Audience, bulk_receivers
+from heliograph.bulk.audience import BEFORE_WRITE, Audience, bulk_receivers, bulk_receivers_before
 from heliograph.bulk.delete_statements import Deletion
+from heliograph.bulk.due_rows import Before
 from heliograph.bulk.moved_keys import apart, sets_keys
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows, Updated
@@ -20,9 +22,11 @@ from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.reentrancy import at_work, refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
+from heliograph.transactions.before_write import WritePayload
 from heliograph.transactions.choosing import those_of
-from heliograph.transactions.collect import BatchDeferral, received_rows
+from heliograph.transactions.collect import BatchDeferral, Received, received_rows
 from heliograph.transactions.inline_batches import as_one_write
+from heliograph.transactions.net import together
 from heliograph.transactions.rows_at_work import not_at_work
 
 
@@ -31,6 +35,24 @@ def send_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
     receivers = bulk_receivers(pre_save, model)
     for instance in instances if receivers else ():
         send_to(receivers, pre_save, model, {"instance": instance, "raw": False, **payload})
+
+
+def before_write(audience: Audience, model: Any, using: str) -> Before | None:
+    """Return what calls receivers before rows of a model are written; None if no receiver waits for this."""
+    if BEFORE_WRITE not in audience.signals:
+        return None
+    payload = WritePayload(signal=pre_save, sender=model, using=using)
+    is_received = any(one.options.admits(payload) for one in bulk_receivers_before(model))
+    return partial(_deliver_before, model) if is_received else None
+
+
+def _deliver_before(model: Any, writes: Sequence[Rows]) -> None:
+    """Call each receiver with all rows that a write is about to write."""
+    for one in bulk_receivers_before(model):
+        found = (_received(one, rows, WritePayload(payload_of(rows, pre_save))) for rows in writes if len(rows))
+        calls = [call for call in found if call is not None]
+        if calls:
+            one.options.delivery.deliver(together(calls))
 
 
 def deliver_write(
@@ -55,7 +77,7 @@ def deliver_update(audience: Audience, rows: Updated) -> None:
         deliver_write(audience, "post_update", rows.model, [rows], update_fields=names, using=rows.using)
         return
     # No code of the project has run since the audience was asked for.
-    receivers = [one for found in audience.receivers["post_save"] if (one := found()) is not None]
+    receivers = [one for found in audience.receivers.get("post_save", ()) if (one := found()) is not None]
     with as_one_write():
         _deliver_to(receivers, rows, payload_of(rows, post_save))
 
@@ -88,24 +110,25 @@ def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any
     each = []
     for one in receivers:
         if isinstance(one.options.call, BatchDeferral):
-            _deliver_batch(one, one.options.call, rows, payload)
+            received = _received(one, rows, payload)
+            if received is not None:
+                one.options.delivery.deliver(received)
         else:
             each.append(one)
     if each:
         _send_each(each, rows, payload)
 
 
-def _deliver_batch(one: Guarded, deferral: BatchDeferral, rows: Rows, payload: dict[str, Any]) -> None:
-    """Let a receiver have the rows in its batch, except those that it is handling already."""
-    receiver, free = one.connection.receiver(), rows
-    if receiver is None:
-        return
+def _received(one: Guarded, rows: Rows, payload: dict[str, Any]) -> Received | None:
+    """Return the rows as a receiver gets them in its batch: without those that it is handling already; None if none."""
+    receiver, free, deferral = one.connection.receiver(), rows, one.options.call
+    if receiver is None or not isinstance(deferral, BatchDeferral) or not one.options.admits(payload):
+        return None
     if one.reentrant != "allow" and at_work():
         free = not_at_work(receiver, rows)
         if free is not rows and one.reentrant == "raise":
             refuse(receiver, {**payload, "instance": rows.instances[0]})
-    if free is rows or len(free):
-        one.options.delivery.deliver(received_rows(receiver, payload, deferral, free))
+    return received_rows(receiver, payload, deferral, free) if free is rows or len(free) else None
 
 
 def _send_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:

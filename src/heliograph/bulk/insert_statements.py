@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery
 
+from heliograph.bulk.due_rows import news
 from heliograph.bulk.sql import Table, are_sent_as_stored, fetched, locking
 from heliograph.changes.plans import Plan, plan_for, plan_of_all, watched_among, watched_fields, with_columns_beside
 from heliograph.changes.rows import Created, Rows, Updated, instances_of, loaded
@@ -36,6 +37,12 @@ class Insert:
     def execute(self, compiler: Any, inner: Callable[[], Any], *args: Any) -> Any:
         """Execute one statement."""
         return inner()
+
+    def due(self, instances: Sequence[Any]) -> list[Rows]:
+        """Return the rows that will be written, as far as this is known before: here all are new."""
+        for instance in instances:
+            instance._prepare_related_fields_for_save(operation_name="bulk_create")
+        return [Created.of(self.model, self.using, instances, self.known)]
 
     def writes(self, made: Sequence[Any]) -> list[Rows]:
         """Return the written rows; `made` is what Django's method returns."""
@@ -82,7 +89,7 @@ class InsertOrUpdate(Insert):
     names: frozenset[str]  # of the fields that are updated
     identity: Sequence[Any]  # the fields that identify a row: `unique_fields`, or the primary key
     plan: Plan  # the updated fields that a receiver watches
-    old: dict[Any, Sequence[Any]]  # the old values of the rows in conflict, by the values of `identity`
+    conflicts: Conflicts
     new: dict[Any, Sequence[Any]] = field(default_factory=dict)
     instances: dict[Any, Any] = field(default_factory=dict)  # of rows that were inserted
     first: dict[Any, Any] = field(default_factory=dict)  # the instances that inserted them: a second one updates a row
@@ -113,15 +120,27 @@ class InsertOrUpdate(Insert):
 
     def _keep(self, instance: Any, values: Sequence[Any], is_new: bool) -> None:
         key, values = tuple(values[: len(self.identity)]), values[len(self.identity) :]
-        if key in self.instances or (is_new and key not in self.old):
+        if key in self.instances or (is_new and key not in self.conflicts.old):
             self.first.setdefault(key, instance)
             self.instances[key], self.returned[key] = instance, values
         else:
             self.new[key] = values
 
+    def due(self, instances: Sequence[Any]) -> list[Rows]:
+        (all_rows,) = super().due(instances)
+        found = [self.conflicts.row_of(one) for one in instances]
+        by_row = {row: one for row, one in zip(found, instances, strict=True) if row is not None}
+        fields = [one for one in self.plan.fields if one.name in self.names]
+        olds = self.conflicts.old.items()
+        table = [(*old, *news(self.plan, old, fields, self.using, by_row.get(row))) for row, old in olds]
+        updated = Updated.of(self.model, self.using, self.names, self.plan, table)
+        if by_row.keys() >= self.conflicts.old.keys():
+            updated = replace(updated, given=[by_row[row] for row in self.conflicts.old])
+        return [all_rows.only([at for at, row in enumerate(found) if row is None]), updated]
+
     def writes(self, made: Sequence[Any]) -> list[Rows]:
-        keys, unknown = self.plan.keys, self.plan.unknown
-        table = [(*self.old.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
+        keys, unknown, before = self.plan.keys, self.plan.unknown, self.conflicts.old
+        table = [(*before.get(key, (*new[:keys], *unknown[keys:])), *new[keys:]) for key, new in self.new.items()]
         return [
             self._created(),
             Updated.of(self.model, self.using, self.names, self.plan, table),
@@ -156,8 +175,8 @@ def insertion_of(create: BulkCreate, using: str, instances: Sequence[Any], reads
     fields += watched_fields(model) if fields else ()  # as for an update: a receiver may ask for their values too
     plan = plan_for(model, with_columns_beside(model, [*dict.fromkeys(fields)]))
     identity = unique or options.pk_fields
-    old = rows_in_conflict(instances, using, unique, identity, plan)
-    return InsertOrUpdate(model, using, known, frozenset(one.name for one in written), identity, plan, old)
+    conflicts = rows_in_conflict(instances, using, unique, identity, plan)
+    return InsertOrUpdate(model, using, known, frozenset(one.name for one in written), identity, plan, conflicts)
 
 
 def _is_statement_of(query: Any, model: Any, on_conflict: Any) -> bool:
@@ -174,15 +193,44 @@ def _inserted(compiler: Any, fields: Sequence[Any], more: str = "") -> Table:
 # --- rows in conflict ----------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Conflicts:
+    """The rows that are in conflict with the instances of an upsert."""
+
+    old: dict[Any, Sequence[Any]] = field(default_factory=dict)  # the old values, by the values that identify a row
+    # What identifies each row, by the unique fields in which it may be in conflict, and its values of these.
+    by_fields: dict[tuple[Any, ...], dict[Any, Any]] = field(default_factory=dict)
+
+    def add(self, row: Any, old: Sequence[Any], fields: tuple[Any, ...], values: Any) -> None:
+        """Add a row that has the same values as an instance in some unique fields."""
+        self.old[row] = old
+        self.by_fields.setdefault(fields, {})[values] = row
+
+    def row_of(self, instance: Any) -> Any:
+        """Return what identifies the row that an instance is in conflict with; None if there is none."""
+        found = (rows.get(_python_values(instance, fields)) for fields, rows in self.by_fields.items())
+        return next((row for row in found if row is not None), None)
+
+
+def _python_values(instance: Any, fields: Sequence[Any]) -> Any:
+    """Return values of an instance as they are when they are loaded; None if a field does not accept its value."""
+    try:
+        return tuple(one.to_python(getattr(instance, one.attname)) for one in fields)
+    except Exception:  # of an expression, say: a field may raise any error
+        return None
+
+
 def rows_in_conflict(
     instances: Sequence[Any], using: str, unique_fields: Sequence[Any], identity: Sequence[Any], plan: Plan
-) -> dict[Any, Any]:
+) -> Conflicts:
     """Lock and read the rows that are in conflict with instances, by their values of `identity`."""
-    names = [one.attname for one in identity]
-    rows = locking(plan.model._base_manager.using(using)).values_list(*names, *plan.names)
-    conditions = (one for fields in _unique(plan.model, unique_fields) for one in _equal(instances, using, fields))
-    found = (row for condition in conditions for row in rows.filter(condition))
-    return {tuple(row[: len(names)]): row[len(names) :] for row in found}
+    conflicts, keys, size = Conflicts(), len(identity), len(identity) + len(plan.fields)
+    for fields in _unique(plan.model, unique_fields):
+        names = [one.attname for one in (*identity, *plan.fields, *fields)]
+        rows = locking(plan.model._base_manager.using(using)).values_list(*names)
+        for row in (row for condition in _equal(instances, using, fields) for row in rows.filter(condition)):
+            conflicts.add(tuple(row[:keys]), row[keys:size], tuple(fields), tuple(row[size:]))
+    return conflicts
 
 
 def _unique(model: Any, named: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ def _table_in(connection: Any, model: Any) -> TableInDatabase:
     return TableInDatabase(database, is_ordinary(connection, model), returns)
 
 
-def _fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
+def fields_to_read(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRead:
     """Return the fields that an update of these fields reads; they are found once for each plan of the model."""
     options, watched = model._meta, PLANS.get(model)
     known: _Known | None = vars(options).get(_KNOWN)
@@ -112,19 +112,32 @@ def _found(model: Any, written: tuple[Any, ...], reads_all: bool) -> FieldsToRea
     )
 
 
+# What is called before rows are updated, with the values that the update sets, by field.
+BeforeUpdate = Callable[[Updated, Mapping[Any, Any]], None]
+
+
 class Reading:
     """The values that one update reads: primary keys, old values, and new values that differ from row to row."""
 
-    def __init__(self, model: Any, using: str, reads_all: bool, is_ordered: bool, compiler: Any) -> None:
+    def __init__(
+        self,
+        model: Any,
+        using: str,
+        reads_all: bool,
+        is_ordered: bool,
+        compiler: Any,
+        before: BeforeUpdate | None = None,
+    ) -> None:
         self.model = model
         self.using = using
         self.is_ordered = is_ordered  # rows are locked in the order of their keys
+        self.before = before
         self.compiler = compiler
         self.connection = compiler.connection
         query = compiler.query
         assigned = query.values if not query.related_updates else [*query.values, *_of_parents(query)]
         self.values = {one: value for one, _, value in assigned}
-        self.asked = _fields_to_read(model, tuple(self.values), reads_all)
+        self.asked = fields_to_read(model, tuple(self.values), reads_all)
         self.table = self.asked.table_in(self.connection)
         self.database = self.table.database
         self.plan = self.asked.plan
@@ -136,8 +149,15 @@ class Reading:
         is_known = UNKNOWN not in self.news
         # Whether the rows are read after the update too; this is impossible if the update sets their keys.
         self.asks_again = not is_known and not self.moved
-        # The expressions among the new values, which are read after the old values; none if not all can be known.
-        self.computed = [new for new in self.news if hasattr(new, "resolve_expression")] if is_known else []
+        # The expressions among the new values, which are read after the old values: if all new values are known then,
+        # or somebody asks for those that are.
+        is_asked = is_known or before is not None
+        self.computed = [new for new in self.news if hasattr(new, "resolve_expression")] if is_asked else []
+
+    def call_before(self, rows: Updated) -> None:
+        """Let somebody have the rows before they are updated, if there are any."""
+        if self.before is not None and len(rows):
+            self.before(rows, self.values)
 
     def rows_before(self, table: Columns) -> Updated:
         """Return the updated rows of a table that was read before the update: old values, followed by computed ones."""

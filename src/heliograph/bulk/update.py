@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from heliograph.bulk.audience import Audience, audience_of
-from heliograph.bulk.deliver import deliver_update, deliver_write
+from heliograph.bulk.audience import BEFORE_WRITE, Audience, audience_of
+from heliograph.bulk.deliver import before_write, deliver_update, deliver_write
+from heliograph.bulk.due_rows import due, due_by_keys
 from heliograph.bulk.update_statements import Update
 from heliograph.bulk.write import in_place, in_transaction, is_part, updating
 from heliograph.changes.rows import Updated
 from heliograph.orm.steps import Proceed
 
 # The signals through which the rows of updates are received.
-_SIGNALS = ("post_update", "post_save", "m2m_changes")
+_AFTER = ("post_update", "post_save", "m2m_changes")
+_SIGNALS = (BEFORE_WRITE, *_AFTER)
 
 
 def update(proceed: Proceed, queryset: Any, /, **values: Any) -> Any:
@@ -37,8 +39,12 @@ def _statement(audience: Audience | None, model: Any, using: str) -> Update | No
     """Return the statement of an update, which delivers its rows in its transaction; None if nobody receives rows."""
     if audience is None:
         return None
+    before = before_write(audience, model, using)
+    if before is None and audience.signals.keys().isdisjoint(_AFTER):
+        return None
     reads_all = not audience.signals.keys().isdisjoint(("post_update", "m2m_changes"))
-    return Update(model, using, reads_all, partial(deliver_update, audience))
+    is_due = None if before is None else lambda rows, values: before([due(rows, values)])
+    return Update(model, using, reads_all, partial(deliver_update, audience), before=is_due)
 
 
 def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: str) -> None:
@@ -47,6 +53,10 @@ def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: st
     if audience is None:
         proceed(query, keys, values, using)
         return
+    before = before_write(audience, query.model, using)
+    if before is not None:
+        with in_transaction(using, query.model):  # which reads before it writes
+            before([due_by_keys(query, keys, values, using)])
     done: list[Updated] = []
     with in_place(Update(query.model, using, audience.reads_all("post_update"), done.append)):
         proceed(query, keys, values, using)

@@ -13,7 +13,7 @@ from django.db.models.sql import UpdateQuery
 from django.db.models.sql.where import WhereNode
 
 from heliograph.bulk.careful_updates import by_key, read_these, update_carefully, update_these
-from heliograph.bulk.read import UNCHANGED, Reading
+from heliograph.bulk.read import UNCHANGED, BeforeUpdate, Reading
 from heliograph.bulk.sql import (
     Table,
     fetched,
@@ -38,6 +38,7 @@ class Update:
     reads_all: bool  # the values of all written fields; otherwise of the watched fields only
     deliver: Callable[[Updated], None]  # called with the rows of each statement, in its transaction
     is_ordered: bool = False  # rows are locked in the order of their keys, so that two do not wait in a circle
+    before: BeforeUpdate | None = None  # called with the rows of each statement when they are locked, before it
 
     def replaces(self, query: Any) -> bool:
         """Return whether a query is executed here: it is an update of the model."""
@@ -50,7 +51,8 @@ class Update:
         with in_transaction(self.using, self.model):
             if _is_left_to_django(compiler.query):
                 return inner()
-            reading = Reading(self.model, self.using, self.reads_all, self.is_ordered, compiler)
+            is_ordered = self.is_ordered or self.before is not None
+            reading = Reading(self.model, self.using, self.reads_all, is_ordered, compiler, self.before)
             try:
                 rows = self._way(compiler, reading)(reading)
             except EmptyResultSet:
@@ -61,7 +63,7 @@ class Update:
 
     def _way(self, compiler: Any, reading: Reading) -> Callable[[Reading], Updated]:
         query = compiler.query
-        if query.related_updates or not reading.asked.are_sent_as_stored:
+        if self.before is not None or query.related_updates or not reading.asked.are_sent_as_stored:
             return _update_locked
         if reading.database.updates_from_subquery:
             return _update_at_once
@@ -152,13 +154,17 @@ def _update_after_reading(reading: Reading) -> Updated:
 
 
 def _update_locked(reading: Reading) -> Updated:
-    """Lock and read the rows, update them by key, and read again the values that are not known (MariaDB)."""
+    """Lock and read the rows, update them by key, and read again the values that are not known.
+
+    So it is on MariaDB, and on every database if somebody asks for the rows before they are updated.
+    """
     reading.compiler.pre_sql_setup()  # a condition on other tables becomes a condition on the primary key
     read = _read(reading, locks=True)
     if read is None:
         return update_carefully(reading)
+    rows = reading.rows_before(read)
+    reading.call_before(rows)
     if not reading.asks_again:
-        rows = reading.rows_before(read)
         update_these(reading, rows.pks)
         return rows
     old = by_key(reading, read.rows(len(reading.plan.fields)))

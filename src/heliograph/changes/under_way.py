@@ -93,6 +93,20 @@ def written_by(instance: Any) -> Comparison | None:
     return Comparison(write.plan, write.old, write.new, None, write.using)
 
 
+def creates(write: TableWrite) -> bool:
+    """Return whether a save that is about to write a row will create it, as far as this is known before.
+
+    It is known of a row that was locked, of a save that can only insert or only update, and of an instance without a
+    key. Otherwise an instance that was not loaded is taken for a new one, as Django does.
+    """
+    instance, saving = write.instance, running(write.instance)
+    if write.force_update or write.update_fields:
+        return False
+    if type(saving) is Saving and saving.is_locked:
+        return saving.is_missing
+    return bool(write.force_insert or not instance._is_pk_set() or instance._state.adding)
+
+
 def is_gone(instance: Any) -> bool:
     """Return whether another transaction had deleted the row of a deletion before it was locked."""
     deleting = running(instance)

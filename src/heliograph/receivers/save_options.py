@@ -41,6 +41,7 @@ from heliograph.dispatch.verification import parameters_of
 from heliograph.model_senders import ModelConnector
 from heliograph.receivers.facts import AsksFor, Databases, StillThere
 from heliograph.receivers.keeping import keeps_at
+from heliograph.transactions.before_write import BeforeWrite
 from heliograph.transactions.inline_batches import with_batches
 
 # With this value of fetch=, the row is read and locked in the transaction of its write.
@@ -125,7 +126,7 @@ def _asked(receiver: Any, target: Target, options: Options, given: Mapping[str, 
     if not (wants_changes or fetch or writes):
         return None
     names, fields = () if options.when is None else watched(options.when), _listed("writes", writes)
-    _verify_signal(receiver, target, wants_changes, fetch, fields)
+    _verify_signal(receiver, target, wants_changes, fetch, fields, isinstance(options.delivery, BeforeWrite))
     _verify_fetch(fetch, names or wants_changes)
     _verify_writes(target, fields, options.delivery)
     changes = (names or ALL) if wants_changes else ()
@@ -210,12 +211,15 @@ class WritingCall(Call):
 _OF_SAVES = ("pre_save", "post_save")
 
 
-def _verify_signal(receiver: Any, target: Target, wants_changes: bool, fetch: Any, writes: tuple[str, ...]) -> None:
+def _verify_signal(
+    receiver: Any, target: Target, wants_changes: bool, fetch: Any, writes: tuple[str, ...], is_before_write: bool
+) -> None:
     if wants_changes:
         _verify_among(receiver, target, "a parameter named changes", (*_OF_SAVES, "pre_delete", "post_delete"))
-    if fetch == LOCK:
+    if fetch == LOCK and not (is_before_write and target.signal is pre_save):
         is_early = target.signal is pre_save or target.signal is pre_delete
         hint = " Rows are read right before they are written, which is later than that." if is_early else ""
+        hint += " A receiver with delivery=BeforeWrite() is called then." if target.signal is pre_save else ""
         _verify_among(receiver, target, f"fetch={LOCK!r}", ("post_save", "post_delete"), hint)
     elif fetch:
         hint = f" fetch={LOCK!r} does, and reads rows before they are deleted." if target.signal is post_delete else ""

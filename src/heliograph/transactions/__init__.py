@@ -13,10 +13,12 @@ commit, and the calls that these cause. A save in autocommit is an `AutocommitSa
 calls that belong to it. A *batch* has one *event* for each row, the *net* change of all its sends.
 
 `end_policies` has the policies, `ending` the patches, `flush` the end of a block, `collect` what is kept for a batch.
+`before_write` has the policy whose calls are made at the other end of a write, before its statement.
 """
 
 from heliograph.transactions.batches import Batch, Event
+from heliograph.transactions.before_write import BeforeWrite
 from heliograph.transactions.end_policies import BeforeCommit, OnCommit, OnRollback
 from heliograph.transactions.flush import UnsettledError
 
-__all__ = ["Batch", "BeforeCommit", "Event", "OnCommit", "OnRollback", "UnsettledError"]
+__all__ = ["Batch", "BeforeCommit", "BeforeWrite", "Event", "OnCommit", "OnRollback", "UnsettledError"]

@@ -17,7 +17,7 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 from heliograph.orm.saving import SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
 from heliograph.transactions.flush import finish, make_alone
-from heliograph.transactions.pending import Ending, Pending, Stage, is_of_test, keep
+from heliograph.transactions.pending import Pending, Stage, Staged, is_of_test, keep
 
 _NAME = "_heliograph_autocommit_save"
 # The attribute of the models for whose saves a receiver waits until the end of a transaction.
@@ -25,7 +25,7 @@ AWAITED = "_heliograph_is_awaited"
 
 
 def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
-    """Save an instance; in autocommit, as an `AutocommitSave` if a receiver waits for the end of a transaction."""
+    """Save an instance; in autocommit, as an `AutocommitSave` if a receiver waits for a stage of a transaction."""
     instance = save.instance
     if not getattr(instance, AWAITED, False):
         return proceed(save)
@@ -44,13 +44,13 @@ def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
 
 
 def _waiting(signal: Any, sender: Any) -> Waiting:
-    """Return the receivers of a signal that wait for the end of a transaction, each after its stage."""
+    """Return the receivers of a signal that wait for a stage of a transaction, each after its stage."""
     found = [(one.options.delivery, one) for one in guarded_for(signal, sender)]
-    return [(delivery.stage, one) for delivery, one in found if isinstance(delivery, Ending)]
+    return [(delivery.stage, one) for delivery, one in found if isinstance(delivery, Staged)]
 
 
 Waiting = list[tuple[Stage, Guarded]]
-_JOINED = (Stage.BEFORE_COMMIT, Stage.LAST, Stage.STORED)
+_JOINED = (Stage.BEFORE_WRITE, Stage.BEFORE_COMMIT, Stage.LAST, Stage.STORED)
 
 
 def join_transaction(proceed: Proceed, write: TableWrite) -> Any:
@@ -69,7 +69,7 @@ class AutocommitSave:
     """
 
     def __init__(self, instance: Any, using: str, before: Waiting, after: Waiting) -> None:
-        """`before` and `after` are the receivers of pre_save and post_save that wait for the end of a transaction."""
+        """`before` and `after` are the receivers of pre_save and post_save that wait for a stage of a transaction."""
         self.instance = instance
         self.using = using
         self.connection = connections[using]

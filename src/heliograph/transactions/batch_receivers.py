@@ -22,9 +22,10 @@ def verify_batch(policy: DeliveryPolicy, receiver: Receiver, given: Collection[s
     """Raise TypeError for a receiver that cannot be called with a batch and the other names that its policy gives."""
     names, necessary = names_of(receiver)
     if names and "batch" not in names:
+        hint = ", or leave batch=True out" if getattr(policy, "batch", False) else ""
         raise TypeError(
             f"{describe(receiver)} has no parameter named batch, which delivery={policy!r} gives it:"
-            " add the parameter, or leave batch=True out."
+            f" add the parameter{hint}."
         )
     for name in necessary:
         if name not in given:

@@ -152,7 +152,7 @@ def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDe
 def _kind(payload: Mapping[str, Any]) -> Kind | None:
     signal = payload["signal"]
     if signal is post_save or signal is pre_save:
-        is_new = payload["instance"]._state.adding if signal is pre_save else payload.get("created")
+        is_new = payload.get("created", signal is pre_save and payload["instance"]._state.adding)
         return "created" if is_new else "updated"
     return "deleted" if signal is post_delete or signal is pre_delete else None
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.db.models.signals import post_save, pre_save
 
 from heliograph.dispatch.condition_base import Target
-from heliograph.dispatch.routes import registering
 from heliograph.orm import atomic, saving
 from heliograph.orm.savepoints import of_connections
-from heliograph.orm.steps import Hold, Method, PatchLease, Step, is_there
+from heliograph.orm.steps import Hold, Method, ModelLeases, PatchLease, Step, is_there
 from heliograph.transactions.autocommit_save import AWAITED, join_transaction, save_in_autocommit
 from heliograph.transactions.flush import end_block
 
@@ -25,7 +22,7 @@ def holds_on_end(target: Target) -> tuple[Hold, ...]:
     if target.signal is not pre_save and target.signal is not post_save:
         return of_connections.take(), _for_all.take()
     model = target.sender if isinstance(target.sender, ModelBase) else Model
-    return of_connections.take(), _for_all.take(), _for_model(model).take()
+    return of_connections.take(), _for_all.take(), _for_models.take(model)
 
 
 def _steps() -> Iterator[Step]:
@@ -33,8 +30,7 @@ def _steps() -> Iterator[Step]:
     yield saving.save_base.step("autocommit_save", save_in_autocommit, Model)
 
 
-def _steps_of_model(reference: ref[Any]) -> list[Step]:
-    model = reference()
+def _steps_of_model(model: Any) -> list[Step]:
     mark = _awaited.step("mark", lambda: None, model)
     return [mark, saving.save_table.step("join_transaction", join_transaction, model)]
 
@@ -42,11 +38,4 @@ def _steps_of_model(reference: ref[Any]) -> list[Step]:
 # Marks the models for whose saves a receiver waits until the end of a transaction.
 _awaited = Method(AWAITED, ("mark",), is_there, are_around=False)
 _for_all = PatchLease(_steps)
-_for_models: WeakKeyDictionary[Any, PatchLease] = WeakKeyDictionary()
-
-
-def _for_model(model: Any) -> PatchLease:
-    with registering:
-        if model not in _for_models:
-            _for_models[model] = PatchLease(partial(_steps_of_model, ref(model)))
-        return _for_models[model]
+_for_models = ModelLeases(_steps_of_model)

@@ -52,7 +52,7 @@ class InlineBatch(Inline, Ending):
         """Make the call now; or at the end of the write, if it is about a part of a write that is not done."""
         write = _write.get()
         if write is None or not isinstance(call, Received) or not write.contains(call):
-            return _made(call)
+            return made(call)
         write.calls.setdefault(call.group, []).append(call)
         return None
 
@@ -101,10 +101,11 @@ def as_one_write(*, is_deletion: bool = False) -> Iterator[None]:
     finally:
         _write.reset(token)
     for calls in write.calls.values():
-        _made(together(calls))
+        made(together(calls))
 
 
-def _made(call: Call) -> Any:
+def made(call: Call) -> Any:
+    """Make a call now, also of an async receiver, and return its response."""
     response = call.make()
     return async_to_sync(awaited)(response) if isawaitable(response) else response
 

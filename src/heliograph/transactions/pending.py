@@ -25,8 +25,9 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 
 
 class Stage(Enum):
-    """The point in the end of a transaction at which calls are made."""
+    """The point in a transaction, mostly in its end, at which calls are made."""
 
+    BEFORE_WRITE = "right before the statement of the write that was sent"
     BEFORE_COMMIT = "before the commit, and may cause more"
     LAST = "before the commit, when no call before it is left; it may cause more"
     STORED = "right before the commit, when no other call is left"
@@ -34,10 +35,14 @@ class Stage(Enum):
     AFTER_ROLLBACK = "after the rollback of what was sent"
 
 
-class Ending(ABC):
-    """A delivery policy that makes its calls at the end of a transaction."""
+class Staged(ABC):
+    """A delivery policy that makes its calls at a stage of a transaction."""
 
     stage: ClassVar[Stage]
+
+
+class Ending(Staged):
+    """A delivery policy that makes its calls at the end of a transaction."""
 
     @staticmethod
     @abstractmethod

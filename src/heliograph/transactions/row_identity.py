@@ -90,9 +90,12 @@ def table_of(model: Any, using: str) -> Table:
 
 
 def rows_in(model: Any, table: Table, keys: Collection[Any]) -> set[RowId]:
-    """Return the rows of a model with these keys: in its own table, and in its parents' tables with the same keys."""
+    """Return the rows of a model with these keys: in its own table, and in its parents' tables with the same keys.
+
+    A row that has no key yet is none.
+    """
     parts = _parts(model, table.alias, table.path)
-    return {(part.table, key) for part in parts if part.has_same_key for key in keys}
+    return {(part.table, key) for part in parts if part.has_same_key for key in keys if key is not None}
 
 
 def identity_of(kind: Any, using: str | None, path: Path | None) -> Callable[[Any], Collection[RowId]]:

@@ -158,7 +158,7 @@ def single(carts, seed, rounds=15):
         for _ in range(rounds):
             cart, other = choose.choice(keys), choose.choice(keys)
             mine = Item.objects.filter(weight=seed)
-            match choose.randrange(7):
+            match choose.randrange(8):
                 case 0 | 1:
                     Item.objects.create(cart_id=cart, price=choose.randrange(9), weight=seed)
                 case 2:
@@ -178,6 +178,9 @@ def single(carts, seed, rounds=15):
                 case 6:
                     for item in mine.order_by("?")[:1]:
                         item.delete()
+                case 7:
+                    keys_of_mine = [*mine.filter(cart=other).values_list("pk", flat=True)]
+                    Item.objects.filter(pk__in=keys_of_mine).update(cart=cart)
 
     return work
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from heliograph.recipes import keep
 from heliograph.recipes.verbs import chosen
-from tests.app.models import Cart, City, Item, ItemProxy, Node, Shopper, Visit, WrappedItem
+from tests.app.models import Cart, City, Item, ItemProxy, Node, Shopper, Transfer, Visit, Wallet, WrappedItem
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -287,6 +287,15 @@ def test_many_parents_with_different_sums_take_few_statements(kept):
     assert_right()
     about_carts = [one["sql"] for one in captured if "app_cart" in one["sql"]]
     assert len([sql for sql in about_carts if sql.startswith("UPDATE")]) == 1
+
+
+def test_parents_whose_keys_are_uuids_get_different_sums(kept):
+    kept(Wallet, sent=Sum(F("outgoing__amount") * F("outgoing__rate"), default=0))
+    many = Wallet.objects.bulk_create([Wallet() for _ in range(9)])
+    Transfer.objects.bulk_create([Transfer(source=one, amount=Decimal("0.10") * at) for at, one in enumerate(many)])
+    Transfer.objects.update(rate=Decimal("0.0100"))
+    assert_right()
+    assert sum(Wallet.objects.values_list("sent", flat=True)) == Decimal("0.036")
 
 
 def test_disconnect_ends_the_keeping(kept):

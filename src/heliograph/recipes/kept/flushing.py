@@ -8,12 +8,12 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 from django.db import connections
-from django.db.models import Case, Value, When
 
 from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.all_fields import fields_of, kept_fields, rank_of
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
+from heliograph.recipes.kept.number_of_each import NumberOfEach
 from heliograph.recipes.kept.work import Deltas, Work
 
 # Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left. A
@@ -44,10 +44,10 @@ def flush(sender: Any, batch: Batch, **kwargs: Any) -> None:
 
 
 def _flush_lowest(using: str, work: Work, cached: Sequence[Any]) -> None:
-    ranks = sorted({rank_of(parent) for parent, _ in work.parents})
-    now, later = Work(), Work()
-    for kept, key, what in work:
-        (now if rank_of(kept.parent) == ranks[0] else later).add(kept, key, what)
+    ranks = {parent: rank_of(parent) for parent, _ in work.parents}
+    lowest = min(ranks.values(), default=0)
+    now = Work({at: by_key for at, by_key in work.parents.items() if ranks[at[0]] == lowest})
+    later = Work({at: by_key for at, by_key in work.parents.items() if ranks[at[0]] != lowest})
     perform(now, using)
     forget(using, cached, {parent for parent, _ in now.parents})
     if later:
@@ -131,17 +131,12 @@ def _update_each(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
 
 
 def _added_to_each(by_key: dict[Any, Deltas]) -> dict[str, Any]:
-    keys: dict[KeptField, dict[Any, list[Any]]] = {}
+    numbers: dict[KeptField, dict[Any, Any]] = {}
     for key, deltas in by_key.items():
         for kept, what in deltas.items():
             if what is not RECOUNT:
-                keys.setdefault(kept, {}).setdefault(what, []).append(key)
-    return {kept.name: kept.added(_case(kept, by_delta)) for kept, by_delta in keys.items()}
-
-
-def _case(kept: KeptField, by_delta: dict[Any, list[Any]]) -> Case:
-    whens = [When(pk__in=keys, then=Value(delta, output_field=kept.field)) for delta, keys in by_delta.items()]
-    return Case(*whens, default=Value(0, output_field=kept.field), output_field=kept.field)
+                numbers.setdefault(kept, {})[key] = what
+    return {kept.name: kept.added(NumberOfEach(of_kept, kept.field)) for kept, of_kept in numbers.items()}
 
 
 def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

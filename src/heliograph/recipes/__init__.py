@@ -18,8 +18,18 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
 
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.declaring import keep, keep_groups
+from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.stamp import stamp
 
-__all__ = ["Declaration", "ensure_related", "keep", "keep_groups", "seed", "stamp"]
+__all__ = [
+    "Declaration",
+    "ProtectedRowError",
+    "ensure_related",
+    "keep",
+    "keep_groups",
+    "protect",
+    "seed",
+    "stamp",
+]

@@ -1,0 +1,135 @@
+"""Protect: rows that must not be deleted are refused before a deletion begins, whatever it is that deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db import connections
+from django.db.models import Model, ProtectedError, Q
+
+from heliograph import Condition
+from heliograph.changes.row_locks import lock_database
+from heliograph.dispatch.describe import qualified_name
+from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.signals import pre_bulk_delete, pre_delete
+
+_NAMED = 3  # as many rows a message names
+
+
+class ProtectedRowError(ProtectedError):
+    """A deletion was refused, because of the rows in `protected_objects`; they have the values of the database."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def protect(
+    model: type[Model] | str, *, when: Q | Callable[[Any], object] | None = None, message: str = ""
+) -> Declaration:
+    """Refuse to delete the rows of a model for which `when` holds: a `Q`, or a function of the row; else all rows.
+
+    `protect(Book, when=Q(is_featured=True), message="Featured books stay.")` works for `delete()` of an instance and
+    of a query, for cascades and for related managers. The rows are locked and read first, so a stale copy does not
+    count. Nothing is deleted; the error is a `ProtectedRowError`, with the message. The model may be named "app.Model".
+    Returns a handle with `disconnect()`.
+
+    Raises TypeError, with what to do, for a proxy, or a `when` that cannot be asked; if models are not loaded yet, a
+    system check reports it.
+    """
+    given = {name: value for name, value in (("when", _shown(when)), ("message", message or None)) if value is not None}
+    text = written("protect", model, **given)
+    if not _can_be_asked(when):
+        raise TypeError(f"{text}: when= is a Q(...) or a function of the row, such as lambda row: row.is_featured.")
+
+    def connect(declaration: Declaration, model: type[Model]) -> None:
+        _verify(text, model, when)
+        protection = Protection(model, when, message or f"It is protected at {declaration.line}.")
+        for signal, method in ((pre_bulk_delete, protection.of_rows), (pre_delete, protection.of_instance)):
+            declaration.connect(signal, _named(model, method), sender=model, subclasses=True)
+
+    return declare(text, connect, model)
+
+
+def _can_be_asked(when: Any) -> bool:
+    is_function = callable(when) and not isinstance(when, Condition)
+    return when is None or isinstance(when, Q) or is_function
+
+
+class _Name(str):
+    """A name that is written as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _shown(when: Any) -> Any:
+    return _Name(qualified_name(when)) if callable(when) and not isinstance(when, Condition) else when
+
+
+def _named(model: type[Model], method: Callable[..., None]) -> Callable[..., None]:
+    """Return a receiver that lists show by the name of the recipe and the model."""
+
+    @wraps(method)
+    def receiver(*args: Any, **kwargs: Any) -> None:
+        method(*args, **kwargs)
+
+    receiver.__qualname__ = f"protect({model._meta.label})"
+    return receiver
+
+
+def _verify(text: str, model: type[Model], when: Any) -> None:
+    """Raise TypeError for a model or a `Q` that cannot work."""
+    if model._meta.proxy:
+        concrete: Any = model._meta.concrete_model
+        raise TypeError(
+            f"{text}: {model._meta.label} is a proxy. Protect the rows of its table: protect({concrete._meta.label!r})."
+        )
+    try:
+        if isinstance(when, Q):
+            model._base_manager.filter(when)
+    except FieldError as error:
+        raise TypeError(f"{text}: {error}.") from error
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What refuses to delete some rows of a model."""
+
+    model: type[Model]
+    when: Any
+    message: str
+
+    def of_rows(self, sender: Any, queryset: Any, using: str, **kwargs: Any) -> None:
+        """Refuse a deletion of rows that go by a query or a cascade."""
+        # A child by inheritance is deleted with its row of this table, which is sent too, unless that row stays.
+        if sender._meta.concrete_model is self.model:
+            self._refuse(queryset, using)
+
+    def of_instance(self, sender: Any, instance: Any, using: str, origin: Any, **kwargs: Any) -> None:
+        """Refuse `delete()` of an instance, which is not among those rows."""
+        if instance is origin and sender._meta.concrete_model is self.model:
+            self._refuse(sender._base_manager.using(using).filter(pk=instance.pk), using)
+
+    def _refuse(self, rows: Any, using: str) -> None:
+        found = self._protected(rows, using)
+        if found:
+            raise ProtectedRowError(f"{_names(found)} cannot be deleted. {self.message}", {*found})
+
+    def _protected(self, rows: Any, using: str) -> list[Any]:
+        """Lock and read the rows, and return those that are protected."""
+        connection = connections[using]
+        lock_database(connection, self.model)
+        of = ("self",) if connection.features.has_select_for_update_of else ()
+        rows = rows.order_by("pk").select_for_update(of=of)
+        if self.when is None or isinstance(self.when, Q):
+            return [*dict.fromkeys(rows.filter(self.when or Q()))]  # a relation to many rows would repeat one
+        return [row for row in rows if self.when(row)]
+
+
+def _names(rows: Sequence[Any]) -> str:
+    names = ", ".join(f"{row._meta.label} {row.pk!r} ({row})" for row in rows[:_NAMED])
+    return names if len(rows) <= _NAMED else f"{names} and {len(rows) - _NAMED} more"

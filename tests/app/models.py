@@ -539,6 +539,24 @@ class Invoice(Bill):
     number = models.CharField(max_length=20)
 
 
+class Parcel(models.Model):
+    STATUSES = (("new", "New"), ("paid", "Paid"), ("cancelled", "Cancelled"), ("shipped", "Shipped"))
+
+    code = models.CharField(max_length=10, unique=True)
+    status = models.CharField(max_length=20, choices=STATUSES, default="new")
+    note = models.CharField(max_length=20, default="")
+    buyer = models.ForeignKey(Shopper, models.SET_NULL, null=True, related_name="parcels")
+
+
+class ParcelProxy(Parcel):
+    class Meta:
+        proxy = True
+
+
+class Registered(Parcel):
+    number = models.CharField(max_length=20, default="")
+
+
 class Payment(models.Model):
     amount = models.DecimalField(max_digits=8, decimal_places=2)
     paid_at = models.DateTimeField()

@@ -22,9 +22,11 @@ from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.stamp import stamp
+from heliograph.recipes.transitions import ForbiddenTransition, transitions
 
 __all__ = [
     "Declaration",
+    "ForbiddenTransition",
     "ProtectedRowError",
     "ensure_related",
     "keep",
@@ -32,4 +34,5 @@ __all__ = [
     "protect",
     "seed",
     "stamp",
+    "transitions",
 ]

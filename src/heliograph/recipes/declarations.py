@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ from types import FunctionType
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.db.models.base import ModelBase
 
 from heliograph import receiver, when_models_are_loaded
+from heliograph.recipes.sampling import warnings_of
 from heliograph.recipes.subjects import Subject
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
@@ -75,6 +76,7 @@ def declare(text: str, connect: Callable[..., None], *models: type[Model] | str)
     for model in models:
         _verify_model(model, text.partition("(")[0])
     register(check_declarations)
+    register(check_rows, Tags.database)
     declaration = Declaration(text, line_of_caller())
     declarations.append(declaration)
     when_models_are_loaded(partial(_connect, declaration, connect, models, apps.models_ready))
@@ -110,6 +112,11 @@ def check_declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for one in declarations
         if one.problem is not None
     ]
+
+
+def check_rows(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Return a warning for each subject that has wrong rows, such as rows that are older than the declaration."""
+    return [*warnings_of([subject for one in declarations for subject in one.subjects], databases or ())]
 
 
 # --- how a declaration reads --------------------------------------------------------------------------------------

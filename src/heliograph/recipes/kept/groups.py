@@ -118,13 +118,14 @@ class GroupField(KeptField):
         by = {f"heliograph_{name}": expression for name, expression in self.by.expressions.items()}
         return self.child._base_manager.using(using).annotate(**by)
 
-    def missing(self, using: str) -> list[Any]:
-        """Query for the keys of groups that have rows, and no row of their own."""
+    def missing(self, using: str, of: Collection[Any] | None = None) -> list[Any]:
+        """Query for the keys of groups that have rows, and no row of their own; of the groups of some rows only."""
         names = [f"heliograph_{name}" for name in self.target]
         there = self.parent._base_manager.using(using).filter(
             **{name: OuterRef(f"heliograph_{name}") for name in self.target}
         )
         rows = self._grouped(using).filter(~Exists(there), **{f"{name}__isnull": False for name in names})
+        rows = rows if of is None else rows.filter(pk__in=of)
         return [*rows.order_by().values_list(*names).distinct()]
 
     # --- rows of groups -------------------------------------------------------------------------------------------

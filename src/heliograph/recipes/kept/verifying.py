@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -14,8 +14,9 @@ from django.db.models import DecimalField, ExpressionWrapper, F, FloatField
 from heliograph.recipes.kept.flushing import perform_on
 from heliograph.recipes.kept.groups import GroupField
 from heliograph.recipes.kept.kept_fields import ALIAS, RECOUNT, KeptField
-from heliograph.recipes.subjects import Difference, Report, SubjectOfRows, no_report
+from heliograph.recipes.subjects import ENDS, Difference, Report, Sample, SubjectOfRows, ends_of, no_report
 
+FEW = 10_000  # children that a sample may read
 _RAW = "heliograph_raw"  # SQLite stores decimals as floats, which Django rounds when it reads them
 
 
@@ -36,6 +37,19 @@ class SubjectOfField(SubjectOfRows):
         with transaction.atomic(using):
             perform_on(self.model, {key: {self.kept: RECOUNT} for key in keys}, using)
 
+    def sample(self, using: str) -> Sample:
+        """Compare the parents at both ends; fewer if they have many children."""
+        for size in (ENDS, ENDS // 10, 1):
+            keys = ends_of(self.model, using, size)
+            if self._count_children(using, keys) <= FEW:
+                return Sample(len(keys), [*self.differences(using, keys)])
+        return Sample(0, [])
+
+    def _count_children(self, using: str, keys: Sequence[Any]) -> int:
+        """Query for the number of children of some parents, as far as there are few."""
+        children = self.kept.child._base_manager.using(using).filter(**{f"{self.kept.cut.key.name}__pk__in": keys})
+        return children.order_by()[: FEW + 1].count()
+
 
 @dataclass(frozen=True)
 class SubjectOfGroups(SubjectOfField):
@@ -55,8 +69,15 @@ class SubjectOfGroups(SubjectOfField):
         keys = self.kept.missing(using)
         if repair and keys:
             self.kept.create(keys, using)
-        for key in keys:
-            yield Difference(self.label, key, "missing", "a row")
+        yield from self._differences(keys)
+
+    def _differences(self, keys: Iterable[Any]) -> Iterator[Difference]:
+        return (Difference(self.label, key, "missing", "a row") for key in keys)
+
+    def sample(self, using: str) -> Sample:
+        """Look for missing groups only, of the rows at both ends: only all rows could say the value of a group."""
+        keys = ends_of(self.kept.child, using, ENDS)
+        return Sample(len(keys), [*self._differences(self.kept.missing(using, keys))])
 
 
 def subject_of(kept: KeptField) -> SubjectOfField:

@@ -50,7 +50,7 @@ def _waiting(signal: Any, sender: Any) -> Waiting:
 
 
 Waiting = list[tuple[Stage, Guarded]]
-_JOINED = (Stage.BEFORE_WRITE, Stage.BEFORE_COMMIT, Stage.LAST, Stage.STORED)
+_JOINED = (Stage.BEFORE_WRITE, Stage.AFTER_WRITE, Stage.BEFORE_COMMIT, Stage.LAST, Stage.STORED)
 
 
 def join_transaction(proceed: Proceed, write: TableWrite) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -25,21 +25,17 @@ from heliograph.transactions.collect import BatchDeferral, Received, ReceivedRow
 from heliograph.transactions.ending import holds_on_end
 from heliograph.transactions.late_calls import Awaiting, awaited
 from heliograph.transactions.net import together
-from heliograph.transactions.pending import Ending, Pending, Stage
+from heliograph.transactions.pending import Stage, Staged
 
 # The signals that are sent after a write; the signals of bulk writes are left out, since they send a batch anyway.
 _SIGNALS = ("post_save", "post_delete", "m2m_changes")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class InlineBatch(Inline, Ending):
+class InlineBatch(Inline, Staged):
     """`Inline(batch=True)` on a signal of a model; in autocommit, the call is in the transaction of the save."""
 
-    stage: ClassVar[Stage] = Stage.BEFORE_COMMIT
-
-    @staticmethod
-    def make(due: Sequence[Pending]) -> None:
-        """Make calls that wait; there are none, since each is made when its row is written."""
+    stage: ClassVar[Stage] = Stage.AFTER_WRITE
 
     def connected(self, options: Options, receiver: Receiver, target: Target) -> Options:
         """Return options with which the receiver is called once for each write."""

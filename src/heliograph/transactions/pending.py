@@ -28,6 +28,7 @@ class Stage(Enum):
     """The point in a transaction, mostly in its end, at which calls are made."""
 
     BEFORE_WRITE = "right before the statement of the write that was sent"
+    AFTER_WRITE = "right after the statement of the write that was sent"
     BEFORE_COMMIT = "before the commit, and may cause more"
     LAST = "before the commit, when no call before it is left; it may cause more"
     STORED = "right before the commit, when no other call is left"

@@ -52,6 +52,27 @@ def test_values_are_converted_once_and_are_the_same_before_and_after(receive, co
 
 
 @pytest.mark.django_db
+def test_equal_values_of_a_column_are_converted_once(receive, conversions):
+    Article.objects.bulk_create(Article(title=title, words=1) for title in "aab")
+    got = []
+    batches_of(receive, changed("title", "words"), lambda batch: got.extend(batch.values("title", "words")))
+    Article.objects.update(words=2)
+    assert sorted(old for _, old, _ in got) == [("A", 1), ("A", 1), ("B", 1)]
+    assert sorted(conversions) == ["a", "b"]
+
+
+@pytest.mark.django_db
+def test_rows_share_no_value_that_a_receiver_may_change(receive):
+    Article.objects.bulk_create(Article(labels=["new"], words=1) for _ in range(2))
+    got = []
+    batches_of(receive, changed("labels", "words"), lambda batch: got.extend(batch.values("labels")))
+    Article.objects.update(words=2)
+    (one,), (other,) = (old for _, old, _ in got)
+    assert one == other == ["new"]
+    assert one is not other
+
+
+@pytest.mark.django_db
 def test_values_that_an_update_sets_are_converted_before_they_are_compared(receive, conversions):
     Article.objects.bulk_create(Article(title=title, words=1) for title in "ab")
     got = []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from types import NoneType
 from typing import Any
 
 from django.db import connections
 from django.db.models.sql import Query
 
 from heliograph.changes.columns import Columns
+from heliograph.changes.values import SCALARS
 
 Table = list[Sequence[Any]]
 
@@ -72,9 +74,26 @@ def _sent(compiler: Any, sql: str, params: Sequence[Any]) -> Any:
 def _converted(
     connection: Any, converters: Sequence[Callable[..., Any]], expression: Any, values: Sequence[Any]
 ) -> Sequence[Any]:
+    """Return the converted values of a column; equal values are converted once, if the result cannot be changed."""
+    distinct = {*values} if _are_alike(values) else set()
+    once = dict(zip(distinct, _each(connection, converters, expression, [*distinct]), strict=True))
+    if distinct and SCALARS.issuperset(map(type, once.values())):
+        return [*map(once.__getitem__, values)]
+    return _each(connection, converters, expression, values)
+
+
+def _each(
+    connection: Any, converters: Sequence[Callable[..., Any]], expression: Any, values: Sequence[Any]
+) -> Sequence[Any]:
     for converter in converters:
         values = [converter(value, expression, connection) for value in values]
     return values
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    """Return whether values are of one type that Python compares as the database does: 1 and 1.0 are not alike."""
+    types = {*map(type, values)} - {NoneType}
+    return len(types) == 1 and types <= SCALARS
 
 
 def are_sent_as_stored(fields: Iterable[Any]) -> bool:

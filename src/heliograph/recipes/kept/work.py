@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -14,6 +14,7 @@ from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 
 State = tuple[Any, ...]  # the values of a child
 Pair = tuple[State | None, State | None]  # a child before and after; None where there was no row
+Numbers = Mapping[State, int]  # how many rows have the same values
 Deltas = dict[KeptField, Any]  # a number for each kept field, or RECOUNT
 
 
@@ -59,33 +60,38 @@ def work_of(fields: Iterable[KeptField], names: Sequence[str], pairs: Sequence[P
 
     A change is a pair of rows, before and after, which have the values of the fields with these names.
     """
-    work, counted = Work(), _counted(pairs)
-    can_add_up = counted is not None and not has_unknown(chain.from_iterable(counted))
+    work, rows = Work(), [[*filter(None, side)] for side in zip(*pairs, strict=True)]
     for kept in fields:
-        if can_add_up and kept.contribution is not None:
-            _add_sums(work, kept, names, counted or {})
+        grown = None if kept.contribution is None else _grown(_picker(names, kept.columns), *rows)
+        if grown is None:
+            _add_each(work, kept, names, pairs)
         else:
-            _add_each(work, kept, names, pairs if counted is None else counted)
+            _add_sums(work, kept, grown)
     return work
 
 
 def has_unknown(rows: Iterable[State | None]) -> bool:
     """Return whether a value in one of the rows is not known."""
-    return UNKNOWN in chain.from_iterable(filter(None, rows))
+    return type(UNKNOWN) in {*map(type, chain.from_iterable(filter(None, rows)))}
 
 
-def _counted(pairs: Sequence[Pair]) -> Mapping[Pair, int] | None:
-    """Return how often there is each pair; None if a value has no hash, as a list."""
+def _grown(pick: Callable[[State], State], olds: Sequence[State] = (), news: Sequence[State] = ()) -> Numbers | None:
+    """Return by how much the number of rows with the same values has grown, as far as they matter for a field.
+
+    None if a value is not known, or has no hash, as a list.
+    """
     try:
-        return Counter(pairs)
+        before, after = Counter(map(pick, olds)), Counter(map(pick, news))
     except TypeError:
         return None
+    after.subtract(before)
+    return None if has_unknown(after) else after
 
 
-def _add_sums(work: Work, kept: KeptField, names: Sequence[str], counted: Mapping[Pair, int]) -> None:
+def _add_sums(work: Work, kept: KeptField, grown: Numbers) -> None:
     """Add by how much the rows after contribute more than the rows before."""
     sums: dict[Any, Any] = {}
-    for state, number in _states(kept, names, counted).items():
+    for state, number in grown.items():
         if number:
             row = dict(zip(kept.columns, state, strict=True))
             key = kept.key_of(row)
@@ -95,28 +101,14 @@ def _add_sums(work: Work, kept: KeptField, names: Sequence[str], counted: Mappin
             work.add(kept, key, what)
 
 
-def _states(kept: KeptField, names: Sequence[str], counted: Mapping[Pair, int]) -> Mapping[State, int]:
-    """Return by how much the number of rows with the same values has grown, as far as they matter for a field."""
-    pick = _picker(names, kept.columns)
-    states: dict[State, int] = {}
-    for (old, new), number in counted.items():
-        for row, more in ((new, number), (old, -number)):
-            if row is not None:
-                state = pick(row)
-                states[state] = states.get(state, 0) + more
-    return states
-
-
 def _picker(names: Sequence[str], columns: Sequence[str]) -> Callable[[State], State]:
     positions = [*map(names.index, columns)]
     return itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
 
 
-def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Collection[Pair]) -> None:
-    """Add what each change makes of a field; `pairs` may be the numbers of equal ones."""
-    numbers = pairs if isinstance(pairs, Mapping) else {}
+def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Iterable[Pair]) -> None:
+    """Add what each change makes of a field."""
     for pair in pairs:
         old, new = (None if row is None else dict(zip(names, row, strict=True)) for row in pair)
-        number = numbers[pair] if numbers else 1
         for key, what in kept.work(old, new):
-            work.add(kept, key, what if what is RECOUNT else number * what)
+            work.add(kept, key, what)

@@ -170,6 +170,14 @@ def test_r17_a_parent_that_is_deleted_takes_its_row_along(kept_by_cart):
     assert figures() == []
 
 
+def test_the_row_of_a_group_that_was_deleted_is_made_again_with_all_its_rows(kept_by_cart):
+    cart = Cart.objects.create()
+    Item.objects.bulk_create([Item(cart=cart) for _ in range(2)])
+    CartFigures.objects.all().delete()
+    Item.objects.create(cart=cart)
+    assert figures() == [(cart.pk, 3)]
+
+
 REFUSED = [
     (
         {"into": Cart, "by": {"title": "is_refund"}, "items_count": Count("*")},

@@ -16,8 +16,6 @@ from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
 from heliograph.signals import post_save, pre_save
 
-_FIRST = -1000  # the order of a receiver that compares before other receivers have written the row again
-
 
 class ForbiddenTransition(ValidationError):  # noqa: N818  # as Django names what a caller handles: DoesNotExist
     """A write was refused, because it moves the row `pk` from `old` to `new`, and only `allowed` may follow `old`.
@@ -68,7 +66,7 @@ def transitions(
         options: Any = {"sender": model, "subclasses": True, "bulk": True, "fetch": "lock"}
         options["when"] = ~raw & (created | changed(field))
         declaration.connect(pre_save, _named(found, moves.before), delivery=BeforeWrite(), **options)
-        declaration.connect(post_save, _named(found, moves.after), delivery=Inline(batch=True), order=_FIRST, **options)
+        declaration.connect(post_save, _named(found, moves.after), delivery=Inline(batch=True), **options)
 
     return declare(text, connect, model)
 

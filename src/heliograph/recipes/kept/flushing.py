@@ -82,7 +82,10 @@ def perform(work: Work, using: str) -> None:
     """Lock parents in the order of their tables and keys, and update them."""
     for (parent, _), by_key in sorted(work.parents.items(), key=lambda item: (item[0][0]._meta.label, str(item[0][1]))):
         kept = next(iter(next(iter(by_key.values()))))
-        perform_on(parent, kept.locate(by_key, using), using)
+        found, new = kept.locate(by_key, using)
+        # A group's row that was deleted and is made again has none of the values that its other rows add up to.
+        recounts = dict.fromkeys(fields_of(parent), RECOUNT) if new else {}
+        perform_on(parent, {pk: recounts if key in new else by_key[key] for key, pk in found.items()}, using)
 
 
 def perform_on(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
+from django.db import connections
 from django.db.models import (
     Aggregate,
     Count,
@@ -130,18 +131,18 @@ class GroupField(KeptField):
 
     # --- rows of groups -------------------------------------------------------------------------------------------
 
-    def locate(self, by_key: Mapping[Any, Any], using: str) -> dict[Any, Any]:
-        """Return the same by the primary keys of groups; those that are missing are created, in order.
+    def locate(self, keys: Iterable[Any], using: str) -> tuple[Mapping[Any, Any], Collection[Any]]:
+        """Return the primary keys of groups, and the keys of new ones to recount: missing groups are created, in order.
 
         The group of a customer who is deleted too, with the customer's rows and the group's own, is not created.
         """
-        keys = sorted(by_key)
+        keys = sorted(keys)
         found = self._find(keys, using)
         missing = self._possible([key for key in keys if key not in found], using)
         if missing:
             self.create(missing, using)
             found.update(self._find(missing, using))
-        return {pk: by_key[key] for key, pk in found.items()}
+        return found, missing if self.recounts_on(using) else ()
 
     def _possible(self, keys: list[Any], using: str) -> list[Any]:
         """Return the keys whose foreign keys refer to rows that exist."""
@@ -153,6 +154,11 @@ class GroupField(KeptField):
                 there = {*rows.values_list(column, flat=True)}
                 keys = [key for key in keys if key[at] in there]
         return keys
+
+    def recounts_on(self, using: str) -> bool:
+        """Return whether a database can compute the groups: the days of a time zone need its tables of time zones."""
+        zones = [getattr(one, "tzinfo", None) for one in self.by.expressions.values()]
+        return not any(zones) or bool(connections[using].features.has_zoneinfo_database)
 
     def create(self, keys: Collection[Any], using: str) -> None:
         """Create rows for groups; another transaction may have done the same."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from django.db import connections
 from django.db.models import Aggregate, DecimalField, Expression, F, Func, Model, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
@@ -68,6 +69,15 @@ class KeptField:
         """What one child adds to the value, or None if each change of a child is a recount."""
         return contribution(self.cut)
 
+    def adds_on(self, using: str) -> bool:
+        """Return whether a change of a child adds a number to the value on a database; otherwise it is a recount.
+
+        The columns of decimals of SQLite store more places than the field has, so their values are not known exactly.
+        """
+        fields = [self.child._meta.get_field(name) for name in self.cut.names]
+        types = [str(one.db_type(connections[using])) for one in fields if isinstance(one, DecimalField)]
+        return self.contribution is not None and all("(" in one for one in types)
+
     @property
     def kind(self) -> str:
         """How the value is kept: by "delta" or by "recount"."""
@@ -117,22 +127,24 @@ class KeptField:
         """Return the value of the foreign key of a parent's children."""
         return getattr(instance, self.target)
 
-    def locate(self, by_key: Mapping[Any, Any], using: str) -> Mapping[Any, Any]:
-        """Return the same by the primary keys of parents."""
+    def locate(self, keys: Iterable[Any], using: str) -> tuple[Mapping[Any, Any], Collection[Any]]:
+        """Return the primary keys of parents by the values of foreign keys, and the new ones to recount: none."""
+        keys = [*keys]
         if self.target == self.parent._meta.pk.attname:
-            return by_key
-        rows = self.parent._base_manager.using(using).filter(**{f"{self.target}__in": list(by_key)})
-        return {pk: by_key[key] for key, pk in rows.values_list(self.target, "pk") if key in by_key}
+            return dict(zip(keys, keys, strict=True)), ()
+        rows = self.parent._base_manager.using(using).filter(**{f"{self.target}__in": keys})
+        return {key: pk for key, pk in rows.values_list(self.target, "pk") if key in keys}, ()
 
     # --- work -----------------------------------------------------------------------------------------------------
 
-    def work(self, old: Row | None, new: Row | None) -> Iterator[tuple[Any, Any]]:
+    def work(self, old: Row | None, new: Row | None, *, adds: bool) -> Iterator[tuple[Any, Any]]:
         """Yield (value of the foreign key, delta or RECOUNT) for each parent that a change of a child concerns.
 
-        A row is None before the child was created, and after it was deleted.
+        A row is None before the child was created, and after it was deleted. `adds` says whether numbers may be added
+        on the database.
         """
         before, after = self.key_of(old), self.key_of(new)
-        if self.contribution is None or _is_unknown(old, self.columns) or _is_unknown(new, self.columns):
+        if not adds or self.contribution is None or _is_unknown(old, self.columns) or _is_unknown(new, self.columns):
             yield from self._recounts(before, after, old, new)
             return
         lost = 0 if old is None else self.contribution(old)

@@ -35,7 +35,8 @@ class OfChildren:
         rows, is_own = batch.values(*self.names), sender._meta.concrete_model is self.child
         if not is_own:
             rows = [row for row in rows if row[2] is not None]
-        work = work_of(self.fields, self.names, self._pairs(rows, using))
+        fields = {kept: kept.adds_on(using) for kept in self.fields}
+        work = work_of(fields, self.names, self._pairs(rows, using))
         work.join([self._of_inherited(rows, is_own)])
         if work:
             flush_later(using, work, [*self._cached(batch.sent_instances, using)])
@@ -45,7 +46,14 @@ class OfChildren:
         if not has_unknown(new for _, new in pairs):
             return pairs
         read = self._read([key for key, _, new in rows if new is not None and UNKNOWN in new], using)
-        return [(old, read.get(key, new)) for key, old, new in rows]
+        return [(self._with_key(old, read.get(key)), read.get(key, new)) for key, old, new in rows]
+
+    def _with_key(self, old: State | None, new: State | None) -> State | None:
+        """Return a row with its foreign keys from the row after, where an update has not set them and not read them."""
+        if old is None or new is None or UNKNOWN not in old:
+            return old
+        known = zip(self.names, old, new, strict=True)
+        return tuple(after if name in self.keys and before is UNKNOWN else before for name, before, after in known)
 
     def _read(self, keys: Sequence[Any], using: str) -> dict[Any, State]:
         """Query for rows of which only the database knows what was written, such as F("price") + 1."""

@@ -55,19 +55,28 @@ class Work:
         return any(self.parents.values())
 
 
-def work_of(fields: Iterable[KeptField], names: Sequence[str], pairs: Sequence[Pair]) -> Work:
+def work_of(fields: Mapping[KeptField, bool], names: Sequence[str], pairs: Sequence[Pair]) -> Work:
     """Return what the changes of children make of the kept fields; equal changes are computed once.
 
-    A change is a pair of rows, before and after, which have the values of the fields with these names.
+    `fields` says of each whether numbers are added to it on the database; otherwise it is recounted. A change is a pair
+    of rows, before and after, which have the values of the fields with these names.
     """
     work, rows = Work(), [[*filter(None, side)] for side in zip(*pairs, strict=True)]
-    for kept in fields:
-        grown = None if kept.contribution is None else _grown(_picker(names, kept.columns), *rows)
-        if grown is None:
-            _add_each(work, kept, names, pairs)
-        else:
+    for kept, adds in fields.items():
+        grown = _grown(_picker(names, kept.columns), *rows) if adds else None
+        if grown is not None:
             _add_sums(work, kept, grown)
+        else:
+            _add_each(work, kept, names, pairs if adds else _distinct(pairs), adds=adds)
     return work
+
+
+def _distinct(pairs: Sequence[Pair]) -> Iterable[Pair]:
+    """Return each pair once; all of them, if a value has no hash, as a list."""
+    try:
+        return dict.fromkeys(pairs)
+    except TypeError:
+        return pairs
 
 
 def has_unknown(rows: Iterable[State | None]) -> bool:
@@ -106,9 +115,9 @@ def _picker(names: Sequence[str], columns: Sequence[str]) -> Callable[[State], S
     return itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
 
 
-def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Iterable[Pair]) -> None:
+def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Iterable[Pair], *, adds: bool) -> None:
     """Add what each change makes of a field."""
     for pair in pairs:
         old, new = (None if row is None else dict(zip(names, row, strict=True)) for row in pair)
-        for key, what in kept.work(old, new):
+        for key, what in kept.work(old, new, adds=adds):
             work.add(kept, key, what)

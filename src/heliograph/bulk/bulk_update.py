@@ -40,7 +40,7 @@ def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names:
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
         send_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
-        before = before_write(audience, model, using)
+        before = before_write(model, using)
         if before is not None:
             before([due_instances(update.queryset, instances, names, using)])
         done: list[Updated] = []

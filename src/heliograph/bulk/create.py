@@ -31,7 +31,7 @@ def _sent(proceed: Proceed, create: BulkCreate, instances: Sequence[Any], audien
         audience.send("pre_bulk_create", model, instances=instances, **payload)
         send_before(model, instances, **payload)
         insertion = insertion_of(create, using, instances, audience.reads_all("post_bulk_create"))
-        before = before_write(audience, model, using)
+        before = before_write(model, using)
         if before is not None:
             before(insertion.due(instances))
         with in_place(insertion):

@@ -39,7 +39,7 @@ def _statement(audience: Audience | None, model: Any, using: str) -> Update | No
     """Return the statement of an update, which delivers its rows in its transaction; None if nobody receives rows."""
     if audience is None:
         return None
-    before = before_write(audience, model, using)
+    before = before_write(model, using) if BEFORE_WRITE in audience.signals else None
     if before is None and audience.signals.keys().isdisjoint(_AFTER):
         return None
     reads_all = not audience.signals.keys().isdisjoint(("post_update", "m2m_changes"))
@@ -53,7 +53,7 @@ def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: st
     if audience is None:
         proceed(query, keys, values, using)
         return
-    before = before_write(audience, query.model, using)
+    before = before_write(query.model, using)
     if before is not None:
         with in_transaction(using, query.model):  # which reads before it writes
             before([due_by_keys(query, keys, values, using)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, no_policy
@@ -26,6 +26,8 @@ class Fact:
 
 class Gate(Fact):
     """A fact that keeps some sends from a receiver, such as `using="other"`; it is asked before the condition."""
+
+    is_about_instances: ClassVar[bool] = False  # if so, it admits all sends about many rows
 
     def admits(self, payload: Payload) -> bool:
         """Return whether the receiver may receive a send with this payload."""

@@ -311,24 +311,6 @@ class PatchLease:
             return hold
 
 
-@dataclass(eq=False)
-class ModelLeases:
-    """A lease for each model, whose steps run around methods of that model."""
-
-    steps_of: Callable[[Any], Iterable[Step]]
-    _leases: weakref.WeakKeyDictionary[Any, PatchLease] = field(default_factory=weakref.WeakKeyDictionary)
-
-    def take(self, model: Any) -> Hold:
-        """Let the steps of a model join, unless they have joined already."""
-        with registering:
-            if model not in self._leases:
-                self._leases[model] = PatchLease(partial(self._steps_of, weakref.ref(model)))
-            return self._leases[model].take()
-
-    def _steps_of(self, reference: weakref.ref[Any]) -> Iterable[Step]:
-        return self.steps_of(reference())
-
-
 class Hold:
     """The steps of a lease run for as long as this object exists."""
 

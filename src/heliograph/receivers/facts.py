@@ -40,6 +40,8 @@ class StillThere(Gate):
     Otherwise another transaction has deleted it, and has sent the deletion already.
     """
 
+    is_about_instances = True
+
     def admits(self, payload: Mapping[str, Any]) -> bool:
         instance = None if isinstance(payload, NetPayload) else payload.get("instance")
         return instance is None or not is_gone(without_wrapper(instance))

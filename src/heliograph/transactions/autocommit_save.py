@@ -234,6 +234,8 @@ def save_of(payload: Mapping[str, Any]) -> AutocommitSave | None:
 class OncePerSave(Gate):
     """The gate of a receiver that may have been called when the row was written, before Django sends post_save."""
 
+    is_about_instances = True
+
     def admits(self, payload: Mapping[str, Any]) -> bool:
         save = save_of(payload)
         if save is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, ref
 
 from django.db.models import Model
 from django.db.models.base import ModelBase
@@ -23,11 +24,11 @@ from heliograph.dispatch.options import Gate, Options
 from heliograph.dispatch.reentrancy import is_reentered, refuse
 from heliograph.dispatch.sends import guarded_for
 from heliograph.orm.saving import TableWrite, save_table
-from heliograph.orm.steps import ModelLeases, Proceed
+from heliograph.orm.steps import Proceed, Step
 from heliograph.transactions import schemas
 from heliograph.transactions.batch_receivers import OF_A_BATCH, verify_batch
 from heliograph.transactions.collect import BatchDeferral
-from heliograph.transactions.ending import holds_on_end
+from heliograph.transactions.ending import Leases, holds_on_end, lease_of
 from heliograph.transactions.inline_batches import made
 from heliograph.transactions.late_calls import Awaiting
 from heliograph.transactions.net import together
@@ -54,7 +55,7 @@ class BeforeWrite(Staged):
         """Return the options of a receiver that writes call, and not Django's send of pre_save."""
         _verify(self, receiver, target)
         model = target.sender if isinstance(target.sender, ModelBase) else Model
-        holds = (*holds_on_end(target), _for_models.take(model), *schemas.watching())
+        holds = (*holds_on_end(target), lease_of(model, _for_models, _steps_of_model).take(), *schemas.watching())
         options = options.with_facts(Awaiting(holds), CalledByWrites())
         call = BatchDeferral(options, together, object_identity(receiver))
         return replace(options, call=call, gives=OF_A_BATCH, blocking=True, defers=True, asks_batch=True)
@@ -128,7 +129,11 @@ def _called(instance: Any) -> Iterator[None]:
         delattr(instance._state, _CALLED)
 
 
-_for_models = ModelLeases(lambda model: [save_table.step("before_write", call_before, model)])
+def _steps_of_model(reference: ref[Any]) -> list[Step]:
+    return [save_table.step("before_write", call_before, reference())]
+
+
+_for_models: Leases = WeakKeyDictionary()
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------

@@ -185,8 +185,6 @@ def transactions(count):
         # Once a transaction.
         ("activity.receivers.log_orders", transactions(PURCHASES)),
         ("store.receivers.take_from_stock", transactions(PURCHASES)),
-        ("store.receivers.total_orders", transactions(PURCHASES)),
-        ("analytics.receivers.sum_up_days", transactions(PURCHASES)),
         # Of bulk_create(): 24 artists, 10 genres and 60 products, each of them, and all of their shelves at once.
         ("store.receivers.set_slug", 24 + 10 + 60),
         ("store.receivers.open_inventory", 60),
@@ -251,7 +249,7 @@ def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_tr
     rows = re.findall(r"^  of (\d+) CDs? +\d+ +([\d.]+) +([\d.]+)$", table, re.MULTILINE)
     means = {int(cds): (float(inline), float(once)) for cds, inline, once in rows}
 
-    assert {once for _, once in means.values()} == {18.0}
+    assert {round(once) for _, once in means.values()} == {14}
     assert all(inline > once for cds, (inline, once) in means.items() if cds > 1)
     assert means[10][0] > 6 * means[10][1]
     assert re.search(r"^  on average +100 +", table, re.MULTILINE)
@@ -268,7 +266,6 @@ def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_tr
             "DELETE FROM analytics_dailystatistics WHERE day = '1997-01-01'",
             r"day 1997-01-01: orders: expected \d+, found None",
         ),
-        ("UPDATE analytics_totals SET orders = 1", rf"row 1: orders: expected {PURCHASES}, found 1"),
         (
             "UPDATE store_inventory SET sold = sold + 1 WHERE product_id = 1",
             r"product Lighthouse Keeping: sold: expected \d+, found \d+",
@@ -321,7 +318,7 @@ def test_the_report_says_what_an_order_takes_with_inline_receivers_and_once_a_tr
         ("DELETE FROM activity_entry WHERE kind = 'repriced'", r"kind repriced: entries: expected 15, found None"),
     ],
     ids=[
-        *("customers", "days", "totals", "inventory", "activity"),
+        *("customers", "days", "inventory", "activity"),
         *("still coming", "restocks", "attempts", "dead", "left", "killed", "mail lost", "mail twice"),
         *("items", "prices", "price changes", "repricings"),
     ],
@@ -340,9 +337,7 @@ def test_a_tampered_statistic_is_named(folder, purchases, statement, difference)
     ("app", "receiver", "check"),
     [
         ("store", "open_inventory", "inventory"),
-        ("store", "receive_stock", "inventory"),
         ("store", "take_from_stock", "inventory"),
-        ("store", "total_orders", "orders"),
         ("store", "keep_prices", "prices"),
         ("activity", "log_restock", "activity log"),
     ],

@@ -44,10 +44,7 @@ def test_totals_of_the_page_are_right_after_transactions_that_overlap(tmp_path, 
     assert overlapping(tmp_path, "page", what, write_together) == {"errors": [], "figures": totals}
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="the shop's upserts name their key, which MariaDB cannot")
-@pytest.mark.parametrize(
-    ("what", "customers", "orders"), [("joined", 4, 0), ("ordered", 2, 2), ("ordered again", 2, 2)]
-)
-def test_statistics_of_the_shop_are_right_after_transactions_that_overlap(tmp_path, what, customers, orders):
-    figures = {"customers": customers, "orders": orders, "of the day": orders, "of the customers": orders}
+@pytest.mark.parametrize("what", ["ordered", "ordered again"])
+def test_statistics_of_the_shop_are_right_after_transactions_that_overlap(tmp_path, what):
+    figures = {"orders": 2, "of the day": 2, "of the customers": 2}
     assert overlapping(tmp_path, "shop", what, is_postgresql) == {"errors": [], "figures": figures}

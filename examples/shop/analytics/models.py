@@ -1,4 +1,4 @@
-"""The statistics of the shop, all of them kept by receivers."""
+"""The statistics of the shop: those of its sales are kept by `analytics.figures`, the others by receivers."""
 
 from django.db import models
 
@@ -8,9 +8,9 @@ from store.models import Customer
 class Sales(models.Model):
     """How much was bought."""
 
-    orders = models.PositiveIntegerField(default=0)
-    cds = models.PositiveIntegerField(default=0)
-    cents = models.PositiveBigIntegerField(default=0)
+    orders = models.IntegerField(default=0)
+    cds = models.IntegerField(default=0)
+    cents = models.BigIntegerField(default=0)
 
     class Meta:
         abstract = True
@@ -42,18 +42,6 @@ class DailyStatistics(Sales):
 
     def __str__(self) -> str:
         return f"Statistics of {self.day}"
-
-
-class Totals(Sales):
-    """What was bought at all, and by how many; one row."""
-
-    customers = models.PositiveIntegerField(default=0)
-
-    class Meta:
-        verbose_name_plural = "totals"
-
-    def __str__(self) -> str:
-        return "Totals"
 
 
 class PageViews(models.Model):

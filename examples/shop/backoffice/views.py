@@ -7,8 +7,9 @@ from django.http import Http404
 from django.views.generic import DetailView, ListView, TemplateView
 
 from activity.models import Entry
-from analytics.models import CustomerStatistics, DailyStatistics, Totals
+from analytics.models import CustomerStatistics, DailyStatistics
 from analytics.months import Month, months
+from analytics.totals import totals
 from backoffice.charts import bars, calendars, timelines
 from store.models import Customer, Genre, Inventory, Order, Product
 
@@ -21,7 +22,7 @@ class HomeView(TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the totals, the months, the latest orders and the best customers."""
         return super().get_context_data(
-            totals=Totals.objects.first() or Totals(),
+            totals=totals(),
             stock=Inventory.objects.aggregate(on_hand=Sum("on_hand", default=0))["on_hand"],
             chart=bars.of_months(months()),
             orders=Order.objects.select_related("customer")[:8],

@@ -1,10 +1,16 @@
 """What an order causes, step by step."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import isroutine
+from textwrap import shorten
+from typing import Any
 
 from heliograph.dispatch import Called, Sent
+
+LONGEST = 60  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -40,4 +46,11 @@ def _step(event: Sent | Called, depth: int) -> Step:
         case Sent(signal=signal, sender=sender):
             return Step(depth, f"{signal.name} from {sender.__name__}")
         case Called(receiver=receiver, seconds=seconds):
-            return Step(depth, f"{receiver.__module__}.{receiver.__qualname__}", seconds)
+            return Step(depth, name_of(receiver), seconds)
+
+
+def name_of(receiver: Callable[..., Any]) -> str:
+    """Return the name of a function, with its module, or of an object that says which figures it keeps."""
+    function = receiver.func if isinstance(receiver, partial) else receiver
+    name: str = function.__qualname__
+    return f"{function.__module__}.{name}" if isroutine(function) else shorten(name, LONGEST, placeholder=" ...)")

@@ -6,6 +6,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from heliograph import Signal
 from heliograph.dispatch import Called, Sent
 
 from demo.deliveries import Deliveries
-from demo.flow import Step
+from demo.flow import Step, name_of
 from demo.queries import Queries, in_all
 from demo.workers import Work
 
@@ -134,16 +135,13 @@ class Recorder:
 
     def _runs(self, signal: Signal) -> Iterator[Runs]:
         for receiver, seconds in self._seconds[signal].items():
-            yield Runs(_name(receiver), _place(receiver), len(seconds), sum(seconds))
-
-
-def _name(receiver: Callable[..., Any]) -> str:
-    return f"{receiver.__module__}.{receiver.__qualname__}"
+            yield Runs(name_of(receiver), _place(receiver), len(seconds), sum(seconds))
 
 
 def _place(receiver: Callable[..., Any]) -> str:
     """Return `store/receivers.py:27`: the path as it is imported, so that it says the same on every machine."""
-    code = inspect.unwrap(receiver).__code__
+    function = inspect.unwrap(receiver.func if isinstance(receiver, partial) else receiver)
+    code = getattr(function, "__code__", None) or type(function).__call__.__code__
     path = Path(code.co_filename)
     roots = [Path(entry) for entry in sys.path if entry and path.is_relative_to(entry)]
     shortest = min((path.relative_to(root).as_posix() for root in roots), key=len, default=path.name)

@@ -15,8 +15,8 @@ from heliograph.dispatch import Called
 from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery, State
 
-from analytics.models import CustomerStatistics, DailyStatistics, Totals
-from analytics.receivers import sum_up_days
+from activity.receivers import log_orders
+from analytics.models import CustomerStatistics, DailyStatistics
 from demo import flow, inline, progress, report
 from demo.deliveries import Deliveries, deliveries
 from demo.inline import standing_in
@@ -64,11 +64,10 @@ class ReplayTests(TestCase):
         with trace() as traced:
             list(replay([Purchase.parse(LINES[0])]))
         steps = [(step.depth, step.text) for step in flow.steps(traced.events)]
-        at = steps.index((0, "store.receivers.total_orders"))
-        self.assertEqual(
-            steps[at + 1 : at + 3],
-            [(1, "store.signals.order_totalled from Order"), (2, "analytics.receivers.sum_up_days")],
-        )
+        at = steps.index((0, "django.db.models.signals.post_save from Order"))
+        self.assertRegex(steps[at + 1][1], r"^keep\(analytics\.DailyStatistics\.orders, .*\.\.\.\)$")
+        at = steps.index((0, "store.signals.order_placed from Order"))
+        self.assertEqual(steps[at + 1], (1, "activity.receivers.log_orders"))
 
     def test_a_recording_is_kept_as_it_was(self):
         recorder = Recorder()
@@ -94,8 +93,8 @@ class ReplayTests(TestCase):
         called: list[object] = []
         with observe(called.append):
             list(replay(purchases))
-        times = sum(isinstance(event, Called) and event.receiver is sum_up_days for event in called)
-        cancelled = 2  # an order that is placed, and then deleted
+        times = sum(isinstance(event, Called) and event.receiver is log_orders for event in called)
+        cancelled = 1
         self.assertEqual(times, ONE_BY_ONE + 2 + cancelled)
 
     def test_prices_change_before_the_first_purchase_of_their_day_or_of_a_later_one(self):
@@ -122,13 +121,13 @@ class QueriesTests(TestCase):
 
     def test_each_item_takes_as_many_queries_as_all_of_them_once_a_transaction(self):
         before = with_inline_receivers(self.purchases)
-        self.assertEqual([taken.queries for taken in before], [42, 16, 40])  # the first one makes the row of the totals
-        self.assertEqual([taken.queries for taken in self.taken()], [18, 18, 18])
+        self.assertEqual([taken.queries for taken in before], [40, 20, 40])
+        self.assertEqual([taken.queries for taken in self.taken()], [16, 14, 14])  # the first makes the row of its day
 
     def test_orders_of_one_size_are_put_together(self):
         rows = compare(with_inline_receivers(self.purchases), self.taken())
-        self.assertEqual(rows, (Queries(1, 1, 16, 18), Queries(3, 2, 82, 36)))
-        self.assertEqual(in_all(rows), Queries(7, 3, 98, 54))
+        self.assertEqual(rows, (Queries(1, 1, 20, 14), Queries(3, 2, 80, 30)))
+        self.assertEqual(in_all(rows), Queries(7, 3, 100, 44))
 
     def test_the_page_and_the_report_have_a_row_for_each_size_and_one_for_all(self):
         recording = Recording(3, 0.5, (), (), (Queries(1, 1, 14, 14), Queries(3, 2, 68, 36)), WORK, (CONFIRMED,))
@@ -153,13 +152,13 @@ class QueriesTests(TestCase):
 
     def statistics(self) -> list[object]:
         kept = [CustomerStatistics.objects.values("orders", "cds", "cents", "first", "last")]
-        kept += [model.objects.values("orders", "cds", "cents") for model in (DailyStatistics, Totals)]
+        kept += [DailyStatistics.objects.values("orders", "cds", "cents")]
         kept += [Inventory.objects.order_by("pk").values("sold", "coming")]
         return [list(rows) for rows in kept]
 
     def test_nothing_stays_of_a_measurement(self):
         with_inline_receivers(self.purchases)
-        self.assertEqual((Customer.objects.count(), Totals.objects.count(), waiting()), (0, 0, 0))
+        self.assertEqual((Customer.objects.count(), DailyStatistics.objects.count(), waiting()), (0, 0, 0))
         self.taken()
         self.assertEqual(waiting(), 3)
 

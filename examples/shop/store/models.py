@@ -72,14 +72,14 @@ class PriceChange(models.Model):
 
 
 class Inventory(models.Model):
-    """How many CDs of a product came in and went out, kept by receivers, and so how many are left.
+    """How many CDs of a product came in and went out, and so how many are left.
 
     Less than none are left while customers wait for CDs that are coming.
     """
 
     product = models.OneToOneField(Product, on_delete=models.CASCADE, primary_key=True)
-    received = models.PositiveIntegerField(default=0)
-    sold = models.PositiveIntegerField(default=0)
+    received = models.IntegerField(default=0, help_text="Kept by store.figures.")
+    sold = models.IntegerField(default=0)
     coming = models.PositiveIntegerField(default=0, help_text="Ordered from the wholesaler, and not here yet.")
     on_hand = models.GeneratedField(
         expression=models.F("received") - models.F("sold"),
@@ -136,8 +136,8 @@ class Order(models.Model):
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="orders")
     placed_on = models.DateField(db_index=True)
-    cds = models.PositiveIntegerField(default=0, editable=False, help_text="Kept by store.receivers.total_orders.")
-    cents = models.PositiveIntegerField(default=0, editable=False, help_text="Kept by store.receivers.total_orders.")
+    cds = models.IntegerField(default=0, editable=False, help_text="Kept by store.figures.")
+    cents = models.IntegerField(default=0, editable=False, help_text="Kept by store.figures.")
 
     class Meta:
         ordering = ["-placed_on", "-pk"]

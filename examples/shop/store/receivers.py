@@ -1,4 +1,4 @@
-"""What the store derives from what is stored: slugs, shelves, inventory, what prices were and what orders come to."""
+"""What the store derives from what is stored: slugs, shelves, inventory and what prices were."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import NO_ROW, Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
+from heliograph import Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
 from heliograph.outbox import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
-from store import catalogue, opening, totals, wholesaler
+from store import catalogue, opening, wholesaler
 from store.locks import lock
-from store.models import Artist, Genre, Inventory, Order, OrderItem, PriceChange, Product, Restock
+from store.models import Artist, Genre, Inventory, OrderItem, PriceChange, Product, Restock
 from store.signals import stock_low
 
 REORDER_POINT = 10
@@ -57,13 +57,6 @@ def keep_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
     )
 
 
-@receiver(post_save, sender=Restock, when=created & ~raw, bulk=True)
-def receive_stock(sender: type[Restock], instance: Restock, **kwargs: Any) -> None:
-    """Put the CDs that came in on the shelf."""
-    received = F("received") + instance.quantity
-    Inventory.objects.filter(product=instance.product_id).update(received=received)
-
-
 @receiver([post_save, post_delete], sender=OrderItem, bulk=True, delivery=BeforeCommit(batch=True))
 def take_from_stock(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
     """Take sold CDs from their shelves, and put those of deleted items back; where few are left, say so first."""
@@ -75,22 +68,6 @@ def take_from_stock(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> Non
         shelf.sold += sold[shelf.pk]
         _reorder_for(shelf, items.get(shelf.pk))
     Inventory.objects.bulk_update(shelves, ["sold"])
-
-
-@receiver(
-    [post_save, post_delete],
-    sender=OrderItem,
-    when=created | changed("order", "cents"),
-    bulk=True,
-    delivery=BeforeCommit(batch=True),
-)
-def total_orders(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
-    """Add up the orders whose items are new, moved, of another price or gone; cancelled ones are gone with theirs."""
-    keys = {key for event in batch.events for key in (event.old("order"), event.new("order"))} - {NO_ROW}
-    orders = lock(Order.objects.filter(pk__in=keys))
-    # The orders of new items are those that the caller has at hand, and sees added up.
-    at_hand = {item.order_id: item.order for item in batch.created}
-    totals.add_up([at_hand.get(order.pk, order) for order in orders])
 
 
 @receiver(stock_low, sender=Product)

@@ -15,9 +15,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DailyStatistics",
             fields=[
-                ("orders", models.PositiveIntegerField(default=0)),
-                ("cds", models.PositiveIntegerField(default=0)),
-                ("cents", models.PositiveBigIntegerField(default=0)),
+                ("orders", models.IntegerField(default=0)),
+                ("cds", models.IntegerField(default=0)),
+                ("cents", models.BigIntegerField(default=0)),
                 ("day", models.DateField(primary_key=True, serialize=False)),
             ],
             options={
@@ -36,24 +36,11 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Totals",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("orders", models.PositiveIntegerField(default=0)),
-                ("cds", models.PositiveIntegerField(default=0)),
-                ("cents", models.PositiveBigIntegerField(default=0)),
-                ("customers", models.PositiveIntegerField(default=0)),
-            ],
-            options={
-                "verbose_name_plural": "totals",
-            },
-        ),
-        migrations.CreateModel(
             name="CustomerStatistics",
             fields=[
-                ("orders", models.PositiveIntegerField(default=0)),
-                ("cds", models.PositiveIntegerField(default=0)),
-                ("cents", models.PositiveBigIntegerField(default=0)),
+                ("orders", models.IntegerField(default=0)),
+                ("cds", models.IntegerField(default=0)),
+                ("cents", models.BigIntegerField(default=0)),
                 (
                     "customer",
                     models.OneToOneField(

@@ -84,8 +84,8 @@ class Migration(migrations.Migration):
                         to="store.product",
                     ),
                 ),
-                ("received", models.PositiveIntegerField(default=0)),
-                ("sold", models.PositiveIntegerField(default=0)),
+                ("received", models.IntegerField(default=0, help_text="Kept by store.figures.")),
+                ("sold", models.IntegerField(default=0)),
                 (
                     "coming",
                     models.PositiveIntegerField(default=0, help_text="Ordered from the wholesaler, and not here yet."),
@@ -110,18 +110,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("placed_on", models.DateField(db_index=True)),
-                (
-                    "cds",
-                    models.PositiveIntegerField(
-                        default=0, editable=False, help_text="Kept by store.receivers.total_orders."
-                    ),
-                ),
-                (
-                    "cents",
-                    models.PositiveIntegerField(
-                        default=0, editable=False, help_text="Kept by store.receivers.total_orders."
-                    ),
-                ),
+                ("cds", models.IntegerField(default=0, editable=False, help_text="Kept by store.figures.")),
+                ("cents", models.IntegerField(default=0, editable=False, help_text="Kept by store.figures.")),
                 (
                     "customer",
                     models.ForeignKey(

@@ -463,6 +463,9 @@ class Cart(models.Model):
     mean_price = models.FloatField(null=True)
     best_price = models.DecimalField(max_digits=8, decimal_places=2, null=True)
     least_price = models.DecimalField(max_digits=8, decimal_places=2, null=True)
+    fewest = models.IntegerField(null=True)
+    last_sold_at = models.DateTimeField(null=True)
+    first_sold_on = models.DateField(null=True)
     positive = models.PositiveIntegerField(default=0)
 
 
@@ -475,6 +478,7 @@ class Item(models.Model):
     note = models.CharField(max_length=50, default="")
     is_dear = models.BooleanField(default=False)
     sold_at = models.DateTimeField(null=True)
+    sold_on = models.DateField(null=True)
 
 
 if django.VERSION >= (6, 1):

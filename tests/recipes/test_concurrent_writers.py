@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models import Avg, Count, F, Max, Min, Q, Sum
 
 from heliograph.recipes import keep
 from heliograph.recipes.verbs import chosen
@@ -30,6 +30,8 @@ def kept():
             noted_count=Count("items", filter=Q(items__note="yes")),
             total=Sum(F("items__price") * F("items__quantity"), default=0),
             mean_price=Avg("items__price"),
+            best_price=Max("items__price"),
+            fewest=Min("items__quantity"),
         ),
         keep(Shopper, spent=Sum("carts__total", default=0)),
     ]

@@ -12,6 +12,7 @@ from django.db.models import (
     Exists,
     F,
     Max,
+    Min,
     OuterRef,
     Q,
     StdDev,
@@ -99,11 +100,35 @@ def test_a_condition_is_about_the_child(declared, condition):
         (Sum("items__weight", default=0), "recount"),
         (Sum(F("items__price") / 2, default=0), "recount"),
         (Avg("items__price"), "recount"),
-        (Max("items__price"), "recount"),
+        (Max("items__price"), "recount"),  # of decimals, in a field of integers
     ],
 )
 def test_a_delta_is_what_python_computes_as_the_database_does(declared, kind):
     assert described(declared).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "kind"),
+    [
+        ("best_price", Max("items__price"), "growth"),
+        ("best_price", Max("items__price", filter=Q(items__is_dear=True)), "growth"),
+        ("fewest", Min("items__quantity"), "growth"),
+        ("fewest", Max("items__id"), "growth"),
+        ("last_sold_at", Max("items__sold_at"), "growth"),
+        ("first_sold_on", Min("items__sold_on"), "growth"),
+        ("best_price", Max("items__price", default=0), "recount"),
+        ("best_price", Max(F("items__price") * 2), "recount"),
+        ("best_price", Max("items__quantity"), "recount"),
+        ("best_price", Max("items__price", filter=Q(items__note="yes")), "recount"),
+        ("fewest", Max("items__giver"), "recount"),
+        ("fewest", Max("items"), "recount"),
+        ("mean_price", Max("items__weight"), "recount"),
+        ("title", Max("items__note"), "recount"),
+        ("last_sold_at", Max("items__sold_on"), "recount"),
+    ],
+)
+def test_a_maximum_grows_where_python_orders_values_as_the_database_does(name, declared, kind):
+    assert described(declared, name=name).kind == kind
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models import Avg, Count, F, Max, Min, Q, Sum
 
 from tests.app.models import Cart, Item, Shopper
 from tests.helpers.threads import LONG, at_once
@@ -27,6 +27,8 @@ def keep_carts(keeping):
         dear_count=Count("items", filter=Q(items__is_dear=True)),
         total=Sum(F("items__price") * F("items__quantity"), default=0),
         mean_price=Avg("items__price"),
+        best_price=Max("items__price"),
+        fewest=Min("items__quantity"),
     )
     keeping.keep(Shopper, spent=Sum("carts__total", default=0), gifts_count=Count("gifts"))
 

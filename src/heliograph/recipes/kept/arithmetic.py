@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,8 @@ from django.db.models import (
     ExpressionWrapper,
     Field,
     IntegerField,
+    Max,
+    Min,
     Model,
     Q,
     Sum,
@@ -31,9 +33,10 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import CombinedExpression
 
 from heliograph.recipes.kept.cutting import Cut, is_path
+from heliograph.recipes.kept.extremes import coming
 
 Row = Mapping[str, Any]  # the values of a child by the names of fields; a foreign key has the value of its column
-Contribution = Callable[[Row], Any]  # a number
+Contribution = Callable[[Row], Any]  # a number, or what comes to a maximum or minimum
 _Test = Callable[[Row], bool]
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
@@ -55,9 +58,9 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def contribution(cut: Cut) -> Contribution | None:
-    """Return the function that computes what a child adds to the aggregate; None if only the database can say."""
-    amount = _amount(cut, cut.aggregate)
+def contribution(cut: Cut, field: Any) -> Contribution | None:
+    """Return the function that computes what a child adds to the stored value; None if only the database can say."""
+    amount = _value_of_extreme(cut, field) if type(cut.aggregate) in (Max, Min) else _amount(cut, cut.aggregate)
     test = _selects_all if cut.condition is None else _test(cut.condition, cut.child)
     if amount is None or test is None:
         return None
@@ -70,6 +73,14 @@ def _amount(cut: Cut, aggregate: Any) -> Contribution | None:
     if type(aggregate) is Count and is_path(cut.argument):
         return _counted(cut.argument.name)
     return _summed(cut.argument, cut.child) if type(aggregate) is Sum and _is_zero(cut.default) else None
+
+
+def _value_of_extreme(cut: Cut, field: Any) -> Contribution | None:
+    """Return the function that gives the value of a child, if the parent stores the same type, and no default."""
+    if not is_path(cut.argument) or cut.argument.name == "pk" or cut.default is not None:
+        return None
+    name, kind = cut.argument.name, _type_in_order(_field(cut.argument.name, cut.child))
+    return (lambda row: coming(row[name])) if kind is not None and kind is _type_in_order(field) else None
 
 
 def _is_zero(value: Any) -> bool:
@@ -233,8 +244,16 @@ def type_of(name: str, child: type[Model]) -> type | None:
         return None
     while field.is_relation:
         field = field.target_field
-    if isinstance(field, DateTimeField) or name == "pk":
-        return None
+    return None if isinstance(field, DateTimeField) or name == "pk" else _type(field)
+
+
+def _type(field: Any) -> type | None:
     found = (kind for field_type, kind in _TYPES if isinstance(field, field_type))
     # A class of somebody else may store and compare in another way.
     return next(found, None) if type(field).__module__.startswith("django.db.models.") else None
+
+
+def _type_in_order(field: Any) -> type | None:
+    """Return the type of a field's values, if Python orders them as every database does."""
+    kind = datetime if type(field) is DateTimeField else _type(field)
+    return kind if kind in (int, Decimal, date, datetime) else None

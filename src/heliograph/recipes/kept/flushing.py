@@ -12,8 +12,8 @@ from django.db import connections
 from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.all_fields import fields_of, kept_fields, rank_of
+from heliograph.recipes.kept.extremes import Loss
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
-from heliograph.recipes.kept.number_of_each import NumberOfEach
 from heliograph.recipes.kept.work import Deltas, Work
 
 # Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left. A
@@ -90,8 +90,9 @@ def perform(work: Work, using: str) -> None:
 
 def perform_on(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
     """Lock parents, given by their primary keys, and update them."""
-    is_recounted = any(what is RECOUNT for deltas in by_key.values() for what in deltas.values())
-    if is_recounted or len(by_key) > 1:
+    by_key = {key: {kept: kept.outcome(what) for kept, what in deltas.items()} for key, deltas in by_key.items()}
+    asks_children = any(_asks_children(what) for deltas in by_key.values() for what in deltas.values())
+    if asks_children or len(by_key) > 1:
         lock(parent, [*by_key], using)
     groups: dict[frozenset[tuple[KeptField, Any]], list[Any]] = {}
     for key, deltas in by_key.items():
@@ -114,20 +115,22 @@ def lock(parent: Any, keys: Sequence[Any], using: str, column: str = "pk") -> No
         list(rows.select_for_update(no_key=features.has_select_for_no_key_update).values_list("pk"))
 
 
+def _asks_children(outcome: Any) -> bool:
+    return outcome is RECOUNT or isinstance(outcome, Loss)
+
+
 def _update_all(parent: Any, keys: Sequence[Any], deltas: Deltas, using: str) -> None:
-    values = {
-        kept.name: kept.recounted(using) if what is RECOUNT else kept.added(what) for kept, what in deltas.items()
-    }
+    values = {kept.name: kept.updated(what, using) for kept, what in deltas.items()}
     for chunk in in_chunks(keys):
         parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
 
 
 def _update_each(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
-    """Recount what is to be recounted, and add a number of its own to each of the others."""
-    recounts = [(kept, key) for key, deltas in by_key.items() for kept, what in deltas.items() if what is RECOUNT]
+    """Recount what is to be recounted, and give each of the others a number of its own."""
+    recounts = [(kept, key) for key, deltas in by_key.items() for kept, what in deltas.items() if _asks_children(what)]
     for kept, pairs in groupby(sorted(recounts, key=lambda pair: pair[0].name), key=lambda pair: pair[0]):
         _update_all(parent, [key for _, key in pairs], {kept: RECOUNT}, using)
-    added = [key for key, deltas in by_key.items() if any(what is not RECOUNT for what in deltas.values())]
+    added = [key for key, deltas in by_key.items() if not all(map(_asks_children, deltas.values()))]
     for chunk in in_chunks(added):
         values = _added_to_each({key: by_key[key] for key in chunk})
         parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
@@ -137,9 +140,9 @@ def _added_to_each(by_key: dict[Any, Deltas]) -> dict[str, Any]:
     numbers: dict[KeptField, dict[Any, Any]] = {}
     for key, deltas in by_key.items():
         for kept, what in deltas.items():
-            if what is not RECOUNT:
+            if not _asks_children(what):
                 numbers.setdefault(kept, {})[key] = what
-    return {kept.name: kept.added(NumberOfEach(of_kept, kept.field)) for kept, of_kept in numbers.items()}
+    return {kept.name: kept.updated_each(of_kept) for kept, of_kept in numbers.items()}
 
 
 def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

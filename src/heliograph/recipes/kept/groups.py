@@ -79,7 +79,7 @@ class GroupField(KeptField):
     def contribution(self) -> Contribution | None:
         if isinstance(self.cut.argument, Star):
             return lambda row: 1
-        return contribution(self.cut)
+        return contribution(self.cut, self.field)
 
     @property
     def links(self) -> tuple[Any, ...]:

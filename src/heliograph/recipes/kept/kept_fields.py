@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db import connections
-from django.db.models import Aggregate, DecimalField, Expression, F, Func, Model, OuterRef, Subquery, Value
+from django.db.models import Aggregate, DecimalField, Expression, F, Func, Max, Min, Model, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from heliograph import UNKNOWN
 from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution
 from heliograph.recipes.kept.cutting import Cut, cut
+from heliograph.recipes.kept.extremes import Comings, Extreme, Growth, Loss, extreme_of
+from heliograph.recipes.kept.number_of_each import NumberOfEach
 
 
 class _Recount:
@@ -67,7 +69,12 @@ class KeptField:
     @cached_property
     def contribution(self) -> Contribution | None:
         """What one child adds to the value, or None if each change of a child is a recount."""
-        return contribution(self.cut)
+        return contribution(self.cut, self.field)
+
+    @cached_property
+    def extreme(self) -> Extreme:
+        """The order in which a maximum or minimum compares values."""
+        return extreme_of(self.cut.aggregate)
 
     def adds_on(self, using: str) -> bool:
         """Return whether a change of a child adds a number to the value on a database; otherwise it is a recount.
@@ -80,8 +87,10 @@ class KeptField:
 
     @property
     def kind(self) -> str:
-        """How the value is kept: by "delta" or by "recount"."""
-        return "recount" if self.contribution is None else "delta"
+        """How the value is kept: by "delta", by "growth" if it is a maximum or minimum, or by "recount"."""
+        if self.contribution is None:
+            return "recount"
+        return "growth" if isinstance(self.declared, Max | Min) else "delta"
 
     @property
     def empty(self) -> Any:
@@ -108,9 +117,26 @@ class KeptField:
         value = delta if isinstance(delta, Expression) else Value(delta, output_field=self.field)
         return self.stored(F(self.name) + value)
 
-    def updated(self, what: Any, using: str) -> Any:
-        """Return the value of an UPDATE of parents for a delta, or for RECOUNT."""
-        return self.recounted(using) if what is RECOUNT else self.added(what)
+    def outcome(self, what: Any) -> Any:
+        """Return what is to be done for the sum of all work on a parent: a delta, a growth, a loss, or RECOUNT."""
+        return self.extreme.outcome(what) if isinstance(what, Comings) else what
+
+    def updated(self, outcome: Any, using: str) -> Any:
+        """Return the value of an UPDATE of parents for an outcome."""
+        match outcome:
+            case Growth(value):
+                return self.stored(self.extreme.grown(self.field, Value(value, output_field=self.field)))
+            case Loss(value):
+                return self.extreme.shrunk(self.field, value, self.recounted(using))
+            case _:
+                return self.recounted(using) if outcome is RECOUNT else self.added(outcome)
+
+    def updated_each(self, outcomes: Mapping[Any, Any]) -> Any:
+        """Return the value of an UPDATE of parents with an outcome each, by primary keys, that asks no child."""
+        if self.kind != "growth":
+            return self.added(NumberOfEach(outcomes, self.field))
+        values = {key: growth.value for key, growth in outcomes.items()}
+        return self.stored(self.extreme.grown(self.field, NumberOfEach(values, self.field, others="NULL")))
 
     def stored(self, value: Any) -> Any:
         """Return a value as the column stores it."""

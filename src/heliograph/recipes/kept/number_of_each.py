@@ -1,4 +1,4 @@
-"""The number that is added to each row of an UPDATE, as an expression of SQL."""
+"""The number of each row of an UPDATE, or another value, as an expression of SQL."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from django.db.models.expressions import SQLiteNumericMixin
 
 
 class NumberOfEach(SQLiteNumericMixin, Expression):
-    """A number for each row of a table, by its primary key, and 0 for the others.
+    """A number for each row of a table, by its primary key, and 0 for the others; or values, and NULL.
 
     Django's `Case` has a condition for each number, and resolves each of them: for a hundred rows that takes longer
     than the UPDATE.
     """
 
-    def __init__(self, numbers: Mapping[Any, Any], field: Any) -> None:
+    def __init__(self, numbers: Mapping[Any, Any], field: Any, others: str = "0") -> None:
         super().__init__(output_field=field)
         self.numbers = numbers
+        self.others = others
         self.key: Any = F("pk")
 
     def get_source_expressions(self) -> list[Any]:
@@ -38,4 +39,4 @@ class NumberOfEach(SQLiteNumericMixin, Expression):
                 self.output_field.get_db_prep_value(number, connection),
             )
         )
-        return f"CASE {key} {'WHEN %s THEN %s ' * len(self.numbers)}ELSE 0 END", [*params, *pairs]
+        return f"CASE {key} {'WHEN %s THEN %s ' * len(self.numbers)}ELSE {self.others} END", [*params, *pairs]

@@ -15,7 +15,7 @@ from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 State = tuple[Any, ...]  # the values of a child
 Pair = tuple[State | None, State | None]  # a child before and after; None where there was no row
 Numbers = Mapping[State, int]  # how many rows have the same values
-Deltas = dict[KeptField, Any]  # a number for each kept field, or RECOUNT
+Deltas = dict[KeptField, Any]  # for each kept field a number, what comes to an extreme, or RECOUNT
 
 
 @dataclass
@@ -27,8 +27,12 @@ class Work:
     def add(self, kept: KeptField, key: Any, what: Any) -> None:
         """Add a delta, or a recount, which outweighs all deltas."""
         deltas = self.parents.setdefault((kept.parent, kept.target), {}).setdefault(key, {})
-        before = deltas.get(kept, 0)
-        deltas[kept] = RECOUNT if what is RECOUNT or before is RECOUNT else before + what
+        total = deltas.get(kept, 0)
+        if what is RECOUNT or total is RECOUNT:
+            deltas[kept] = RECOUNT
+        else:
+            total += what
+            deltas[kept] = total
 
     def join(self, others: Iterable[Work]) -> Work:
         """Add what is in others."""
@@ -104,7 +108,9 @@ def _add_sums(work: Work, kept: KeptField, grown: Numbers) -> None:
         if number:
             row = dict(zip(kept.columns, state, strict=True))
             key = kept.key_of(row)
-            sums[key] = sums.get(key, 0) + number * kept.contribution(row)  # type: ignore[misc]  # there is one
+            total = sums.get(key, 0)
+            total += number * kept.contribution(row)  # type: ignore[misc]  # there is one
+            sums[key] = total
     for key, what in sums.items():
         if what and key is not None:
             work.add(kept, key, what)

@@ -319,7 +319,8 @@ def refusal(connect, signal, **options):
 def test_a_lock_is_refused_on_a_signal_before_the_row_is_read(connect, signal):
     text = refusal(connect, signal, sender=Post, when=changed("topic"), fetch="lock")
     assert text.startswith(f"{describe(record)} has fetch='lock', which works on post_save and post_delete, not on ")
-    assert text.endswith(" Rows are read right before they are written, which is later than that.")
+    advice = " A receiver with delivery=BeforeWrite() is called then." if signal is pre_save else ""
+    assert text.endswith(f" Rows are read right before they are written, which is later than that.{advice}")
 
 
 def test_a_lock_for_no_field_is_refused(connect):

@@ -18,16 +18,16 @@ def hard(write):
 
 
 class World:
-    """Three carts of two shoppers, with three items, of which the first has the key 1001."""
+    """Three carts of two shoppers, with three items, of which the first has the key 1_000_001."""
 
     def __init__(self):
         self.ada, self.bob = Shopper.objects.create(), Shopper.objects.create()
         self.a, self.b, self.c = (Cart.objects.create(shopper=one) for one in (self.ada, self.bob, self.ada))
-        Item.objects.create(pk=1001, cart=self.a, giver=self.ada, price="2.50", quantity=2, note="yes")
-        Item.objects.create(pk=1002, cart=self.a, giver=self.bob, price="0.30", is_dear=True)
-        Item.objects.create(pk=1003, cart=self.b, giver=self.ada, price="7.10", quantity=3)
+        Item.objects.create(pk=1_000_001, cart=self.a, giver=self.ada, price="2.50", quantity=2, note="yes")
+        Item.objects.create(pk=1_000_002, cart=self.a, giver=self.bob, price="0.30", is_dear=True)
+        Item.objects.create(pk=1_000_003, cart=self.b, giver=self.ada, price="7.10", quantity=3)
 
-    def item(self, key=1001, **values):
+    def item(self, key=1_000_001, **values):
         """Return a copy of an item, with values that are not saved yet."""
         item = Item.objects.get(pk=key)
         for name, value in values.items():
@@ -44,14 +44,14 @@ def delete_twice(world):
 
 @hard
 def delete_again_by_a_query(world):
-    Item.objects.filter(pk=1001).delete()
-    Item.objects.filter(pk=1001).delete()
+    Item.objects.filter(pk=1_000_001).delete()
+    Item.objects.filter(pk=1_000_001).delete()
 
 
 @hard
 def delete_and_make_again(world):
     world.item().delete()
-    Item.objects.create(pk=1001, cart=world.b, price=4, giver=world.bob)
+    Item.objects.create(pk=1_000_001, cart=world.b, price=4, giver=world.bob)
 
 
 @hard
@@ -82,7 +82,7 @@ def move_out_and_back(world):
 @hard
 def save_a_stale_copy(world):
     stale = world.item(price=9)
-    Item.objects.filter(pk=1001).update(cart=world.b, quantity=F("quantity") + 5)
+    Item.objects.filter(pk=1_000_001).update(cart=world.b, quantity=F("quantity") + 5)
     stale.save()
 
 
@@ -102,31 +102,31 @@ def delete_a_stale_copy(world):
 
 @hard
 def delete_an_instance_made_by_its_key(world):
-    Item(pk=1001, cart=world.c, price=77).delete()
+    Item(pk=1_000_001, cart=world.c, price=77).delete()
 
 
 @hard
 def save_an_instance_made_by_its_key(world):
-    Item(pk=1001, cart=world.c, price=77).save()
+    Item(pk=1_000_001, cart=world.c, price=77).save()
 
 
 @hard
 def save_a_deferred_copy(world):
-    item = Item.objects.only("note").get(pk=1001)
+    item = Item.objects.only("note").get(pk=1_000_001)
     item.note = "no"
     item.save()
 
 
 @hard
 def move_a_deferred_copy(world):
-    item = Item.objects.defer("cart", "price").get(pk=1001)
+    item = Item.objects.defer("cart", "price").get(pk=1_000_001)
     item.cart_id = world.b.pk
     item.save()
 
 
 @hard
 def delete_a_deferred_copy(world):
-    Item.objects.only("pk").get(pk=1001).delete()
+    Item.objects.only("pk").get(pk=1_000_001).delete()
 
 
 @hard
@@ -228,37 +228,43 @@ def make_children_and_delete_their_parent(world):
 
 @hard
 def bulk_create_with_conflicts(world):
-    items = [Item(pk=key, cart=world.c, price=7, giver=world.bob, quantity=4) for key in (1001, 1003, 5000)]
+    items = [
+        Item(pk=key, cart=world.c, price=7, giver=world.bob, quantity=4) for key in (1_000_001, 1_000_003, 1_500_000)
+    ]
     Item.objects.bulk_create(items, **conflict("pk", update=["cart", "price", "giver"]))
 
 
 @hard
 def bulk_create_with_some_conflicts_that_are_ignored(world):
-    items = [Item(pk=key, cart=world.c, price=7, giver=world.bob, quantity=4) for key in (1001, 1003, 5000)]
+    items = [
+        Item(pk=key, cart=world.c, price=7, giver=world.bob, quantity=4) for key in (1_000_001, 1_000_003, 1_500_000)
+    ]
     Item.objects.bulk_create(items, ignore_conflicts=True)
 
 
 @hard
 def bulk_update_of_stale_copies(world):
-    stale = [world.item(key, price=8, note="yes") for key in (1001, 1002, 1003)]
+    stale = [world.item(key, price=8, note="yes") for key in (1_000_001, 1_000_002, 1_000_003)]
     Item.objects.update(cart=world.c, price=1)
     Item.objects.bulk_update(stale, ["price", "note"])
 
 
 @hard
 def bulk_update_of_moves(world):
-    Item.objects.bulk_update([world.item(key, cart=world.c, giver=None) for key in (1001, 1002)], ["cart", "giver"])
+    Item.objects.bulk_update(
+        [world.item(key, cart=world.c, giver=None) for key in (1_000_001, 1_000_002)], ["cart", "giver"]
+    )
 
 
 @hard
 def bulk_update_by_expressions(world):
-    items = [world.item(1001, price=F("price") * 2), world.item(1002, price=F("quantity") + 1)]
+    items = [world.item(1_000_001, price=F("price") * 2), world.item(1_000_002, price=F("quantity") + 1)]
     Item.objects.bulk_update(items, ["price"])
 
 
 @hard
 def bulk_update_in_batches(world):
-    items = [world.item(key, cart=world.b, quantity=key - 1000) for key in (1001, 1002, 1003)]
+    items = [world.item(key, cart=world.b, quantity=key - 1_000_000) for key in (1_000_001, 1_000_002, 1_000_003)]
     Item.objects.bulk_update(items, ["cart", "quantity"], batch_size=1)
 
 
@@ -279,39 +285,39 @@ def update_what_the_condition_is_about(world):
 
 @hard
 def update_a_key_and_delete_by_it(world):
-    Item.objects.filter(pk=1001).update(id=9001)
-    Item.objects.get(pk=9001).delete()
+    Item.objects.filter(pk=1_000_001).update(id=1_900_001)
+    Item.objects.get(pk=1_900_001).delete()
 
 
 @hard
 def update_a_key_and_move_by_it(world):
-    Item.objects.filter(pk=1001).update(id=9001, cart=world.b)
-    moved = Item.objects.get(pk=9001)
+    Item.objects.filter(pk=1_000_001).update(id=1_900_001, cart=world.b)
+    moved = Item.objects.get(pk=1_900_001)
     moved.cart = world.c
     moved.save()
 
 
 @hard
 def exchange_keys(world):
-    Item.objects.filter(pk=1001).update(id=9001)
-    Item.objects.filter(pk=1003).update(id=1001)
-    Item.objects.filter(pk=9001).update(id=1003)
-    Item.objects.filter(pk=1001).update(cart=world.c, price=5)
+    Item.objects.filter(pk=1_000_001).update(id=1_900_001)
+    Item.objects.filter(pk=1_000_003).update(id=1_000_001)
+    Item.objects.filter(pk=1_900_001).update(id=1_000_003)
+    Item.objects.filter(pk=1_000_001).update(cart=world.c, price=5)
 
 
 @hard
 def related_managers(world):
-    world.b.items.add(world.item(), world.item(1002))
-    world.b.items.remove(world.item(1003))
-    world.c.items.set([world.item(1003), world.item(1001)])
+    world.b.items.add(world.item(), world.item(1_000_002))
+    world.b.items.remove(world.item(1_000_003))
+    world.c.items.set([world.item(1_000_003), world.item(1_000_001)])
     world.ada.gifts.clear()
     world.a.items.create(price=3)
 
 
 @hard
 def get_or_create(world):
-    Item.objects.get_or_create(pk=1001, defaults={"cart": world.b})
-    Item.objects.update_or_create(pk=1002, defaults={"cart": world.b, "price": 11})
+    Item.objects.get_or_create(pk=1_000_001, defaults={"cart": world.b})
+    Item.objects.update_or_create(pk=1_000_002, defaults={"cart": world.b, "price": 11})
     Item.objects.update_or_create(pk=1050, defaults={"cart": world.b, "price": 12})
 
 
@@ -323,7 +329,7 @@ def savepoints(world):
         with suppress(MishapError), transaction.atomic():
             item.cart, item.price = world.b, 8
             item.save()
-            Item.objects.filter(pk=1002).delete()
+            Item.objects.filter(pk=1_000_002).delete()
             with transaction.atomic():
                 Item.objects.bulk_create([Item(cart=world.c, price=9)])
             raise MishapError

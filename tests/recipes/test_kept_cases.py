@@ -108,14 +108,14 @@ def create_in_bulk(values):
 
 
 def save(values):
-    item = Item.objects.get(pk=1001)
+    item = Item.objects.get(pk=1_000_001)
     for name, value in values.items():
         setattr(item, name, value)
     item.save()
 
 
 def update(values):
-    Item.objects.filter(pk__gt=1001).update(**values)
+    Item.objects.filter(pk__gt=1_000_001).update(**values)
 
 
 def update_in_bulk(values):
@@ -133,7 +133,7 @@ def test_r1d_a_value_counts_as_the_database_has_stored_it(kept, world, name, wri
     write(values if "cart" in values or "cart_id" in values else {"cart": world.c, **values})
     assert kept.wrong() == []
     Item.objects.filter(cart=world.c).update(price=F("price") + 1)
-    Item.objects.get(pk=1001).delete()
+    Item.objects.get(pk=1_000_001).delete()
     assert kept.wrong() == []
     Item.objects.all().delete()
     assert kept.wrong() == []
@@ -299,10 +299,10 @@ def test_r2_aggregates_of_many_kinds_are_right_after_every_write(keeping, name):
     keeping.keep(Cart, **AGGREGATES[name])
     world = World()
     assert keeping.wrong() == []
-    Item.objects.filter(pk=1002).update(weight=2.5, price=F("price") + 2)
-    world.item(1001, quantity=5, note="no", weight=0.5).save()
+    Item.objects.filter(pk=1_000_002).update(weight=2.5, price=F("price") + 2)
+    world.item(1_000_001, quantity=5, note="no", weight=0.5).save()
     assert keeping.wrong() == []
-    world.item(1001, giver=None, cart=world.b, price="7.10").save()
+    world.item(1_000_001, giver=None, cart=world.b, price="7.10").save()
     assert keeping.wrong() == []
     Item.objects.bulk_create(
         [Item(cart=cart, price=Decimal("2.50"), note="yes", giver=world.ada) for cart in (world.a, world.b)]
@@ -328,7 +328,7 @@ def test_r3_refresh_from_db_shows_the_figure(world):
 
 
 def test_r3_the_old_and_the_new_parent_in_memory_are_right(world):
-    item = Item.objects.select_related("cart").get(pk=1001)
+    item = Item.objects.select_related("cart").get(pk=1_000_001)
     old = item.cart
     item.cart = world.b
     item.save()
@@ -396,7 +396,7 @@ def test_r1_a_fixture_in_another_database_is_right(kept, world):
 def test_r1_a_write_that_was_muted_is_found_and_repaired(kept, world):
     with mute():
         Item.objects.create(cart=world.a, giver=world.ada, price=3, note="yes")
-        Item.objects.filter(pk=1003).delete()
+        Item.objects.filter(pk=1_000_003).delete()
     assert kept.wrong() != []
     output = StringIO()
     with pytest.raises(SystemExit) as ended:
@@ -516,8 +516,8 @@ def test_r1_children_that_are_written_after_the_commit_count(kept, world):
 
 
 def test_a_parent_without_children_gets_another_key(kept, world):
-    Cart.objects.filter(pk=world.c.pk).update(id=7001)
-    Item.objects.create(cart_id=7001, price=2)
+    Cart.objects.filter(pk=world.c.pk).update(id=1_700_001)
+    Item.objects.create(cart_id=1_700_001, price=2)
     assert kept.wrong() == []
 
 

@@ -56,10 +56,10 @@ WRITES = {
     "create without a parent": lambda a, b: Item.objects.create(price="1.10"),
     "bulk_create": lambda a, b: Item.objects.bulk_create([Item(cart=one, price=2, note="yes") for one in (a, b, a)]),
     "bulk_create with conflicts": lambda a, b: Item.objects.bulk_create(
-        [Item(pk=1001, cart=b, price=7), Item(pk=5000, cart=b)], **upsert(["cart", "price"])
+        [Item(pk=1_000_001, cart=b, price=7), Item(pk=1_500_000, cart=b)], **upsert(["cart", "price"])
     ),
     "bulk_create that ignores conflicts": lambda a, b: Item.objects.bulk_create(
-        [Item(pk=1001, cart=b, price=7), Item(pk=5000, cart=b)], ignore_conflicts=True
+        [Item(pk=1_000_001, cart=b, price=7), Item(pk=1_500_000, cart=b)], ignore_conflicts=True
     ),
     "save": lambda a, b: changed_item(quantity=5, is_dear=True).save(),
     "save(update_fields)": lambda a, b: changed_item(quantity=5, price=9).save(update_fields=["quantity"]),
@@ -68,18 +68,18 @@ WRITES = {
     "move away": lambda a, b: changed_item(cart=None).save(),
     "update": lambda a, b: Item.objects.filter(price__gt=1).update(price=F("price") + 1, note="yes"),
     "update that moves": lambda a, b: Item.objects.filter(cart=a).update(cart=b),
-    "update of a key": lambda a, b: Item.objects.filter(pk=1001).update(id=3000),
+    "update of a key": lambda a, b: Item.objects.filter(pk=1_000_001).update(id=1_300_000),
     "bulk_update": lambda a, b: Item.objects.bulk_update([changed_item(cart=b, price=4)], ["cart", "price"]),
-    "delete": lambda a, b: Item.objects.get(pk=1001).delete(),
+    "delete": lambda a, b: Item.objects.get(pk=1_000_001).delete(),
     "delete of a query": lambda a, b: Item.objects.filter(cart=a).delete(),
     "cascade": lambda a, b: a.delete(),
-    "related manager": lambda a, b: b.items.add(Item.objects.get(pk=1001)),
+    "related manager": lambda a, b: b.items.add(Item.objects.get(pk=1_000_001)),
     "clear": lambda a, b: a.items.clear(),
     "proxy": lambda a, b: ItemProxy.objects.create(cart=a, price=3),
-    "proxy moves": lambda a, b: ItemProxy.objects.filter(pk=1001).update(cart=b),
+    "proxy moves": lambda a, b: ItemProxy.objects.filter(pk=1_000_001).update(cart=b),
     "child by inheritance": lambda a, b: WrappedItem.objects.create(cart=a, price=3),
     "child by inheritance moves": lambda a, b: inherited(a, cart=b).save(),
-    "child by inheritance of a row": lambda a, b: WrappedItem(item_ptr_id=1001, cart=a, price=8).save(),
+    "child by inheritance of a row": lambda a, b: WrappedItem(item_ptr_id=1_000_001, cart=a, price=8).save(),
     "child by inheritance is deleted": lambda a, b: inherited(a).delete(),
     "child by inheritance is updated": lambda a, b: inherited(a) and WrappedItem.objects.update(cart=b),
     "child by inheritance is updated elsewhere": lambda a, b: inherited(a) and WrappedItem.objects.update(paper="x"),
@@ -92,7 +92,7 @@ def upsert(names):
 
 
 def changed_item(**values):
-    item = Item.objects.get(pk=1001)
+    item = Item.objects.get(pk=1_000_001)
     for name, value in values.items():
         setattr(item, name, value)
     return item
@@ -110,8 +110,8 @@ def inherited(first, **values):
 @pytest.mark.django_db(transaction=True)
 def test_r1_r2_kept_fields_are_right_after_every_kind_of_write(carts, name, is_atomic):
     first, second, _ = carts
-    Item.objects.create(pk=1001, cart=first, price="2.50", quantity=2, note="yes")
-    Item.objects.create(pk=1002, cart=first, price="0.30", is_dear=True)
+    Item.objects.create(pk=1_000_001, cart=first, price="2.50", quantity=2, note="yes")
+    Item.objects.create(pk=1_000_002, cart=first, price="0.30", is_dear=True)
     assert_right()
     if is_atomic:
         with transaction.atomic():

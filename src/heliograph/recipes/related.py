@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import NotSupportedError, connections
+from django.db import NotSupportedError
 from django.db.models import Exists, ForeignKey, Model, OuterRef
 
 from heliograph import Batch, Inline, created, raw
@@ -123,7 +123,7 @@ class Creating:
         name = self.relation.field.target_field.attname
         if any(getattr(owner, name) is None for owner in batch.created):
             raise NotSupportedError(
-                f"{self.__name__}: {connections[using].vendor} did not return the keys of the rows that bulk_create()"
+                f"{self.__name__}: the database {using!r} did not return the keys of the rows that bulk_create()"
                 f" inserted into {sender._meta.label}, so nothing can refer to them. Save the rows one by one, or give"
                 " them keys."
             )

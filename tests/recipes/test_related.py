@@ -216,8 +216,8 @@ def test_a_database_that_returns_no_keys_is_an_error_that_says_so(profiles, monk
         Member.objects.bulk_create(members(2))
     assert str(raised.value) == (
         "ensure_related(app.Profile.member): the database 'default' did not return the keys of the rows"
-        " that bulk_create() inserted into app.Member, so nothing can refer to them. Save the rows one by one, or give them"
-        " keys."
+        " that bulk_create() inserted into app.Member, so nothing can refer to them. Save the rows one by one, or give"
+        " them keys."
     )
     assert not Member.objects.exists()
     Member.objects.bulk_create([Member(pk=5), Member(pk=6)])

@@ -8,9 +8,9 @@ from asgiref.sync import sync_to_async
 from django.core.checks import run_checks
 from django.core.signals import request_finished
 from django.db import transaction
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
-from heliograph import BeforeCommit, OnCommit, Signal, changed, changes_of, created, mute, receiver, trace
+from heliograph import BeforeCommit, BeforeWrite, OnCommit, Signal, changed, changes_of, created, mute, receiver, trace
 from heliograph.dispatch import Called
 from heliograph.flow.listing import lines
 from tests.app.models import Article, Audiobook, Genre, Novel
@@ -45,6 +45,17 @@ def test_a_save_in_autocommit_begins_a_transaction_for_those_who_need_one(listen
     assert verbs(Article.objects.create) == ["INSERT"]
     listen(post_save, sender=Article, delivery=BeforeCommit())
     assert verbs(Article.objects.create) == ["BEGIN", "INSERT", "COMMIT"]
+
+
+def test_a_save_in_autocommit_begins_no_transaction_for_receivers_of_other_databases(listen, receive):
+    listen(post_save, sender=Article, delivery=BeforeCommit(), using="other")
+
+    @receive(pre_save, sender=Article, delivery=BeforeWrite(), using="other")
+    def look(sender, batch, **kwargs):
+        pass
+
+    assert verbs(Article.objects.create) == ["INSERT"]
+    assert verbs(lambda: Article.objects.using("other").create(), using="other") == ["BEGIN", "INSERT", "COMMIT"]
 
 
 def test_a_save_in_a_transaction_sends_no_more(listen):

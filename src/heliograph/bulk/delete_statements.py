@@ -16,8 +16,8 @@ from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.audience import Audience, audience_of, bulk_receivers
 from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning
-from heliograph.changes.chunks import in_chunks
 from heliograph.changes.plans import plan_for
+from heliograph.changes.row_locks import rows_by_keys
 from heliograph.changes.rows import Deleted, normal_key
 from heliograph.databases import database_of
 from heliograph.dispatch.scopes import current
@@ -188,7 +188,7 @@ def _locked(model: Any, using: str, keys: Sequence[Any]) -> dict[Any, Sequence[A
     """Lock and read the existing rows with these primary keys, also rows that the model's managers hide."""
     rows: Any = QuerySet(model, using=using).order_by("pk").select_for_update()
     table = rows.values_list("pk", *(one.attname for one in _columns(model)))
-    return {key: row for some in in_chunks(model, using, keys) for key, *row in table.filter(pk__in=some)}
+    return {key: row for key, *row in rows_by_keys(table, keys)}
 
 
 def _deleted(compiler: Any, fields: Any) -> list[Any]:

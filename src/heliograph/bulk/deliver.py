@@ -19,7 +19,6 @@ from heliograph.changes.rows import Rows, Updated
 from heliograph.changes.tracking import ALL
 from heliograph.changes.under_way import InBulk
 from heliograph.dispatch.guarded import Guarded
-from heliograph.dispatch.options import Gate
 from heliograph.dispatch.reentrancy import at_work, refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
@@ -41,7 +40,7 @@ def send_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
 def before_write(model: Any, using: str) -> Before | None:
     """Return what calls receivers before rows of a model are written; None if no receiver waits for this."""
     payload = WritePayload(signal=pre_save, sender=model, using=using)
-    is_received = any(_admits(one, payload) for one in bulk_receivers_before(model))
+    is_received = any(one.options.may_admit(payload) for one in bulk_receivers_before(model))
     return partial(_deliver_before, model) if is_received else None
 
 
@@ -121,19 +120,13 @@ def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any
 def _received(one: Guarded, rows: Rows, payload: dict[str, Any]) -> Received | None:
     """Return the rows as a receiver gets them in its batch: without those that it is handling already; None if none."""
     receiver, free, deferral = one.connection.receiver(), rows, one.options.call
-    if receiver is None or not isinstance(deferral, BatchDeferral) or not _admits(one, payload):
+    if receiver is None or not isinstance(deferral, BatchDeferral) or not one.options.may_admit(payload):
         return None
     if one.reentrant != "allow" and at_work():
         free = not_at_work(receiver, rows)
         if free is not rows and one.reentrant == "raise":
             refuse(receiver, {**payload, "instance": rows.instances[0]})
     return received_rows(receiver, payload, deferral, free) if free is rows or len(free) else None
-
-
-def _admits(one: Guarded, payload: dict[str, Any]) -> bool:
-    """Return whether the gates of a receiver admit a send about many rows."""
-    gates = (fact for fact in one.options.facts if isinstance(fact, Gate) and not fact.is_about_instances)
-    return all(gate.admits(payload) for gate in gates)
 
 
 def _send_each(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any]) -> None:

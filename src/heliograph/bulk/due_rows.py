@@ -12,9 +12,9 @@ from django.db.models import Model
 
 from heliograph.bulk.read import fields_to_read
 from heliograph.bulk.sql import locking
-from heliograph.changes.chunks import in_chunks
 from heliograph.changes.comparing import stored
 from heliograph.changes.plans import Plan
+from heliograph.changes.row_locks import rows_by_keys
 from heliograph.changes.rows import Rows, Updated, normal_key
 from heliograph.changes.values import UNKNOWN
 
@@ -76,8 +76,7 @@ def _locked(rows: Any, keys: Sequence[Any], fields: Sequence[Any], source_of: Ca
     """Lock and read the rows with these keys, before these fields are updated."""
     model, using = rows.model, rows.db
     asked = fields_to_read(model, tuple(fields), reads_all=False)
-    chunks = in_chunks(model, using, keys)
-    olds = [old for some in chunks for old in locking(rows.filter(pk__in=some)).values_list(*asked.plan.names)]
+    olds = rows_by_keys(locking(rows).values_list(*asked.plan.names), keys)
     table = [(*old, *news(asked.plan, old, fields, using, source_of(asked.plan.key_of(old)))) for old in olds]
     return Updated.of(model, using, asked.names, asked.plan, table)
 

@@ -33,8 +33,13 @@ def locked_rows(
     asked = [*plan.names[: plan.keys], *(name for name in plan.names[plan.keys :] if name in names)]
     all_rows = plan.model._base_manager if are_kept else QuerySet(plan.model)
     rows = all_rows.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
-    found = (row for some in in_chunks(plan.model, using, keys) for row in rows.filter(pk__in=some))
-    return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in found}
+    return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in rows_by_keys(rows, keys)}
+
+
+def rows_by_keys(rows: QuerySet[Any, Any], keys: Sequence[Any]) -> Iterator[Any]:
+    """Yield the rows of a query that locks rows, as far as they have one of these primary keys."""
+    for some in in_chunks(rows.model, rows.db, keys):
+        yield from rows.filter(pk__in=some)
 
 
 # --- transactions ------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class Database:
         """Return whether the open transaction accepts no more statements, and its COMMIT would be a ROLLBACK."""
         return False
 
+    most_keys: ClassVar[int | None] = None  # of one condition that reads the rows with these keys and no others
+
     # --- bulk writes ----------------------------------------------------------------------------------------------
 
     # Whether an UPDATE with a subquery in FROM, which locks the rows, can return their old and new values.

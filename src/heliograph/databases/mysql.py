@@ -23,6 +23,10 @@ class MySQL(Database):
 
     rounding = ROUND_HALF_UP
 
+    # MariaDB makes a table of a longer list, which it may join with all rows, and a locking read waits for each of them
+    # (`in_predicate_conversion_threshold`).
+    most_keys = 999
+
     describes_tables = True
 
     def returns_rows(self, connection: Any, *, of: str) -> bool:

@@ -72,6 +72,11 @@ class Options:
         """Return whether all gates admit a send."""
         return all(one.admits(payload) for one in self.facts if isinstance(one, Gate))
 
+    def may_admit(self, payload: Payload) -> bool:
+        """Return whether the gates may admit a send with this payload, whose instances are not known yet."""
+        gates = (one for one in self.facts if isinstance(one, Gate) and not one.is_about_instances)
+        return all(gate.admits(payload) for gate in gates)
+
     def written(self) -> dict[str, Any]:
         """Return the options that the user wrote, by their names, where they differ from Django's behaviour."""
         own = {"when": self.when, "delivery": self.delivery, "reentrant": self.reentrant, "blocking": self.blocking}

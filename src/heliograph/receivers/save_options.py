@@ -128,7 +128,7 @@ def _asked(receiver: Any, target: Target, options: Options, given: Mapping[str, 
     names, fields = () if options.when is None else watched(options.when), _listed("writes", writes)
     _verify_signal(receiver, target, wants_changes, fetch, fields, isinstance(options.delivery, BeforeWrite))
     _verify_fetch(fetch, names or wants_changes)
-    _verify_writes(target, fields, options.delivery)
+    _verify_writes(receiver, target, fields, options.delivery, _listed("keeps", given.get("keeps")))
     changes = (names or ALL) if wants_changes else ()
     deletes = target.signal is post_delete
     watches = [watch_at(target, changes or (*names, *fields), fetch=fetch or False, deletes=deletes)]
@@ -243,7 +243,14 @@ def _verify_fetch(fetch: Any, names: Any) -> None:
         raise TypeError("fetch= asks for old values of no field: add when=changed(...) or a parameter named changes.")
 
 
-def _verify_writes(target: Target, writes: tuple[str, ...], delivery: Any) -> None:
+def _verify_writes(
+    receiver: Any, target: Target, writes: tuple[str, ...], delivery: Any, keeps: tuple[str, ...]
+) -> None:
+    for name in {*writes} & {*keeps}:
+        raise TypeError(
+            f"{describe(receiver)} has {name!r} in writes=, so that a save stores it, and in keeps=, so that none does."
+            " Leave it out of one of them."
+        )
     if writes and not isinstance(delivery, Inline | None):
         raise TypeError(f"writes= is for a receiver that runs before the save, and delivery={delivery!r} is later.")
     if is_about_complete_model(target):

@@ -36,16 +36,17 @@ def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
             return proceed(save)
         with _aside(instance):
             return proceed(save)
-    before, after = [_waiting(signal, type(instance)) for signal in (pre_save, post_save)]
+    before, after = [_waiting(signal, type(instance), using) for signal in (pre_save, post_save)]
     if instance._meta.auto_created or not (before or after):
         return proceed(save)
     with AutocommitSave(instance, using, before, after):
         return proceed(save)
 
 
-def _waiting(signal: Any, sender: Any) -> Waiting:
-    """Return the receivers of a signal that wait for a stage of a transaction, each after its stage."""
-    found = [(one.options.delivery, one) for one in guarded_for(signal, sender)]
+def _waiting(signal: Any, sender: Any, using: str) -> Waiting:
+    """Return the receivers of a signal that wait for a stage of a transaction on a database, each after its stage."""
+    payload = {"signal": signal, "sender": sender, "using": using}
+    found = [(one.options.delivery, one) for one in guarded_for(signal, sender) if one.options.may_admit(payload)]
     return [(delivery.stage, one) for delivery, one in found if isinstance(delivery, Staged)]
 
 

@@ -7,9 +7,8 @@ adds to the stored value; a *recount* is an UPDATE with the aggregate as a subqu
 `cutting` takes a declared aggregate apart, and refuses what cannot be kept right. `kept_fields` has the description of
 one field. `arithmetic` says what one child contributes to the stored value, if Python can compute it as the database
 does. `work` says which parents a change of a child concerns, and by how much; `flushing` locks and updates them at the
-end of the transaction. `receiving` connects the receivers, `locking` locks parents where a database needs it before a
-child is written, `pre_save` keeps a stale parent from writing its column back. `all_fields` has all fields that are
-kept now, `verifying` compares and mends them.
+end of the transaction. `receiving` connects the receivers, `pre_save` keeps a stale parent from writing its column
+back. `all_fields` has all fields that are kept now, `verifying` compares and mends them.
 
     keep(Order, total=Sum(F("items__price") * F("items__quantity"), default=0))
 

@@ -9,11 +9,12 @@ from django.core.checks import register
 from django.db.models import Model
 
 from heliograph.recipes.declarations import Declaration, declare, written
-from heliograph.recipes.kept import all_fields, flushing, locking, pre_save, receiving, verdicts
+from heliograph.recipes.kept import all_fields, flushing, pre_save, receiving, verdicts
 from heliograph.recipes.kept.checks import check_kept_fields
 from heliograph.recipes.kept.groups import group_field, grouping
 from heliograph.recipes.kept.kept_fields import KeptField, kept_field
 from heliograph.recipes.kept.verifying import subject_of
+from heliograph.recipes.parent_locks import lock_before_writes
 
 
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
@@ -68,7 +69,7 @@ def _connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     register(check_kept_fields)
     flushing.connect(declaration)
     receiving.connect(declaration, fields)
-    locking.connect(declaration, fields)
+    lock_before_writes(declaration, {key: kept.parent for kept in fields for key in kept.links})
     pre_save.connect(declaration, fields)
     all_fields.add(declaration, fields)
     declaration.subjects = tuple(map(subject_of, fields))

@@ -6,15 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from asgiref.sync import SyncToAsync
-from django.db import connections
-
 from heliograph import Batch, BeforeCommit, Signal
+from heliograph.recipes.cached_parents import forget
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.all_fields import fields_of, kept_fields, rank_of
 from heliograph.recipes.kept.extremes import Loss
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Deltas, Work
+from heliograph.recipes.parent_locks import lock
 
 # Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left. A
 # recount sees the children of the whole transaction, so no work on them may come after it.
@@ -49,30 +48,16 @@ def _flush_lowest(using: str, work: Work, cached: Sequence[Any]) -> None:
     now = Work({at: by_key for at, by_key in work.parents.items() if ranks[at[0]] == lowest})
     later = Work({at: by_key for at, by_key in work.parents.items() if ranks[at[0]] != lowest})
     perform(now, using)
-    forget(using, cached, {parent for parent, _ in now.parents})
+    _forget(using, cached, {parent for parent, _ in now.parents})
     if later:
         flush_later(using, later, cached)
 
 
-def forget(using: str, cached: Iterable[Any], parents: Collection[Any]) -> None:
-    """Remove kept values from instances in memory, so that they are loaded when they are next read.
-
-    Async code could not load them at that moment, so for a write that it has made they are read at once.
-    """
+def _forget(using: str, cached: Iterable[Any], parents: Collection[Any]) -> None:
+    """Let instances load the values that parents of these models keep when they are next read."""
     for instance in {id(one): one for one in cached}.values():
-        names = [kept.field.attname for kept in fields_of(type(instance)) if kept.parent in parents]
-        found: Iterable[Any] = ()
-        if names and _is_called_by_async():
-            found = type(instance)._base_manager.using(using).filter(pk=instance.pk).values(*names)
-        for name in names:
-            instance.__dict__.pop(name, None)
-        for values in found:
-            instance.__dict__.update(values)
-
-
-def _is_called_by_async() -> bool:
-    """Return whether this thread runs what async code has awaited; it may be so for later calls of the thread, too."""
-    return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is not None
+        columns = [kept.field.attname for kept in fields_of(type(instance)) if kept.parent in parents]
+        forget(instance, columns, using)
 
 
 # --- locks and updates --------------------------------------------------------------------------------------------
@@ -102,17 +87,6 @@ def perform_on(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
             _update_all(parent, keys, dict(group), using)
     else:
         _update_each(parent, by_key, using)
-
-
-def lock(parent: Any, keys: Sequence[Any], using: str, column: str = "pk") -> None:
-    """Lock parents in the order of their keys, where a database locks rows.
-
-    On PostgreSQL `FOR NO KEY UPDATE` goes along with the lock that the foreign key of a new child takes.
-    """
-    features = connections[using].features
-    if features.has_select_for_update:
-        rows = parent._base_manager.using(using).filter(**{f"{column}__in": keys}).order_by("pk")
-        list(rows.select_for_update(no_key=features.has_select_for_no_key_update).values_list("pk"))
 
 
 def _asks_children(outcome: Any) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db import connections
-from django.db.models import Aggregate, DecimalField, Expression, F, Func, Max, Min, Model, OuterRef, Subquery, Value
+from django.db.models import Aggregate, DecimalField, Expression, F, Max, Min, Model, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from heliograph import UNKNOWN
@@ -16,6 +16,7 @@ from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution
 from heliograph.recipes.kept.cutting import Cut, cut
 from heliograph.recipes.kept.extremes import Comings, Extreme, Growth, Loss, extreme_of
 from heliograph.recipes.kept.number_of_each import NumberOfEach
+from heliograph.recipes.stored_decimals import stored
 
 
 class _Recount:
@@ -140,7 +141,7 @@ class KeptField:
 
     def stored(self, value: Any) -> Any:
         """Return a value as the column stores it."""
-        return Stored(value, output_field=self.field) if isinstance(self.field, DecimalField) else value
+        return stored(value, self.field)
 
     # --- parents --------------------------------------------------------------------------------------------------
 
@@ -208,15 +209,3 @@ def kept_field(parent: type[Model], name: str, declared: Any) -> KeptField:
     """Return the description of a kept field. Raises TypeError, with what to do, if it cannot be kept right."""
     parent = parent._meta.concrete_model  # type: ignore[assignment]
     return KeptField(parent, name, declared, cut(parent, name, declared))
-
-
-class Stored(Func):
-    """A decimal as its column stores it: SQLite keeps all digits of a float, where others round to the column's."""
-
-    template = "%(expressions)s"
-    arity = 1
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Round in SQL; SQLite's ROUND gives the float that is nearest to the decimal."""
-        decimals = self.output_field.decimal_places  # type: ignore[attr-defined]
-        return self.as_sql(compiler, connection, template=f"ROUND(%(expressions)s, {decimals})", **context)

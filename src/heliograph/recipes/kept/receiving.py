@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw
+from heliograph.recipes.cached_parents import cached_parents
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.flushing import flush_later
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
@@ -39,7 +40,7 @@ class OfChildren:
         work = work_of(fields, self.names, self._pairs(rows, using))
         work.join([self._of_inherited(rows, is_own)])
         if work:
-            flush_later(using, work, [*self._cached(batch.sent_instances, using)])
+            flush_later(using, work, [*cached_parents(batch.sent_instances, self.keys, using)])
 
     def _pairs(self, rows: Sequence[Values], using: str) -> list[Pair]:
         pairs = [*map(itemgetter(1, 2), rows)]
@@ -76,13 +77,6 @@ class OfChildren:
                 if (key := kept.key_of(row)) is not None:
                     work.add(kept, key, RECOUNT)
         return work
-
-    def _cached(self, instances: Iterable[Any], using: str) -> Iterator[Any]:
-        """Yield the parents that written instances have in memory."""
-        cached = [one._state.fields_cache for one in instances]
-        for key in self.keys:
-            parents = {id(one): one for one in (cache.get(key) for cache in cached) if one is not None}
-            yield from (one for one in parents.values() if one._state.db == using)
 
 
 def _has_heirs(model: Any) -> bool:

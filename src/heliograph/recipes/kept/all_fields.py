@@ -32,22 +32,3 @@ def line_of(parent: Any, name: str) -> str | None:
     """Return the file and line where a field is declared, if it is kept."""
     found = (one.line for kept, one in _declarations.items() if (kept.parent, kept.name) == (parent, name))
     return next(found, None)
-
-
-def rank_of(parent: Any) -> int:
-    """Return how many kept fields, each of which aggregates the one before, lead to a model; 0 if there are none.
-
-    The lines of an order have kept fields of their own: then orders have rank 1, and their customers rank 2.
-    """
-    return max((rank_of(below) + 1 for below in _below(parent)), default=0)
-
-
-def _below(parent: Any) -> set[Any]:
-    """Return the models whose kept fields are aggregated by kept fields of this one."""
-    ours = [kept for kept in kept_fields() if kept.parent is parent]
-    return {
-        other.parent
-        for kept in ours
-        for other in kept_fields()
-        if other.parent is kept.child and other.name in kept.columns
-    }

@@ -14,7 +14,7 @@ from heliograph.recipes.kept.checks import check_kept_fields
 from heliograph.recipes.kept.groups import group_field, grouping
 from heliograph.recipes.kept.kept_fields import KeptField, kept_field
 from heliograph.recipes.kept.verifying import subject_of
-from heliograph.recipes.parent_locks import lock_before_writes
+from heliograph.recipes.parent_locks import Link, lock_before_writes, order
 
 
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
@@ -69,7 +69,9 @@ def _connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     register(check_kept_fields)
     flushing.connect(declaration)
     receiving.connect(declaration, fields)
-    lock_before_writes(declaration, {key: kept.parent for kept in fields for key in kept.links})
+    for kept in fields:
+        order(declaration, kept.child, kept.parent)
+    lock_before_writes(declaration, [Link(key, kept.parent, kept.columns) for kept in fields for key in kept.links])
     pre_save.connect(declaration, fields)
     all_fields.add(declaration, fields)
     declaration.subjects = tuple(map(subject_of, fields))

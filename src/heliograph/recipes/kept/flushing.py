@@ -9,11 +9,11 @@ from typing import Any
 from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.cached_parents import forget
 from heliograph.recipes.declarations import Declaration
-from heliograph.recipes.kept.all_fields import fields_of, kept_fields, rank_of
+from heliograph.recipes.kept.all_fields import fields_of, kept_fields
 from heliograph.recipes.kept.extremes import Loss
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 from heliograph.recipes.kept.work import Deltas, Work
-from heliograph.recipes.parent_locks import lock
+from heliograph.recipes.parent_locks import lock, rank_of
 
 # Sent for each batch of children; its receiver is called once for all of them, when no batch of children is left. A
 # recount sees the children of the whole transaction, so no work on them may come after it.
@@ -32,7 +32,7 @@ def flush(sender: Any, batch: Batch, **kwargs: Any) -> None:
     """Perform the work of a transaction.
 
     A kept field may be aggregated by another one. So the parents of the lowest rank come first, and the others again
-    at the end, with the work that the first ones have caused.
+    at the end, with the work that the first ones have caused. `parent_locks` locks in the same order.
     """
     sent = [event.kwargs for event in batch.events]
     for using in {one["using"] for one in sent}:

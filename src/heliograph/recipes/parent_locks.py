@@ -101,7 +101,8 @@ def _connect(child: Any) -> None:
     }
     # A row that gets another primary key is a new one to the database, which checks its foreign keys again.
     names = dict.fromkeys([child._meta.pk.name, *locker.names, *(name for link in links for name in link.names)])
-    receiver(pre_save, sender=child, subclasses=True, when=created | changed(*names), **options)(locker)
+    when, policy = created | changed(*names), BeforeWrite()
+    receiver(pre_save, **where, when=when, fetch="lock", bulk=True, delivery=policy, weak=False)(locker)
 
 
 def _links_of(child: Any) -> Sequence[Link]:

@@ -92,13 +92,7 @@ def _connect(child: Any) -> None:
     if not (aliases and links):
         return
     locker = _lockers[child] = Locker(links)
-    options: dict[str, Any] = {
-        "fetch": "lock",
-        "bulk": True,
-        "using": aliases,
-        "delivery": BeforeWrite(),
-        "weak": False,
-    }
+    where: dict[str, Any] = {"sender": child, "subclasses": True, "using": aliases}
     # A row that gets another primary key is a new one to the database, which checks its foreign keys again.
     names = dict.fromkeys([child._meta.pk.name, *locker.names, *(name for link in links for name in link.names)])
     when, policy = created | changed(*names), BeforeWrite()

@@ -10,7 +10,7 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils.text import slugify
-from heliograph import Batch, BeforeCommit, Durable, Retry, changed, created, fixed, raw, receiver
+from heliograph import Batch, BeforeCommit, Durable, Retry, changed, fixed, receiver
 from heliograph.outbox import ThisDelivery
 from heliograph.signals import m2m_changes, post_delete, post_save, pre_save
 
@@ -40,12 +40,6 @@ def count_albums(sender: type, added: Pairs, removed: Pairs, **kwargs: Any) -> N
     lock(shelves)
     on_shelf = Genre.objects.filter(pk=OuterRef("pk")).annotate(count=Count("products")).values("count")
     shelves.update(albums=Subquery(on_shelf))
-
-
-@receiver(post_save, sender=Product, when=created & ~raw, bulk=True)
-def open_inventory(sender: type[Product], instance: Product, **kwargs: Any) -> None:
-    """Give every new product an inventory."""
-    Inventory.objects.create(product=instance)
 
 
 @receiver([post_save, post_delete], sender=Product, when=changed("cents"), bulk=True, delivery=BeforeCommit(batch=True))

@@ -662,3 +662,29 @@ class Fare(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["region", "zone"], name="a_fare_for_each_zone"),)
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+class Picture(models.Model):
+    writer = models.ForeignKey(Writer, models.CASCADE, null=True, related_name="pictures")
+    number = models.IntegerField(null=True, unique=True)
+    title = models.CharField(max_length=50, default="")
+    image = models.FileField(upload_to="pictures/%Y", blank=True)
+    sketch = models.FileField(upload_to="sketches", default="sketches/none.txt")
+
+
+class PictureProxy(Picture):
+    class Meta:
+        proxy = True
+
+
+class Painting(Picture):
+    style = models.CharField(max_length=50, default="")
+
+
+class Poster(models.Model):
+    """A row that may name a file of a picture."""
+
+    image = models.FileField(upload_to="posters", null=True)

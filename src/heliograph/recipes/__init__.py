@@ -16,6 +16,7 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
         return declare(written("touch", model, name, when=when), connect, model)
 """
 
+from heliograph.recipes.clean_up_files import clean_up_files
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.protect import ProtectedRowError, protect
@@ -28,6 +29,7 @@ __all__ = [
     "Declaration",
     "ForbiddenTransition",
     "ProtectedRowError",
+    "clean_up_files",
     "ensure_related",
     "keep",
     "keep_groups",

@@ -16,8 +16,10 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
         return declare(written("touch", model, name, when=when), connect, model)
 """
 
+from heliograph.recipes.cached_values import cached
 from heliograph.recipes.clean_up_files import clean_up_files
 from heliograph.recipes.declarations import Declaration
+from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
@@ -29,8 +31,10 @@ __all__ = [
     "Declaration",
     "ForbiddenTransition",
     "ProtectedRowError",
+    "cached",
     "clean_up_files",
     "ensure_related",
+    "invalidate",
     "keep",
     "keep_groups",
     "protect",

@@ -1,0 +1,146 @@
+"""Invalidate: the keys of a cache that depend on a row are removed after the commit of what changes the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Model
+
+from heliograph import UNKNOWN, Batch, Inline, OnCommit, OnRollback, Signal, changed, created
+from heliograph.recipes.cached_values import add_changed, forget, remove_changed
+from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.signals import post_delete, post_save
+
+Keys = Callable[[Any], str | Iterable[str]]
+State = tuple[Any, ...]  # the values of a row
+
+# The order of the receivers: another receiver of the same save may read a key, which it must find changed.
+_FIRST = -1000
+# Sent in the transaction of each write that changes keys. Its receivers are called once for all writes of the
+# transaction; those of a savepoint that is rolled back are left out.
+keys_changed = Signal(name="heliograph.recipes.keys_changed")
+
+
+def invalidate(model: type[Model] | str, keys: Keys, *, cache: str = "default") -> Declaration:
+    """Remove keys from a cache after the commit of what creates, changes or deletes a row of the model.
+
+    `invalidate(Product, lambda product: [f"product:{product.pk}", f"category:{product.category_id}"])` calls the
+    function with each row as it was and as it is, and removes the keys of both, once for a transaction. Values that
+    `cached()` stores are safe from readers that have computed them before the commit. The model may be named
+    "app.Model". Returns a handle with `disconnect()`.
+
+    Raises TypeError, with what to do, for keys that are no function, and for a cache that is not in the settings.
+    """
+    text = written("invalidate", model, keys, **({} if cache == "default" else {"cache": cache}))
+    _verify(text, keys, cache)
+
+    def connect(declaration: Declaration, model: type[Model]) -> None:
+        invalidating = Invalidating(model, keys, cache)
+        options: Any = {"sender": model, "subclasses": True, "bulk": True, "fetch": "lock"}
+        is_changed = changed(*(field.name for field in invalidating.fields))
+        options |= {"delivery": Inline(batch=True), "order": _FIRST}
+        declaration.connect(post_save, invalidating, when=created | is_changed, **options)
+        declaration.connect(post_delete, invalidating, when=is_changed, **options)
+        _connect_ends(declaration)
+
+    return declare(text, connect, model)
+
+
+class Invalidating:
+    """The receiver of the rows of one model."""
+
+    def __init__(self, model: type[Model], keys: Keys, cache: str) -> None:
+        self.model: Any = model._meta.concrete_model
+        self.keys = keys
+        self.cache = cache
+        self.fields = self.model._meta.concrete_fields
+        self.__name__ = self.__qualname__ = f"invalidate({model._meta.label})"
+
+    def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+        """Remember, for the commit, the keys of rows as they were and as they are."""
+        keys = [*dict.fromkeys(key for state in self._states(batch, using) for key in self._keys_of(state, using))]
+        if keys:
+            add_changed(using, self.cache, keys)
+            keys_changed.send(sender=Invalidating, using=using, cache=self.cache, keys=keys)
+
+    def _states(self, batch: Batch, using: str) -> Iterator[State]:
+        """Yield the rows as they were and as they are; what a write has not read is as it is."""
+        rows = batch.values(*(field.name for field in self.fields))
+        read = self._read([key for key, _, new in rows if new is not None and UNKNOWN in new], using)
+        for key, old, new in rows:
+            new = read.get(key, new)
+            if old is not None:
+                yield old if new is None else tuple(b if a is UNKNOWN else a for a, b in zip(old, new, strict=True))
+            if new is not None:
+                yield new
+
+    def _read(self, keys: Sequence[Any], using: str) -> dict[Any, State]:
+        """Query for rows of which not all values are known, such as those that an update() leaves alone."""
+        rows = self.model._base_manager.using(using).filter(pk__in=keys) if keys else ()
+        names = [field.attname for field in self.fields]
+        return {key: tuple(values) for key, *values in rows.values_list("pk", *names)} if keys else {}
+
+    def _keys_of(self, state: State, using: str) -> Iterable[str]:
+        known = [
+            (field.attname, value) for field, value in zip(self.fields, state, strict=True) if value is not UNKNOWN
+        ]
+        keys = self.keys(self.model.from_db(using, *zip(*known, strict=True)))
+        return [keys] if isinstance(keys, str) else keys
+
+
+# --- the end of a transaction -------------------------------------------------------------------------------------
+
+_active: list[Declaration] = []
+
+
+def _connect_ends(declaration: Declaration) -> None:
+    """Connect the receivers of the commit and of the rollback until the last declaration is gone; twice is once."""
+    _active.append(declaration)
+    keys_changed.connect(remove, delivery=OnCommit(batch=True))
+    keys_changed.connect(leave, delivery=OnRollback(batch=True))
+    declaration.undone_by(_disconnect_ends, declaration)
+
+
+def _disconnect_ends(declaration: Declaration) -> None:
+    _active.remove(declaration)
+    if not _active:
+        keys_changed.disconnect(remove)
+        keys_changed.disconnect(leave)
+
+
+def remove(sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+    """Remove the keys that a transaction has changed, of each cache at once."""
+    leave(sender, batch, using)
+    by_cache: dict[str, dict[str, None]] = {}
+    for event in batch.events:
+        by_cache.setdefault(event.kwargs["cache"], {}).update(dict.fromkeys(event.kwargs["keys"]))
+    errors = [error for cache, keys in by_cache.items() if (error := _error_of(cache, keys)) is not None]
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of the caches did not remove their keys.", errors)
+
+
+def _error_of(cache: str, keys: Iterable[str]) -> Exception | None:
+    try:
+        forget(cache, keys)
+    except Exception as error:
+        return error
+    return None
+
+
+def leave(sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+    """Let the values of keys be read from the cache again, after a commit or a rollback."""
+    for event in batch.events:
+        remove_changed(using, event.kwargs["cache"], event.kwargs["keys"])
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+def _verify(text: str, keys: Any, cache: str) -> None:
+    if not callable(keys):
+        raise TypeError(f"{text}: keys are a function of a row. Write: lambda row: [f'key:{{row.pk}}'].")
+    if cache not in settings.CACHES:
+        there = ", ".join(map(repr, settings.CACHES))
+        raise TypeError(f"{text}: there is no cache {cache!r} in settings.CACHES. There are: {there}.")

@@ -667,8 +667,12 @@ class Fare(models.Model):
 # --- files --------------------------------------------------------------------------------------------------------
 
 
+class Album(models.Model):
+    """A row that takes pictures with it."""
+
+
 class Picture(models.Model):
-    writer = models.ForeignKey(Writer, models.CASCADE, null=True, related_name="pictures")
+    album = models.ForeignKey(Album, models.CASCADE, null=True, related_name="pictures")
     number = models.IntegerField(null=True, unique=True)
     title = models.CharField(max_length=50, default="")
     image = models.FileField(upload_to="pictures/%Y", blank=True)

@@ -28,7 +28,7 @@ from heliograph.recipes import clean_up_files
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.file_names import file_fields
 from heliograph.signals import post_delete, post_save, pre_save
-from tests.app.models import Article, Painting, Picture, PictureProxy, Poster, Ware, Writer
+from tests.app.models import Album, Article, Painting, Picture, PictureProxy, Poster, Ware
 from tests.helpers.deliveries import ago
 from tests.helpers.savepoints import UndoneError, by_hand
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_taken_from_its_row_is_removed(cleaned):
 DELETING = {
     "delete": lambda one: one.delete(),
     "delete of a query": lambda one: Picture.objects.filter(pk=one.pk).delete(),
-    "delete by a cascade": lambda one: one.writer.delete(),
+    "delete by a cascade": lambda one: one.album.delete(),
     "delete of a stale copy": lambda one: Picture(pk=one.pk).delete(),
     "delete through a proxy": lambda one: PictureProxy.objects.filter(pk=one.pk).delete(),
     "delete of a deferred copy": lambda one: Picture.objects.only("title").get(pk=one.pk).delete(),
@@ -163,7 +163,7 @@ DELETING = {
 
 @pytest.mark.parametrize("name", DELETING)
 def test_r7_the_file_of_a_deleted_row_is_removed_after_the_commit(cleaned, name):
-    one = picture(writer=Writer.objects.create(name="Ada"))
+    one = picture(album=Album.objects.create())
     with transaction.atomic():
         DELETING[name](one)
         assert stored() == ["a"]
@@ -172,7 +172,7 @@ def test_r7_the_file_of_a_deleted_row_is_removed_after_the_commit(cleaned, name)
 
 @pytest.mark.parametrize("name", DELETING)
 def test_r7_the_file_of_a_row_whose_deletion_is_rolled_back_is_kept(cleaned, name):
-    undo(DELETING[name], picture(writer=Writer.objects.create(name="Ada")))
+    undo(DELETING[name], picture(album=Album.objects.create()))
     assert stored() == ["a"]
     assert Picture.objects.exists()
 

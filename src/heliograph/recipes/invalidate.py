@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -37,8 +37,9 @@ def invalidate(model: type[Model] | str, keys: Keys, *, cache: str = "default") 
     _verify(text, keys, cache)
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
+        _verify_table(text, model)
         invalidating = Invalidating(model, keys, cache)
-        options: Any = {"sender": model, "subclasses": True, "bulk": True, "fetch": "lock"}
+        options: Any = {"sender": model._meta.concrete_model, "subclasses": True, "bulk": True, "fetch": "lock"}
         is_changed = changed(*(field.name for field in invalidating.fields))
         options |= {"delivery": Inline(batch=True), "order": _FIRST}
         declaration.connect(post_save, invalidating, when=created | is_changed, **options)
@@ -51,42 +52,27 @@ def invalidate(model: type[Model] | str, keys: Keys, *, cache: str = "default") 
 class Invalidating:
     """The receiver of the rows of one model."""
 
-    def __init__(self, model: type[Model], keys: Keys, cache: str) -> None:
-        self.model: Any = model._meta.concrete_model
+    def __init__(self, model: Any, keys: Keys, cache: str) -> None:
+        self.model = model
         self.keys = keys
         self.cache = cache
-        self.fields = self.model._meta.concrete_fields
+        self.fields = model._meta.concrete_fields
         self.__name__ = self.__qualname__ = f"invalidate({model._meta.label})"
 
     def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Remember, for the commit, the keys of rows as they were and as they are."""
-        keys = [*dict.fromkeys(key for state in self._states(batch, using) for key in self._keys_of(state, using))]
+        rows = batch.values(*(field.name for field in self.fields))
+        states = (state for _, old, new in rows for state in (old, new) if state is not None)
+        keys = [*dict.fromkeys(key for state in states for key in self._keys_of(state, using))]
         if keys:
             add_changed(using, self.cache, keys)
             keys_changed.send(sender=Invalidating, using=using, cache=self.cache, keys=keys)
 
-    def _states(self, batch: Batch, using: str) -> Iterator[State]:
-        """Yield the rows as they were and as they are; what a write has not read is as it is."""
-        rows = batch.values(*(field.name for field in self.fields))
-        read = self._read([key for key, _, new in rows if new is not None and UNKNOWN in new], using)
-        for key, old, new in rows:
-            new = read.get(key, new)
-            if old is not None:
-                yield old if new is None else tuple(b if a is UNKNOWN else a for a, b in zip(old, new, strict=True))
-            if new is not None:
-                yield new
-
-    def _read(self, keys: Sequence[Any], using: str) -> dict[Any, State]:
-        """Query for rows of which not all values are known, such as those that an update() leaves alone."""
-        rows = self.model._base_manager.using(using).filter(pk__in=keys) if keys else ()
-        names = [field.attname for field in self.fields]
-        return {key: tuple(values) for key, *values in rows.values_list("pk", *names)} if keys else {}
-
     def _keys_of(self, state: State, using: str) -> Iterable[str]:
-        known = [
-            (field.attname, value) for field, value in zip(self.fields, state, strict=True) if value is not UNKNOWN
-        ]
-        keys = self.keys(self.model.from_db(using, *zip(*known, strict=True)))
+        """Return the keys of a row; what only the database knows, such as F("price") + 1, is deferred."""
+        values = zip((field.attname for field in self.fields), state, strict=True)
+        names, known = zip(*(one for one in values if one[1] is not UNKNOWN), strict=True)
+        keys = self.keys(self.model.from_db(using, names, known))
         return [keys] if isinstance(keys, str) else keys
 
 
@@ -144,3 +130,13 @@ def _verify(text: str, keys: Any, cache: str) -> None:
     if cache not in settings.CACHES:
         there = ", ".join(map(repr, settings.CACHES))
         raise TypeError(f"{text}: there is no cache {cache!r} in settings.CACHES. There are: {there}.")
+
+
+def _verify_table(text: str, model: type[Model]) -> None:
+    table: Any = model._meta.concrete_model
+    for parent in table._meta.all_parents[:1]:
+        label = parent._meta.label
+        raise TypeError(
+            f"{text}: {model._meta.label} is a multi-table child, and a write of its columns in {label} may not say so."
+            f" Declare it for {label}, whose rows are those of all its children."
+        )

@@ -19,6 +19,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "heliograph",
     "heliograph.outbox",
+    "heliograph.recipes.search",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

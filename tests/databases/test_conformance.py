@@ -531,3 +531,55 @@ def test_a_search_path_is_known_and_leads_to_the_schemas_of_a_table(rows, execut
     assert DATABASE.search_path(connection) == begin
     assert DATABASE.schemas_with(connection, rows, [*path, "pg_catalog"]) == {*path}
     assert DATABASE.reported_search_path(connection) in (None, begin)
+
+
+# --- full text ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def texts(execute):
+    """A table of texts whose words are indexed."""
+    number = "INTEGER PRIMARY KEY"
+    execute(f"CREATE TABLE heliograph_texts (id {number}, text VARCHAR(200))", undo="DROP TABLE heliograph_texts")
+    undo = DATABASE.without_full_text_index("heliograph_texts", "text")
+    execute(*DATABASE.full_text_index("heliograph_texts", "text"))
+    execute("INSERT INTO heliograph_texts VALUES (1, 'signals of ships'), (2, 'signals signals'), (3, 'ships')")
+    yield
+    execute(*undo)
+
+
+def texts_with(*words):
+    """Return the keys of the texts that have all these words, the best ones first."""
+    condition, rank = (
+        part("heliograph_texts", "heliograph_texts.id", "heliograph_texts.text")
+        for part in (DATABASE.full_text_condition, DATABASE.full_text_rank)
+    )
+    query = DATABASE.full_text_query(words)
+    sql = f"SELECT id FROM heliograph_texts WHERE {condition} ORDER BY {rank} DESC"
+    return [key for (key,) in asked(sql, [query, query])]
+
+
+@claims("has_full_text")
+def test_full_text_finds_rows_with_all_words_the_best_ones_first(texts):
+    assert texts_with("signals") == [2, 1]
+    assert texts_with("ships", "signals") == [1]
+    assert texts_with("trains") == []
+
+
+@claims("has_full_text")
+def test_full_text_follows_the_rows(texts, execute):
+    execute(
+        "UPDATE heliograph_texts SET text = 'trains' WHERE id = 1",
+        "DELETE FROM heliograph_texts WHERE id = 3",
+    )
+    assert (texts_with("trains"), texts_with("ships")) == ([1], [])
+
+
+def test_a_database_that_is_not_described_indexes_no_words():
+    assert (GENERAL.full_text_index("a", "b"), GENERAL.without_full_text_index("a", "b")) == ((), ())
+    for method in (
+        partial(GENERAL.full_text_query, ["a"]),
+        *(partial(method, "a", "b", "c") for method in (GENERAL.full_text_condition, GENERAL.full_text_rank)),
+    ):
+        with pytest.raises(NotImplementedError):
+            method()

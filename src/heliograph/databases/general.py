@@ -198,6 +198,30 @@ class Database:
         """Yield what hinders the outbox on this server, in this version, with these settings."""
         yield from ()
 
+    # --- full text ------------------------------------------------------------------------------------------------
+
+    has_full_text: ClassVar[bool] = False  # whether the words of a column can be indexed: the rest is described then
+
+    def full_text_index(self, table: str, column: str) -> Sequence[str]:
+        """Return the statements that index the words of a column, in a table with an integer key named id."""
+        return ()
+
+    def without_full_text_index(self, table: str, column: str) -> Sequence[str]:
+        """Return the statements that undo `full_text_index`."""
+        return ()
+
+    def full_text_query(self, words: Sequence[str]) -> str:
+        """Return the parameter with which the next two methods ask for rows that have all these words."""
+        raise NotImplementedError
+
+    def full_text_condition(self, table: str, key: str, column: str) -> str:
+        """Return a condition with one parameter, which holds for a row with the words; `key` is the SQL of its id."""
+        raise NotImplementedError
+
+    def full_text_rank(self, table: str, key: str, column: str) -> str:
+        """Return a number with one parameter, which is the higher the better a row fits; only for rows that do."""
+        raise NotImplementedError
+
     # --- schemas --------------------------------------------------------------------------------------------------
 
     engine: ClassVar[str] = ""  # a part of the ENGINE in the settings of a project, also of engines of other packages

@@ -79,6 +79,26 @@ class MySQL(Database):
         status = getattr(connection.connection, "server_status", None)
         return _says_so(connection) if status is None else bool(status & _STATUS_IN_TRANSACTION)
 
+    # --- full text ------------------------------------------------------------------------------------------------
+
+    has_full_text = True
+
+    def full_text_index(self, table: str, column: str) -> Sequence[str]:
+        return [f"CREATE FULLTEXT INDEX {table}_{column}_words ON {table} ({column})"]
+
+    def without_full_text_index(self, table: str, column: str) -> Sequence[str]:
+        return [f"DROP INDEX {table}_{column}_words ON {table}"]
+
+    def full_text_query(self, words: Sequence[str]) -> str:
+        """Return the words that InnoDB indexes: with one that it leaves out, no row would be found."""
+        indexed = (word for word in words if len(word) >= _SHORTEST_WORD and word.lower() not in _STOPWORDS)
+        return " ".join(f"+{word}" for word in indexed)
+
+    def full_text_condition(self, table: str, key: str, column: str) -> str:
+        return f"MATCH ({column}) AGAINST (%s IN BOOLEAN MODE)"
+
+    full_text_rank = full_text_condition  # its value is the rank
+
     # --- system checks --------------------------------------------------------------------------------------------
 
     def most_connections(self, connection: Any) -> int:
@@ -101,6 +121,14 @@ _INCORRECT_STRING = 1366  # the number of an error
 _STATUS_IN_TRANSACTION = 1  # the bit of the status that the server sends with each answer
 
 SECONDS_LOCKED = 50  # how long a transaction waits for a lock: as InnoDB waits for a row by default
+
+# As a server has them that is not set otherwise: innodb_ft_min_token_size, and the words of this length or more in
+# information_schema.innodb_ft_default_stopword.
+_SHORTEST_WORD = 3
+_STOPWORDS = frozenset(
+    ("about", "are", "com", "for", "from", "how", "that", "the", "this", "und", "was", "what", "when", "where", "who")
+    + ("will", "with", "www")
+)
 
 _MOST_CONNECTIONS = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_connections, 0), @@max_connections))"
 

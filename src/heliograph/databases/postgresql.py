@@ -123,6 +123,25 @@ class PostgreSQL(Database):
             most: int = cursor.fetchone()[0]
         return most
 
+    # --- full text ------------------------------------------------------------------------------------------------
+
+    has_full_text = True
+
+    def full_text_index(self, table: str, column: str) -> Sequence[str]:
+        return [f"CREATE INDEX {table}_{column}_words ON {table} USING gin ({_words_of(column)})"]
+
+    def without_full_text_index(self, table: str, column: str) -> Sequence[str]:
+        return [f"DROP INDEX {table}_{column}_words"]
+
+    def full_text_query(self, words: Sequence[str]) -> str:
+        return " ".join(words)
+
+    def full_text_condition(self, table: str, key: str, column: str) -> str:
+        return f"{_words_of(column)} @@ plainto_tsquery('simple', %s)"
+
+    def full_text_rank(self, table: str, key: str, column: str) -> str:
+        return f"ts_rank({_words_of(column)}, plainto_tsquery('simple', %s))"
+
     # --- schemas --------------------------------------------------------------------------------------------------
 
     has_search_path = True
@@ -152,6 +171,10 @@ class PostgreSQL(Database):
 
 # What libpq says of a transaction: it goes on (PQTRANS_INTRANS), or an error has broken it (PQTRANS_INERROR).
 _IN_TRANSACTION, _IN_ERROR = 2, 3
+
+
+def _words_of(column: str) -> str:
+    return f"to_tsvector('simple', {column})"
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

@@ -101,6 +101,28 @@ class SQLite(Database):
             version: int = cursor.fetchone()[0]
             return version
 
+    # --- full text ------------------------------------------------------------------------------------------------
+
+    has_full_text = True
+
+    def full_text_index(self, table: str, column: str) -> Sequence[str]:
+        """Return a table of FTS5, and triggers that keep it."""
+        return [one.format(table=table, column=column) for one in _FULL_TEXT]
+
+    def without_full_text_index(self, table: str, column: str) -> Sequence[str]:
+        triggers = [f"DROP TRIGGER {table}_words_{event}" for event in ("insert", "update", "delete")]
+        return [*triggers, f"DROP TABLE {table}_words"]
+
+    def full_text_query(self, words: Sequence[str]) -> str:
+        """Return the words in quotes, in which nothing is an operator."""
+        return " ".join(f'"{word}"' for word in words)
+
+    def full_text_condition(self, table: str, key: str, column: str) -> str:
+        return f"{key} IN (SELECT rowid FROM {table}_words WHERE {table}_words MATCH %s)"
+
+    def full_text_rank(self, table: str, key: str, column: str) -> str:
+        return f"(SELECT -bm25({table}_words) FROM {table}_words WHERE {table}_words MATCH %s AND rowid = {key})"
+
     # --- system checks --------------------------------------------------------------------------------------------
 
     def problems(self, connection: Any) -> Iterator[Problem]:
@@ -158,6 +180,19 @@ def _journal_mode(connection: Any) -> str:
 
 
 _FLOAT = Context(prec=15)
+
+# --- full text ----------------------------------------------------------------------------------------------------
+
+_ADD_WORDS = "INSERT INTO {table}_words (rowid, {column}) VALUES (new.id, new.{column})"
+_REMOVE_WORDS = (
+    "INSERT INTO {table}_words ({table}_words, rowid, {column}) VALUES ('delete', old.id, old.{column})"  # FTS5's way
+)
+_FULL_TEXT = (
+    "CREATE VIRTUAL TABLE {table}_words USING fts5({column}, content='{table}', content_rowid='id')",
+    f"CREATE TRIGGER {{table}}_words_insert AFTER INSERT ON {{table}} BEGIN {_ADD_WORDS}; END",
+    f"CREATE TRIGGER {{table}}_words_update AFTER UPDATE ON {{table}} BEGIN {_REMOVE_WORDS}; {_ADD_WORDS}; END",
+    f"CREATE TRIGGER {{table}}_words_delete AFTER DELETE ON {{table}} BEGIN {_REMOVE_WORDS}; END",
+)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

@@ -20,24 +20,30 @@ from heliograph.recipes.cached_values import cached
 from heliograph.recipes.clean_up_files import clean_up_files
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.invalidate import invalidate
+from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
+from heliograph.recipes.search_index import search_index
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.stamp import stamp
 from heliograph.recipes.transitions import ForbiddenTransition, transitions
 
 __all__ = [
+    "ComparableBackend",
     "Declaration",
     "ForbiddenTransition",
+    "IndexingError",
     "ProtectedRowError",
     "cached",
     "clean_up_files",
+    "SearchBackend",
     "ensure_related",
     "invalidate",
     "keep",
     "keep_groups",
     "protect",
+    "search_index",
     "seed",
     "stamp",
     "transitions",

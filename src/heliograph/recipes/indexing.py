@@ -1,0 +1,243 @@
+"""Indexing: receivers store which rows a transaction has changed, and workers write the documents of these rows.
+
+A transaction that changes rows stores their primary keys, as deliveries of up to 500 keys. A worker reads the rows as
+they are by then, writes their documents, and reads the rows again, until it has written what it reads. So the order in
+which workers come does not matter: a worker that has written something old finds that out, and writes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+from django.db.models import Model, Q
+
+from heliograph import Batch, Signal
+from heliograph.outbox import ThisDelivery
+from heliograph.recipes.subjects import Difference, Report, SubjectOfRows, no_report
+
+Document = Mapping[str, Any]  # the values of a row, by the names that the declaration has for them
+
+CHUNK = 500  # rows of a delivery
+DOWN = 3  # an index that refuses the first so many rows takes none
+
+rows_to_index = Signal(name="heliograph.recipes.rows_to_index")
+related_rows_to_index = Signal(name="heliograph.recipes.related_rows_to_index")
+
+
+class SearchBackend(Protocol):
+    """An index, such as one of a search server. A worker calls it; what it raises is followed by another attempt."""
+
+    def write(self, documents: Mapping[Any, Document], using: str) -> None:
+        """Store documents, by the primary keys of their rows, in the place of older ones; return when it is done."""
+
+    def remove(self, pks: Collection[Any], using: str) -> None:
+        """Remove the documents of rows; it is no error if some are not there."""
+
+
+@runtime_checkable
+class ComparableBackend(SearchBackend, Protocol):
+    """An index that `manage.py recipes verify` can compare with the rows."""
+
+    def wrong(self, documents: Mapping[Any, Document], pks: Collection[Any], using: str) -> Mapping[Any, str]:
+        """Return what is wrong with the stored documents of rows, such as "missing": it should have just the given."""
+
+    def pks(self, using: str) -> Iterator[Any]:
+        """Yield the primary keys of all stored documents."""
+
+
+class IndexingError(Exception):
+    """The index has refused some documents; the others are written."""
+
+
+# --- the documents ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Index:
+    """The documents of the rows of one model."""
+
+    model: type[Model]
+    fields: tuple[str, ...]
+    when: Q
+    into: SearchBackend
+
+    def name_of(self, receiver: str) -> str:
+        """Return the name of a receiver, by which workers find it."""
+        return f"search_index({self.model._meta.label}){receiver}"
+
+    def documents(self, pks: Collection[Any], using: str) -> dict[Any, Document]:
+        """Query for the documents that these rows should have, without rows that should have none."""
+        rows = self.model._base_manager.using(using).filter(self.when, pk__in=pks).order_by("pk")
+        names = [name.replace(".", "__") for name in self.fields]
+        return {pk: dict(zip(self.fields, values, strict=True)) for pk, *values in rows.values_list("pk", *names)}
+
+    def follow(self, pks: Collection[Any], using: str) -> None:
+        """Let the index have what the rows have now, whatever other workers and the site do meanwhile."""
+        documents = self.documents(pks, using)
+        while pks:
+            self._store(documents, pks, using)
+            now = self.documents(pks, using)
+            pks = [pk for pk in pks if documents.get(pk) != now.get(pk)]
+            documents = now
+
+    def _store(self, documents: Mapping[Any, Document], pks: Collection[Any], using: str) -> None:
+        due = {pk: document for pk, document in documents.items() if pk in {*pks}}
+        gone = [pk for pk in pks if pk not in documents]
+        if due:
+            self.into.write(due, using)
+        if gone:
+            self.into.remove(gone, using)
+
+    def send(self, pks: Iterable[Any], using: str) -> None:
+        """Store deliveries for these rows in the open transaction."""
+        pk: Any = self.model._meta.pk
+        for chunk in chunks(sorted({pk.to_python(one) for one in pks})):
+            rows_to_index.send(sender=self.model, pks=chunk, using=using)
+
+
+def chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield keys in lists of up to 500."""
+    rest = iter(keys)
+    while chunk := [*islice(rest, CHUNK)]:
+        yield chunk
+
+
+# --- receivers in the transaction ---------------------------------------------------------------------------------
+
+
+class CollectingRows:
+    """The receiver of rows that a transaction has changed."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.__name__ = self.__qualname__ = index.name_of("")
+
+    def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+        """Store deliveries with the keys of the rows."""
+        self.index.send(_keys_of(batch, sender, self.index.model), using)
+
+
+class CollectingRelated:
+    """The receiver of rows to which the rows of an index refer."""
+
+    def __init__(self, index: Index, path: str) -> None:
+        self.index, self.path = index, path
+        self.__name__ = self.__qualname__ = index.name_of(f".{path}")
+
+    def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+        """Store deliveries with the keys of these rows: a worker looks for those that refer to them."""
+        model: Any = self.index.model
+        for chunk in chunks(batch.pks):
+            related_rows_to_index.send(sender=model, path=self.path, pks=chunk, after=None, using=using)
+
+
+def _keys_of(batch: Batch, sender: Any, model: type[Model]) -> Iterator[Any]:
+    """Yield the keys of rows of a model; a row of a child by inheritance may have another key there.
+
+    A database that does not return the keys of inserted rows leaves some unknown.
+    """
+    is_own, name = sender._meta.concrete_model is model._meta.concrete_model, model._meta.pk.attname
+    keys = batch.pks if is_own else [getattr(one, name) for one in batch.instances]
+    yield from (key for key in [*keys, *(getattr(one, name) for one in batch.unknown)] if key is not None)
+
+
+# --- receivers in a worker ----------------------------------------------------------------------------------------
+
+
+class IndexingRows:
+    """The receiver that writes documents."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.__name__ = self.__qualname__ = index.name_of("")
+
+    def __call__(self, sender: Any, pks: Sequence[Any], using: str, delivery: ThisDelivery, **kwargs: Any) -> None:
+        """Write the documents of rows; row by row, if they were refused together."""
+        if delivery.attempt == 1 or len(pks) == 1:
+            self.index.follow(pks, using)
+        else:
+            self._one_by_one(pks, using)
+
+    def _one_by_one(self, pks: Sequence[Any], using: str) -> None:
+        refused: dict[Any, Exception] = {}
+        for number, pk in enumerate(pks, 1):
+            try:
+                self.index.follow([pk], using)
+            except Exception as error:
+                refused[pk] = error
+                if len(refused) == number == DOWN:
+                    raise
+        if refused:
+            first = next(iter(refused.values()))
+            keys = ", ".join(map(repr, refused))
+            raise IndexingError(f"{len(refused)} of {len(pks)} rows are not indexed ({keys}): {first}") from first
+
+
+class FollowingRelated:
+    """The receiver that looks for the rows that refer to others which were changed, so many at a time."""
+
+    def __init__(self, index: Index, path: str) -> None:
+        self.index, self.path = index, path
+        self.__name__ = self.__qualname__ = index.name_of(f".{path}")
+
+    def __call__(self, sender: Any, path: str, pks: Sequence[Any], after: Any, using: str, **kwargs: Any) -> None:
+        """Store a delivery for the next rows, and one that goes on behind them."""
+        if path != self.path:
+            return
+        rows = self.index.model._base_manager.using(using).filter(**{f"{path}__pk__in": pks}).order_by("pk")
+        rows = rows if after is None else rows.filter(pk__gt=after)
+        found = [*rows.values_list("pk", flat=True)[:CHUNK]]
+        self.index.send(found, using)
+        if len(found) == CHUNK:
+            related_rows_to_index.send(sender=self.index.model, path=path, pks=pks, after=found[-1], using=using)
+
+
+# --- rebuilding ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SubjectOfIndex(SubjectOfRows):
+    """The documents of an index: of each row, and those that have no row."""
+
+    index: Index
+
+    def describe(self) -> str:
+        return f"{self.label}: {', '.join(self.index.fields)}"
+
+    def differences(self, using: str, keys: Sequence[Any]) -> Iterator[Difference]:
+        into = self.index.into
+        if isinstance(into, ComparableBackend):
+            wrong = into.wrong(self.index.documents(keys, using), keys, using)
+            yield from (Difference(self.label, pk, problem, "the row") for pk, problem in wrong.items())
+
+    def mend(self, using: str, keys: Sequence[Any]) -> None:
+        self.index.follow(keys, using)
+
+    def verify(
+        self, using: str, *, repair: bool = False, after: Any = None, report: Report = no_report
+    ) -> Iterator[Difference]:
+        """Yield what differs, written anew if that is asked for; an index that says nothing is written as a whole."""
+        into = self.index.into
+        if isinstance(into, ComparableBackend):
+            yield from super().verify(using, repair=repair, after=after, report=report)
+            yield from self._left_over(into, using, repair)
+        elif repair:
+            self._write_all(using, after, report)
+
+    def _left_over(self, into: ComparableBackend, using: str, repair: bool) -> Iterator[Difference]:
+        for keys in chunks(into.pks(using)):
+            there = {*self.model._base_manager.using(using).filter(pk__in=keys).values_list("pk", flat=True)}
+            gone = [pk for pk in keys if pk not in there]
+            if repair and gone:
+                self.mend(using, gone)
+            yield from (Difference(self.label, pk, "left over", "gone") for pk in gone)
+
+    def _write_all(self, using: str, after: Any, report: Report) -> None:
+        done = 0
+        for keys in self._chunks(using, after):
+            self.mend(using, keys)
+            done += len(keys)
+            report(done, keys[-1])

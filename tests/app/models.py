@@ -692,3 +692,26 @@ class Poster(models.Model):
     """A row that may name a file of a picture."""
 
     image = models.FileField(upload_to="posters", null=True)
+# --- what is searched, and what mails are about -------------------------------------------------------------------
+
+
+class Reissue(Novel):
+    """A child by inheritance that has a key of its own."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    novel = models.OneToOneField(Novel, models.CASCADE, parent_link=True)
+
+
+class Buyer(models.Model):
+    email = models.EmailField(blank=True)
+    language = models.CharField(max_length=5, blank=True)
+
+
+class Purchase(models.Model):
+    buyer = models.ForeignKey(Buyer, models.SET_NULL, null=True)
+    status = models.CharField(max_length=10, default="new")
+    note = models.CharField(max_length=50, default="")
+
+
+class GiftPurchase(Purchase):
+    wrapping = models.CharField(max_length=10, default="")

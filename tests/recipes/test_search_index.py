@@ -15,12 +15,12 @@ from django.db.models.signals import post_delete, post_save
 from heliograph import mute, trace
 from heliograph.dispatch import Called
 from heliograph.orm.steps import patched_methods
-from heliograph.outbox import Again, Dead, Succeeded, drain
+from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import indexing, search_index, subjects
 from heliograph.recipes.declarations import check_declarations, declarations
-from tests.app.models import Article, Audiobook, Novel, Reprint, Review, Voucher, Writer
+from tests.app.models import Article, Audiobook, Novel, Reissue, Reprint, Review, Voucher, Writer
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
 from tests.helpers.indexes import Index, ListedIndex
@@ -169,8 +169,13 @@ def test_rows_of_a_fixture_are_indexed(articles, index, tmp_path):
 
 def test_a_row_whose_key_was_given_as_text_is_indexed(articles, index):
     Article.objects.create(pk="7", title="a", words=1)
+    Article.objects.bulk_create([Article(pk="8", title="b", words=1)])
+    Article(pk="7", title="c", words=1).save()
     drain()
-    assert [*index.documents] == [7]
+    assert index.values("title") == ["c", "b"]
+    Article(pk="7").delete()
+    drain()
+    assert [*index.documents] == [8]
 
 
 def test_keys_may_be_uuids(index):
@@ -194,6 +199,19 @@ def test_proxies_and_children_by_inheritance_are_indexed(index):
     drain()
     assert index.values("name") == ["other"]
     child.delete()
+    drain()
+    assert index.documents == {}
+
+
+def test_a_child_by_inheritance_may_have_a_key_of_its_own(index):
+    search_index(Novel, ["name"], into=index)
+    one = Reissue.objects.create(code="x", name="a")
+    drain()
+    assert index.documents == {one.novel_id: {"name": "a"}}
+    Reissue.objects.update(name="b")
+    drain()
+    assert index.values("name") == ["b"]
+    one.delete()
     drain()
     assert index.documents == {}
 
@@ -259,8 +277,16 @@ def test_a_path_may_have_several_steps(index):
     drain()
     assert index.values("novel.writer.name") == ["Ada L."]
     Novel.objects.update(writer=bob)
-    drain()
+    assert len(drain()) == 2  # which looks for the reviews of the novel, and indexes the one that there is
     assert index.values("novel.writer.name") == ["Bob"]
+
+
+def test_what_waits_of_a_path_that_is_gone_is_discarded(articles, index):
+    Writer.objects.create(name="Ada")
+    Writer.objects.update(name="Eve")
+    declarations[0].disconnect()
+    search_index(Article, ["title"], into=index)
+    assert drain() == [Discarded("search_index(app.Article).related has no path 'author' any more")]
 
 
 def test_a_condition_may_ask_for_a_related_row(index):

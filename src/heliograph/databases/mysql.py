@@ -125,10 +125,10 @@ SECONDS_LOCKED = 50  # how long a transaction waits for a lock: as InnoDB waits 
 # As a server has them that is not set otherwise: innodb_ft_min_token_size, and the words of this length or more in
 # information_schema.innodb_ft_default_stopword.
 _SHORTEST_WORD = 3
-_STOPWORDS = frozenset(
-    ("about", "are", "com", "for", "from", "how", "that", "the", "this", "und", "was", "what", "when", "where", "who")
-    + ("will", "with", "www")
-)
+_STOPWORDS = {
+    *("about", "are", "com", "for", "from", "how", "that", "the", "this", "und", "was", "what", "when", "where", "who"),
+    *("will", "with", "www"),
+}
 
 _MOST_CONNECTIONS = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_connections, 0), @@max_connections))"
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.db.models import Model, Q
 
-from heliograph import Batch, Signal
+from heliograph import Batch, Discard, Signal
 from heliograph.outbox import ThisDelivery
 from heliograph.recipes.subjects import Difference, Report, SubjectOfRows, no_report
 
@@ -179,20 +179,23 @@ class IndexingRows:
 class FollowingRelated:
     """The receiver that looks for the rows that refer to others which were changed, so many at a time."""
 
-    def __init__(self, index: Index, path: str) -> None:
-        self.index, self.path = index, path
-        self.__name__ = self.__qualname__ = index.name_of(f".{path}")
+    def __init__(self, index: Index, paths: Collection[str]) -> None:
+        self.index, self.paths = index, paths
+        self.__name__ = self.__qualname__ = index.name_of(".related")
 
-    def __call__(self, sender: Any, path: str, pks: Sequence[Any], after: Any, using: str, **kwargs: Any) -> None:
+    def __call__(
+        self, sender: Any, path: str, pks: Sequence[Any], after: Any, using: str, **kwargs: Any
+    ) -> Discard | None:
         """Store a delivery for the next rows, and one that goes on behind them."""
-        if path != self.path:
-            return
+        if path not in self.paths:
+            return Discard(f"{self.__name__} has no path {path!r} any more")
         rows = self.index.model._base_manager.using(using).filter(**{f"{path}__pk__in": pks}).order_by("pk")
         rows = rows if after is None else rows.filter(pk__gt=after)
         found = [*rows.values_list("pk", flat=True)[:CHUNK]]
         self.index.send(found, using)
         if len(found) == CHUNK:
             related_rows_to_index.send(sender=self.index.model, path=path, pks=pks, after=found[-1], using=using)
+        return None
 
 
 # --- rebuilding ---------------------------------------------------------------------------------------------------

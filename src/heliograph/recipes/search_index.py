@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,10 @@ def search_index(
         index = Index(model, tuple(fields), when or Q(), _backend(text, model, into))
         _lines[model] = declaration.line
         declaration.undone_by(_lines.pop, model)
-        delivery = Durable(queue=queue, retry=retry, atomic=False)
-        declaration.connect(rows_to_index, IndexingRows(index), sender=model, delivery=delivery)
+        outside, inside = (Durable(queue=queue, retry=retry, atomic=atomic) for atomic in (False, True))
+        declaration.connect(rows_to_index, IndexingRows(index), sender=model, delivery=outside)
         _connect_own(declaration, index, watched.pop(()).names)
-        for path, one in watched.items():
-            _connect_related(declaration, index, "__".join(path), one, Durable(queue=queue, retry=retry))
+        _connect_related(declaration, index, {"__".join(path): one for path, one in watched.items()}, inside)
         declaration.subjects = (SubjectOfIndex(f"{model._meta.label}.search_index", model, index),)
 
     return declare(text, connect, model)
@@ -81,17 +80,19 @@ def _connect_own(declaration: Declaration, index: Index, names: Iterable[str]) -
     declaration.connect(post_delete, changed, **options)
 
 
-def _connect_related(declaration: Declaration, index: Index, path: str, watched: Watched, durable: Durable) -> None:
-    declaration.connect(
-        post_save,
-        CollectingRelated(index, path),
-        sender=watched.model,
-        subclasses=True,
-        when=~created & _is_written(watched.names),
-        bulk=True,
-        delivery=BeforeCommit(batch=True),
-    )
-    declaration.connect(related_rows_to_index, FollowingRelated(index, path), sender=index.model, delivery=durable)
+def _connect_related(declaration: Declaration, index: Index, watched: Mapping[str, Watched], durable: Durable) -> None:
+    for path, one in watched.items():
+        declaration.connect(
+            post_save,
+            CollectingRelated(index, path),
+            sender=one.model,
+            subclasses=True,
+            when=~created & _is_written(one.names),
+            bulk=True,
+            delivery=BeforeCommit(batch=True),
+        )
+    following = FollowingRelated(index, watched)
+    declaration.connect(related_rows_to_index, following, sender=index.model, delivery=durable)
 
 
 def _is_written(names: Iterable[str]) -> Any:

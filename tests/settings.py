@@ -49,6 +49,9 @@ TEMPLATES = [
 # The tables of Django's apps are made as they are now, and not by their whole history.
 MIGRATION_MODULES = dict.fromkeys(("admin", "auth", "contenttypes"))
 
+# For Django 6.1 and newer; older versions send mails by EMAIL_BACKEND.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"

@@ -22,6 +22,7 @@ from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
 from heliograph.recipes.kept.declaring import keep, keep_groups
+from heliograph.recipes.mail import MailRefusedError, mail
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.search_index import search_index
@@ -34,6 +35,7 @@ __all__ = [
     "Declaration",
     "ForbiddenTransition",
     "IndexingError",
+    "MailRefusedError",
     "ProtectedRowError",
     "cached",
     "clean_up_files",
@@ -42,6 +44,7 @@ __all__ = [
     "invalidate",
     "keep",
     "keep_groups",
+    "mail",
     "protect",
     "search_index",
     "seed",

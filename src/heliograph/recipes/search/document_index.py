@@ -70,7 +70,7 @@ class DocumentIndex:
         return self.rows(using).filter(key__in=[self._key(pk, using) for pk in pks])
 
     def _key(self, pk: Any, using: str) -> str:
-        """Return a primary key as the database would make it a text: a UUID without dashes, where it is one so."""
+        """Return a primary key as the database makes it a text: a UUID has no dashes where it is stored as letters."""
         return str(self.model._meta.pk.get_db_prep_value(pk, connections[using]))
 
     def _pk(self, key: str) -> Any:

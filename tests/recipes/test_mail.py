@@ -335,6 +335,8 @@ def test_r13_a_worker_that_is_killed_after_the_mail_and_before_its_record_sends_
     assert [one["To"] for one in server] == ["ada@example.com"]
     Delivery.objects.filter(state="RUNNING").update(leased_until=ago(60))
     call_command("outbox", "run", "--drain", verbosity=0)
+    wait_over()
+    drain()
     assert sorted(one["To"] for one in server) == ["ada@example.com", "ada@example.com", "bob@example.com"]
     assert len({one["Message-ID"] for one in server}) == 2
     assert not Delivery.objects.exclude(state="SUCCESSFUL").exists()

@@ -11,11 +11,15 @@ from django.db.models import Q
 from heliograph import mute
 from heliograph.databases import GENERAL, database_of
 from heliograph.outbox import drain
+from heliograph.outbox.models import Delivery
 from heliograph.recipes import search_index
 from heliograph.recipes.declarations import check_rows, declarations
 from heliograph.recipes.search import search
 from heliograph.recipes.search.models import SearchDocument
 from tests.app.models import Account, Article, Audiobook, Branch, Novel, Reprint, Voucher, Writer
+from tests.helpers.attempts import at_once as retry_at_once
+from tests.helpers.attempts import wait_over
+from tests.helpers.threads import at_once
 
 # InnoDB finds words of transactions that were committed.
 pytestmark = pytest.mark.django_db(databases=["default", "other"], transaction=True)
@@ -159,6 +163,24 @@ def test_documents_of_many_rows_are_written(articles):
         Article.objects.bulk_create([Article(title=str(n), words=1) for n in range(20)])
     drain()
     assert SearchDocument.objects.count() == 20
+
+
+def test_r12_workers_at_once_leave_what_the_rows_have():
+    """A deadlock of two that insert documents is followed by another attempt."""
+    search_index(Article, ["title"], retry=retry_at_once(attempts=50))
+    keys = [article(str(n)).pk for n in range(6)]
+
+    def write(word):
+        for number in range(10):
+            with transaction.atomic():
+                Article.objects.filter(pk__in=keys[number % 6 :]).update(title=f"{word} {number}")
+
+    at_once(lambda: write("tea"), lambda: write("rice"), *[drain] * 3)
+    wait_over()
+    drain()
+    titles = {str(key): title for key, title in Article.objects.values_list("pk", "title")}
+    assert dict(SearchDocument.objects.values_list("key", "text")) == titles
+    assert not Delivery.objects.exclude(state="SUCCESSFUL").exists()
 
 
 def test_r12_verify_says_which_documents_are_missing_outdated_or_left_over(articles, capsys):

@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 from functools import partial
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core import serializers
@@ -184,8 +185,10 @@ def test_keys_may_be_uuids(index):
     drain()
     assert index.documents[one.pk] == {"code": "a"}
     one.delete()
+    Voucher(pk=str(uuid4()), code="c").save()
+    Voucher.objects.bulk_create([Voucher(pk=str(uuid4()), code="d")])
     drain()
-    assert index.values("code") == ["b"]
+    assert index.values("code") == ["b", "c", "d"]
 
 
 def test_proxies_and_children_by_inheritance_are_indexed(index):

@@ -93,8 +93,7 @@ class Index:
 
     def send(self, pks: Iterable[Any], using: str) -> None:
         """Store deliveries for these rows in the open transaction."""
-        pk: Any = self.model._meta.pk
-        for chunk in chunks(sorted({pk.to_python(one) for one in pks})):
+        for chunk in chunks(sorted({*pks})):
             rows_to_index.send(sender=self.model, pks=chunk, using=using)
 
 

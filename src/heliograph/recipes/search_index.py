@@ -175,7 +175,7 @@ def _fields_of_lookup(text: str, model: type[Model], lookup: str) -> Iterator[An
             field: Any = model._meta.get_field(name)
         except FieldDoesNotExist:  # "pk", or a comparison
             return
-        if not field.concrete:
+        if not field.concrete or field.many_to_many:
             raise TypeError(
                 f"{text}: {model._meta.label}.{name} is a relation to many rows. Ask for fields of the row, and of rows"
                 " to which it refers."

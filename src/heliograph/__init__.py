@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from heliograph.conditions import action, changed, created, has, raw, update_fields
     from heliograph.flow.trace import trace
     from heliograph.model_senders import when_models_are_loaded
-    from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, exponential, fixed
+    from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, Snooze, exponential, fixed
     from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
     from heliograph.transactions import Batch, BeforeCommit, BeforeWrite, OnCommit, OnRollback, UnsettledError
@@ -46,6 +46,7 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "Signal",
+    "Snooze",
     "UnsettledError",
     "action",
     "add_observer",
@@ -71,7 +72,7 @@ _HOMES = {
     **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "has", "raw", "update_fields"), "conditions"),
     "Durable": "outbox.send.policy",
-    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "exponential", "fixed"), "outbox.durable.retrying"),
+    **dict.fromkeys(("Discard", "Retry", "RetryAfter", "Snooze", "exponential", "fixed"), "outbox.durable.retrying"),
     "receiver": "receivers.decorator",
     "trace": "flow.trace",
     "when_models_are_loaded": "model_senders",

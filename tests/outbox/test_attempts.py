@@ -7,9 +7,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from heliograph import Discard, Durable, Retry, RetryAfter, exponential, fixed
+from heliograph import Discard, Durable, Retry, RetryAfter, Snooze, exponential, fixed
 from heliograph.outbox.models import Delivery, State
-from heliograph.outbox.outcomes import Again, Dead, Discarded, Succeeded
+from heliograph.outbox.outcomes import Again, Dead, Discarded, Snoozed, Succeeded
 from heliograph.outbox.upkeep.rescuing import rescue
 from heliograph.outbox.work.runner import drain
 from tests.app.models import Genre
@@ -78,6 +78,7 @@ NONSENSE = {
     "a backoff that shrinks": lambda: exponential(factor=0.5),
     "a negative wait": lambda: RetryAfter(-1),
     "a wait in words": lambda: RetryAfter("soon"),
+    "a negative snooze": lambda: Snooze(-1),
     "an empty queue": lambda: Durable(queue=""),
     "a long name of a queue": lambda: Durable(queue="x" * 65),
     "a number for a retry": lambda: Durable(retry=3),
@@ -277,6 +278,32 @@ def test_it_is_asked_for_whatever_errors_are_retried(act, answer):
     act(answer(RetryAfter(0)), retry=Retry(attempts=2, on=(ValueError,)))
     send()
     assert types(drain()) == [Again, Dead]
+
+
+def test_a_receiver_may_ask_to_be_called_later(act, answer):
+    act(answer(Snooze(5000)))
+    send()
+    assert drain() == [Snoozed(5000)]
+    assert (row().state, row().attempts, row().history) == (State.READY, 0, "")
+    assert 5000 <= delay(row()) < 5060
+
+
+def test_to_be_called_later_is_no_attempt(act, answer):
+    calls = act(answer(Snooze(0)), retry=Retry(attempts=1))
+    send()
+    assert types(drain(limit=3)) == [Snoozed] * 3
+    assert [one.attempt for one in calls] == [1, 1, 1]
+
+
+def test_what_is_written_before_a_snooze_is_undone(act, answer):
+    def write(**payload):
+        Genre.objects.create()
+        return answer(Snooze(5000))(**payload)
+
+    act(write)
+    send()
+    drain()
+    assert Genre.objects.count() == 0
 
 
 def test_a_receiver_may_discard_its_delivery(act, answer):

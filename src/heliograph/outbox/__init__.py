@@ -22,17 +22,27 @@ from heliograph.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from heliograph.outbox.events import DeliveryEvent
-    from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Succeeded
+    from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Snoozed, Succeeded
     from heliograph.outbox.send.policy import ThisDelivery
     from heliograph.outbox.work.runner import drain
 
-__all__ = ["Again", "Dead", "DeliveryEvent", "Discarded", "HandedBack", "Succeeded", "ThisDelivery", "drain"]
+__all__ = [
+    "Again",
+    "Dead",
+    "DeliveryEvent",
+    "Discarded",
+    "HandedBack",
+    "Snoozed",
+    "Succeeded",
+    "ThisDelivery",
+    "drain",
+]
 
 # The module of each public name. It is imported when somebody asks for the name, because Django imports this package
 # before there are models.
 _MODULES = {
     "DeliveryEvent": "events",
-    **dict.fromkeys(("Again", "Dead", "Discarded", "HandedBack", "Succeeded"), "outcomes"),
+    **dict.fromkeys(("Again", "Dead", "Discarded", "HandedBack", "Snoozed", "Succeeded"), "outcomes"),
     "ThisDelivery": "send.policy",
     "drain": "work.runner",
 }

@@ -13,6 +13,7 @@ Name = Literal[
     "delivery_finished",
     "delivery_failed",
     "delivery_dead",
+    "delivery_snoozed",
     "delivery_handed_back",
 ]
 
@@ -22,7 +23,8 @@ class DeliveryEvent(ObservedEvent):
     """An attempt has begun or ended, and the table says so already; or it is slow, which another thread reports.
 
     "delivery_finished" is also the event of a discarded delivery. After "delivery_failed" there is another attempt,
-    after "delivery_dead" there is none. "delivery_handed_back" means that it waits for a worker that can read it.
+    after "delivery_dead" there is none. "delivery_snoozed" means that the receiver has asked to be called later.
+    "delivery_handed_back" means that it waits for a worker that can read it.
     """
 
     name: Name

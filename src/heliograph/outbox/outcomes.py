@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter
+from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, Snooze
 
 
 class LostWorkerError(Exception):
@@ -25,6 +25,13 @@ class Again:
 
     seconds: float
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The receiver asks to be called after so many seconds, and this attempt does not count."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class HandedBack:
     error: Exception
 
 
-Outcome = Succeeded | Again | Discarded | Dead | HandedBack
+Outcome = Succeeded | Again | Snoozed | Discarded | Dead | HandedBack
 
 
 def of_response(response: Any) -> Outcome:
@@ -67,6 +74,8 @@ def of_error(error: BaseException, retry: Retry, attempt: int) -> Outcome:
     match error:
         case Discard():
             return Discarded(error.reason)
+        case Snooze():
+            return Snoozed(error.seconds)
         case RetryAfter():
             return Again(error.seconds, error) if attempt < retry.attempts else Dead(error)
         case _ if retry.is_due(error, attempt):

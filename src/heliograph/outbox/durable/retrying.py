@@ -28,6 +28,17 @@ class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value th
         return f"The receiver asks for another attempt after {self.seconds:g} s"
 
 
+class Snooze(Exception):  # noqa: N818 - the same
+    """Raised or returned by a receiver: call it again after so many seconds, and count no attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = _duration("Snooze", seconds)
+
+    def __str__(self) -> str:
+        return f"The receiver asks for another call after {self.seconds:g} s"
+
+
 class Discard(Exception):  # noqa: N818 - the same
     """Raised or returned by a receiver: there is nothing left to do, and that is no failure."""
 

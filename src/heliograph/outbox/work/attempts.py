@@ -27,7 +27,7 @@ from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable import registry
 from heliograph.outbox.durable.durable_options import DurableOptions
 from heliograph.outbox.durable.registry import DurableReceiver
-from heliograph.outbox.durable.retrying import RetryAfter
+from heliograph.outbox.durable.retrying import RetryAfter, Snooze
 from heliograph.outbox.events import DeliveryEvent, Name
 from heliograph.outbox.outcomes import (
     Again,
@@ -36,6 +36,7 @@ from heliograph.outbox.outcomes import (
     HandedBack,
     LostWorkerError,
     Outcome,
+    Snoozed,
     Succeeded,
     of_error,
     of_response,
@@ -148,7 +149,7 @@ def _response(claim: Claim, durable: DurableReceiver) -> Any:
         response = make_late(Call(receiver, payload), handling, None)
         if isawaitable(response):
             response = _waited_for(within(durable.policy.give_up_after, response))
-    if isinstance(response, RetryAfter):
+    if isinstance(response, RetryAfter | Snooze):
         raise response  # so that what the receiver has written is rolled back: the next attempt writes it again
     return response
 
@@ -226,6 +227,9 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
                 *(*about, delay, described(error)),
             )
             _observe(claim, "delivery_failed", seconds, error)
+        case Snoozed(delay):
+            logger.debug("Delivery %d of %s waits for %.1f s more, as its receiver asks", claim.id, claim.receiver, delay)
+            _observe(claim, "delivery_snoozed", seconds)
         case HandedBack(_, error):
             warn_once(claim.receiver, described(error))
             _observe(claim, "delivery_handed_back", seconds, error)

@@ -10,7 +10,7 @@ from heliograph.outbox.models import UNFINISHED, Delivery, State
 from heliograph.outbox.notify.external import ExternalBackend
 from heliograph.outbox.notify.lookup import backend_of
 from heliograph.outbox.notify.notifying import could_notify, notify
-from heliograph.outbox.outcomes import Again, HandedBack, Outcome
+from heliograph.outbox.outcomes import Again, HandedBack, Outcome, Snoozed
 from heliograph.outbox.work.runner import run_one
 
 # Deliveries announced while one is being made. Celery's eager mode and Django's immediate backend run a task inside the
@@ -35,7 +35,7 @@ def run_delivery(number: int, using: str) -> None:
 
 def _run(number: int, using: str) -> None:
     outcome = run_one(number, using)
-    if outcome is None or isinstance(outcome, Again | HandedBack):
+    if outcome is None or isinstance(outcome, Again | HandedBack | Snoozed):
         _notify_again(number, using, outcome)
     else:
         _notify_of_next(number, using)

@@ -21,7 +21,7 @@ from heliograph.outbox.clock import DatabaseLater, DatabaseNow
 from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable.retrying import errors_in
 from heliograph.outbox.models import FINISHED, Delivery, State
-from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Succeeded
+from heliograph.outbox.outcomes import Again, Dead, Discarded, HandedBack, Outcome, Snoozed, Succeeded
 
 # So many characters of a traceback are kept, from its end, which says what happened.
 _LONGEST = 50_000
@@ -65,6 +65,9 @@ def record(claim: Claim, outcome: Outcome) -> None:
         case Again(seconds, error):
             due_at = DatabaseLater(seconds)
             written = _record(claim, state=State.READY, due_at=due_at, worker="", **_failure(claim, error))
+        case Snoozed(seconds):
+            waiting = {"state": State.READY, "due_at": DatabaseLater(seconds), "worker": ""}
+            written = _record(claim, **waiting, attempts=F("attempts") - 1)
         case HandedBack(seconds, error):
             waiting = {"state": State.READY, "due_at": DatabaseLater(seconds), "worker": ""}
             written = _record(claim, **waiting, attempts=F("attempts") - 1, error=described(error))

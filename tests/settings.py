@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "heliograph",
     "heliograph.outbox",
     "heliograph.recipes.search",
+    "heliograph.recipes.webhooks",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

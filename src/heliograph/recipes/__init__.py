@@ -18,6 +18,9 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
 
 from heliograph.recipes.cached_values import cached
 from heliograph.recipes.clean_up_files import clean_up_files
+from typing import TYPE_CHECKING
+
+from heliograph.lazy_names import lazy_names
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
@@ -29,6 +32,9 @@ from heliograph.recipes.search_index import search_index
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.stamp import stamp
 from heliograph.recipes.transitions import ForbiddenTransition, transitions
+
+if TYPE_CHECKING:
+    from heliograph.recipes.webhooks.webhook import webhook
 
 __all__ = [
     "ComparableBackend",
@@ -50,4 +56,8 @@ __all__ = [
     "seed",
     "stamp",
     "transitions",
+    "webhook",
 ]
+
+# It is imported when somebody asks for it: the app of the recipe is imported before there are models.
+__getattr__ = lazy_names(__name__, {"webhook": "webhooks.webhook"})

@@ -228,7 +228,9 @@ def announce(claim: Claim, outcome: Outcome, seconds: float | None) -> None:
             )
             _observe(claim, "delivery_failed", seconds, error)
         case Snoozed(delay):
-            logger.debug("Delivery %d of %s waits for %.1f s more, as its receiver asks", claim.id, claim.receiver, delay)
+            logger.debug(
+                "Delivery %d of %s waits for %.1f s more, as its receiver asks", claim.id, claim.receiver, delay
+            )
             _observe(claim, "delivery_snoozed", seconds)
         case HandedBack(_, error):
             warn_once(claim.receiver, described(error))

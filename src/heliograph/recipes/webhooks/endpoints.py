@@ -1,0 +1,138 @@
+"""What becomes of an endpoint: tried, paused, disabled, enabled; and what operators do to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import router, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from heliograph.recipes.webhooks.conf import webhook_settings
+from heliograph.recipes.webhooks.envelopes import envelope, new_message_id
+from heliograph.recipes.webhooks.models import Attempt, Endpoint, Message, new_secret
+from heliograph.recipes.webhooks.signals import endpoint_disabled, message_due
+
+TEST_EVENT = "webhook.test"
+
+# The pause after a failure is a part of the time for which the endpoint has been failing, between these two.
+_PART, _LEAST, _MOST = 0.25, timedelta(seconds=5), timedelta(minutes=15)
+
+GONE = "It has answered 410 Gone."
+
+
+def database() -> str:
+    """Return the alias of the database with the tables."""
+    return router.db_for_write(Endpoint)
+
+
+def _rows(endpoint: Endpoint) -> QuerySet[Endpoint]:
+    return Endpoint.objects.using(database()).filter(pk=endpoint.pk)
+
+
+# --- whether to try -----------------------------------------------------------------------------------------------
+
+
+def may_try(endpoint: Endpoint) -> bool:
+    """Return whether a request may be made now: of a failing endpoint one at a time, and none while it pauses.
+
+    So an endpoint that does not answer keeps one worker busy, and not all of them.
+    """
+    if endpoint.first_failure_at is None:
+        return True
+    now = timezone.now()
+    free = _rows(endpoint).filter(Q(paused_until=None) | Q(paused_until__lte=now))
+    return free.update(paused_until=now + timedelta(seconds=2 * webhook_settings().timeout)) == 1
+
+
+def pause_left(endpoint: Endpoint) -> float:
+    """Return for how many seconds an endpoint still pauses, and one more."""
+    until = _rows(endpoint).values_list("paused_until", flat=True).first()
+    return 1.0 if until is None else max((until - timezone.now()).total_seconds(), 0.0) + 1.0
+
+
+def succeeded(endpoint: Endpoint) -> None:
+    """Let an endpoint that has answered count as well."""
+    if endpoint.first_failure_at is not None:
+        _rows(endpoint).update(first_failure_at=None, paused_until=None)
+
+
+def failed(endpoint: Endpoint, status: int | None) -> None:
+    """Let an endpoint pause, or disable it: if it is gone, or has failed for longer than the settings allow."""
+    now, allowed = timezone.now(), webhook_settings().disable_after
+    _rows(endpoint).filter(first_failure_at=None).update(first_failure_at=now)
+    since = _rows(endpoint).values_list("first_failure_at", flat=True).first() or now
+    pause = min(max((now - since) * _PART, _LEAST), _MOST)
+    _rows(endpoint).update(paused_until=now + pause)
+    if status == 410:
+        disable(endpoint, GONE)
+    elif allowed is not None and now - since >= allowed:
+        disable(endpoint, f"Every request has failed since {since:%Y-%m-%d %H:%M} UTC.")
+
+
+# --- disabled and enabled -----------------------------------------------------------------------------------------
+
+
+def disable(endpoint: Endpoint, reason: str) -> bool:
+    """Send an endpoint nothing more, and send `endpoint_disabled`. Return whether it was active until now."""
+    with transaction.atomic(database()):
+        values = {"is_active": False, "disabled_at": timezone.now(), "disabled_reason": reason[:255]}
+        if not _rows(endpoint).filter(is_active=True).update(**values):
+            return False
+        endpoint.refresh_from_db()
+        # An error of a receiver is logged, and does not enable the endpoint again.
+        endpoint_disabled.send_robust(sender=Endpoint, endpoint=endpoint, reason=reason)
+    return True
+
+
+def enable(endpoint: Endpoint) -> None:
+    """Send an endpoint events again, from now on; `send_again()` sends what it has missed."""
+    _rows(endpoint).update(
+        is_active=True, disabled_at=None, disabled_reason="", first_failure_at=None, paused_until=None
+    )
+    endpoint.refresh_from_db()
+
+
+def rotate_secret(endpoint: Endpoint) -> None:
+    """Give an endpoint a new secret; the present one signs beside it for the time that the settings say."""
+    with transaction.atomic(database()):
+        locked = _rows(endpoint).select_for_update().get()
+        until = timezone.now() + webhook_settings().rotation
+        _rows(endpoint).update(secret=new_secret(), previous_secret=locked.secret, previous_until=until)
+    endpoint.refresh_from_db()
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+def send_to(endpoints: Iterable[Endpoint], message: Message) -> int:
+    """Write a delivery of a message for each of some endpoints; return how many these are."""
+    count = 0
+    for endpoint in endpoints:
+        message_due.send(sender=Message, using=database(), endpoint=endpoint.pk, message=message.pk)
+        count += 1
+    return count
+
+
+def send_test(endpoint: Endpoint) -> Message:
+    """Send an endpoint the event "webhook.test", whatever events it wants."""
+    body = envelope(TEST_EVENT, {"endpoint": endpoint.pk})
+    with transaction.atomic(database()):
+        message = Message.objects.using(database()).create(
+            id=new_message_id(), event=TEST_EVENT, owner=endpoint.owner, body=body
+        )
+        send_to([endpoint], message)
+    return message
+
+
+def send_again(endpoint: Endpoint, since: datetime) -> int:
+    """Send an endpoint all messages since a time that it has not accepted, also those that it missed while disabled.
+
+    Return how many these are.
+    """
+    accepted = Attempt.objects.using(database()).filter(message=OuterRef("pk"), endpoint=endpoint, error="")
+    messages = Message.objects.using(database()).filter(~Exists(accepted), created_at__gte=since, owner=endpoint.owner)
+    with transaction.atomic(database()):
+        missed = [one for one in messages.only("event") if endpoint.wants(one.event) and one.event != TEST_EVENT]
+        return sum(send_to([endpoint], one) for one in missed)

@@ -7,10 +7,25 @@ from django.db import connection
 from django.db.models.signals import post_save
 
 from heliograph import Durable
+from heliograph.recipes.webhooks import delivering, signals
 from tests.app.models import Article
 from tests.helpers.attempts import sent
 from tests.helpers.errors import MishapError
 from tests.helpers.external_workers import receivers
+
+
+@pytest.fixture(autouse=True)
+def _no_webhooks():
+    """Leave the receivers of webhooks out: what tests connect is all that a worker knows."""
+    connected = [
+        (signals.event_happened, delivering.fan_out),
+        (signals.message_due, delivering.deliver),
+        (signals.retry_due, delivering.deliver_again),
+    ]
+    for signal, function in connected:
+        assert signal.disconnect(function)
+    yield
+    delivering.connect()
 
 
 @pytest.fixture

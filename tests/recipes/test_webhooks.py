@@ -5,20 +5,14 @@ import json
 from decimal import Decimal
 
 import pytest
-from django.core import serializers
-from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 from standardwebhooks import Webhook
 
-from heliograph import Signal, changed, created, mute
-from heliograph.outbox import Discarded, drain
-from heliograph.outbox.models import Delivery
+from heliograph import Signal, changed
+from heliograph.outbox import drain
 from heliograph.recipes import webhook
 from heliograph.recipes.declarations import declarations
-from heliograph.recipes.webhooks.models import Attempt, Endpoint, Message
-from heliograph.signals import post_delete, post_save, pre_save
-from tests.app.models import Parcel, ParcelProxy, Registered
-from tests.helpers.endpoints import answer_with
+from heliograph.signals import post_save
+from tests.app.models import Parcel
 from tests.helpers.standard_webhooks import verified
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

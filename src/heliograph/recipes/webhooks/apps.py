@@ -20,8 +20,9 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         register(check_settings)
         try:
-            import_module(f"{self.name}.delivering")  # which connects its receivers
+            delivering = import_module(f"{self.name}.delivering")
         except ModuleNotFoundError as error:
             raise ImproperlyConfigured(
                 f"'{self.name}' in INSTALLED_APPS needs {error.name}: pip install 'heliograph[webhooks]'."
             ) from error
+        delivering.connect()

@@ -48,13 +48,18 @@ def _after(attempt: int) -> float:
     return SCHEDULE[min(attempt, len(SCHEDULE)) - 1]
 
 
-_BACKEND = webhook_settings().backend
+def connect() -> None:
+    """Connect the receivers of this module."""
+    options: Any = {"queue": QUEUE, "backend": webhook_settings().backend}
+    retry = Retry(attempts=len(SCHEDULE) + 1, backoff=_after)
+    receiver(event_happened, delivery=Durable(**options))(fan_out)
+    receiver(message_due, delivery=Durable(**options, atomic=False, key="endpoint"))(deliver)
+    receiver(retry_due, delivery=Durable(**options, atomic=False, retry=retry))(deliver_again)
 
 
 # --- from an event to deliveries ----------------------------------------------------------------------------------
 
 
-@receiver(event_happened, delivery=Durable(queue=QUEUE, backend=_BACKEND))
 def fan_out(sender: Any, event: str, message: str, owner: str, body: str, **kwargs: Any) -> None:
     """Write a message down, and a delivery for each endpoint that wants it."""
     with transaction.atomic(database()):
@@ -69,7 +74,6 @@ def fan_out(sender: Any, event: str, message: str, owner: str, body: str, **kwar
 # --- from a delivery to a request ---------------------------------------------------------------------------------
 
 
-@receiver(message_due, delivery=Durable(queue=QUEUE, backend=_BACKEND, atomic=False, key="endpoint"))
 def deliver(sender: Any, using: str, endpoint: int, message: str, **kwargs: Any) -> None:
     """Make the first request for a message; if it fails, or the endpoint pauses, `deliver_again` makes the others."""
     _prune_sometimes()
@@ -81,12 +85,6 @@ def deliver(sender: Any, using: str, endpoint: int, message: str, **kwargs: Any)
         )
 
 
-@receiver(
-    retry_due,
-    delivery=Durable(
-        queue=QUEUE, backend=_BACKEND, atomic=False, retry=Retry(attempts=len(SCHEDULE) + 1, backoff=_after)
-    ),
-)
 def deliver_again(
     sender: Any, endpoint: int, message: str, error: str, wait: float, delivery: ThisDelivery, **kwargs: Any
 ) -> None:

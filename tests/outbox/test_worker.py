@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections import Counter
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -27,25 +26,11 @@ from heliograph.outbox.worker import Worker
 from tests.helpers.deliveries import deliver, states
 from tests.helpers.sessions import end_others, has_sessions
 from tests.helpers.waiting import LONG, until
+from tests.helpers.working import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 sent = Signal(name="shop.asked")
-
-
-@contextmanager
-def working(*, stops=True, **options):
-    """Run a worker in a thread for the time of the block, at whose end it is delivered to stop, or has been."""
-    one = Worker(**{"grace": LONG, **options})
-    thread = threading.Thread(target=one.run)
-    thread.start()
-    try:
-        yield one
-    finally:
-        if stops:
-            one.stop()
-        thread.join(LONG)
-        assert not thread.is_alive(), "the worker ends when it is delivered to"
 
 
 def all_are(state, count=1):

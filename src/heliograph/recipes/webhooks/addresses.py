@@ -18,7 +18,20 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORTS = {"https": 443, "http": 80}
 
-# Networks whose addresses contain an IPv4 address that a gateway may forward to.
+# The networks of IPv4 that are no part of the internet, as IANA registers them. `is_global` of Python knows others with
+# each release.
+_SPECIAL = [
+    *map(ipaddress.IPv4Network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")),
+    *map(ipaddress.IPv4Network, ("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16")),
+    *map(ipaddress.IPv4Network, ("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4")),
+]
+
+# The addresses of IPv6 that are part of the internet, and the networks among them that are not: those of protocols, of
+# documentation, and those that stand for an IPv4 address.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_SPECIAL_UNICAST = [*map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))]
+
+# A gateway sends what is for these addresses to the IPv4 address that they end with.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -107,7 +120,8 @@ def _verify_address(host: str, text: str, settings: WebhookSettings) -> None:
     address = ipaddress.ip_address(text)
     if is_public(address) or host.lower() in settings.hosts:
         return
-    if any(meant in network for network in settings.networks for meant in (address, *_within(address))):
+    meant = _within(address) or address
+    if any(meant in network or address in network for network in settings.networks):
         return
     raise RefusedError(
         f"{host} has the address {text}, which is not public. HELIOGRAPH_WEBHOOKS['ALLOW_PRIVATE'] has the hosts and"
@@ -116,19 +130,17 @@ def _verify_address(host: str, text: str, settings: WebhookSettings) -> None:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is one of the public internet, also if it contains another address."""
-    within = _within(address)
-    if within:
-        return all(is_public(one) for one in within)
-    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    return address.is_global and not (address.is_multicast or address.is_reserved or is_site_local)
+    """Return whether an address is one of the internet, or stands for one."""
+    address = _within(address) or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in network for network in _SPECIAL)
+    return address in _UNICAST and not any(address in network for network in _SPECIAL_UNICAST)
 
 
-def _within(address: Address) -> list[Address]:
+def _within(address: Address) -> ipaddress.IPv4Address | None:
     """Return the IPv4 address that an IPv6 address stands for."""
     if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found = [address.ipv4_mapped, address.sixtofour]
+        return None
     if address in _NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [one for one in found if one is not None]
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped

@@ -47,7 +47,7 @@ def post(to: Destination, headers: Mapping[str, str], body: str) -> Answer:
     try:
         connection = _connected(to, deadline)
         with _ended_at(deadline, connection):
-            return _answer(connection, to, headers, body)
+            return _answer(connection, to, headers, body, deadline)
     except (HTTPError, HTTPException, OSError) as error:
         if monotonic() >= deadline:
             raise NoAnswerError(f"There was no answer within {webhook_settings().timeout:g} s.") from error
@@ -92,10 +92,14 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def _answer(connection: HTTPConnection, to: Destination, headers: Mapping[str, str], body: str) -> Answer:
+def _answer(
+    connection: HTTPConnection, to: Destination, headers: Mapping[str, str], body: str, deadline: float
+) -> Answer:
     headers = {"Host": to.authority, "Content-Type": "application/json", "Connection": "close", **headers}
     connection.request("POST", to.target, body.encode(), headers, preload_content=False, decode_content=False)
     response = connection.getresponse()
+    if monotonic() >= deadline:  # headers that are cut off look like headers
+        raise TimeoutError
     snippet = b""
     with suppress(HTTPError, HTTPException, OSError):  # the status is known, whatever becomes of the rest
         snippet = response.read1(SNIPPET, decode_content=False)
@@ -123,7 +127,4 @@ def _shut(connection: HTTPConnection) -> None:
 
 
 def _described(error: BaseException) -> str:
-    """Return the reason of an error; urllib3 puts an object and its address in memory before it."""
-    reason = getattr(error, "reason", None)
-    text = str(reason if isinstance(reason, BaseException) else error).rpartition("object at 0x")[2]
-    return f"{type(error).__name__}: {text.partition('>: ')[2] or text or 'no reason is known'}"
+    return " ".join(f"{type(error).__name__}: {error}".split())

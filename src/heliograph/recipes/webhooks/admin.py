@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -63,7 +64,7 @@ _STATES: dict[str, dict[str, Any]] = {
 class Since(forms.Form):
     """Since when messages are sent again."""
 
-    since = forms.SplitDateTimeField(widget=admin.widgets.AdminSplitDateTime)
+    since = forms.SplitDateTimeField(widget=AdminSplitDateTime)
 
 
 @admin.register(Endpoint)
@@ -87,13 +88,9 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
     @admin.display(description="state")
     def state_in_words(self, endpoint: Endpoint) -> str:
         """Return the state, since when, and why."""
-        match endpoint.state:
-            case "disabled":
-                return f"disabled since {_minute(endpoint.disabled_at)}: {endpoint.disabled_reason}"
-            case "failing":
-                return f"failing since {_minute(endpoint.first_failure_at)}"
-            case state:
-                return state
+        if endpoint.state == "disabled":
+            return f"disabled since {_minute(endpoint.disabled_at)}: {endpoint.disabled_reason}"
+        return endpoint.state if endpoint.state == "active" else f"failing since {_minute(endpoint.first_failure_at)}"
 
     @admin.display(description="events")
     def chosen_events(self, endpoint: Endpoint) -> str:
@@ -252,7 +249,11 @@ class AttemptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
     @admin.action(permissions=["replay"], description="Send these messages again")
     def replay(self, request: HttpRequest, chosen: QuerySet[Attempt]) -> None:
         """Send the messages to the same endpoints, with the same webhook-id."""
-        pairs = {(one.endpoint, one.message) for one in chosen.select_related() if one.endpoint.is_active}
+        pairs = {
+            (one.endpoint, one.message)
+            for one in chosen.select_related("endpoint", "message")
+            if one.endpoint.is_active
+        }
         for endpoint, message in pairs:
             endpoints.send_to([endpoint], message)
         level = messages.SUCCESS if pairs else messages.WARNING

@@ -69,10 +69,11 @@ def webhook_settings() -> WebhookSettings:
 
 
 def _verify(found: WebhookSettings) -> None:
+    timeout: Any = found.timeout
     if isinstance(found.allow_private, str):
         raise _wrong("ALLOW_PRIVATE", "a list of hosts and networks", found.allow_private)
-    if not isinstance(found.timeout, int | float) or not 0 < found.timeout <= 300:
-        raise _wrong("TIMEOUT", "seconds, up to 300", found.timeout)
+    if not isinstance(timeout, int | float) or not 0 < timeout <= 300:
+        raise _wrong("TIMEOUT", "seconds, up to 300", timeout)
     for name in ("disable_after", "rotation", "keep"):
         value = getattr(found, name)
         is_duration = isinstance(value, timedelta) and value > timedelta(0)

@@ -34,7 +34,8 @@ class Command(BaseCommand):
             raise CommandError(f"Look after {len(problems)} of {len(found)} endpoints.", returncode=1)
 
     def _prune(self) -> None:
-        self.stdout.write(f"Pruned {prune():,} messages.")
+        count = prune()
+        self.stdout.write(f"Pruned {count:,} message{'' if count == 1 else 's'}.")
 
 
 def _lines(endpoints: list[Endpoint]) -> Iterator[str]:

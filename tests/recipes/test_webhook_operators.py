@@ -16,6 +16,7 @@ from heliograph.recipes import webhook
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.webhooks import disable, send_test
 from heliograph.recipes.webhooks.models import Attempt, Endpoint, Message
+from heliograph.signals import pre_save
 from tests.helpers.endpoints import answer_with
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,13 @@ def test_a_url_that_is_refused_is_an_error_of_the_form(operator):
     answer = operator.post(page("endpoint_add"), {"url": "http://hooks.example/"})
     assert "The URL must begin with https, so that nobody on the way can read what is sent." in answer.content.decode()
     assert not Endpoint.objects.exists()
+
+
+def test_a_form_that_is_saved_leaves_the_state_as_it_is(operator, serve, connect):
+    _, endpoint = serve()
+    connect(pre_save, lambda **kwargs: Endpoint.objects.update(is_active=False), sender=Endpoint)
+    operator.post(page("endpoint_change", endpoint.pk), {"url": "https://hooks.example/"})
+    assert (fresh(endpoint).url, fresh(endpoint).is_active) == ("https://hooks.example/", False)
 
 
 def test_r14_the_admin_shows_which_endpoints_are_disabled_and_why(operator, serve):

@@ -295,8 +295,8 @@ def test_an_event_that_cannot_be_sent_undoes_the_write(serve):
     with pytest.raises(TypeError) as raised:
         Parcel.objects.create(code="a")
     assert str(raised.value) == (
-        "webhook(django.db.models.signals.post_save, event='parcel.saved'): what is to be sent is no JSON: Object of"
-        " type Parcel is not JSON serializable. Give payload=, a function that returns a dict with texts, numbers,"
+        "webhook(django.db.models.signals.post_save, sender=app.Parcel, event='parcel.saved'): what is to be sent is no"
+        " JSON: Object of type Parcel is not JSON serializable. Give payload=, a function that returns a dict with texts, numbers,"
         " dates, decimals and UUIDs."
     )
     assert not Parcel.objects.exists()
@@ -336,7 +336,18 @@ def test_a_trace_shows_the_declaration(paid):
     Parcel.objects.create(code="a")
     with trace() as flow:
         Parcel.objects.update(status="paid")
-    assert "webhook(django.db.models.signals.post_save, event='parcel.paid')" in str(flow)
+    assert "webhook(django.db.models.signals.post_save, sender=app.Parcel, event='parcel.paid')" in str(flow)
+
+
+def test_a_model_may_be_named(serve):
+    server, _ = serve()
+    declaration = webhook(post_delete, sender="app.Parcel", event="parcel.deleted", payload=code)
+    Parcel.objects.create(code="a").delete()
+    drain()
+    assert len(server.requests) == 1
+    assert declaration.text == (
+        "webhook(django.db.models.signals.post_delete, sender='app.Parcel', event='parcel.deleted')"
+    )
 
 
 def test_the_events_of_declarations_are_known_while_they_are_connected(paid):
@@ -358,8 +369,8 @@ REFUSED = {
     ),
     "a signal before the write": (
         lambda: webhook(pre_save, sender=Parcel, event="a.b", payload=code),
-        "webhook(django.db.models.signals.pre_save, event='a.b'): what a row is after the write is known at post_save"
-        " and post_delete. Take one of these, or a signal of your own.",
+        "webhook(django.db.models.signals.pre_save, sender=app.Parcel, event='a.b'): what a row is after the write is"
+        " known at post_save and post_delete. Take one of these, or a signal of your own.",
     ),
     "all models": (
         lambda: webhook(post_save, event="a.b", payload=code),
@@ -368,13 +379,12 @@ REFUSED = {
     ),
     "no payload of a row": (
         lambda: webhook(post_save, sender=Parcel, event="a.b"),
-        "webhook(django.db.models.signals.post_save, event='a.b'): say what is sent of a row, by payload=, a function"
-        " of the instance.",
+        "webhook(django.db.models.signals.post_save, sender=app.Parcel, event='a.b'): say what is sent of a row, by"
+        " payload=, a function of the instance.",
     ),
     "no signal": (
         lambda: webhook(Parcel, event="a.b"),
-        "webhook(<class 'tests.app.models.Parcel'>, event='a.b'): webhook() takes a signal, such as one of yours,"
-        " post_save or post_delete.",
+        "webhook(app.Parcel, event='a.b'): webhook() takes a signal, such as one of yours, post_save or post_delete.",
     ),
     "a payload that is no function": (
         lambda: webhook(parcel_lost, event="a.b", payload={"code": "a"}),

@@ -83,6 +83,10 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
         view = self.admin_site.admin_view(never_cache(self.secret_view))
         return [path("<int:number>/secret/", view, name="heliograph_webhooks_endpoint_secret"), *super().get_urls()]
 
+    def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
+        """Save what was changed, and not the state, which a worker may have changed meanwhile."""
+        obj.save(update_fields=form.changed_data if change else None)
+
     # --- what is shown ----------------------------------------------------------------------------------------
 
     @admin.display(description="state")
@@ -100,7 +104,7 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
     @admin.display(description="secret")
     def signing(self, endpoint: Endpoint) -> str:
         """Return a link to the page that shows the secret, and until when the previous one signs too."""
-        if endpoint.pk is None:
+        if endpoint._state.adding:
             return "Made when the endpoint is saved."
         url = reverse(f"{self.admin_site.name}:heliograph_webhooks_endpoint_secret", args=[endpoint.pk])
         text = f"; the previous one signs until {_minute(endpoint.previous_until)}"
@@ -110,7 +114,8 @@ class EndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
     def recent_attempts(self, endpoint: Endpoint) -> str:
         """Return a link to the attempts."""
         url = reverse(f"{self.admin_site.name}:heliograph_webhooks_attempt_changelist")
-        return format_html('<a href="{}?endpoint__id__exact={}">Show</a>', url, endpoint.pk) if endpoint.pk else "-"
+        link = format_html('<a href="{}?endpoint__id__exact={}">Show</a>', url, endpoint.pk)
+        return "-" if endpoint._state.adding else link
 
     # --- the secret -------------------------------------------------------------------------------------------
 

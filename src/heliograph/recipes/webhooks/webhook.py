@@ -60,7 +60,8 @@ def webhook(
     Raises TypeError, with what to do, for what does not fit; if models are not loaded yet, a system check reports it.
     Raises ImproperlyConfigured if the app is not installed.
     """
-    text = f"webhook({_name_of(signal)}, event={event!r})"
+    about = "" if sender is None else f"sender={_name_of(sender)}, "
+    text = f"webhook({_name_of(signal)}, {about}event={event!r})"
     _verify_installed(text)
     _verify_event(text, event)
     if isinstance(signal, ModelSignal):
@@ -199,8 +200,10 @@ def _names_of(function: Function) -> Collection[str] | None:
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
-def _name_of(signal: Any) -> str:
-    return str(getattr(signal, "name", None) or signal)
+def _name_of(thing: Any) -> str:
+    """Return the name of a signal or a model, as a declaration shows it."""
+    label = getattr(getattr(thing, "_meta", None), "label", None)
+    return str(label or getattr(thing, "name", None) or repr(thing))
 
 
 def _verify_installed(text: str) -> None:

@@ -296,8 +296,8 @@ def test_an_event_that_cannot_be_sent_undoes_the_write(serve):
         Parcel.objects.create(code="a")
     assert str(raised.value) == (
         "webhook(django.db.models.signals.post_save, sender=app.Parcel, event='parcel.saved'): what is to be sent is no"
-        " JSON: Object of type Parcel is not JSON serializable. Give payload=, a function that returns a dict with texts, numbers,"
-        " dates, decimals and UUIDs."
+        " JSON: Object of type Parcel is not JSON serializable. Give payload=, a function that returns a dict with"
+        " texts, numbers, dates, decimals and UUIDs."
     )
     assert not Parcel.objects.exists()
 

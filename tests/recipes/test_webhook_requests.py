@@ -23,6 +23,7 @@ from heliograph.recipes.webhooks import (
     send_again,
     send_test,
 )
+from heliograph.recipes.webhooks.conf import webhook_settings
 from heliograph.recipes.webhooks.delivering import SCHEDULE, wait_of
 from heliograph.recipes.webhooks.models import Attempt, Endpoint, Message
 from heliograph.recipes.webhooks.posting import SNIPPET, trusting
@@ -370,12 +371,12 @@ def test_a_pause_grows_with_the_time_of_failing(serve):
 
 
 @contextmanager
-def dripping(server):
+def dripping(server, beginning):
     """Let a server send a byte now and then, for ever, until the end of the block."""
     is_over = threading.Event()
 
     def drip(request, handler):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        handler.wfile.write(beginning)
         while not is_over.wait(0.05):
             handler.wfile.write(b"x")
 
@@ -386,14 +387,34 @@ def dripping(server):
         is_over.set()
 
 
-def test_r14_a_server_that_sends_single_bytes_is_given_up_in_time(serve, webhooks_here):
-    webhooks_here(TIMEOUT=0.5)
-    server, _ = serve()
-    with dripping(server):
+@pytest.fixture(params=["http", "https"])
+def server(request, serve, webhooks_here):
+    """An endpoint that has half a second to answer."""
+    if request.param == "https":
+        context = request.getfixturevalue("authority")("127.0.0.1")
+        settings = {"CA_FILE": webhook_settings().ca_file}
+    else:
+        context, settings = None, {}
+    webhooks_here(TIMEOUT=0.5, **settings)
+    return serve(context)[0]
+
+
+def test_r14_a_server_that_sends_single_bytes_is_given_up_in_time(server):
+    with dripping(server, b"HTTP/1.1 200 OK\r\nX-Slow: "):
         happen()
         drain()
     attempt = Attempt.objects.get()
     assert attempt.error == "There was no answer within 0.5 s."
+    assert 0.4 < attempt.seconds < LONG
+
+
+def test_r14_an_answer_without_an_end_is_given_up_in_time(server):
+    """The size of a chunk may have a comment, of which each byte comes by itself."""
+    with dripping(server, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"):
+        happen()
+        drain()
+    attempt = Attempt.objects.get()
+    assert (attempt.status_code, attempt.response) == (200, "")
     assert 0.4 < attempt.seconds < LONG
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http.client import HTTPException
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from time import monotonic
 from typing import Any
 
@@ -58,23 +58,23 @@ def post(to: Destination, headers: Mapping[str, str], body: str) -> Answer:
 
 
 def _connected(to: Destination, deadline: float) -> HTTPConnection:
-    """Return a connection to the first of the addresses that lets itself be reached."""
+    """Return a connection to the first of the addresses that can be reached; each has its part of the time."""
     *others, last = to.addresses
-    for address in others:
+    for at, address in enumerate(others):
         with suppress(HTTPError, OSError):
-            return _connection(to, address, deadline)
-    return _connection(to, last, deadline)
+            return _connection(to, address, (deadline - monotonic()) / (len(to.addresses) - at))
+    return _connection(to, last, deadline - monotonic())
 
 
-def _connection(to: Destination, address: str, deadline: float) -> HTTPConnection:
+def _connection(to: Destination, address: str, seconds: float) -> HTTPConnection:
     """Connect to an address. The certificate must be that of the host: the address alone proves nothing."""
-    seconds = max(deadline - monotonic(), 0.001)
+    timeout = max(seconds, 0.001)
     made: HTTPConnection
     if to.is_secure:
         context = trusting(webhook_settings().ca_file)
-        made = HTTPSConnection(address, to.port, timeout=seconds, server_hostname=to.host, ssl_context=context)
+        made = HTTPSConnection(address, to.port, timeout=timeout, server_hostname=to.host, ssl_context=context)
     else:
-        made = HTTPConnection(address, to.port, timeout=seconds)
+        made = HTTPConnection(address, to.port, timeout=timeout)
     try:
         made.connect()
     except BaseException:
@@ -96,6 +96,7 @@ def _answer(
     connection: HTTPConnection, to: Destination, headers: Mapping[str, str], body: str, deadline: float
 ) -> Answer:
     headers = {"Host": to.authority, "Content-Type": "application/json", "Connection": "close", **headers}
+    connection.timeout = max(deadline - monotonic(), 0.001)
     connection.request("POST", to.target, body.encode(), headers, preload_content=False, decode_content=False)
     response = connection.getresponse()
     if monotonic() >= deadline:  # headers that are cut off look like headers
@@ -110,7 +111,7 @@ def _answer(
 @contextmanager
 def _ended_at(deadline: float, connection: HTTPConnection) -> Iterator[None]:
     """End a request at the deadline: the timeout of a socket is for each read, and a server may send single bytes."""
-    timer = threading.Timer(max(deadline - monotonic(), 0), partial(_shut, connection))
+    timer = threading.Timer(max(deadline - monotonic(), 0), partial(_shut, connection.sock))
     timer.daemon = True
     timer.start()
     try:
@@ -119,11 +120,10 @@ def _ended_at(deadline: float, connection: HTTPConnection) -> Iterator[None]:
         timer.cancel()
 
 
-def _shut(connection: HTTPConnection) -> None:
-    sock: Any = connection.sock
-    if sock is not None:
-        with suppress(OSError):  # it is closed already
-            sock.shutdown(SHUT_RDWR)
+def _shut(sock: Any) -> None:
+    """Let a read in another thread end. The method of an SSLSocket would take its TLS away while it is used."""
+    with suppress(OSError):  # it is closed already
+        socket.shutdown(sock, SHUT_RDWR)
 
 
 def _described(error: BaseException) -> str:

@@ -680,6 +680,19 @@ class Picture(models.Model):
 
 
 class PictureProxy(Picture):
+# --- values that are normalized -----------------------------------------------------------------------------------
+
+
+class Contact(models.Model):
+    email = models.CharField(max_length=50, unique=True)
+    name = models.CharField(max_length=50, default="")
+    phone = models.CharField(max_length=20, null=True)  # noqa: DJ001
+    country = models.CharField(max_length=2, choices=(("DE", "Germany"), ("FR", "France")), default="DE")
+    currency = models.CharField(max_length=3, db_default="EUR")
+    shown = models.GeneratedField(expression=Lower("name"), output_field=models.TextField(), db_persist=True)
+
+
+class ContactProxy(Contact):
     class Meta:
         proxy = True
 
@@ -715,3 +728,10 @@ class Purchase(models.Model):
 
 class GiftPurchase(Purchase):
     wrapping = models.CharField(max_length=10, default="")
+class Supplier(Contact):
+    number = models.CharField(max_length=20, default="")
+
+
+class Meeting(models.Model):
+    contact = models.ForeignKey(Contact, models.CASCADE, null=True, related_name="meetings")
+    room = models.CharField(max_length=20, default="")

@@ -26,6 +26,7 @@ from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.mail import MailRefusedError, mail
+from heliograph.recipes.normalize import normalize
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.search_index import search_index
@@ -51,6 +52,7 @@ __all__ = [
     "keep",
     "keep_groups",
     "mail",
+    "normalize",
     "protect",
     "search_index",
     "seed",

@@ -32,3 +32,21 @@ def _hint(name: str, fitting: list[str], wanted: str) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"It has {', '.join(sorted(fitting))}." if fitting else f"Add a {wanted} to the model."
+
+
+def plain_field(text: str, model: type[Model], name: str) -> Any:
+    """Return the field of a model with this name, if it is a column of the model's own that holds a plain value.
+
+    `text` is the declaration. Raises TypeError, with what to do, for a key, and for what the database computes.
+    """
+    field = field_named(text, model, name)
+    if field.model is not model:
+        label = field.model._meta.label
+        raise TypeError(f"{text}: {name!r} is a column of {label}, which others may write. Declare it for {label!r}.")
+    if field.primary_key or field in model._meta.pk_fields:
+        raise TypeError(f"{text}: {name!r} is a primary key, and a row with another key is another row. Name a field.")
+    if field.is_relation:
+        raise TypeError(f"{text}: {name!r} is a key of {field.related_model._meta.label}. Name a field of that model.")
+    if field.generated:
+        raise TypeError(f"{text}: {name!r} is computed by the database. Name a field of its expression.")
+    return field

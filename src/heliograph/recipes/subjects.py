@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from django.db.models import Model
@@ -26,9 +26,11 @@ class Difference:
     key: Any  # of the row
     stored: Any
     truth: Any
+    remedy: str = ""  # what to do, where `--repair` cannot mend it
 
     def __str__(self) -> str:
-        return f"{self.label} of {self.key!r} is {self.stored}, not {self.truth}"
+        text = f"{self.label} of {self.key!r} is {self.stored}, not {self.truth}"
+        return f"{text}. {self.remedy}." if self.remedy else text
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class SubjectOfRows:
         """Return what differs in the rows with these primary keys."""
         raise NotImplementedError(f"{type(self).__name__} must define differences(using, keys).")
 
-    def mend(self, using: str, keys: Sequence[Any]) -> None:
-        """Mend rows that differ, while the site may go on writing."""
+    def mend(self, using: str, keys: Sequence[Any]) -> Mapping[Any, str] | None:
+        """Mend rows that differ, while the site may go on writing; return what to do about those left, by key."""
         raise NotImplementedError(f"{type(self).__name__} must define mend(using, keys).")
 
     def count(self, using: str) -> int:
@@ -99,11 +101,15 @@ class SubjectOfRows:
         done = 0
         for keys in self._chunks(using, after):
             found = [*self.differences(using, keys)]
-            if repair and found:
-                self.mend(using, [one.key for one in found])
-            yield from found
+            yield from self._mended(using, found) if repair else found
             done += len(keys)
             report(done, keys[-1])
+
+    def _mended(self, using: str, found: Sequence[Difference]) -> Iterator[Difference]:
+        """Mend rows, and yield what differed in them, with what to do about the rows that are left."""
+        keys = [one.key for one in found if not one.remedy]
+        left = (self.mend(using, keys) if keys else None) or {}
+        return (replace(one, remedy=left.get(one.key, one.remedy)) for one in found)
 
     def sample(self, using: str) -> Sample:
         """Compare the rows at both ends."""

@@ -65,22 +65,42 @@ class Start:
         return f"{self.label}:{self.key}"
 
 
+@dataclass
+class Tally:
+    """How many differences a command has mended, and how many are left."""
+
+    mended: int = 0
+    left: int = 0
+
+    def add(self, *, is_mended: bool) -> None:
+        """Count a difference."""
+        self.mended += is_mended
+        self.left += not is_mended
+
+    def text(self, verb: str) -> str:
+        """Return how many were mended, said by a verb, and how many are left if any are."""
+        return f"{self.mended} {verb}, {self.left} left" if self.left else f"{self.mended} {verb}"
+
+
 def backfill(
     subjects: Sequence[Subject], using: str, start: Start | None, progress: Callable[[str], None], out: Any
-) -> int:
-    """Mend all that is not right yet, and return how much; say on an interruption how to go on.
+) -> Tally:
+    """Mend all that is not right yet, and return how much; say what is left, and on an interruption how to go on.
 
     Raises LookupError if there is no subject to start with.
     """
-    mended, report = 0, _Report(progress, start)
+    tally, report = Tally(), _Report(progress, start)
     try:
         for subject, after in _from(subjects, start):
             report.begin(subject.label, subject.count(using))
-            mended += sum(1 for _ in subject.verify(using, repair=True, after=after, report=report))
+            for one in subject.verify(using, repair=True, after=after, report=report):
+                tally.add(is_mended=not one.remedy)
+                if one.remedy:
+                    out(str(one))
     except KeyboardInterrupt:
         out(f"Interrupted. To go on: manage.py recipes backfill{report.resuming()}")
         raise
-    return mended
+    return tally
 
 
 def _from(subjects: Sequence[Subject], start: Start | None) -> Iterator[tuple[Subject, str | None]]:

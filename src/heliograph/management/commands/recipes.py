@@ -20,7 +20,7 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         verbs.add_parser("list", help="print every declaration with its file and line")
         verify = verbs.add_parser("verify", help="print all that differs from its truth; then the exit status is 1")
-        verify.add_argument("--repair", action="store_true", help="mend it, on a live table; exit status 0")
+        verify.add_argument("--repair", action="store_true", help="mend it, on a live table; exit status 0 if all is")
         backfill = verbs.add_parser("backfill", help="mend all that is older than its declaration")
         backfill.add_argument("--after", metavar="LABEL:KEY", help="go on where a backfill was interrupted")
         for verb in (verify, backfill):
@@ -37,16 +37,19 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(verbs.listed()) or "No recipe is declared.")
 
     def _verify(self, *, label: list[str], database: str, repair: bool, **options: Any) -> None:
-        subjects, count = verbs.chosen(label), 0
+        subjects, tally = verbs.chosen(label), verbs.Tally()
         for one in verbs.compare(subjects, database, repair=repair):
-            count += 1
-            self.stdout.write(f"{one}{', and is mended' if repair else ''}")
-        self.stdout.write(f"{len(subjects)} verified, {count} {'mended' if repair else 'wrong'}")
-        if count and not repair:
+            is_mended = repair and not one.remedy
+            tally.add(is_mended=is_mended)
+            self.stdout.write(f"{one}{', and is mended' if is_mended else ''}")
+        self.stdout.write(f"{len(subjects)} verified, {tally.text('mended') if repair else f'{tally.left} wrong'}")
+        if tally.left:
             sys.exit(1)
 
     def _backfill(self, *, label: list[str], database: str, after: str | None, **options: Any) -> None:
         subjects = verbs.chosen(label)
         start = None if after is None else verbs.Start.parsed(after)
-        count = verbs.backfill(subjects, database, start, verbs.on_terminal(), self.stderr.write)
-        self.stdout.write(f"{len(subjects)} verified, {count} filled")
+        tally = verbs.backfill(subjects, database, start, verbs.on_terminal(), self.stderr.write)
+        self.stdout.write(f"{len(subjects)} verified, {tally.text('filled')}")
+        if tally.left:
+            sys.exit(1)

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower, Upper
 from django.db.models.signals import pre_save
@@ -24,7 +24,7 @@ from heliograph.recipes.declarations import check_rows, declarations
 from heliograph.signals import post_update, pre_update
 from tests.app.models import Bill, Contact, ContactProxy, Meeting, Seat, Supplier
 from tests.helpers.stale_copies import elsewhere
-from tests.helpers.statements import verbs
+from tests.helpers.statements import statements, verbs
 from tests.helpers.threads import at_once, in_thread
 from tests.helpers.writes import conflict
 
@@ -235,9 +235,10 @@ def test_it_takes_no_statement_more(emails):
 
 
 def test_conditions_compare_normal_values(emails, listen):
-    changes = listen(pre_save, sender=Contact, when=changed("email"))
+    changes = listen(pre_save, sender=Contact, when=changed("email"), bulk=True)
     one = raw_contact(NORMAL)
     assigned(one, email=RAW).save()
+    Contact.objects.bulk_update([assigned(one, email=RAW)], ["email"])
     assert changes == []
 
 
@@ -268,10 +269,11 @@ def test_receivers_of_an_update_receive_the_normal_value(emails, listen):
 def test_a_stamp_of_a_normalized_field_is_set_by_a_change_of_its_normal_value():
     normalize(Bill, status=str.lower)
     stamp(Bill, "paid_at", when=changed("status", to="paid"))
-    bills = [Bill.objects.create() for _ in range(2)]
+    bills = [Bill.objects.create() for _ in range(3)]
     assigned(bills[0], status="PAID").save()
     assigned(bills[1], status="OPEN").save()
-    assert [one is not None for one in stored(Bill, "paid_at")] == [True, False]
+    Bill.objects.filter(pk=bills[2].pk).update(status="PAID")
+    assert [one is not None for one in stored(Bill, "paid_at")] == [True, False, True]
 
 
 # --- what cannot be normalized ------------------------------------------------------------------------------------
@@ -621,6 +623,16 @@ def test_a_repair_normalizes_the_value_that_the_row_has_by_then(emails):
     in_thread(lambda: Contact.objects.filter(pk=old.pk).update(email="eve@x.org"))
     subject.mend("default", [old.pk])
     assert stored() == ["eve@x.org"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_repair_locks_a_row_before_it_reads_it(emails):
+    old = raw_contact(RAW)
+    (subject,) = declarations[0].subjects
+    sent = statements(lambda: subject.mend("default", [old.pk]))
+    locking = r"SELECT .* FOR (NO KEY )?UPDATE" if connection.features.has_select_for_update else "BEGIN IMMEDIATE"
+    reads = [sql for sql in sent if re.match(rf"SELECT|{locking}", sql)]
+    assert re.match(locking, reads[0])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -735,3 +735,28 @@ class Supplier(Contact):
 class Meeting(models.Model):
     contact = models.ForeignKey(Contact, models.CASCADE, null=True, related_name="meetings")
     room = models.CharField(max_length=20, default="")
+
+
+# --- values that are computed of a new row ------------------------------------------------------------------------
+
+
+class Maker(models.Model):
+    code = models.CharField(max_length=10, default="")
+    gadgets_count = models.IntegerField(default=0)
+
+
+class Gadget(models.Model):
+    maker = models.ForeignKey(Maker, models.CASCADE, null=True, related_name="gadgets")
+    name = models.CharField(max_length=50, default="")
+    sku = models.CharField(max_length=30, unique=True, null=True)  # noqa: DJ001
+    title = models.CharField(max_length=50)
+
+
+class GadgetProxy(Gadget):
+    class Meta:
+        proxy = True
+
+
+class Robot(Gadget):
+    arms = models.IntegerField(default=2)
+    motto = models.CharField(max_length=50, null=True)  # noqa: DJ001

@@ -24,6 +24,7 @@ from heliograph.lazy_names import lazy_names
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
+from heliograph.recipes.generate import generate
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.mail import MailRefusedError, mail
 from heliograph.recipes.normalize import normalize
@@ -49,6 +50,7 @@ __all__ = [
     "SearchBackend",
     "ensure_related",
     "invalidate",
+    "generate",
     "keep",
     "keep_groups",
     "mail",

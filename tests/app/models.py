@@ -760,3 +760,14 @@ class GadgetProxy(Gadget):
 class Robot(Gadget):
     arms = models.IntegerField(default=2)
     motto = models.CharField(max_length=50, null=True)  # noqa: DJ001
+
+
+class Drone(Gadget):
+    number = models.IntegerField()
+
+
+class Locker(models.Model):
+    """A key that the database computes, and a field that cannot wait for it."""
+
+    key = models.IntegerField(primary_key=True, db_default=Round(Random() * 10**9))
+    number = models.IntegerField()

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, NotSupportedError, connection, transaction
 from django.db.models import Count
 from django.db.models.signals import post_save, pre_save
+from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, changed, changes_of, mute, trace
 from heliograph.dispatch import Called
@@ -22,9 +23,11 @@ from tests.app.models import (
     Bill,
     Contact,
     Desk,
+    Drone,
     Fare,
     Gadget,
     GadgetProxy,
+    Locker,
     Maker,
     Member,
     Robot,
@@ -315,8 +318,9 @@ def test_r11_a_key_that_is_not_known_is_no_number_and_no_text(name):
 
 def test_r11_a_database_that_returns_no_keys_is_an_error_that_says_so(skus, monkeypatch):
     monkeypatch.setattr(type(connection.features), "can_return_rows_from_bulk_insert", False)
-    with pytest.raises(NotSupportedError) as raised:
+    with pytest.raises(NotSupportedError) as raised, CaptureQueriesContext(connection) as sent:
         Gadget.objects.bulk_create(gadgets("a", "b"))
+    assert not [one for one in sent if "INSERT" in one["sql"]]
     assert str(raised.value) == (
         "generate(app.Gadget: sku): the database 'default' does not return the keys of the rows that bulk_create()"
         " inserts into app.Gadget, so nothing can be computed of them. Save the rows one by one, give them keys, or"
@@ -492,6 +496,8 @@ def test_a_declaration_reads_as_it_was_written():
             " declare before_insert=True if its function does not need the key.",
         ),
         (partial(generate, Fare, zone=sku_of), "'zone' must be empty until a new row has its key"),
+        (partial(generate, Drone, number=sku_of), "'number' must be empty until a new row has its key"),
+        (partial(generate, Locker, number=sku_of), "'number' must be empty until a new row has its key"),
     ],
 )
 def test_a_declaration_that_cannot_be_right_is_refused_where_it_stands(declare, text):
@@ -555,6 +561,16 @@ def test_a_system_check_warns_of_older_rows(skus):
     raw_gadget()
     (warning,) = check_rows(None, ["default"])
     assert "app.Gadget.sku: 1 of 1 sampled rows are wrong" in warning.msg
+
+
+@in_autocommit
+def test_a_repair_locks_a_row_before_it_reads_it(skus):
+    old = raw_gadget()
+    (subject,) = declarations[0].subjects
+    sent = statements(lambda: subject.mend("default", [old.pk]))
+    locking = r"SELECT .* FOR (NO KEY )?UPDATE" if connection.features.has_select_for_update else "BEGIN IMMEDIATE"
+    reads = [sql for sql in sent if re.match(rf"SELECT|{locking}", sql)]
+    assert re.match(locking, reads[0])
 
 
 @in_autocommit

@@ -1,10 +1,11 @@
 """Generate: values that are computed of a new row, with its key, beside the receivers of tutorials."""
 
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from io import StringIO
 
+import django
 import pytest
 from django.core import serializers
 from django.core.management import call_command
@@ -237,8 +238,13 @@ def test_the_key_of_a_default_is_known():
 def test_a_key_that_the_database_computes_is_waited_for():
     generate(Token, name=lambda token: f"{token.pk}"[:10])
     one = Token.objects.create()
-    Token.objects.bulk_create([Token()])
     assert Token.objects.get(pk=one.pk).name == str(one.pk)[:10]
+
+
+def test_keys_that_the_database_computes_for_a_bulk_create_are_waited_for_if_django_returns_them():
+    generate(Token, name=lambda token: f"{token.pk}"[:10])
+    with nullcontext() if django.VERSION >= (6, 0) else pytest.raises(NotSupportedError):
+        Token.objects.bulk_create([Token()])
     assert not Token.objects.filter(name="").exists()
 
 

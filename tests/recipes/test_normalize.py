@@ -131,6 +131,16 @@ def test_a_child_by_inheritance_is_normalized(emails, write):
     assert stored() == [NORMAL]
 
 
+def test_writes_of_a_related_manager_are_normalized():
+    normalize(Meeting, room=FORM)
+    contact = raw_contact("a")
+    contact.meetings.create(room=" Tea")
+    contact.meetings.bulk_create([Meeting(contact=contact, room=" Sea")])
+    assert stored(Meeting, "room") == ["tea", "sea"]
+    contact.meetings.update(room=" Key")
+    assert stored(Meeting, "room") == ["key", "key"]
+
+
 def test_the_instance_has_the_value_of_its_row(emails):
     one, others = Contact.objects.create(email=RAW), Contact.objects.bulk_create([Contact(email=" Bob")])
     assert (one.email, others[0].email) == (NORMAL, "bob")

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -117,6 +117,17 @@ def check_declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_rows(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Return a warning for each subject that has wrong rows, such as rows that are older than the declaration."""
     return [*warnings_of([subject for one in declarations for subject in one.subjects], databases or ())]
+
+
+def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a receiver that calls a function, and that lists and traces show by this name."""
+
+    @wraps(function)
+    def receiver(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    receiver.__qualname__ = name
+    return receiver
 
 
 # --- how a declaration reads --------------------------------------------------------------------------------------

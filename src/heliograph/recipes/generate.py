@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from django.db import NotSupportedError, connections
 from django.db.models import NOT_PROVIDED, AutoField, Model, Q
 
 from heliograph import Batch, Inline, created, raw
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import plain_field
 from heliograph.recipes.inserting import locked, unique_sets, writing
 from heliograph.recipes.mending import mend_rows
@@ -57,24 +56,13 @@ def generate(model: type[Model] | str, /, *, before_insert: bool = False, **func
 
 def _connect(declaration: Declaration, generating: Generating) -> None:
     def receive(signal: Any, method: Callable[..., None], **options: Any) -> None:
-        receiver = _named(generating, method)
+        receiver = named(generating.label, method)
         declaration.connect(signal, receiver, sender=generating.model, subclasses=True, order=_LATE, **options)
 
     receive(pre_bulk_create, generating.verify)
     receive(pre_save, generating.before, when=created & ~raw, bulk=True)
     if not generating.before_insert:
         receive(post_save, generating.after, when=created & ~raw, bulk=True, delivery=Inline(batch=True))
-
-
-def _named(generating: Generating, method: Callable[..., None]) -> Callable[..., None]:
-    """Return a receiver that lists show by the name of the recipe and the fields."""
-
-    @wraps(method)
-    def receiver(*args: Any, **kwargs: Any) -> None:
-        method(*args, **kwargs)
-
-    receiver.__qualname__ = generating.label
-    return receiver
 
 
 # --- values -------------------------------------------------------------------------------------------------------

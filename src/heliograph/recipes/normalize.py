@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from django.db.models import NOT_PROVIDED, Lookup, Model, Value
 from django.db.models.expressions import Col, DatabaseDefault
 
 from heliograph import raw
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import plain_field
 from heliograph.recipes.inserting import locked, writing
 from heliograph.recipes.mending import mend_rows
@@ -58,8 +57,10 @@ def normalize(
 
 
 def _connect(declaration: Declaration, model: type[Model], normalizing: Normalizing) -> None:
+    names = ", ".join(form.field.name for form in normalizing.forms)
+
     def receive(signal: Any, method: Callable[..., None], order: int, **options: Any) -> None:
-        receiver = _named(model, normalizing, method)
+        receiver = named(f"normalize({model._meta.label}: {names})", method)
         declaration.connect(signal, receiver, sender=model, subclasses=True, order=order, **options)
 
     receive(pre_save, normalizing.save, _FIRST, when=~raw)
@@ -68,18 +69,6 @@ def _connect(declaration: Declaration, model: type[Model], normalizing: Normaliz
     receive(pre_update, normalizing.update, _FIRST)
     receive(pre_save, normalizing.save, _LAST, when=~raw, bulk=True)
     receive(pre_update, normalizing.update, _LAST)
-
-
-def _named(model: type[Model], normalizing: Normalizing, method: Callable[..., None]) -> Callable[..., None]:
-    """Return a receiver that lists show by the name of the recipe and the fields."""
-
-    @wraps(method)
-    def receiver(*args: Any, **kwargs: Any) -> None:
-        method(*args, **kwargs)
-
-    names = ", ".join(form.field.name for form in normalizing.forms)
-    receiver.__qualname__ = f"normalize({model._meta.label}: {names})"
-    return receiver
 
 
 # --- the form of a field ------------------------------------------------------------------------------------------

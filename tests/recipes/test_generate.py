@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from heliograph import BeforeCommit, OnCommit, changed, changes_of, mute, trace
 from heliograph.dispatch import Called
 from heliograph.orm.steps import patched_methods
-from heliograph.recipes import generate, keep, subjects
+from heliograph.recipes import generate, keep, normalize, subjects
 from heliograph.recipes.declarations import check_rows, declarations
 from tests.app.models import (
     Account,
@@ -420,6 +420,12 @@ def test_a_value_is_computed_of_what_other_receivers_set(connect):
     generate(Gadget, title=lambda gadget: gadget.name, before_insert=True)
     Gadget.objects.create(name="early")
     assert stored("title") == ["late"]
+
+
+def test_an_instance_has_the_value_that_a_receiver_makes_of_it(skus):
+    normalize(Gadget, sku=str.lower)
+    rows = [Gadget.objects.create(), *Gadget.objects.bulk_create(gadgets("a")), Gadget.objects.create(pk=700)]
+    assert [row.sku for row in rows] == stored() == [sku.lower() for sku in expected()]
 
 
 def of_the_table(operation):

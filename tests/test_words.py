@@ -57,7 +57,6 @@ def test_no_sentence_for_readers_has_a_retired_word(path):
 
 
 # Modules that Django, or a user's import, expects under this name: an app has one each.
-OF_DJANGO = {"apps", "checks", "conf", "fields", "models", "signals", "tasks", "policies", "runner"}
 OF_DJANGO = {"0001_initial", "admin", "apps", "checks", "conf", "fields", "models", "signals", "tasks"} | {
     "policies",
     "runner",

@@ -67,6 +67,8 @@ def locks(batch: Batch, using: str, **kwargs: object) -> list[object]:
     return [event.new("name") for event in batch.events]
 
 
+receiver(pre_save, delivery=BeforeWrite(attempts=2))
+receiver(pre_save, delivery=BeforeWrite(attempts="2"))  # type: ignore[arg-type]
 receiver(pre_save, delivery=BeforeWrite(batch=True))  # type: ignore[call-arg]
 receiver(pre_save, delivery=OnCommit)  # type: ignore[arg-type]
 receiver(pre_save, delivery=OnCommit(batch="yes"))  # type: ignore[arg-type]

@@ -693,6 +693,16 @@ class Contact(models.Model):
 
 
 class ContactProxy(Contact):
+# --- slugs --------------------------------------------------------------------------------------------------------
+
+
+class Story(models.Model):
+    title = models.CharField(max_length=200, default="")
+    slug = models.SlugField(max_length=20, unique=True, null=True)  # noqa: DJ001
+    views = models.IntegerField(default=0)
+
+
+class StoryProxy(Story):
     class Meta:
         proxy = True
 
@@ -771,3 +781,44 @@ class Locker(models.Model):
 
     key = models.IntegerField(primary_key=True, db_default=Round(Random() * 10**9))
     number = models.IntegerField()
+class Saga(Story):
+    shelf = models.SlugField(unique=True, null=True)  # noqa: DJ001
+
+
+class OldSlug(models.Model):
+    story = models.ForeignKey(Story, models.CASCADE)
+    slug = models.SlugField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["slug", "story"], name="an_old_slug_of_a_story"),)
+
+
+class Tale(models.Model):
+    """A slug with letters of all languages."""
+
+    title = models.CharField(max_length=200, default="")
+    slug = models.SlugField(max_length=50, unique=True, allow_unicode=True)
+
+
+class Verse(models.Model):
+    """A slug that is unique in a story."""
+
+    story = models.ForeignKey(Story, models.CASCADE, null=True)
+    title = models.CharField(max_length=200, default="")
+    slug = models.SlugField()
+
+    class Meta:
+        unique_together = (("story", "slug"),)
+
+
+class Listing(models.Model):
+    """A slug that may be used again when the row is gone."""
+
+    title = models.CharField(max_length=200, default="")
+    slug = models.SlugField()
+    is_gone = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["slug"], condition=models.Q(is_gone=False), name="a_slug_of_a_listing"),
+        )

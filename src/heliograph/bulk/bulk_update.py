@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from heliograph.bulk.audience import Audience, audience_of
@@ -14,6 +15,7 @@ from heliograph.bulk.write import alias_of, as_one, in_place, in_transaction
 from heliograph.changes.rows import Rows, Updated, normal_key
 from heliograph.orm.querysets import BulkUpdate
 from heliograph.orm.steps import Proceed
+from heliograph.transactions.before_write import Attempts
 
 
 def bulk_update(proceed: Proceed, update: BulkUpdate) -> Any:
@@ -40,18 +42,23 @@ def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names:
         audience.send("pre_bulk_update", model, instances=instances, update_fields=written, using=using)
         send_before(model, instances, update_fields=written, using=using)
         names += written.difference(names)
-        before = before_write(model, using)
+        before, attempts = before_write(model, using, names), Attempts(using)
         if before is not None:
-            before([due_instances(update.queryset, instances, names, using)])
-        done: list[Updated] = []
-        statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
-        with as_one(lambda updated, _: updated is model), in_place(statements):
-            count = proceed(update)
+            attempts = before([due_instances(update.queryset, instances, names, using)])
+        count, done = attempts.write(partial(_updated, proceed, update, model, using))
         # The fields are taken from the statements, since a manager may have replaced the names that it was given.
         fields = frozenset[str]().union(*(rows.update_fields for rows in done))
         writes = _rewritten(done, instances) if done else []
         deliver_write(audience, "post_bulk_update", model, writes, update_fields=fields, using=using)
     return count
+
+
+def _updated(proceed: Proceed, update: BulkUpdate, model: Any, using: str) -> tuple[Any, list[Updated]]:
+    """Update the rows; return what Django's method returns, and the rows of each statement."""
+    done: list[Updated] = []
+    statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
+    with as_one(lambda updated, _: updated is model), in_place(statements):
+        return proceed(update), done
 
 
 # --- the rows that were changed -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -18,15 +18,15 @@ from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows, Updated
 from heliograph.changes.tracking import ALL
 from heliograph.changes.under_way import InBulk
+from heliograph.dispatch.condition_base import Condition
 from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.reentrancy import at_work, refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
-from heliograph.transactions.before_write import WritePayload
-from heliograph.transactions.choosing import those_of
+from heliograph.transactions.before_write import Attempts, WritePayload
+from heliograph.transactions.choosing import folded, those_of
 from heliograph.transactions.collect import BatchDeferral, Received, received_rows
 from heliograph.transactions.inline_batches import as_one_write
-from heliograph.transactions.net import together
 from heliograph.transactions.rows_at_work import not_at_work
 
 
@@ -37,20 +37,33 @@ def send_before(model: Any, instances: Sequence[Any], **payload: Any) -> None:
         send_to(receivers, pre_save, model, {"instance": instance, "raw": False, **payload})
 
 
-def before_write(model: Any, using: str) -> Before | None:
-    """Return what calls receivers before rows of a model are written; None if no receiver waits for this."""
-    payload = WritePayload(signal=pre_save, sender=model, using=using)
-    is_received = any(one.options.may_admit(payload) for one in bulk_receivers_before(model))
-    return partial(_deliver_before, model) if is_received else None
+def before_write(model: Any, using: str, updated: Collection[str] | None = None) -> Before | None:
+    """Return what calls receivers before rows of a model are written; None if no receiver waits for this.
+
+    `updated` are the names of the fields that an update sets. Receivers of new rows alone do not wait for an update.
+    """
+    payload = WritePayload(signal=pre_save, sender=model, using=using, raw=False)
+    if updated is not None:
+        payload.update(created=False, update_fields=frozenset(updated))
+    receivers = [one for one in bulk_receivers_before(model) if one.options.may_admit(payload)]
+    is_received = any(updated is None or _may_hold(one.options.when, payload) for one in receivers)
+    return partial(_deliver_before, model, using) if is_received else None
 
 
-def _deliver_before(model: Any, writes: Sequence[Rows]) -> None:
-    """Call each receiver with all rows that a write is about to write."""
+def _may_hold(when: Condition | None, payload: WritePayload) -> bool:
+    """Return whether a condition may hold for one of many rows that share this payload."""
+    return when is None or folded(when, payload) is not False
+
+
+def _deliver_before(model: Any, using: str, writes: Sequence[Rows]) -> Attempts:
+    """Call each receiver with all rows that a write is about to write; return the attempts of this write."""
+    attempts = Attempts(using)
     for one in bulk_receivers_before(model):
         found = (_received(one, rows, WritePayload(payload_of(rows, pre_save))) for rows in writes if len(rows))
         calls = [call for call in found if call is not None]
         if calls:
-            one.options.delivery.deliver(together(calls))
+            attempts.call(one, calls)
+    return attempts
 
 
 def deliver_write(

@@ -17,9 +17,10 @@ from heliograph.changes.plans import Plan
 from heliograph.changes.row_locks import rows_by_keys
 from heliograph.changes.rows import Rows, Updated, normal_key
 from heliograph.changes.values import UNKNOWN
+from heliograph.transactions.before_write import Attempts
 
-# What is called before rows are written; an upsert has new rows and others.
-Before = Callable[[Sequence[Rows]], None]
+# What is called before rows are written, and returns the attempts of the write; an upsert has new rows and others.
+Before = Callable[[Sequence[Rows]], Attempts]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from heliograph.bulk.audience import BEFORE_WRITE, Audience, audience_of
 from heliograph.bulk.deliver import before_write, deliver_update, deliver_write
-from heliograph.bulk.due_rows import due, due_by_keys
+from heliograph.bulk.due_rows import Before, due, due_by_keys
 from heliograph.bulk.update_statements import Update
 from heliograph.bulk.write import in_place, in_transaction, is_part, updating
 from heliograph.changes.rows import Updated
@@ -26,25 +27,29 @@ def update(proceed: Proceed, queryset: Any, /, **values: Any) -> Any:
         return proceed(queryset, **values)
     with updating(queryset) as using:
         if "pre_update" not in audience.signals:
-            with in_place(_statement(audience, model, using)):
+            with in_place(_statement(audience, model, using, values)):
                 return proceed(queryset, **values)
         with in_transaction(using):
             audience.send("pre_update", model, queryset=queryset._chain(), values=values, using=using)
             # Its receivers may have connected others, or muted them.
-            with in_place(_statement(audience_of(model, *_SIGNALS), model, using)):
+            with in_place(_statement(audience_of(model, *_SIGNALS), model, using, values)):
                 return proceed(queryset, **values)
 
 
-def _statement(audience: Audience | None, model: Any, using: str) -> Update | None:
+def _statement(audience: Audience | None, model: Any, using: str, values: Mapping[str, Any]) -> Update | None:
     """Return the statement of an update, which delivers its rows in its transaction; None if nobody receives rows."""
     if audience is None:
         return None
-    before = before_write(model, using) if BEFORE_WRITE in audience.signals else None
+    before = before_write(model, using, values) if BEFORE_WRITE in audience.signals else None
     if before is None and audience.signals.keys().isdisjoint(_AFTER):
         return None
     reads_all = not audience.signals.keys().isdisjoint(("post_update", "m2m_changes"))
-    is_due = None if before is None else lambda rows, values: before([due(rows, values)])
+    is_due = None if before is None else partial(_call_before, before)
     return Update(model, using, reads_all, partial(deliver_update, audience), before=is_due)
+
+
+def _call_before(before: Before, rows: Updated, values: Mapping[Any, Any]) -> None:
+    before([due(rows, values)])
 
 
 def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: str) -> None:
@@ -53,7 +58,7 @@ def update_batch(proceed: Proceed, query: Any, keys: Any, values: Any, using: st
     if audience is None:
         proceed(query, keys, values, using)
         return
-    before = before_write(query.model, using)
+    before = before_write(query.model, using, values)
     if before is not None:
         with in_transaction(using, query.model):  # which reads before it writes
             before([due_by_keys(query, keys, values, using)])

@@ -42,7 +42,7 @@ class BatchDeferral(Deferral):
         """The names of the fields whose changes the receiver asks for; ALL for every field, empty for none."""
         return () if self.options.when is None else watched(self.options.when)
 
-    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
+    def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> ReceivedSend:
         call = self.options.call(receiver, payload)
         payload = call.payload
         instance, sender, using = payload.get("instance"), payload["sender"], payload.get("using")

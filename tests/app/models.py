@@ -793,6 +793,13 @@ class OldSlug(models.Model):
         constraints = (models.UniqueConstraint(fields=["slug", "story"], name="an_old_slug_of_a_story"),)
 
 
+class LastSlug(models.Model):
+    """An old slug that only one story may have had."""
+
+    story = models.ForeignKey(Story, models.CASCADE)
+    slug = models.SlugField(unique=True)
+
+
 class Tale(models.Model):
     """A slug with letters of all languages."""
 

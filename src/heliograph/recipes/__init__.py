@@ -32,6 +32,7 @@ from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.search_index import search_index
 from heliograph.recipes.seeding import seed
+from heliograph.recipes.slugs import unique_slug
 from heliograph.recipes.stamp import stamp
 from heliograph.recipes.transitions import ForbiddenTransition, transitions
 
@@ -61,6 +62,7 @@ __all__ = [
     "stamp",
     "transitions",
     "webhook",
+    "unique_slug",
 ]
 
 # It is imported when somebody asks for it: the app of the recipe is imported before there are models.

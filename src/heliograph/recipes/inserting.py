@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import Field, Model, QuerySet, UniqueConstraint
+from django.db.models import BaseConstraint, Field, Model, QuerySet, UniqueConstraint
 
-from heliograph.changes.row_locks import locking_block
+from heliograph.changes.row_locks import lock_database, locking_block
 
 T = TypeVar("T")
 
@@ -48,6 +48,11 @@ def writing(model: type[Model], using: str) -> AbstractContextManager[None]:
     return locking_block(connections[using], transaction.atomic(using), model)
 
 
+def lock_for_writing(model: type[Model], using: str) -> None:
+    """Let the open transaction read rows of a model and then write, as `writing` does."""
+    lock_database(connections[using], model)
+
+
 def locked(rows: QuerySet[Any], using: str) -> QuerySet[Any]:
     """Return rows that are locked against deletion in the order of their keys, where a database locks rows.
 
@@ -73,11 +78,12 @@ def unique_sets(model: type[Model]) -> Iterator[frozenset[str]]:
     options = model._meta
     yield from (frozenset([field.name]) for field in options.concrete_fields if field.unique)
     yield from map(frozenset, options.unique_together)
-    yield from (frozenset(one.fields) for one in options.total_unique_constraints if _is_immediate(one))
+    yield from (frozenset(one.fields) for one in options.total_unique_constraints if is_immediate(one))
 
 
-def _is_immediate(constraint: UniqueConstraint) -> bool:
-    return bool(constraint.fields) and constraint.deferrable is None
+def is_immediate(constraint: BaseConstraint) -> bool:
+    """Return whether a constraint keeps fields unique, and the database checks it at each statement."""
+    return isinstance(constraint, UniqueConstraint) and bool(constraint.fields) and constraint.deferrable is None
 
 
 def values_of(instance: Model, fields: Iterable[Field[Any, Any]]) -> tuple[Any, ...]:

@@ -680,29 +680,6 @@ class Picture(models.Model):
 
 
 class PictureProxy(Picture):
-# --- values that are normalized -----------------------------------------------------------------------------------
-
-
-class Contact(models.Model):
-    email = models.CharField(max_length=50, unique=True)
-    name = models.CharField(max_length=50, default="")
-    phone = models.CharField(max_length=20, null=True)  # noqa: DJ001
-    country = models.CharField(max_length=2, choices=(("DE", "Germany"), ("FR", "France")), default="DE")
-    currency = models.CharField(max_length=3, db_default="EUR")
-    shown = models.GeneratedField(expression=Lower("name"), output_field=models.TextField(), db_persist=True)
-
-
-class ContactProxy(Contact):
-# --- slugs --------------------------------------------------------------------------------------------------------
-
-
-class Story(models.Model):
-    title = models.CharField(max_length=200, default="")
-    slug = models.SlugField(max_length=20, unique=True, null=True)  # noqa: DJ001
-    views = models.IntegerField(default=0)
-
-
-class StoryProxy(Story):
     class Meta:
         proxy = True
 
@@ -715,6 +692,8 @@ class Poster(models.Model):
     """A row that may name a file of a picture."""
 
     image = models.FileField(upload_to="posters", null=True)
+
+
 # --- what is searched, and what mails are about -------------------------------------------------------------------
 
 
@@ -738,6 +717,25 @@ class Purchase(models.Model):
 
 class GiftPurchase(Purchase):
     wrapping = models.CharField(max_length=10, default="")
+
+
+# --- values that are normalized -----------------------------------------------------------------------------------
+
+
+class Contact(models.Model):
+    email = models.CharField(max_length=50, unique=True)
+    name = models.CharField(max_length=50, default="")
+    phone = models.CharField(max_length=20, null=True)  # noqa: DJ001
+    country = models.CharField(max_length=2, choices=(("DE", "Germany"), ("FR", "France")), default="DE")
+    currency = models.CharField(max_length=3, db_default="EUR")
+    shown = models.GeneratedField(expression=Lower("name"), output_field=models.TextField(), db_persist=True)
+
+
+class ContactProxy(Contact):
+    class Meta:
+        proxy = True
+
+
 class Supplier(Contact):
     number = models.CharField(max_length=20, default="")
 
@@ -781,6 +779,22 @@ class Locker(models.Model):
 
     key = models.IntegerField(primary_key=True, db_default=Round(Random() * 10**9))
     number = models.IntegerField()
+
+
+# --- slugs --------------------------------------------------------------------------------------------------------
+
+
+class Story(models.Model):
+    title = models.CharField(max_length=200, default="")
+    slug = models.SlugField(max_length=20, unique=True, null=True)  # noqa: DJ001
+    views = models.IntegerField(default=0)
+
+
+class StoryProxy(Story):
+    class Meta:
+        proxy = True
+
+
 class Saga(Story):
     shelf = models.SlugField(unique=True, null=True)  # noqa: DJ001
 

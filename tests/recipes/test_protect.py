@@ -72,7 +72,7 @@ DELETIONS = {
 
 
 @pytest.mark.parametrize("name", DELETIONS)
-def test_each_kind_of_deletion_is_refused_and_deletes_nothing(featured, name):
+def test_r16_each_kind_of_deletion_is_refused_and_deletes_nothing(featured, name):
     writer = Writer.objects.create(name="Ada")
     novel, _ = novels("Featured", "Other", writer=writer)
     text = refused(lambda: DELETIONS[name](novel))
@@ -234,7 +234,7 @@ def test_one_query_asks_for_all_rows_of_a_write(number):
 # --- the error ----------------------------------------------------------------------------------------------------
 
 
-def test_the_error_is_the_one_of_a_protected_foreign_key_with_the_rows(featured):
+def test_r16_the_error_is_the_one_of_a_protected_foreign_key_with_the_rows(featured):
     found = novels(*["Featured"] * 5)
     with pytest.raises(ProtectedError) as caught, transaction.atomic():
         Novel.objects.all().delete()

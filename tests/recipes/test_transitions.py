@@ -93,7 +93,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_each_kind_of_write_is_refused_a_move_that_is_not_in_the_table(moves, name):
+def test_r15_each_kind_of_write_is_refused_a_move_that_is_not_in_the_table(moves, name):
     one = parcel("paid", buyer=Shopper.objects.create(name="Ada"))
     error = refused(lambda: WRITES[name](one, "cancelled"))
     assert (error.pk, error.old, error.new, error.allowed) == (one.pk, "paid", "cancelled", {"shipped"})
@@ -148,7 +148,7 @@ def test_a_write_of_many_rows_is_refused_for_one_and_writes_none(moves):
     assert [*Parcel.objects.order_by("code").values_list("status", "note")] == [("new", ""), ("shipped", "")]
 
 
-def test_nothing_is_written_before_it_is_refused(moves):
+def test_r15_nothing_is_written_before_it_is_refused(moves):
     one = parcel("shipped")
     sent = []
     for write in ("save", "update", "bulk_update", "upsert"):
@@ -165,7 +165,7 @@ def test_other_fields_are_written_in_any_state(moves):
 
 
 @in_autocommit
-def test_of_two_at_once_one_wins_and_the_other_is_refused(moves):
+def test_r15_of_two_at_once_one_wins_and_the_other_is_refused(moves):
     one = parcel()
     copies = [Parcel.objects.get(pk=one.pk) for _ in range(2)]
     results = []

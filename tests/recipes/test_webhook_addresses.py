@@ -234,7 +234,7 @@ def test_settings_that_make_no_sense_are_refused(settings, given, text):
         webhook_settings()
     assert str(raised.value) == text
     (message,) = check_settings(None)
-    assert (message.id, message.msg) == ("heliograph.E202", text)
+    assert (message.id, message.msg) == ("heliograph.E203", text)
 
 
 def test_a_resolver_that_is_not_there_is_an_error_of_the_check(settings):

@@ -16,15 +16,15 @@ A recipe is one file, uses public names of Heliograph, and imports no other reci
         return declare(written("touch", model, name, when=when), connect, model)
 """
 
-from heliograph.recipes.cached_values import cached
-from heliograph.recipes.clean_up_files import clean_up_files
 from typing import TYPE_CHECKING
 
 from heliograph.lazy_names import lazy_names
+from heliograph.recipes.cached_values import cached
+from heliograph.recipes.clean_up_files import clean_up_files
 from heliograph.recipes.declarations import Declaration
-from heliograph.recipes.invalidate import invalidate
-from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
 from heliograph.recipes.generate import generate
+from heliograph.recipes.indexing import ComparableBackend, IndexingError, SearchBackend
+from heliograph.recipes.invalidate import invalidate
 from heliograph.recipes.kept.declaring import keep, keep_groups
 from heliograph.recipes.mail import MailRefusedError, mail
 from heliograph.recipes.normalize import normalize
@@ -46,12 +46,12 @@ __all__ = [
     "IndexingError",
     "MailRefusedError",
     "ProtectedRowError",
+    "SearchBackend",
     "cached",
     "clean_up_files",
-    "SearchBackend",
     "ensure_related",
-    "invalidate",
     "generate",
+    "invalidate",
     "keep",
     "keep_groups",
     "mail",
@@ -61,8 +61,8 @@ __all__ = [
     "seed",
     "stamp",
     "transitions",
-    "webhook",
     "unique_slug",
+    "webhook",
 ]
 
 # It is imported when somebody asks for it: the app of the recipe is imported before there are models.

@@ -90,5 +90,5 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     try:
         _ = webhook_settings().resolve
     except (ImproperlyConfigured, ImportError) as error:
-        return [Error(str(error), id="heliograph.E202")]
+        return [Error(str(error), id="heliograph.E203")]
     return []

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower, Upper
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_save, pre_save
 
 from heliograph import changed, mute, trace
 from heliograph.dispatch import Called
@@ -109,6 +109,14 @@ def upsert(one, *names, by="email"):
 def test_r10_each_kind_of_write_inserts_the_normal_form(emails, write):
     CREATIONS[write]()
     assert stored() == [NORMAL]
+
+
+def test_r10_an_upsert_by_a_raw_value_finds_the_row_in_conflict(emails, listen):
+    one = raw_contact(NORMAL)
+    received = listen(post_save, sender=Contact, bulk=True)
+    upsert(Contact(email=RAW, name="new"), "name")
+    assert [*Contact.objects.values_list("pk", "email", "name")] == [(one.pk, NORMAL, "new")]
+    assert [call.payload["created"] for call in received] == [False]
 
 
 @pytest.mark.parametrize("write", CHANGES)

@@ -9,8 +9,10 @@ from django.db import connection, transaction
 from django.db.models import Avg, Count, F, Max, Q, Sum
 from django.test.utils import CaptureQueriesContext
 
+from heliograph import created
 from heliograph.recipes import keep
 from heliograph.recipes.verbs import chosen
+from heliograph.signals import post_save
 from tests.app.models import Cart, City, Item, ItemProxy, Node, Shopper, Transfer, Visit, Wallet, WrappedItem
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -307,3 +309,17 @@ def test_disconnect_ends_the_keeping(kept):
     cart.save()
     assert Cart.objects.get().items_count == 7
     assert declaration.disconnect() is False
+
+
+def test_r1_a_new_child_that_another_receiver_writes_again_is_counted_once(receive, keeping):
+    @receive(post_save, sender=Item, when=created)
+    def rewrite(sender, instance, **kwargs):
+        instance.quantity = 5
+        instance.save()
+
+    keeping.keep(Cart, items_count=Count("items"))
+    cart = Cart.objects.create()
+    Item.objects.create(cart=cart)
+    with transaction.atomic():
+        Item.objects.create(cart=cart)
+    assert Cart.objects.get().items_count == 2

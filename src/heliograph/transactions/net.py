@@ -130,6 +130,7 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
         sends = net_of_pairs(sends)
         if not sends:
             return None
+    sends = _in_order_of_writes(sends) if len(sends) > 1 else sends
     # pre_save does not know whether a row is new: Django takes each instance that was not loaded for a new one.
     first = next((one for one in sends if one.payload["signal"] is not pre_save), sends[0])
     last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
@@ -148,6 +149,21 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
     sent = (kind, last.payload["signal"], last.payload["sender"], kwargs)
     held = next((one.held for one in reversed(sends) if one.held is not None), None)
     return SentEvent(*sent, compared, fields, last.row, last.primary_key, held)
+
+
+def _in_order_of_writes(sends: Sequence[ReceivedSend]) -> list[ReceivedSend]:
+    """Return the sends about one row in the order of its writes.
+
+    A receiver of the new row may write it again, and others that are called after it receive this write before the
+    creation.
+    """
+    ordered: list[ReceivedSend] = []
+    for one in sends:
+        at = len(ordered)
+        while one.kind == "created" and at and ordered[at - 1].kind == "updated":
+            at -= 1
+        ordered.insert(at, one)
+    return ordered
 
 
 _GONE = ("deleted", "absent")

@@ -23,10 +23,11 @@ from heliograph.dispatch.guarded import Guarded
 from heliograph.dispatch.reentrancy import at_work, refuse
 from heliograph.dispatch.sends import send_to
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
-from heliograph.transactions.before_write import Attempts, WritePayload
+from heliograph.transactions.before_write import Attempts
 from heliograph.transactions.choosing import folded, those_of
 from heliograph.transactions.collect import BatchDeferral, Received, received_rows
 from heliograph.transactions.inline_batches import as_one_write
+from heliograph.transactions.pending import WritePayload
 from heliograph.transactions.rows_at_work import not_at_work
 
 

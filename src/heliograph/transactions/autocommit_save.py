@@ -17,7 +17,7 @@ from heliograph.orm.savepoint_times import SavepointTime, now
 from heliograph.orm.saving import SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
 from heliograph.transactions.flush import finish, make_alone
-from heliograph.transactions.pending import Pending, Stage, Staged, is_of_test, keep
+from heliograph.transactions.pending import Pending, Stage, Staged, WritePayload, is_of_test, keep
 
 _NAME = "_heliograph_autocommit_save"
 # The attribute of the models for whose saves a receiver waits until the end of a transaction.
@@ -45,7 +45,7 @@ def save_in_autocommit(proceed: Proceed, save: SaveBase) -> Any:
 
 def _waiting(signal: Any, sender: Any, using: str) -> Waiting:
     """Return the receivers of a signal that wait for a stage of a transaction on a database, each after its stage."""
-    payload = {"signal": signal, "sender": sender, "using": using}
+    payload = WritePayload(signal=signal, sender=sender, using=using)
     found = [(one.options.delivery, one) for one in guarded_for(signal, sender) if one.options.may_admit(payload)]
     return [(delivery.stage, one) for delivery, one in found if isinstance(delivery, Staged)]
 

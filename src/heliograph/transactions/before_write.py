@@ -34,7 +34,7 @@ from heliograph.transactions.ending import Leases, holds_on_end, lease_of
 from heliograph.transactions.inline_batches import made
 from heliograph.transactions.late_calls import Awaiting
 from heliograph.transactions.net import BatchCall, together
-from heliograph.transactions.pending import Stage, Staged
+from heliograph.transactions.pending import Stage, Staged, WritePayload
 
 T = TypeVar("T")
 
@@ -82,10 +82,6 @@ class BeforeWrite(Staged):
     def deliver(self, call: Call) -> Any:
         """Make the call now."""
         return made(call)
-
-
-class WritePayload(dict[str, Any]):
-    """What a send of pre_save would carry that comes from the write itself."""
 
 
 class CalledByWrites(Gate):

@@ -23,9 +23,10 @@ from heliograph.transactions.flush import end_block
 def holds_on_end(target: Target) -> tuple[Hold, ...]:
     """Return holds on the patches that a receiver at a target needs in order to wait for the end of a transaction."""
     if target.signal is not pre_save and target.signal is not post_save:
-        return of_connections.take(), _for_all.take()
+        return of_connections.take(), _of_blocks.take()
     model = target.sender if isinstance(target.sender, ModelBase) else Model
-    return of_connections.take(), _for_all.take(), lease_of(model, _for_models, _steps_of_model).take()
+    of_model = lease_of(model, _for_models, _steps_of_model)
+    return of_connections.take(), _of_blocks.take(), _of_saves.take(), of_model.take()
 
 
 Leases = WeakKeyDictionary[Any, PatchLease]  # one for each model
@@ -39,8 +40,11 @@ def lease_of(model: Any, leases: Leases, steps_of: Callable[[ref[Any]], list[Ste
         return leases[model]
 
 
-def _steps() -> Iterator[Step]:
+def _steps_of_blocks() -> Iterator[Step]:
     yield atomic.step_of_exit(end_block)
+
+
+def _steps_of_saves() -> Iterator[Step]:
     yield saving.save_base.step("autocommit_save", save_in_autocommit, Model)
 
 
@@ -52,5 +56,6 @@ def _steps_of_model(reference: ref[Any]) -> list[Step]:
 
 # Marks the models for whose saves a receiver waits until the end of a transaction.
 _awaited = Method(AWAITED, ("mark",), is_there, are_around=False)
-_for_all = PatchLease(_steps)
+_of_blocks = PatchLease(_steps_of_blocks)
+_of_saves = PatchLease(_steps_of_saves)
 _for_models: Leases = WeakKeyDictionary()

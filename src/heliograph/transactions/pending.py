@@ -36,6 +36,10 @@ class Stage(Enum):
     AFTER_ROLLBACK = "after the rollback of what was sent"
 
 
+class WritePayload(dict[str, Any]):
+    """What a send of pre_save or post_save would carry that comes from the write itself."""
+
+
 class Staged(ABC):
     """A delivery policy that makes its calls at a stage of a transaction."""
 

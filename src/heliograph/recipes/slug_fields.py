@@ -61,8 +61,8 @@ class Slugs:
                 f"{self.label} cannot be made of {value!r}, whose value is known only to the database. Give the row a"
                 " slug."
             )
-        slug = "" if value is None else self._slugified(str(value))
-        return cut(slug or str(self.model._meta.model_name), self.field.max_length)
+        slug, most = "" if value is None else self._slugified(str(value)), self.field.max_length
+        return cut(slug, most) or cut(str(self.model._meta.model_name), most)
 
     def _slugified(self, text: str) -> str:
         if self.slugify is not None:
@@ -122,7 +122,8 @@ class Slugs:
             for row in due:
                 setattr(row, self.field.attname, "")
             self.choose(due, using)
-            self._store(due, sent, using)
+            if due:
+                self._store(due, sent, using)
 
     def _fits(self, instance: Any) -> bool:
         """Return whether the slug of an instance is its base, maybe with a suffix."""

@@ -31,10 +31,11 @@ from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import Album, Article, Painting, Picture, PictureProxy, Poster, Ware
 from tests.helpers.deliveries import ago
 from tests.helpers.savepoints import UndoneError, by_hand
+from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"], transaction=True)
 
-AT_ONCE = OnCommit(batch=True)
+AT_ONCE = OnCommit()
 
 
 @pytest.fixture(autouse=True)
@@ -301,8 +302,7 @@ def test_a_file_that_the_storage_does_not_store_removes_nothing(cleaned, monkeyp
 
 
 def test_a_file_that_was_there_before_is_kept_if_its_row_is_rolled_back(cleaned):
-    name = default_storage.save("pictures/a.txt", content("a"))
-    undo(lambda: Picture.objects.create(image=name))
+    undo(partial(Picture.objects.create, image=default_storage.save("pictures/a.txt", content("a"))))
     assert stored() == ["a"]
 
 
@@ -440,8 +440,16 @@ def test_r7_a_default_file_is_never_removed(cleaned):
 
 def test_r7_a_default_file_that_no_row_has_is_not_lost():
     clean_up_files(Picture, "sketch", scan=True)
+    assert run("verify") == (0, ["1 verified, 0 wrong"])  # there is no folder yet
     age(default_storage.save("sketches/none.txt", content("n")))
     assert run("verify") == (0, ["1 verified, 0 wrong"])
+
+
+def test_a_file_that_the_default_replaces_is_removed_whether_there_is_a_default_file_or_not(cleaned):
+    one = picture(sketch=content("s"))
+    one.sketch = "sketches/none.txt"
+    one.save()
+    assert stored() == ["a"]
 
 
 def test_a_row_with_the_default_file_leaves_a_worker_nothing_to_do():
@@ -513,6 +521,19 @@ def test_workers_may_remove_the_files_of_two_transactions_in_any_order():
     assert stored() == ["c"]
 
 
+def test_r7_writers_at_the_same_time_leave_one_file(cleaned):
+    """Each one takes the name that the row has when it writes, and not the name that it has read."""
+    one = picture()
+
+    def write(name):
+        for _ in range(4):
+            replace(Picture.objects.get(pk=one.pk), name).save()
+
+    at_once(*(partial(write, name) for name in "bcde"))
+    assert len(stored()) == 1
+    assert default_storage.exists(name_of(one))
+
+
 # --- a storage that fails -----------------------------------------------------------------------------------------
 
 
@@ -536,7 +557,7 @@ def test_an_error_of_the_storage_is_logged_and_reaches_nobody(cleaned, failing_s
 
 
 def test_r7_a_storage_that_fails_is_asked_again_by_a_worker(failing_storage):
-    clean_up_files(Picture, "image", delivery=Durable(batch=True, atomic=False, retry=Retry(backoff=fixed(0))))
+    clean_up_files(Picture, "image", delivery=Durable(atomic=False, retry=Retry(backoff=fixed(0))))
     one = picture()
     with transaction.atomic():
         replace(one).save()
@@ -556,6 +577,16 @@ def test_with_the_outbox_a_worker_removes_the_files():
     assert stored() == ["a", "b", "c"]
     drain()
     assert stored() == ["b"]
+
+
+def test_a_transaction_may_take_more_names_from_rows_than_a_stored_call_has_room_for():
+    """Its limit is 256 KiB."""
+    clean_up_files(Picture)
+    names = [f"pictures/{'x' * 80}{number}.txt" for number in range(3000)]
+    Picture.objects.bulk_create([Picture(image=name) for name in names])
+    Picture.objects.all().delete()
+    assert Delivery.objects.count() == 30
+    assert {type(outcome).__name__ for outcome in drain()} == {"Succeeded"}
 
 
 def test_without_the_outbox_files_are_removed_after_the_commit(settings):
@@ -627,16 +658,12 @@ def test_r7_verify_finds_files_that_no_row_names_and_repair_removes_them():
     for name in (name_of(one), lost, str(poster.image)):
         age(name)
     line = f"app.Picture.image of '{lost}' is in the storage, not in a row"
+    assert run("list")[1][1:] == ["    app.Picture.image: each file below 'pictures' is named by a row"]
     assert run("verify") == (1, [line, "1 verified, 1 wrong"])
     assert run("verify", "--repair") == (0, [f"{line}, and is mended", "1 verified, 1 mended"])
     assert run("verify") == (0, ["1 verified, 0 wrong"])
     assert default_storage.exists(young)
     assert stored() == ["a", "p", "y"]
-
-
-def test_a_folder_that_is_not_there_yet_has_no_files():
-    clean_up_files(Picture, "sketch", delivery=AT_ONCE, scan=True)
-    assert run("verify") == (0, ["1 verified, 0 wrong"])
 
 
 # --- the declaration ----------------------------------------------------------------------------------------------
@@ -670,7 +697,7 @@ def test_r18_it_is_seen_by_a_trace(cleaned):
 def test_a_declaration_reads_as_it_was_written():
     assert clean_up_files(Picture).text == "clean_up_files(app.Picture)"
     text = clean_up_files("app.Poster", "image", delivery=AT_ONCE, scan=True).text
-    assert text == "clean_up_files('app.Poster', 'image', delivery=OnCommit(batch=True), scan=True)"
+    assert text == "clean_up_files('app.Poster', 'image', delivery=OnCommit(), scan=True)"
 
 
 def nowhere(instance, filename):
@@ -694,11 +721,11 @@ def nowhere(instance, filename):
         ),
         (partial(clean_up_files, Ware), "clean_up_files(app.Ware): app.Ware has no FileField in its own table."),
         (
-            partial(clean_up_files, Picture, delivery=BeforeCommit(batch=True)),
-            "files are removed after the commit, all of a transaction at once. Write delivery=OnCommit(batch=True), or"
-            " delivery=Durable(batch=True, atomic=False).",
+            partial(clean_up_files, Picture, delivery=BeforeCommit()),
+            "files are removed after the commit, and are put together without batch=True. Write delivery=OnCommit(), or"
+            " delivery=Durable(atomic=False).",
         ),
-        (partial(clean_up_files, Picture, delivery=OnCommit()), "all of a transaction at once."),
+        (partial(clean_up_files, Picture, delivery=Durable(batch=True)), "put together without batch=True."),
     ],
 )
 def test_a_declaration_that_cannot_be_right_is_refused_where_it_stands(declare, text):

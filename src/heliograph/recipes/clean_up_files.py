@@ -12,22 +12,25 @@ from django.db import router
 from django.db.models import FileField, Model
 
 import heliograph
-from heliograph import Batch, Inline, OnCommit, OnRollback, Signal, changed, raw
+from heliograph import Batch, BeforeCommit, Inline, OnCommit, OnRollback, Signal, changed, raw
 from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.file_names import Files, FilesInStorage, defaults_of, folder_of, own_file_fields
+from heliograph.recipes.file_names import Files, FilesInStorage, defaults_of, folder_of, in_chunks, own_file_fields
 from heliograph.recipes.uploads import Upload, watch
 from heliograph.signals import post_delete, post_save, pre_save
 
 if TYPE_CHECKING:
     from heliograph import Durable
 
-# Sent in the transaction of each write that takes names of files from rows. Its receivers are called once for all
-# writes of the transaction; those of a savepoint that is rolled back are left out.
+# Sent in the transaction of each write that takes names of files from rows. Its receiver is called once for all writes
+# of the transaction; those of a savepoint that is rolled back are left out.
 files_left = Signal(name="heliograph.recipes.files_left")
+# Sent at the end of such a transaction, with some of the names. Its receiver removes the files.
+files_due = Signal(name="heliograph.recipes.files_due")
 # Sent for each file that is being stored, in the transaction of its row.
 file_stored = Signal(name="heliograph.recipes.file_stored")
 
+SOME = 100  # names in one send: a stored call has a limit of 256 KiB, and a name may be long
 _ALIAS = "_heliograph_saved_to"  # an attribute of the state of an instance that is being saved
 _lines: dict[Any, str] = {}  # where each field was declared
 
@@ -39,8 +42,8 @@ def clean_up_files(
 
     `clean_up_files(Product, "thumbnail")` also removes a file that was stored for a row which was rolled back. Without
     names, all file fields of the model are meant. With `heliograph.outbox` installed, `delivery` is
-    `Durable(batch=True, atomic=False)`, so that a worker removes the files, again if the storage fails; without it,
-    `OnCommit(batch=True)`. With `scan=True`, `manage.py recipes verify` lists the storage for files that no row names.
+    `Durable(atomic=False)`, so that a worker removes the files, and tries again if the storage fails; without it,
+    `OnCommit()`. With `scan=True`, `manage.py recipes verify` lists the storage for files that no row names.
     The model may be named "app.Model". Returns a handle with `disconnect()`.
 
     Raises TypeError, with what to do, for a field or a delivery that does not fit; if models are not loaded yet, a
@@ -76,9 +79,10 @@ class Cleaning:
         declaration.connect(pre_save, self._named(_remember_alias), when=~raw, **options)
         declaration.connect(post_save, self._named(self.leave), when=~raw & changed(*names), **of_write)
         declaration.connect(post_delete, self._named(self.leave), when=changed(*names), **of_write)
-        is_ours = partial(_is_among, frozenset(names))
-        declaration.connect(file_stored, self._named(self.undo), sender=self.model, when=is_ours, delivery=ROLLBACK)
-        declaration.connect(files_left, self._named(self.remove), sender=self.model, when=is_ours, delivery=policy)
+        at_end: Any = {"sender": self.model, "when": partial(_is_among, frozenset(names))}
+        declaration.connect(file_stored, self._named(self.undo), delivery=OnRollback(batch=True), **at_end)
+        declaration.connect(files_left, self._named(self.collect), delivery=LAST, **at_end)
+        declaration.connect(files_due, self._named(self.remove), delivery=policy, **at_end)
         for field in self.fields:
             declaration.undone_by(watch(field, self.store))
 
@@ -102,11 +106,11 @@ class Cleaning:
     def leave(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Remember, for the commit, the names that rows had and do not have any more."""
         for field in self.fields:
-            left = {}
+            kept, left = {"", *defaults_of(field)}, {}
             for _, *states in batch.values(field.name):
                 before, after = (_name(values[0]) if values else "" for values in states)
-                if before not in ("", after, *defaults_of(field)):
-                    left[before] = after
+                if before not in kept and before != after:
+                    left[before] = "" if after in kept else after
             self._send_left(field, left, using)
 
     def undo(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
@@ -118,16 +122,21 @@ class Cleaning:
                 upload.give_back()
                 self._send_stored(upload, using)
 
-    def remove(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
-        """Remove the files that no row names, and raise the errors of the storage together."""
-        errors: list[Exception] = []
+    def collect(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
+        """Send the names that the transaction has taken from rows, so many at a time."""
         for field in self.fields:
-            names: dict[str, str] = {}
-            for some in _of(batch, field, "names"):
-                names |= some
-            errors += Files(field).remove(names, using)
+            left: dict[str, str] = {}
+            for names in _of(batch, field, "names"):
+                left |= names
+            for some in in_chunks(left, SOME):
+                names = {name: left[name] for name in some}
+                files_due.send(sender=self.model, using=using, field=field.name, names=names)
+
+    def remove(self, sender: Any, field: str, names: Mapping[str, str], using: str, **kwargs: Any) -> None:
+        """Remove the files that no row names, and raise the errors of the storage together."""
+        errors = Files(self.model._meta.get_field(field)).remove(names, using)
         if errors:
-            raise ExceptionGroup(f"The storage has not removed {len(errors)} of the files.", errors)
+            raise ExceptionGroup(f"The storage has not removed {len(errors)} of {len(names)} files.", errors)
 
     def _send_left(self, field: Any, names: Mapping[str, str], using: str) -> None:
         if names:
@@ -137,7 +146,7 @@ class Cleaning:
         file_stored.send(sender=self.model, using=using, field=upload.field.name, upload=upload)
 
 
-ROLLBACK = OnRollback(batch=True)
+LAST = BeforeCommit(batch=True, last=True)
 
 
 def _remember_alias(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
@@ -191,12 +200,12 @@ def _claim(text: str, declaration: Declaration, field: Any) -> None:
 def _policy(text: str, delivery: Any) -> Any:
     has_outbox = apps.is_installed("heliograph.outbox")
     if delivery is None:
-        return heliograph.Durable(batch=True, atomic=False) if has_outbox else OnCommit(batch=True)
+        return heliograph.Durable(atomic=False) if has_outbox else OnCommit()
     is_late = isinstance(delivery, OnCommit) or (has_outbox and isinstance(delivery, heliograph.Durable))
-    if not is_late or not delivery.batch:
+    if not is_late or delivery.batch:
         raise TypeError(
-            f"{text}: files are removed after the commit, all of a transaction at once. Write"
-            " delivery=OnCommit(batch=True), or delivery=Durable(batch=True, atomic=False)."
+            f"{text}: files are removed after the commit, and are put together without batch=True. Write"
+            " delivery=OnCommit(), or delivery=Durable(atomic=False)."
         )
     return delivery
 

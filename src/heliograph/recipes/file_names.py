@@ -42,24 +42,30 @@ class Files:
         """
         errors: list[Exception] = []
         names = dict.fromkeys([*left, *filter(None, left.values())])
-        free = self.unnamed([*names], lambda model: {using, router.db_for_write(model)})
+        free = {*self.unnamed_on(using, [*names])}
         for name in [name for name in left if name in free]:
             try:
-                if left[name] in ("", *free) or self._has_file(left[name], name):
+                if left[name] in free or self._may_go(name, left[name], using):
                     self.delete(name)
             except Exception as error:
                 errors.append(error)
         return errors
 
-    def _has_file(self, name: str, other: str) -> bool:
-        """Return whether there is a file of a name that a row has; log a warning if there is none.
+    def _may_go(self, name: str, successor: str, using: str) -> bool:
+        """Return whether the row whose file this was has another file now; log a warning if that one is missing.
 
-        A stale copy that is saved puts back the name of a file that is gone. Then the other file is the only one left.
+        A stale copy that is saved puts back the name of a file that is gone. Then this file is the only one left.
         """
-        there: bool = self.field.storage.exists(name)
-        if not there:
-            logger.warning("%s: a row names %r, which is no file, so %r is kept.", self.label, name, other)
-        return there
+        if not successor or self.field.storage.exists(successor):
+            return True
+        if self.unnamed_on(using, [successor]):  # another transaction has replaced and removed it meanwhile
+            return True
+        logger.warning("%s: a row names %r, which is no file, so %r is kept.", self.label, successor, name)
+        return False
+
+    def unnamed_on(self, using: str, names: Sequence[str]) -> list[str]:
+        """Query for the names that no row has, on a database and on that to which a router writes each model."""
+        return self.unnamed(names, lambda model: {using, router.db_for_write(model)})
 
     def delete(self, name: str) -> None:
         """Delete a file, which may be gone already."""
@@ -171,8 +177,8 @@ def folder_of(field: Any) -> str:
     return "/".join(takewhile(lambda part: "%" not in part, parts))
 
 
-def in_chunks(names: Iterable[str]) -> Iterator[list[str]]:
+def in_chunks(names: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:
     """Yield names, so many at a time."""
     left = iter(names)
-    while some := [*islice(left, CHUNK)]:
+    while some := [*islice(left, size)]:
         yield some

@@ -200,8 +200,8 @@ def test_rows_of_another_database_have_their_files(cleaned):
 
 
 def test_each_file_of_a_transaction_but_the_last_one_is_removed(cleaned):
-    one = picture()
     with transaction.atomic():
+        one = picture()
         for name in "bcd":
             replace(one, name).save()
         picture("e").delete()
@@ -210,10 +210,8 @@ def test_each_file_of_a_transaction_but_the_last_one_is_removed(cleaned):
 
 def test_all_file_fields_are_cleaned_up_if_none_is_named():
     clean_up_files(Picture, delivery=AT_ONCE)
-    one = picture(sketch=content("s"))
-    one.image, one.sketch = content("b"), content("t")
-    one.save()
-    assert stored() == ["b", "t"]
+    picture(sketch=content("s")).delete()
+    assert stored() == []
 
 
 def test_files_of_a_field_that_is_not_named_are_left_alone():
@@ -329,8 +327,7 @@ def test_inside_a_test_case_files_are_removed_as_in_production(cleaned):
 
 def in_a_file():
     upload = TemporaryUploadedFile("b.txt", "text/plain", 1, None)
-    upload.write(b"b")
-    return upload
+    return upload.write(b"b") and upload
 
 
 UPLOADS = {"in memory": lambda: SimpleUploadedFile("b.txt", b"b"), "made": lambda: content("b"), "in a file": in_a_file}
@@ -571,8 +568,10 @@ def test_r7_a_storage_that_fails_is_asked_again_by_a_worker(failing_storage):
 
 
 def test_with_the_outbox_a_worker_removes_the_files():
-    clean_up_files(Picture)
+    declared = clean_up_files(Picture, "image")
     replace(picture()).save()
+    declared.disconnect()
+    clean_up_files(Picture)  # as the next deploy has it
     undo(picture, "c")
     assert stored() == ["a", "b", "c"]
     drain()
@@ -674,7 +673,7 @@ def test_r18_disconnected_it_leaves_no_patch_and_no_receiver(no_kept_error):
     declaration = clean_up_files(Picture)
     assert (declaration.disconnect(), declaration.disconnect()) == (True, False)
     assert (patched_methods(), post_save.receivers) == before
-    assert "generate_filename" not in Picture._meta.get_field("image").__dict__
+    assert "generate_filename" not in vars(Picture._meta.get_field("image"))
     picture().delete()
     assert stored() == ["a"]
 
@@ -691,7 +690,7 @@ def test_r18_it_is_seen_by_a_trace(cleaned):
     with trace() as traced:
         replace(one).save()
     names = [one.receiver.__qualname__ for one in traced.events if isinstance(one, Called)]
-    assert "clean_up_files(app.Picture: image, sketch)" in names
+    assert "clean_up_files(app.Picture)" in names
 
 
 def test_a_declaration_reads_as_it_was_written():

@@ -81,20 +81,19 @@ class Cleaning:
         declaration.connect(post_delete, self._named(self.leave), when=changed(*names), **of_write)
         at_end: Any = {"sender": self.model, "when": partial(_is_among, frozenset(names))}
         declaration.connect(file_stored, self._named(self.undo), delivery=OnRollback(batch=True), **at_end)
-        declaration.connect(files_left, self._named(self.collect), delivery=LAST, **at_end)
+        declaration.connect(files_left, self._named(self.collect), delivery=BeforeCommit(batch=True), **at_end)
         declaration.connect(files_due, self._named(self.remove), delivery=policy, **at_end)
         for field in self.fields:
             declaration.undone_by(watch(field, self.store))
 
     def _named(self, method: Callable[..., None]) -> Callable[..., None]:
-        """Return a receiver that lists show by the name of the recipe and its fields."""
+        """Return a receiver with a name that stored calls still have when the declaration names other fields."""
 
         @wraps(method)
         def receiver(*args: Any, **kwargs: Any) -> None:
             method(*args, **kwargs)
 
-        names = ", ".join(field.name for field in self.fields)
-        receiver.__qualname__ = f"clean_up_files({self.model._meta.label}: {names})"
+        receiver.__qualname__ = f"clean_up_files({self.model._meta.label})"
         return receiver
 
     def store(self, upload: Upload) -> None:
@@ -144,9 +143,6 @@ class Cleaning:
 
     def _send_stored(self, upload: Upload, using: str) -> None:
         file_stored.send(sender=self.model, using=using, field=upload.field.name, upload=upload)
-
-
-LAST = BeforeCommit(batch=True, last=True)
 
 
 def _remember_alias(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:

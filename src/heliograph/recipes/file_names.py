@@ -41,11 +41,9 @@ class Files:
         `left` has the names of files, each with the name that its row has now, or "".
         """
         errors: list[Exception] = []
-        names = dict.fromkeys([*left, *filter(None, left.values())])
-        free = {*self.unnamed_on(using, [*names])}
-        for name in [name for name in left if name in free]:
+        for name in self.unnamed_on(using, [*left]):
             try:
-                if left[name] in free or self._may_go(name, left[name], using):
+                if self._may_go(name, left[name], using):
                     self.delete(name)
             except Exception as error:
                 errors.append(error)

@@ -402,6 +402,7 @@ REFUSED = {
     "end of a path": ({"to": "buyer.mail"}, "app.Buyer has no field 'mail' with a column. Did you mean 'email'?"),
     "number": ({"to": 5}, "5 is neither a path, such as 'customer.email', nor a function of the row."),
     "language": ({"language": "buyer.lang"}, "app.Buyer has no field 'lang' with a column."),
+    "retry": ({"retry": 5}, "Durable(retry=...) takes Retry(...), not 5."),
     "function": ({"when": lambda **payload: True}, "when= takes a condition, such as created or changed("),
 }
 

@@ -20,7 +20,7 @@ from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import indexing, search_index, subjects
-from heliograph.recipes.declarations import check_declarations, declarations
+from heliograph.recipes.declarations import check_declarations, check_rows, declarations
 from tests.app.models import Article, Audiobook, Novel, Reissue, Reprint, Review, Voucher, Writer
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
@@ -261,6 +261,17 @@ def test_authors_that_are_updated_together_have_their_rows_indexed(articles, ind
     assert index.values("author.name") == ["Eve", "Eve"]
 
 
+def test_an_author_who_is_given_by_his_key_is_indexed(articles, index):
+    ada, bob = Writer.objects.create(name="Ada"), Writer.objects.create(name="Bob")
+    one = article(author=ada)
+    Article.objects.update(author_id=bob.pk)
+    drain()
+    assert index.values("author.name") == ["Bob"]
+    one.save(update_fields=["author_id"])
+    drain()
+    assert index.values("author.name") == ["Ada"]
+
+
 def test_a_deleted_author_is_gone_from_the_documents(articles, index):
     ada = Writer.objects.create(name="Ada")
     article(author=ada)
@@ -460,6 +471,19 @@ def test_r12_an_index_that_cannot_be_compared_is_written_as_a_whole(articles, in
     assert titles(index) == ["a", "b", "c"]
 
 
+class Away(ListedIndex):
+    """A search server that cannot be reached."""
+
+    def wrong(self, documents, pks, using):
+        raise ConnectionError
+
+
+def test_a_server_that_is_away_stops_no_deployment():
+    search_index(Article, ["title"], into=Away())
+    article()
+    assert check_rows(None, ["default"]) == []
+
+
 class NeverEmpty(ListedIndex):
     """An index that remembers how few documents it had while it was written."""
 
@@ -536,6 +560,8 @@ REFUSED = {
     "text": ("title", {}, "name the fields of a document in a list, such as ['title', 'author.name']."),
     "none": ([], {}, "name the fields of a document in a list"),
     "function": (["title"], {"when": lambda one: True}, "when= is a Q(...), such as Q(is_public=True)"),
+    "class": (["title"], {"into": Index}, "into= takes an object with write(documents, using) and remove(pks, using)."),
+    "no backend": (["title"], {"into": "posts"}, "into= takes an object with write(documents, using)"),
     "lookup": (["title"], {"when": Q(wrods=0)}, "Cannot resolve keyword 'wrods' into field."),
     "expression": (["title"], {"when": Q(words=F("price"))}, "has an expression. Compare fields with values."),
 }

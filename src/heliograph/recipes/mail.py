@@ -93,9 +93,9 @@ def mail(
 _declared: dict[tuple[type[Model], str], Declaration] = {}  # by model and template
 
 
-def _giving_up(retry: Retry) -> Retry:
-    """Return a retry that does not repeat what the server has refused for good."""
-    return replace(retry, give_up_on=(*retry.give_up_on, MailRefusedError))
+def _giving_up(retry: Any) -> Any:
+    """Return a retry that does not repeat what the server has refused for good; `Durable` refuses what is no retry."""
+    return replace(retry, give_up_on=(*retry.give_up_on, MailRefusedError)) if isinstance(retry, Retry) else retry
 
 
 # --- receivers ----------------------------------------------------------------------------------------------------

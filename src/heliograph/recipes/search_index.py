@@ -54,6 +54,8 @@ def search_index(
         raise TypeError(f"{text}: name the fields of a document in a list, such as ['title', 'author.name'].")
     if not isinstance(when, Q | None):
         raise TypeError(f"{text}: when= is a Q(...), such as Q(is_public=True), since rows are selected by it.")
+    if into is not None and (isinstance(into, type) or not isinstance(into, SearchBackend)):
+        raise TypeError(f"{text}: into= takes an object with write(documents, using) and remove(pks, using).")
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
         _verify_model(text, model)

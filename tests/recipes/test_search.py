@@ -14,7 +14,7 @@ from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import search_index
 from heliograph.recipes.declarations import check_rows, declarations
-from heliograph.recipes.search import search
+from heliograph.recipes.search import DocumentIndex, search
 from heliograph.recipes.search.models import SearchDocument
 from tests.app.models import Account, Article, Audiobook, Branch, Novel, Reprint, Voucher, Writer
 from tests.helpers.attempts import at_once as retry_at_once
@@ -214,15 +214,22 @@ def test_an_index_that_was_never_filled_is_a_warning_of_the_checks():
 
 def test_without_the_app_a_declaration_says_what_to_do(settings):
     settings.INSTALLED_APPS = [one for one in settings.INSTALLED_APPS if one != "heliograph.recipes.search"]
-    with pytest.raises(
-        TypeError, match=re.escape("there is no table for documents. Add 'heliograph.recipes.search' to")
-    ):
+    with pytest.raises(TypeError, match=re.escape("there is no table for documents. Add 'heliograph.recipes.search'")):
         search_index(Article, ["title"])
-    with pytest.raises(ImproperlyConfigured, match=r"There is no table for the documents of app\.Account\."):
+    with pytest.raises(ImproperlyConfigured, match=r"There is no table for the documents of app\.Article\."):
+        DocumentIndex(Article)
+
+
+def test_a_model_without_documents_says_what_to_do(articles):
+    text = "No documents of app.Account are in the database. Declare them: search_index('app.Account', [...])."
+    with pytest.raises(TypeError, match=re.escape(text)):
         search(Account, "words")
+    articles.disconnect()
+    with pytest.raises(TypeError, match=r"No documents of app\.Article"):
+        search(Article, "words")
 
 
-def test_a_database_without_full_text_says_so(monkeypatch):
+def test_a_database_without_full_text_says_so(articles, monkeypatch):
     assert database_of(connection).has_full_text
     monkeypatch.setattr("heliograph.recipes.search.document_index.database_of", lambda connection: GENERAL)
     with pytest.raises(ImproperlyConfigured, match="has no full text search"):

@@ -19,9 +19,9 @@ from heliograph.orm.steps import patched_methods
 from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
-from heliograph.recipes import indexing, search_index, subjects
+from heliograph.recipes import IndexingError, indexing, search_index, subjects
 from heliograph.recipes.declarations import check_declarations, check_rows, declarations
-from tests.app.models import Article, Audiobook, Novel, Reissue, Reprint, Review, Voucher, Writer
+from tests.app.models import Account, Article, Audiobook, Novel, Reissue, Reprint, Review, Seat, Voucher, Writer
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
 from tests.helpers.indexes import Index, ListedIndex
@@ -431,6 +431,21 @@ def test_r12_four_workers_and_three_writers_at_once_leave_what_the_rows_have(ind
     assert len(index.documents) == 8
 
 
+def test_a_row_that_never_stays_as_it_was_written_is_a_failed_attempt():
+    class Restless(Index):
+        def write(self, documents, using):
+            super().write(documents, using)
+            Article.objects.update(words=F("words") + 1)
+
+    index = Restless()
+    search_index(Article, ["words"], into=index)
+    with mute(Article):
+        one = Article.objects.create()
+    with pytest.raises(IndexingError, match=rf"the rows \[{one.pk}\] are never read as they were written, 10 times"):
+        call_command("recipes", "backfill")
+    assert len(index.writes) == 10
+
+
 # --- rebuilding ---------------------------------------------------------------------------------------------------
 
 
@@ -578,6 +593,16 @@ def test_a_declaration_that_cannot_be_right_is_refused_where_it_stands(case):
 def test_a_condition_on_many_rows_is_refused():
     with pytest.raises(TypeError, match=r"app\.Novel\.genres is a relation to many rows\. Ask for fields of the row"):
         search_index(Novel, ["name"], when=Q(genres__name="x"), into=Index())
+
+
+def test_a_column_that_the_database_computes_is_refused():
+    with pytest.raises(TypeError, match=r"is computed by the database\. Name the fields of its expression\."):
+        search_index(Account, ["twice"], into=Index())
+
+
+def test_a_composite_primary_key_is_refused():
+    with pytest.raises(TypeError, match=r"app\.Seat has a composite primary key, and an index has one key for a row\."):
+        search_index(Seat, ["guest"], into=Index())
 
 
 def test_a_proxy_is_refused():

@@ -23,6 +23,7 @@ Document = Mapping[str, Any]  # the values of a row, by the names that the decla
 
 CHUNK = 500  # rows of a delivery
 DOWN = 3  # an index that refuses the first so many rows takes none
+ROUNDS = 10  # so often rows are read and written, before the attempt has failed
 
 rows_to_index = Signal(name="heliograph.recipes.rows_to_index")
 related_rows_to_index = Signal(name="heliograph.recipes.related_rows_to_index")
@@ -51,7 +52,7 @@ class ComparableBackend(SearchBackend, Protocol):
 
 
 class IndexingError(Exception):
-    """The index has refused some documents; the others are written."""
+    """Some documents could not be written; the others are."""
 
 
 # --- the documents ------------------------------------------------------------------------------------------------
@@ -79,11 +80,17 @@ class Index:
     def follow(self, pks: Collection[Any], using: str) -> None:
         """Let the index have what the rows have now, whatever other workers and the site do meanwhile."""
         documents = self.documents(pks, using)
-        while pks:
+        for _ in range(ROUNDS):
             self._store(documents, pks, using)
             now = self.documents(pks, using)
             pks = [pk for pk in pks if documents.get(pk) != now.get(pk)]
+            if not pks:
+                return
             documents = now
+        raise IndexingError(
+            f"{self.name_of('')}: the rows {pks!r} are never read as they were written, {ROUNDS} times. They change too"
+            " often, or a field has values that equal nothing, such as NaN."
+        )
 
     def _store(self, documents: Mapping[Any, Document], pks: Collection[Any], using: str) -> None:
         due = {pk: document for pk, document in documents.items() if pk in {*pks}}
@@ -124,15 +131,14 @@ class CollectingRows:
 class CollectingRelated:
     """The receiver of rows to which the rows of an index refer."""
 
-    def __init__(self, index: Index, path: str) -> None:
-        self.index, self.path = index, path
+    def __init__(self, index: Index, path: str, model: type[Model]) -> None:
+        self.index, self.path, self.model = index, path, model
         self.__name__ = self.__qualname__ = index.name_of(f".{path}")
 
     def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Store deliveries with the keys of these rows: a worker looks for those that refer to them."""
-        model: Any = self.index.model
-        for chunk in chunks(batch.pks):
-            related_rows_to_index.send(sender=model, path=self.path, pks=chunk, after=None, using=using)
+        for chunk in chunks(_keys_of(batch, sender, self.model)):
+            related_rows_to_index.send(sender=self.index.model, path=self.path, pks=chunk, after=None, using=using)
 
 
 def _keys_of(batch: Batch, sender: Any, model: type[Model]) -> Iterator[Any]:

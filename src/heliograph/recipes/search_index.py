@@ -24,7 +24,7 @@ from heliograph.recipes.indexing import (
     related_rows_to_index,
     rows_to_index,
 )
-from heliograph.recipes.search.document_index import HOW_TO_INSTALL, DocumentIndex
+from heliograph.recipes.search.document_index import HOW_TO_INSTALL, DocumentIndex, searched
 from heliograph.signals import post_delete, post_save
 
 
@@ -63,6 +63,9 @@ def search_index(
         index = Index(model, tuple(fields), when or Q(), _backend(text, model, into))
         _lines[model] = declaration.line
         declaration.undone_by(_lines.pop, model)
+        if isinstance(index.into, DocumentIndex):
+            searched.add(model)
+            declaration.undone_by(searched.discard, model)
         outside, inside = (Durable(queue=queue, retry=retry, atomic=atomic) for atomic in (False, True))
         declaration.connect(rows_to_index, IndexingRows(index), sender=model, delivery=outside)
         _connect_own(declaration, index, watched.pop(()).names)
@@ -86,7 +89,7 @@ def _connect_related(declaration: Declaration, index: Index, watched: Mapping[st
     for path, one in watched.items():
         declaration.connect(
             post_save,
-            CollectingRelated(index, path),
+            CollectingRelated(index, path, one.model),
             sender=one.model,
             subclasses=True,
             when=~created & _is_written(one.names),

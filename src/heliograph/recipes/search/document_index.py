@@ -18,6 +18,9 @@ HOW_TO_INSTALL = (
 )
 
 
+searched: set[Any] = set()  # the models whose rows have documents in the database
+
+
 class DocumentIndex:
     """The documents of one model."""
 

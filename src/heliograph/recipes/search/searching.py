@@ -10,7 +10,7 @@ from django.db.models import CharField, F, FloatField, Func, Lookup, Model, Oute
 from django.db.models.functions import Cast
 
 from heliograph.databases import database_of
-from heliograph.recipes.search.document_index import DocumentIndex
+from heliograph.recipes.search.document_index import DocumentIndex, searched
 
 M = TypeVar("M", bound=Model)
 
@@ -22,12 +22,17 @@ def search(rows: type[M] | QuerySet[M], words: str) -> QuerySet[M]:
 
     Capitals do not matter. There are no operators, so a text may come as a visitor has typed it; without a word in it,
     the query is empty. The rows are those that workers have indexed until now.
+
+    Raises TypeError for a model without such an index.
     """
     found: QuerySet[M] = rows if isinstance(rows, QuerySet) else rows._default_manager.all()
+    concrete: Any = found.model._meta.concrete_model
+    if concrete not in searched:
+        label = concrete._meta.label
+        raise TypeError(f"No documents of {label} are in the database. Declare them: search_index({label!r}, [...]).")
     wanted = _WORD.findall(words)
     if not wanted:
         return found.none()
-    concrete: Any = found.model._meta.concrete_model
     documents = DocumentIndex(concrete).rows(found.db)
     keys = documents.filter(HasWords(F("text"), wanted)).values(row=Cast("key", _key_field(concrete)))
     own = documents.filter(key=Cast(OuterRef("pk"), CharField(max_length=255)))

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as project
 from django.core import mail as outgoing
 from django.core import serializers
-from django.core.mail import send_mail
+from django.core.mail import DNS_NAME, send_mail
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models.signals import post_save
@@ -181,6 +181,17 @@ def test_a_template_of_html_is_an_alternative_with_entities():
     ]
     assert (one.body, one.from_email) == ("Thank you.\n", "Shop <shop@example.org>")
     assert re.fullmatch(r"<[0-9a-f]{32}@example\.org>", one.message()["Message-ID"])
+
+
+@pytest.mark.parametrize(
+    ("sender", "domain"),
+    [("Shop <shop@example.org>", "example.org"), ("shop@köln.example", "xn--kln-sna.example"), ("root", str(DNS_NAME))],
+)
+def test_a_message_id_has_the_domain_of_the_sender_or_the_name_of_the_machine(sender, domain):
+    mail(Purchase, **SHIPPED, from_email=sender)
+    ship(purchase())
+    drain()
+    assert outgoing.outbox[0].extra_headers["Message-ID"].endswith(f"@{domain}>")
 
 
 @pytest.mark.parametrize("context", [{"greeting": "hello"}, lambda one: {"greeting": f"hello {one.status}"}])

@@ -194,7 +194,8 @@ def _of_row(asked: OfRow, instance: Any) -> Any:
 
 def _domain(sender: str) -> str:
     """Return the domain of an address; the name of this machine, if there is none."""
-    return punycode(parseaddr(sender)[1].rpartition("@")[2]) or str(DNS_NAME)
+    _, at, domain = parseaddr(sender)[1].rpartition("@")
+    return punycode(domain) if at else str(DNS_NAME)
 
 
 def _sent(message: EmailMultiAlternatives) -> None:

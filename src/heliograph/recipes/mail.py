@@ -68,29 +68,37 @@ def mail(
     def connect(declaration: Declaration, model: type[Model]) -> None:
         for path in (to, language):
             _verify_path(text, model, path)
-        known = model, template
-        if known in _declared:
-            raise TypeError(f"{text}: it is declared already, at {_declared[known].line}. Take another template.")
-        _declared[known] = declaration
-        declaration.undone_by(_declared.pop, known)
+        _verify_new(text, declaration, (model, template))
         about = Mail(model, to, template, context or {}, language, from_email)
-        has_old = any(isinstance(leaf, Changed) for leaf in when.leaves())
-        declaration.connect(
-            post_save,
-            SendingWithChanges(about) if has_old else Sending(about),
-            sender=model,
-            subclasses=True,
-            when=~raw & when,
-            bulk=True,
-            fetch="lock" if has_old else None,
-            delivery=Durable(queue=queue, retry=_giving_up(retry), atomic=False),
-        )
+        _connect(declaration, about, when, Durable(queue=queue, retry=_giving_up(retry), atomic=False))
 
     register(check_templates)
     return declare(text, connect, model)
 
 
+def _connect(declaration: Declaration, about: Mail, when: Condition, delivery: Durable) -> None:
+    has_old = any(isinstance(leaf, Changed) for leaf in when.leaves())
+    declaration.connect(
+        post_save,
+        SendingWithChanges(about) if has_old else Sending(about),
+        sender=about.model,
+        subclasses=True,
+        when=~raw & when,
+        bulk=True,
+        fetch="lock" if has_old else None,
+        delivery=delivery,
+    )
+
+
 _declared: dict[tuple[type[Model], str], Declaration] = {}  # by model and template
+
+
+def _verify_new(text: str, declaration: Declaration, known: tuple[type[Model], str]) -> None:
+    """Remember a declaration; raise TypeError for one that has the model and the template of another."""
+    if known in _declared:
+        raise TypeError(f"{text}: it is declared already, at {_declared[known].line}. Take another template.")
+    _declared[known] = declaration
+    declaration.undone_by(_declared.pop, known)
 
 
 def _giving_up(retry: Any) -> Any:

@@ -50,12 +50,7 @@ def search_index(
     """
     given = {name: value for name, value in (("when", when), ("into", into)) if value is not None}
     text = written("search_index", model, fields, **given)
-    if isinstance(fields, str) or not fields or not all(isinstance(one, str) for one in fields):
-        raise TypeError(f"{text}: name the fields of a document in a list, such as ['title', 'author.name'].")
-    if not isinstance(when, Q | None):
-        raise TypeError(f"{text}: when= is a Q(...), such as Q(is_public=True), since rows are selected by it.")
-    if into is not None and (isinstance(into, type) or not isinstance(into, SearchBackend)):
-        raise TypeError(f"{text}: into= takes an object with write(documents, using) and remove(pks, using).")
+    _verify_options(text, fields, when, into)
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
         _verify_model(text, model)
@@ -189,6 +184,15 @@ def _fields_of_lookup(text: str, model: type[Model], lookup: str) -> Iterator[An
         if not field.remote_field:
             return
         model = field.remote_field.model
+
+
+def _verify_options(text: str, fields: Any, when: Any, into: Any) -> None:
+    if isinstance(fields, str) or not fields or not all(isinstance(one, str) for one in fields):
+        raise TypeError(f"{text}: name the fields of a document in a list, such as ['title', 'author.name'].")
+    if not isinstance(when, Q | None):
+        raise TypeError(f"{text}: when= is a Q(...), such as Q(is_public=True), since rows are selected by it.")
+    if into is not None and (isinstance(into, type) or not isinstance(into, SearchBackend)):
+        raise TypeError(f"{text}: into= takes an object with write(documents, using) and remove(pks, using).")
 
 
 def _verify_model(text: str, model: Any) -> None:

@@ -19,6 +19,7 @@ from heliograph.recipes.webhooks import (
     disable,
     enable,
     endpoint_disabled,
+    endpoints,
     rotate_secret,
     send_again,
     send_test,
@@ -329,6 +330,51 @@ def test_r14_a_slow_endpoint_does_not_hold_others_up(serve, webhooks_here):
         may_answer.set()
         until(lambda: len(slow.requests) == 5)
         until(lambda: Attempt.objects.filter(error="").count() == 10)
+
+
+@real_commits
+def test_r14_retries_of_a_slow_endpoint_do_not_hold_others_up(serve, webhooks_here):
+    webhooks_here(TIMEOUT=LONG)
+    (slow, _), (fast, _) = serve(events=["slow"]), serve(events=["fast"])
+    slow.answer = answer_with(500)
+    for number in range(5):
+        happen(number, "slow")
+    drain()
+    Endpoint.objects.update(first_failure_at=None, paused_until=None)
+    wait_over()
+    may_answer, before = threading.Event(), len(slow.requests)
+    slow.answer = answer_when(may_answer)
+    with working(concurrency=2):
+        until(lambda: len(slow.requests) == before + 1)
+        for number in range(5, 10):
+            happen(number, "fast")
+        until(lambda: len(fast.requests) == 5)
+        assert len(slow.requests) == before + 1
+        may_answer.set()
+        until(lambda: Attempt.objects.filter(error="", endpoint__events=["slow"]).exists())
+    assert not Endpoint.objects.exclude(busy_until=None).exists()
+
+
+def test_an_endpoint_that_another_worker_calls_is_left_to_it(serve):
+    server, endpoint = serve()
+    server.answer = answer_with(500)
+    happen()
+    drain()
+    Endpoint.objects.update(paused_until=None)
+    assert endpoints.take(endpoint)
+    wait_over()
+    assert drain() == [Snoozed(5.0)]
+    endpoints.release(endpoint)
+    wait_over()
+    assert types(drain()) == [Again]
+
+
+def test_an_endpoint_that_a_killed_worker_has_called_is_called_again(serve):
+    _, endpoint = serve()
+    assert endpoints.take(endpoint)
+    assert not endpoints.take(endpoint)
+    Endpoint.objects.update(busy_until=timezone.now())
+    assert endpoints.take(endpoint)
 
 
 def test_r14_of_an_endpoint_that_fails_one_request_at_a_time_is_made(serve):

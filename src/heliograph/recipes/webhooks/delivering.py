@@ -1,8 +1,8 @@
 """The receivers that a worker calls: an event becomes a message with deliveries, and a delivery becomes a request.
 
-The first request to an endpoint for each message comes in the order of the messages, and one at a time: the key of
-`deliver` is the endpoint, so that a slow endpoint keeps one worker busy and no more. A message whose first request has
-failed leaves this queue, so that those behind it go on, and `deliver_again` has its retries.
+A slow endpoint must not keep all workers busy. So `deliver` has the endpoint as its key: first requests to an endpoint
+are made one at a time, in the order of the messages. If one fails, `deliver_again` has the retries of this message, so
+that the messages behind it go on. Of all retries for an endpoint, one is made at a time too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from heliograph import Discard, Durable, Retry, RetryAfter, Snooze, __version__,
 from heliograph.outbox import ThisDelivery
 from heliograph.recipes.webhooks.addresses import RefusedError, UnknownHostError, destination
 from heliograph.recipes.webhooks.conf import webhook_settings
-from heliograph.recipes.webhooks.endpoints import database, failed, may_try, pause_left, send_to, succeeded
+from heliograph.recipes.webhooks.endpoints import database, failed, release, seconds_to_wait, send_to, succeeded, take
 from heliograph.recipes.webhooks.models import Attempt, Endpoint, Message
 from heliograph.recipes.webhooks.posting import Answer, NoAnswerError, post
 from heliograph.recipes.webhooks.retention import prune
@@ -78,7 +78,10 @@ def deliver(sender: Any, using: str, endpoint: int, message: str, **kwargs: Any)
     """Make the first request for a message; if it fails, or the endpoint pauses, `deliver_again` makes the others."""
     _prune_sometimes()
     found, text = _found(endpoint, message)
-    result = _tried(found, text, 1) if may_try(found) else Failure("", 0.0)
+    if found.first_failure_at is None:
+        result = _tried(found, text, 1)
+    else:
+        result = _tried_alone(found, text, 1) if take(found) else Failure("", 0.0)
     if result is not None:
         retry_due.send(
             sender=Message, using=using, endpoint=endpoint, message=message, error=result.error, wait=result.wait
@@ -92,9 +95,9 @@ def deliver_again(
     found, text = _found(endpoint, message)
     if delivery.attempt == 1 and error:  # `deliver` has made this one
         raise _error(Failure(error, wait), 1)
-    if not may_try(found):
-        raise Snooze(pause_left(found))
-    result = _tried(found, text, delivery.attempt)
+    if not take(found):
+        raise Snooze(seconds_to_wait(found))
+    result = _tried_alone(found, text, delivery.attempt)
     if result is not None:
         raise _error(result, delivery.attempt)
 
@@ -123,8 +126,16 @@ def _found(endpoint: int, message: str) -> tuple[Endpoint, Message]:
     return row, text
 
 
+def _tried_alone(endpoint: Endpoint, message: Message, number: int) -> Failure | None:
+    """Make a request for which `take()` has made room."""
+    try:
+        return _tried(endpoint, message, number)
+    finally:
+        release(endpoint)
+
+
 def _tried(endpoint: Endpoint, message: Message, number: int) -> Failure | None:
-    """Make a request and write down how it has ended. Return why it has failed, or None."""
+    """Make a request and record how it has ended. Return why it has failed, or None."""
     began, at = perf_counter(), timezone.now()
     answer, error = None, ""
     try:
@@ -147,7 +158,7 @@ def _write_down(
 
 
 def _concluded(endpoint: Endpoint, answer: Answer | None, error: str) -> Failure | None:
-    """Let the endpoint count as well or failing. Raises Discard if it is disabled by that."""
+    """Record at the endpoint how a request has ended. Raises Discard if the endpoint is disabled by that."""
     if not error:
         succeeded(endpoint)
         return None

@@ -31,35 +31,43 @@ def _rows(endpoint: Endpoint) -> QuerySet[Endpoint]:
     return Endpoint.objects.using(database()).filter(pk=endpoint.pk)
 
 
-# --- whether to try -----------------------------------------------------------------------------------------------
+# --- one request at a time ----------------------------------------------------------------------------------------
 
 
-def may_try(endpoint: Endpoint) -> bool:
-    """Return whether a request may be made now: of a failing endpoint one at a time, and none while it pauses.
+def take(endpoint: Endpoint) -> bool:
+    """Return whether this worker may make a request now; if so, no other one may until `release()`.
 
-    So an endpoint that does not answer keeps one worker busy, and not all of them.
+    None may while the endpoint pauses. If the worker is killed, others may again after twice the time of a request.
     """
-    if endpoint.first_failure_at is None:
-        return True
     now = timezone.now()
-    free = _rows(endpoint).filter(Q(paused_until=None) | Q(paused_until__lte=now))
-    return free.update(paused_until=now + timedelta(seconds=2 * webhook_settings().timeout)) == 1
+    is_free = Q(busy_until=None) | Q(busy_until__lte=now)
+    is_over = Q(paused_until=None) | Q(paused_until__lte=now)
+    until = now + timedelta(seconds=2 * webhook_settings().timeout)
+    return _rows(endpoint).filter(is_free, is_over).update(busy_until=until) == 1
 
 
-def pause_left(endpoint: Endpoint) -> float:
-    """Return for how many seconds an endpoint still pauses, and one more."""
+def release(endpoint: Endpoint) -> None:
+    """Let other workers make requests again."""
+    _rows(endpoint).update(busy_until=None)
+
+
+def seconds_to_wait(endpoint: Endpoint) -> float:
+    """Return after how many seconds a request may be possible: after the pause, or when the one under way has ended."""
     until = _rows(endpoint).values_list("paused_until", flat=True).first()
-    return 1.0 if until is None else max((until - timezone.now()).total_seconds(), 0.0) + 1.0
+    left = 0.0 if until is None else (until - timezone.now()).total_seconds()
+    return left + 1.0 if left > 0 else _LEAST.total_seconds()
+
+
+# --- well, or failing ---------------------------------------------------------------------------------------------
 
 
 def succeeded(endpoint: Endpoint) -> None:
-    """Let an endpoint that has answered count as well."""
-    if endpoint.first_failure_at is not None:
-        _rows(endpoint).update(first_failure_at=None, paused_until=None)
+    """Record that an endpoint has accepted a message: it is not failing any more."""
+    _rows(endpoint).exclude(first_failure_at=None).update(first_failure_at=None, paused_until=None)
 
 
 def failed(endpoint: Endpoint, status: int | None) -> None:
-    """Let an endpoint pause, or disable it: if it is gone, or has failed for longer than the settings allow."""
+    """Record that a request has failed: the endpoint pauses; if it is gone or has failed for too long, it is disabled."""
     now, allowed = timezone.now(), webhook_settings().disable_after
     _rows(endpoint).filter(first_failure_at=None).update(first_failure_at=now)
     since = _rows(endpoint).values_list("first_failure_at", flat=True).first() or now

@@ -46,6 +46,9 @@ class Endpoint(models.Model):
     paused_until = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Until when there is no request, since the last one failed."
     )
+    busy_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Until when no other worker makes a request."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -70,6 +70,12 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
+                (
+                    "busy_until",
+                    models.DateTimeField(
+                        blank=True, editable=False, help_text="Until when no other worker makes a request.", null=True
+                    ),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={

@@ -67,7 +67,7 @@ def succeeded(endpoint: Endpoint) -> None:
 
 
 def failed(endpoint: Endpoint, status: int | None) -> None:
-    """Record that a request has failed: the endpoint pauses; if it is gone or has failed for too long, it is disabled."""
+    """Record a failed request: the endpoint pauses, or is disabled if it is gone or has failed for too long."""
     now, allowed = timezone.now(), webhook_settings().disable_after
     _rows(endpoint).filter(first_failure_at=None).update(first_failure_at=now)
     since = _rows(endpoint).values_list("first_failure_at", flat=True).first() or now

@@ -253,6 +253,20 @@ def test_a_signal_of_ones_own_goes_by_the_database_of_its_instance(serve):
     assert (Delivery.objects.count(), Delivery.objects.using("other").count()) == (0, 1)
 
 
+def test_a_signal_of_ones_own_goes_by_the_database_that_it_names():
+    webhook(parcel_sent, event="parcel.sent")
+    parcel_sent.send(sender=None, using="other", code="a")
+    assert (Delivery.objects.count(), Delivery.objects.using("other").count()) == (0, 1)
+
+
+def test_a_payload_may_take_all_that_is_sent(serve):
+    server, _ = serve()
+    webhook(parcel_sent, event="parcel.sent", payload=lambda **sent: sorted(sent))
+    parcel_sent.send(sender=None, code="a", weight=1)
+    drain()
+    assert data(server) == [["code", "sender", "weight"]]
+
+
 # --- transactions -------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from heliograph.recipes.normalize import normalize
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.search_index import search_index
+from heliograph.recipes.reserve import OutOfStock, reserve
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.slugs import unique_slug
 from heliograph.recipes.stamp import stamp
@@ -45,6 +46,7 @@ __all__ = [
     "ForbiddenTransition",
     "IndexingError",
     "MailRefusedError",
+    "OutOfStock",
     "ProtectedRowError",
     "SearchBackend",
     "cached",
@@ -58,6 +60,7 @@ __all__ = [
     "normalize",
     "protect",
     "search_index",
+    "reserve",
     "seed",
     "stamp",
     "transitions",

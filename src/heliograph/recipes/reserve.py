@@ -149,7 +149,8 @@ class Items:
     @property
     def model(self) -> type[Model]:
         """The model of the items, never a proxy."""
-        return self.quantity.model  # type: ignore[no-any-return]
+        model: type[Model] = self.quantity.model
+        return model
 
     @property
     def label(self) -> str:
@@ -263,7 +264,8 @@ class Stock:
     @property
     def model(self) -> type[Model]:
         """The model of the products, never a proxy."""
-        return self.field.model  # type: ignore[no-any-return]
+        model: type[Model] = self.field.model
+        return model
 
     def change(self, amounts: Amounts, using: str) -> None:
         """Take units and give units back, by one statement for each product, in the order of their keys."""

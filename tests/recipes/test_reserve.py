@@ -108,6 +108,13 @@ WRITES = {
         ),
         [5, 9],
     ),
+    "rows in conflict are ignored": (
+        lambda one, tea, oil: PurchaseLine.objects.bulk_create(
+            [PurchaseLine(pk=one.pk, goods=tea, quantity=5), PurchaseLine(pk=one.pk + 1, goods=oil, quantity=1)],
+            ignore_conflicts=True,
+        ),
+        [7, 9],
+    ),
     "more": (lambda one, tea, oil: with_values(one, quantity=5).save(), [5, 10]),
     "less": (lambda one, tea, oil: with_values(one, quantity=1).save(update_fields=["quantity"]), [9, 10]),
     "F()": (lambda one, tea, oil: with_values(one, quantity=F("quantity") + 1).save(), [6, 10]),

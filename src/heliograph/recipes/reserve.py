@@ -85,7 +85,8 @@ def reserve(
 
 
 # Sent for each batch of items; its receiver is called once for all of them. So an item that is made in place of another
-# model's row, such as that of a cart, takes only what is wanted more.
+# model's row, such as that of a cart, takes only what is wanted more. It is called before the last calls, in which kept
+# fields are changed: all transactions lock the rows of stocks first.
 items_changed = Signal(name="heliograph.recipes.items_changed")
 
 _lines: dict[Items, str] = {}  # where each declaration stands

@@ -739,6 +739,8 @@ class Goods(Named):
     code = models.CharField(max_length=40, unique=True, default=uuid.uuid4)
     stock = models.IntegerField(default=0)
     kilos = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    received = models.IntegerField(default=0)
+    kilos_received = models.DecimalField(max_digits=8, decimal_places=2, default=0)
     sold = models.IntegerField(default=0)
     spare = models.IntegerField(null=True)
     weight = models.FloatField(default=0)

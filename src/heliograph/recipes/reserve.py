@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, partial
@@ -23,10 +24,10 @@ from heliograph.conditions import Has, fields_of
 from heliograph.recipes.cached_parents import cached_parents, forget
 from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.inserting import locked
+from heliograph.recipes.inserting import locked, writing
 from heliograph.recipes.parent_locks import lock_before_writes
 from heliograph.recipes.stored_decimals import stored
-from heliograph.recipes.subjects import CHUNK
+from heliograph.recipes.subjects import CHUNK, ENDS, Difference, Sample, SubjectOfRows, ends_of
 from heliograph.signals import post_delete, post_save, pre_save
 
 State = tuple[Any, ...]  # of an item: the key of its product, its quantity, and the values that `when` asks for
@@ -56,20 +57,23 @@ def reserve(
     when: Condition | None = None,
     low: int | Decimal | None = None,
     low_signal: Any = None,
+    total: str | None = None,
 ) -> Declaration:
     """Let each row of a model take a quantity from the stock of the row to which its foreign key refers.
 
     `reserve(OrderItem, "quantity", from_="product.stock", when=has(is_cancelled=False))` takes what new items want,
     takes or gives back the difference when an item is changed or moved, and gives back what an item has taken when it
     is deleted, or when the condition does not hold any more. Whatever a transaction writes is added up, and taken at
-    its end: wholly, or not at all, with an `OutOfStock` error. `low_signal` is sent when `low` units or more were left
-    of a product, and fewer are left now. Fixtures are left alone. The model may be named "app.Model". Returns a handle
-    with `disconnect()`.
+    its end: wholly, or not at all, with an `OutOfStock` error. Fixtures are left alone. The model may be named
+    "app.Model". Returns a handle with `disconnect()`.
+
+    `low_signal` is sent when `low` units or more were left of a product, and fewer are left now. `total` is the field
+    of the product that has the number of all units, with those that are taken: `manage.py recipes verify` compares.
 
     Raises TypeError, with what to do, for fields or a condition that do not fit; if models are not loaded yet, a system
     check reports it.
     """
-    given = {"when": when, "low": low, "low_signal": low_signal}
+    given = {"when": when, "low": low, "low_signal": low_signal, "total": total}
     options = {name: value for name, value in given.items() if value is not None}
     text = written("reserve", model, quantity, from_=from_, **options)
     _verify_low(text, low, low_signal)
@@ -79,6 +83,8 @@ def reserve(
         _add(declaration, text, items)
         if low is not None:
             _add_level(declaration, LowLevel(items.stock, low, low_signal))
+        if total is not None:
+            declaration.subjects = (_subject(text, items.stock, total),)
         _connect(declaration, items)
 
     return declare(text, connect, model)
@@ -209,6 +215,21 @@ class Items:
         found = products.values_list(target.attname, "pk")
         return {key: amounts[value] for value, key in found if value in amounts}
 
+    def taken(self, keys: Sequence[Any], using: str) -> Counter[Any]:
+        """Query for what all items have taken of products with these primary keys."""
+        product, columns = f"{self.key.name}__pk", [one.attname for one in self.fields[1:]]
+        items = self.model._base_manager.using(using).filter(**{f"{product}__in": keys})
+        taken = Counter[Any]()
+        for state in items.values_list(product, *columns).iterator():
+            if self._takes(state, using):
+                taken[state[0]] += state[1] or 0
+        return taken
+
+    def are_few(self, keys: Sequence[Any], number: int, using: str) -> bool:
+        """Query for whether products with these primary keys have not more items than a number."""
+        items = self.model._base_manager.using(using).filter(**{f"{self.key.name}__pk__in": keys})
+        return items.order_by()[: number + 1].count() <= number
+
     def _takes(self, state: State, using: str) -> bool:
         """Return whether the condition holds for an item with this state."""
         if self.when is None:
@@ -321,6 +342,68 @@ class LowLevel:
         for start in range(0, len(keys), CHUNK):
             products = self.stock.products(keys[start : start + CHUNK], using).order_by("pk")
             yield from products.filter(**{f"{self.stock.field.name}__lt": self.level})
+
+
+# --- what there should be -----------------------------------------------------------------------------------------
+
+FEW = 10_000  # items that a sample may read
+
+
+@dataclass(frozen=True)
+class SubjectOfStock(SubjectOfRows):
+    """A stock, whose truth is a total of which the items have taken something."""
+
+    stock: Stock
+    total: Any
+
+    def describe(self) -> str:
+        return f"{self.label}: {self.total.name}, less {', '.join(items.label for items in self._items)}"
+
+    @property
+    def _items(self) -> list[Items]:
+        return [items for items in _lines if items.stock == self.stock]
+
+    def differences(self, using: str, keys: Sequence[Any]) -> Sequence[Difference]:
+        """Compare stocks; those that seem to differ are compared once more, while nobody buys the products."""
+        wrong = [one.key for one in self._compared(using, keys)]
+        if not wrong:
+            return []
+        with self._locked(using, wrong):
+            return [*self._compared(using, wrong)]
+
+    def mend(self, using: str, keys: Sequence[Any]) -> None:
+        with self._locked(using, keys):
+            for one in [*self._compared(using, keys)]:
+                self.stock.products([one.key], using).update(**{self.stock.field.name: one.truth})
+
+    @contextmanager
+    def _locked(self, using: str, keys: Sequence[Any]) -> Iterator[None]:
+        """Lock products: a transaction that has written items of them waits with their stock, and is not seen."""
+        with writing(self.model, using):
+            list(locked(self.stock.products(keys, using), using).values_list("pk"))
+            yield
+
+    def _compared(self, using: str, keys: Sequence[Any]) -> Iterator[Difference]:
+        taken = Counter[Any]()
+        for items in self._items:
+            taken.update(items.taken(keys, using))
+        products = self.stock.products(keys, using).order_by("pk")
+        for key, left, total in products.values_list("pk", self.stock.field.name, self.total.name):
+            if left != total - taken[key]:
+                yield Difference(self.label, key, left, total - taken[key])
+
+    def sample(self, using: str) -> Sample:
+        """Compare the products at both ends; fewer if they have many items."""
+        for size in (ENDS, ENDS // 10, 1):
+            keys = ends_of(self.model, using, size)
+            if all(items.are_few(keys, FEW, using) for items in self._items):
+                return Sample(len(keys), [*self.differences(using, keys)])
+        return Sample(0, [])
+
+
+def _subject(text: str, stock: Stock, name: str) -> SubjectOfStock:
+    total = _own(text, stock.model, field_named(text, stock.model, name, *_NUMBERS))
+    return SubjectOfStock(stock.label, stock.model, stock, total)
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from heliograph.outbox.models import Delivery
 from heliograph.outbox.work.runner import drain
 from heliograph.recipes import OutOfStock, keep, reserve
 from heliograph.recipes.declarations import declarations
-from heliograph.recipes.reserve import items_changed
+from heliograph.recipes.reserved.stocks import items_changed
 from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import (
     BasketLine,

@@ -1,7 +1,6 @@
 """Stocks with a total: `manage.py recipes` finds and mends a stock that is not what the items have left of it."""
 
 from decimal import Decimal
-from importlib import import_module
 from io import StringIO
 
 import pytest
@@ -11,6 +10,7 @@ from django.db.models import F
 from heliograph import has, mute
 from heliograph.recipes import reserve, subjects
 from heliograph.recipes.declarations import check_rows, declarations
+from heliograph.recipes.reserved import totals
 from tests.app.models import BasketLine, Goods, PurchaseLine
 from tests.helpers.threads import at_once
 
@@ -84,7 +84,7 @@ def test_items_that_are_older_than_the_declaration_are_filled_in():
 
 
 def test_a_sample_does_not_read_products_with_too_many_items(reserved, monkeypatch):
-    monkeypatch.setattr(import_module("heliograph.recipes.reserve"), "FEW", 2)
+    monkeypatch.setattr(totals, "FEW", 2)
     (tea,) = goods(10)
     PurchaseLine.objects.bulk_create([PurchaseLine(goods=tea) for _ in range(3)])
     Goods.objects.update(stock=1)

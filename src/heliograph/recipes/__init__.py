@@ -32,6 +32,8 @@ from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
 from heliograph.recipes.search_index import search_index
 from heliograph.recipes.reserve import OutOfStock, reserve
+from heliograph.recipes.reserved.reserving import reserve
+from heliograph.recipes.reserved.stocks import OutOfStock
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.slugs import unique_slug
 from heliograph.recipes.stamp import stamp

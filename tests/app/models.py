@@ -732,35 +732,6 @@ class Contact(models.Model):
 
 
 class ContactProxy(Contact):
-# --- what is in stock ---------------------------------------------------------------------------------------------
-
-
-class Goods(Named):
-    code = models.CharField(max_length=40, unique=True, default=uuid.uuid4)
-    stock = models.IntegerField(default=0)
-    kilos = models.DecimalField(max_digits=8, decimal_places=2, default=0)
-    received = models.IntegerField(default=0)
-    kilos_received = models.DecimalField(max_digits=8, decimal_places=2, default=0)
-    sold = models.IntegerField(default=0)
-    spare = models.IntegerField(null=True)
-    weight = models.FloatField(default=0)
-
-
-class Purchase(models.Model):
-    status = models.CharField(max_length=10, default="new")
-
-
-class PurchaseLine(models.Model):
-    purchase = models.ForeignKey(Purchase, models.CASCADE, null=True, related_name="lines")
-    goods = models.ForeignKey(Goods, models.SET_NULL, null=True, related_name="lines")
-    quantity = models.IntegerField(default=1)
-    kilos = models.DecimalField(max_digits=8, decimal_places=2, default=0)
-    grams = models.DecimalField(max_digits=8, decimal_places=3, default=0)
-    status = models.CharField(max_length=10, default="new")
-    is_cancelled = models.BooleanField(default=False)
-
-
-class PurchaseLineProxy(PurchaseLine):
     class Meta:
         proxy = True
 
@@ -872,6 +843,41 @@ class Listing(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["slug"], condition=models.Q(is_gone=False), name="a_slug_of_a_listing"),
         )
+
+
+# --- what is in stock ---------------------------------------------------------------------------------------------
+
+
+class Goods(Named):
+    code = models.CharField(max_length=40, unique=True, default=uuid.uuid4)
+    stock = models.IntegerField(default=0)
+    kilos = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    received = models.IntegerField(default=0)
+    kilos_received = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    sold = models.IntegerField(default=0)
+    spare = models.IntegerField(null=True)
+    weight = models.FloatField(default=0)
+
+
+class Sale(models.Model):
+    status = models.CharField(max_length=10, default="new")
+
+
+class PurchaseLine(models.Model):
+    purchase = models.ForeignKey(Sale, models.CASCADE, null=True, related_name="lines")
+    goods = models.ForeignKey(Goods, models.SET_NULL, null=True, related_name="lines")
+    quantity = models.IntegerField(default=1)
+    kilos = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    grams = models.DecimalField(max_digits=8, decimal_places=3, default=0)
+    status = models.CharField(max_length=10, default="new")
+    is_cancelled = models.BooleanField(default=False)
+
+
+class PurchaseLineProxy(PurchaseLine):
+    class Meta:
+        proxy = True
+
+
 class BasketLine(models.Model):
     """A row that is replaced by one of another model."""
 

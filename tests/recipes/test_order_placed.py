@@ -8,14 +8,14 @@ from heliograph.outbox.work.runner import drain
 from heliograph.recipes import OutOfStock, reserve
 from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save
-from tests.app.models import Goods, Purchase, PurchaseLine
+from tests.app.models import Goods, PurchaseLine, Sale
 from tests.helpers.threads import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @Signal.define
-def order_placed(sender, *, purchase: Purchase) -> None:
+def order_placed(sender, *, purchase: Sale) -> None:
     """A customer has bought something."""
 
 
@@ -35,8 +35,8 @@ def tea():
 def place(*quantities, of):
     """Place an order, as a view does."""
     with transaction.atomic():
-        purchase = Purchase.objects.create()
-        order_placed.send(sender=Purchase, purchase=purchase)
+        purchase = Sale.objects.create()
+        order_placed.send(sender=Sale, purchase=purchase)
         for quantity in quantities:
             PurchaseLine.objects.create(purchase=purchase, goods=of, quantity=quantity)
 
@@ -65,7 +65,7 @@ def test_r5_a_signal_that_is_sent_before_the_items_is_delivered_after_the_commit
 def test_r5_post_save_of_an_order_is_delivered_after_the_commit(tea, receive):
     seen = []
 
-    @receive(post_save, sender=Purchase, when=created, delivery=OnCommit())
+    @receive(post_save, sender=Sale, when=created, delivery=OnCommit())
     def confirm(sender, instance, **kwargs):
         seen.append(items_for_others(instance))
 
@@ -116,7 +116,7 @@ def test_control_r5_a_tutorials_receiver_of_post_save_sees_no_items(tea, connect
     def confirm(sender, instance, created, **kwargs):
         seen.append((items_of(instance), items_for_others(instance)[0]))
 
-    connect(post_save, confirm, sender=Purchase)
+    connect(post_save, confirm, sender=Sale)
     place(2, 3, of=tea)
     assert seen == [([], [])]
 
@@ -127,8 +127,8 @@ def test_control_r5_a_tutorials_receiver_of_post_save_confirms_an_order_that_is_
     def confirm(sender, instance, created, **kwargs):
         seen.append(instance)
 
-    connect(post_save, confirm, sender=Purchase)
+    connect(post_save, confirm, sender=Sale)
     with pytest.raises(OutOfStock):
         place(30, of=tea)
     assert len(seen) == 1
-    assert Purchase.objects.count() == 0
+    assert Sale.objects.count() == 0

@@ -25,9 +25,9 @@ from tests.app.models import (
     CodedLine,
     Goods,
     Item,
-    Purchase,
     PurchaseLine,
     PurchaseLineProxy,
+    Sale,
     WrappedItem,
 )
 from tests.helpers.attempts import at_once as tried_at_once
@@ -148,7 +148,7 @@ WRITES = {
     "delete": (lambda one, tea, oil: one.delete(), [10, 10]),
     "delete of a query": (lambda one, tea, oil: PurchaseLine.objects.all().delete(), [10, 10]),
     "cascade": (lambda one, tea, oil: one.purchase.delete(), [10, 10]),
-    "cascade of a query": (lambda one, tea, oil: Purchase.objects.all().delete(), [10, 10]),
+    "cascade of a query": (lambda one, tea, oil: Sale.objects.all().delete(), [10, 10]),
     "deletion of the product": (lambda one, tea, oil: tea.delete(), [10]),
 }
 
@@ -159,7 +159,7 @@ def test_r4_each_kind_of_write_takes_what_it_wants_more_and_gives_back_what_it_w
     reserved, goods, name, is_in_atomic
 ):
     write, expected = WRITES[name]
-    one = line(goods[0], 3, purchase=Purchase.objects.create())
+    one = line(goods[0], 3, purchase=Sale.objects.create())
     assert left() == [7, 10]
     if is_in_atomic:
         with transaction.atomic():
@@ -305,12 +305,12 @@ def test_an_item_that_wants_more_is_refused_what_it_wants_more(reserved, goods, 
 
 def test_r4_an_order_of_several_products_is_taken_wholly_or_not_at_all(reserved, goods):
     def order():
-        purchase = Purchase.objects.create()
+        purchase = Sale.objects.create()
         line(goods[1], 11, purchase=purchase)
         line(goods[0], 2, purchase=purchase)
 
     assert refused(order).product == goods[1]
-    assert (left(), Purchase.objects.count(), PurchaseLine.objects.count()) == ([10, 10], 0, 0)
+    assert (left(), Sale.objects.count(), PurchaseLine.objects.count()) == ([10, 10], 0, 0)
 
 
 @in_autocommit
@@ -348,7 +348,7 @@ def test_the_error_is_one_that_forms_understand(reserved, goods):
 
 
 def test_r4_a_cancelled_order_gives_back_once(reserved, goods):
-    purchase = Purchase.objects.create()
+    purchase = Sale.objects.create()
     one = line(goods[0], 3, purchase=purchase)
     copies = [PurchaseLine.objects.get(pk=one.pk) for _ in range(2)]
     for copy in copies:

@@ -12,7 +12,7 @@ from heliograph import OnCommit, Signal, has
 from heliograph.recipes import OutOfStock, keep, reserve
 from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save, pre_save
-from tests.app.models import Goods, Purchase, PurchaseLine
+from tests.app.models import Goods, PurchaseLine, Sale
 from tests.helpers.threads import LONG, at_once, in_thread
 from tests.recipes.retrying import Retrying
 
@@ -67,7 +67,7 @@ def refusal(buy):
 def order(*lines):
     """Order quantities of products, in a transaction."""
     with transaction.atomic():
-        purchase = Purchase.objects.create()
+        purchase = Sale.objects.create()
         for one, quantity in lines:
             PurchaseLine.objects.create(purchase=purchase, goods_id=one.pk, quantity=quantity)
 
@@ -93,7 +93,7 @@ def test_r4_of_160_buyers_of_three_33_succeed_and_one_is_left(reserved):
     (tea,) = goods(100)
     refused = all_buyers(lambda: order((tea, 3)))
     assert {error.left for error in refused} == {1}
-    assert (left(), PurchaseLine.objects.count(), Purchase.objects.count()) == ([1], 33, 33)
+    assert (left(), PurchaseLine.objects.count(), Sale.objects.count()) == ([1], 33, 33)
 
 
 def test_r4_of_160_buyers_of_several_products_each_has_all_or_nothing(reserved):
@@ -101,7 +101,7 @@ def test_r4_of_160_buyers_of_several_products_each_has_all_or_nothing(reserved):
 
     def buy():
         with transaction.atomic():
-            purchase = Purchase.objects.create()
+            purchase = Sale.objects.create()
             PurchaseLine.objects.bulk_create(
                 [PurchaseLine(purchase=purchase, goods_id=one.pk) for one in (salt, oil, tea)]
             )

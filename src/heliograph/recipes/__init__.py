@@ -30,10 +30,9 @@ from heliograph.recipes.mail import MailRefusedError, mail
 from heliograph.recipes.normalize import normalize
 from heliograph.recipes.protect import ProtectedRowError, protect
 from heliograph.recipes.related import ensure_related
-from heliograph.recipes.search_index import search_index
-from heliograph.recipes.reserve import OutOfStock, reserve
 from heliograph.recipes.reserved.reserving import reserve
 from heliograph.recipes.reserved.stocks import OutOfStock
+from heliograph.recipes.search_index import search_index
 from heliograph.recipes.seeding import seed
 from heliograph.recipes.slugs import unique_slug
 from heliograph.recipes.stamp import stamp
@@ -61,8 +60,8 @@ __all__ = [
     "mail",
     "normalize",
     "protect",
-    "search_index",
     "reserve",
+    "search_index",
     "seed",
     "stamp",
     "transitions",

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from heliograph import BeforeCommit, Condition, changed, created, raw
 from heliograph.recipes.declarations import Declaration, declare, written
-from heliograph.recipes.parent_locks import lock_before_writes
+from heliograph.recipes.parent_locks import Link, lock_before_writes
 from heliograph.recipes.reserved import refusals, stocks
 from heliograph.recipes.reserved.all_items import add
 from heliograph.recipes.reserved.items import Items, Taking
@@ -72,7 +72,7 @@ def _connect(declaration: Declaration, items: Items) -> None:
         reentrant="allow",
     )
     stock = items.stock
-    lock_before_writes(declaration, {items.key: stock.model})
+    lock_before_writes(declaration, [Link(items.key, stock.model, tuple(items.names))])
     leave = partial(leave_stock, items)
     declaration.connect(pre_save, leave, sender=stock.model, subclasses=True, keeps=[stock.field.name])
 

@@ -102,6 +102,7 @@ class Group:
     base: str = DJANGO
     unit: Unit = "seconds"
     processes: int = 1  # how many measure it, one after the other
+    apps: tuple[str, ...] = ()  # further apps of the project in which it is measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,17 @@ def transaction() -> ModuleType:
 @cache
 def queryset() -> Any:
     """Return QuerySet, with the copies of transactions, deletion and signals."""
-    query, deletion = copied("django.db.models.query"), copied("django.db.models.deletion")
-    vars(deletion).update(transaction=transaction(), signals=model_signals())
-    vars(query).update(transaction=transaction(), Collector=deletion.Collector)
+    query = copied("django.db.models.query")
+    vars(query).update(transaction=transaction(), Collector=collector())
     return query.QuerySet
+
+
+@cache
+def collector() -> Any:
+    """Return the class that deletes rows, with the copies of transactions and signals."""
+    deletion = copied("django.db.models.deletion")
+    vars(deletion).update(transaction=transaction(), signals=model_signals())
+    return deletion.Collector
 
 
 @cache
@@ -45,6 +52,14 @@ def saving() -> dict[str, Any]:
     base, signals = copied("django.db.models.base"), model_signals()
     vars(base).update(pre_save=signals.pre_save, post_save=signals.post_save)
     return {name: vars(base.Model)[name] for name in ("save_base", "_save_table")}
+
+
+@cache
+def deleting() -> dict[str, Any]:
+    """Return the method that deletes an instance, with the copied deletion."""
+    base = copied("django.db.models.base")
+    vars(base).update(Collector=collector())
+    return {"delete": vars(base.Model)["delete"]}
 
 
 def copied(name: str) -> ModuleType:

@@ -29,10 +29,13 @@ class ComputedFields(AppConfig):
     name = "computedfields"
 
 
-def set_up() -> None:
+def set_up(*apps: str) -> None:
     """Set Django up, with its signals adopted and a database in memory; the others are for those who name them."""
     settings.configure(
-        INSTALLED_APPS=["heliograph", f"{__name__}.Shops", *_apps()], DATABASES=_databases(), USE_TZ=True
+        INSTALLED_APPS=["heliograph", f"{__name__}.Shops", *_apps(), *apps],
+        DATABASES=_databases(),
+        USE_TZ=True,
+        **_mail(),
     )
     django.setup()
 
@@ -52,6 +55,12 @@ def servers() -> dict[str, str]:
             cursor.execute("SHOW server_version")
             versions["PostgreSQL"] = cursor.fetchone()[0].split()[0]
     return versions
+
+
+def _mail() -> dict[str, Any]:
+    """Return the settings by which mails stay in memory."""
+    backend = "django.core.mail.backends.locmem.EmailBackend"
+    return {"MAILERS": {"default": {"BACKEND": backend}}} if django.VERSION >= (6, 1) else {"EMAIL_BACKEND": backend}
 
 
 def _apps() -> list[str]:

@@ -5,9 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
-from benchmarks import asynchronous, bulk, changes, connecting, kept, memory, models, sending, threads, transactions
+from benchmarks import (
+    asynchronous,
+    bulk,
+    changes,
+    connecting,
+    kept,
+    memory,
+    models,
+    recipes,
+    sending,
+    threads,
+    transactions,
+)
 from benchmarks.facts import Group, Result, Table
 from benchmarks.project import set_up
 from benchmarks.timing import interleaved
@@ -17,7 +30,7 @@ Cells = Mapping[tuple[str, str], float]
 
 def groups() -> list[Group]:
     """Return all groups, in the order in which they are measured."""
-    modules = (sending, models, connecting, asynchronous, threads, memory, changes, transactions, bulk, kept)
+    modules = (sending, models, connecting, asynchronous, threads, memory, changes, transactions, bulk, kept, recipes)
     return [group for module in modules for group in module.groups()]
 
 
@@ -26,7 +39,8 @@ def measured(group: Group) -> Result:
 
     Where a process happens to put things in memory moves its figures by a percent or two, for as long as it lives.
     """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=set_up, max_tasks_per_child=1) as pool:
+    process = {"initializer": partial(set_up, *group.apps), "max_tasks_per_child": 1}
+    with ProcessPoolExecutor(1, get_context("spawn"), **process) as pool:
         runs = list(pool.map(_cells, [group.name] * group.processes))
     best = {place: min(run[place] for run in runs) for place in runs[0]}
     return Result(group, Table(tuple(column.name for column in group.columns), best, group.base))

@@ -374,7 +374,7 @@ class Reserve(Recipe):
         signals.post_delete.connect(give_back, sender=model, weak=False)
 
     def declare(self, model: Any, *others: Any) -> None:
-        vars(recipes)["reserve"](model, "quantity", from_="shelf.stock")
+        recipes.reserve(model, "quantity", from_="shelf.stock")
 
 
 class NothingConnected(Recipe):
@@ -398,5 +398,5 @@ RECIPES: tuple[type[Recipe], ...] = (
     Mail,
     SearchIndex,
     Webhook,
-    *([Reserve] if "reserve" in recipes.__all__ else []),
+    Reserve,
 )

@@ -169,6 +169,17 @@ def test_a_transaction_takes_no_more_statements_if_it_is_aborted():
         transaction.set_rollback(True)
 
 
+@pytest.mark.skipif(DATABASE.has_one_writer, reason="a transaction that reads keeps writers out")
+def test_a_transaction_without_a_snapshot_sees_what_others_commit(rows):
+    def number():
+        return [*map(tuple, asked(f"SELECT number FROM {rows} WHERE id = 1"))]
+
+    with transaction.atomic():
+        before = number()
+        in_another_session(lambda: execute_alone(f"UPDATE {rows} SET number = 99 WHERE id = 1"))
+        assert number() == (before if DATABASE.has_snapshot(connection) else [(99,)])
+
+
 def takes(sql):
     try:
         execute_alone(sql)

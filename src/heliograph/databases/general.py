@@ -54,9 +54,17 @@ class Database:
         """Return whether a transaction takes its lock for writing only when it writes, and may be refused then."""
         return False
 
+    aborts: ClassVar[bool] = False  # whether a transaction accepts no more statements after an error
+
     def is_aborted(self, connection: Any) -> bool:
         """Return whether the open transaction accepts no more statements, and its COMMIT would be a ROLLBACK."""
         return False
+
+    def has_snapshot(self, connection: Any) -> bool:
+        """Return whether all statements of a transaction see the database as it was at the first one."""
+        level = getattr(connection, "isolation_level", "read committed")
+        name = str(getattr(level, "name", level)).lower().replace("_", " ")
+        return name not in ("read committed", "read uncommitted")
 
     most_keys: ClassVar[int | None] = None  # of one condition that reads the rows with these keys and no others
 

@@ -26,6 +26,8 @@ class PostgreSQL(Database):
     keeps_locators = True
     describes_tables = True
 
+    aborts = True
+
     def is_aborted(self, connection: Any) -> bool:
         raw = connection.connection
         return raw is not None and bool(raw.info.transaction_status == _IN_ERROR)

@@ -36,6 +36,11 @@ class SQLite(Database):
             value = _FLOAT.create_decimal_from_float(float(value))
         return super().stored_decimal(value, decimal_places, digits)
 
+    def has_snapshot(self, connection: Any) -> bool:
+        """Return whether a transaction that reads lets others write meanwhile, and does not see what they write."""
+        mode = connection.connection and connection.connection.execute("PRAGMA journal_mode").fetchone()[0]
+        return bool(mode == "wal")
+
     @contextmanager
     def beginning_as_writer(self, connection: Any) -> Iterator[bool]:
         """Let a transaction begin by BEGIN IMMEDIATE, unless `transaction_mode` in the settings says how."""

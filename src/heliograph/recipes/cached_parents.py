@@ -31,5 +31,9 @@ def forget(instance: Any, columns: Sequence[str], using: str) -> None:
 
 
 def _is_called_by_async() -> bool:
-    """Return whether this thread runs what async code has awaited; it may be so for later calls of the thread, too."""
-    return getattr(SyncToAsync.threadlocal, "main_event_loop", None) is not None
+    """Return whether this thread runs what async code awaits; it may be so for later calls of the thread, too.
+
+    The thread keeps its event loop, also one that has ended.
+    """
+    loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    return loop is not None and loop.is_running()

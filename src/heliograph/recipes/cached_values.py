@@ -18,6 +18,8 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.db import connections
 
+from heliograph.databases import database_of
+
 T = TypeVar("T")
 
 _CHANGED = "_heliograph_changed_keys"  # an attribute of a connection
@@ -95,20 +97,10 @@ def _may_store(store: Any) -> bool:
     generation. In the table of a database cache, others do not see the generation before the commit.
     """
     for connection in _in_transactions():
-        if isinstance(store, BaseDatabaseCache) or _has_snapshot(connection):
+        if isinstance(store, BaseDatabaseCache) or database_of(connection).has_snapshot(connection):
             return False
     return True
 
 
 def _in_transactions() -> Iterator[Any]:
     return (one for one in connections.all(initialized_only=True) if one.in_atomic_block)
-
-
-def _has_snapshot(connection: Any) -> bool:
-    """Return whether all queries of a transaction see the database as it was at the first one."""
-    if connection.vendor == "sqlite":
-        mode = connection.connection and connection.connection.execute("PRAGMA journal_mode").fetchone()[0]
-        return bool(mode == "wal")
-    level = getattr(connection, "isolation_level", "read committed")
-    name = str(getattr(level, "name", level)).lower().replace("_", " ")
-    return name not in ("read committed", "read uncommitted")

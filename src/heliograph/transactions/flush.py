@@ -166,7 +166,8 @@ def _make(groups: list[Group], connection: Any) -> None:
 
 def _verify_sound(connection: Any, made: Pending) -> None:
     """Raise TransactionManagementError if the database would roll back in place of the commit, and report nothing."""
-    if connection.needs_rollback or database_of(connection).is_aborted(connection):
+    database = database_of(connection)
+    if connection.needs_rollback or (database.aborts and database.is_aborted(connection)):
         raise TransactionManagementError(
             f"The transaction on {connection.alias!r} was rolled back: {full_name(made.call.receiver)}, which runs"
             " before its commit, has caught an error of the database, or asked for a rollback. Let it raise, or put"

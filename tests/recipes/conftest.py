@@ -4,9 +4,18 @@ from contextlib import ExitStack
 
 import pytest
 
+from heliograph.recipes.declarations import declarations
 from heliograph.recipes.webhooks.models import Endpoint
 from tests.helpers.endpoints import serving
 from tests.helpers.keeping import Keeping
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays():
+    """Disconnect what a test has declared."""
+    yield
+    for one in declarations[:]:
+        one.disconnect()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import weakref
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -30,19 +29,13 @@ from heliograph.recipes.file_names import file_fields
 from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import Album, Article, Painting, Picture, PictureProxy, Poster, Ware
 from tests.helpers.deliveries import ago
+from tests.helpers.recipes_command import run
 from tests.helpers.savepoints import UndoneError, by_hand
 from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"], transaction=True)
 
 AT_ONCE = OnCommit()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture(autouse=True)
@@ -632,15 +625,6 @@ def test_uploads_are_not_kept_in_memory_until_the_commit(cleaned):
 
 
 # --- files without a row ------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def age(name):

@@ -21,13 +21,6 @@ from tests.app.models import Cart, Item, Node
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 def shout(model, name, *, when=~raw, then=None):
     """Keep a text in capitals: a recipe as a project might write one."""
 

@@ -3,12 +3,10 @@
 import re
 from contextlib import nullcontext, suppress
 from functools import partial
-from io import StringIO
 
 import django
 import pytest
 from django.core import serializers
-from django.core.management import call_command
 from django.db import IntegrityError, NotSupportedError, connection, transaction
 from django.db.models import Count
 from django.db.models.signals import post_save, pre_save
@@ -37,6 +35,7 @@ from tests.app.models import (
     Voucher,
 )
 from tests.helpers.errors import MishapError, mishap
+from tests.helpers.recipes_command import run
 from tests.helpers.statements import statements, verbs
 from tests.helpers.threads import at_once
 from tests.helpers.writes import conflict
@@ -44,13 +43,6 @@ from tests.helpers.writes import conflict
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 in_autocommit = pytest.mark.django_db(databases=["default", "other"], transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 def sku_of(gadget):
@@ -528,15 +520,6 @@ def test_a_second_declaration_of_a_field_is_refused_until_the_first_is_disconnec
 
 
 # --- rows that are older ------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_verify_names_the_rows_without_a_value_and_repair_gives_them_theirs(skus):

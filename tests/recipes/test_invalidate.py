@@ -38,13 +38,6 @@ BACKENDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 def use_cache(settings, name):
     own = BACKENDS[name] | {"KEY_PREFIX": uuid.uuid4().hex}
     settings.CACHES = {"default": own, "pages": own | {"KEY_PREFIX": uuid.uuid4().hex}}

@@ -35,13 +35,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 SHIPPED = {"when": changed("status", to="shipped"), "to": "buyer.email", "template": "purchases/shipped"}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 @pytest.fixture
 def shipped():
     """Send a mail about each purchase that is shipped."""

@@ -4,13 +4,11 @@ import pickle
 import re
 from contextlib import suppress
 from functools import partial
-from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.exceptions import ValidationError
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower, Upper
@@ -23,6 +21,7 @@ from heliograph.recipes import normalize, stamp, subjects
 from heliograph.recipes.declarations import check_rows, declarations
 from heliograph.signals import post_update, pre_update
 from tests.app.models import Bill, Contact, ContactProxy, Meeting, Seat, Supplier
+from tests.helpers.recipes_command import run
 from tests.helpers.stale_copies import elsewhere
 from tests.helpers.statements import statements, verbs
 from tests.helpers.threads import at_once, in_thread
@@ -31,13 +30,6 @@ from tests.helpers.writes import conflict
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 FORM = [str.strip, str.lower]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture
@@ -558,15 +550,6 @@ def test_a_second_declaration_of_a_field_is_refused_until_the_first_is_disconnec
 
 
 # --- rows that are older ------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_verify_names_the_rows_that_are_not_normal_and_repair_normalizes_them(lookups):

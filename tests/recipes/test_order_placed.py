@@ -6,7 +6,6 @@ from django.db import transaction
 from heliograph import BeforeCommit, Durable, OnCommit, Signal, created
 from heliograph.outbox.work.runner import drain
 from heliograph.recipes import OutOfStock, reserve
-from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save
 from tests.app.models import Goods, PurchaseLine, Sale
 from tests.helpers.threads import in_thread
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @Signal.define
 def order_placed(sender, *, purchase: Sale) -> None:
     """A customer has bought something."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ in_autocommit = pytest.mark.django_db(transaction=True)
 FEATURED = {"a Q": Q(name="Featured"), "a function": lambda novel: novel.name == "Featured"}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 @pytest.fixture(params=FEATURED)
 def featured(request):
     """Protect novels that are named so."""

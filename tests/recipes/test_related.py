@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from functools import partial
-from io import StringIO
 
 import pytest
 from django.core import serializers
@@ -30,16 +29,10 @@ from tests.app.models import (
     Profile,
     Trainer,
 )
+from tests.helpers.recipes_command import run
 from tests.helpers.threads import at_once, in_thread
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture
@@ -307,15 +300,6 @@ def test_a_declaration_that_cannot_be_right_is_refused_where_it_stands(declare, 
 
 
 # --- rows that are older ------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_r9_verify_names_the_rows_that_have_none_and_repair_makes_them():

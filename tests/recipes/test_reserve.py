@@ -47,13 +47,6 @@ def stock_low(sender, *, product: Goods, left: int) -> None:
     """Few units are left."""
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 @pytest.fixture
 def reserved():
     return reserve(PurchaseLine, "quantity", from_="goods.stock", when=VALID)

@@ -10,7 +10,6 @@ from django.db.models import F, Sum
 
 from heliograph import OnCommit, Signal, has
 from heliograph.recipes import OutOfStock, keep, reserve
-from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save, pre_save
 from tests.app.models import Goods, PurchaseLine, Sale
 from tests.helpers.threads import LONG, at_once, in_thread
@@ -23,13 +22,6 @@ THREADS, EACH = 16, 10  # 160 buyers: a server has not many more connections tha
 is_mysql = connection.vendor == "mysql"
 
 stock_low = Signal(name="tests.stock_low")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from heliograph.databases import GENERAL, database_of
 from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import search_index
-from heliograph.recipes.declarations import check_rows, declarations
+from heliograph.recipes.declarations import check_rows
 from heliograph.recipes.search import DocumentIndex, search
 from heliograph.recipes.search.models import SearchDocument
 from tests.app.models import Account, Article, Audiobook, Branch, Novel, Reprint, Voucher, Writer
@@ -23,13 +23,6 @@ from tests.helpers.threads import at_once
 
 # InnoDB finds words of transactions that were committed.
 pytestmark = pytest.mark.django_db(databases=["default", "other"], transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture

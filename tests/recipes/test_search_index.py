@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from functools import partial
-from io import StringIO
 from uuid import uuid4
 
 import pytest
@@ -25,18 +24,12 @@ from tests.app.models import Account, Article, Audiobook, Novel, Reissue, Reprin
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
 from tests.helpers.indexes import Index, ListedIndex
+from tests.helpers.recipes_command import run
 from tests.helpers.threads import at_once, in_thread
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 committed = pytest.mark.django_db(databases=["default", "other"], transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture
@@ -447,15 +440,6 @@ def test_a_row_that_never_stays_as_it_was_written_is_a_failed_attempt():
 
 
 # --- rebuilding ---------------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_r12_verify_finds_what_is_missing_and_left_over_and_backfill_mends_it():

@@ -29,13 +29,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 NORTH, SOUTH = {"code": "N", "name": "North"}, {"code": "S", "name": "South"}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 def migrate(using="default", migrated=apps):
     """Send post_migrate as the command does when it has migrated a database."""
     emit_post_migrate_signal(0, False, using, apps=migrated, plan=[])

@@ -10,20 +10,12 @@ from django.db import IntegrityError, connection, transaction
 from django.utils.text import slugify
 
 from heliograph.recipes import unique_slug
-from heliograph.recipes.declarations import declarations
 from heliograph.signals import pre_save
 from tests.app.models import Story
 from tests.helpers.sessions import has_sessions, wait_until_it_waits
 from tests.helpers.threads import LONG, at_once, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture

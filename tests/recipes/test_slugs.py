@@ -3,7 +3,6 @@
 import re
 from contextlib import nullcontext
 from functools import partial
-from io import StringIO
 
 import pytest
 from django.core import serializers
@@ -20,18 +19,12 @@ from heliograph.recipes import unique_slug
 from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save, pre_save
 from tests.app.models import Country, LastSlug, Listing, OldSlug, Post, Region, Saga, Story, StoryProxy, Tale, Verse
+from tests.helpers.recipes_command import run
 from tests.helpers.statements import statements, verbs
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 CONSONANTS = "[bcdfghjkmnpqrstvwxz]{6}"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture
@@ -529,15 +522,6 @@ def test_a_slug_that_has_a_declaration_is_refused_with_its_line(slugs):
 
 
 # --- rows that are older ------------------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_r6_verify_names_the_rows_without_a_slug_and_repair_gives_them_one():

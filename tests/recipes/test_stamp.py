@@ -23,13 +23,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 @pytest.fixture
 def paid():
     """Stamp bills that are paid."""

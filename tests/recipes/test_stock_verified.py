@@ -1,10 +1,8 @@
 """Stocks with a total: `manage.py recipes` finds and mends a stock that is not what the items have left of it."""
 
 from decimal import Decimal
-from io import StringIO
 
 import pytest
-from django.core.management import call_command
 from django.db.models import F
 
 from heliograph import has, mute
@@ -12,18 +10,12 @@ from heliograph.recipes import reserve, subjects
 from heliograph.recipes.declarations import check_rows, declarations
 from heliograph.recipes.reserved import totals
 from tests.app.models import BasketLine, Goods, PurchaseLine
+from tests.helpers.recipes_command import run
 from tests.helpers.threads import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 in_threads = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
 
 
 @pytest.fixture
@@ -33,15 +25,6 @@ def reserved():
 
 def goods(*received):
     return [Goods.objects.create(stock=number, received=number) for number in received]
-
-
-def run(*arguments):
-    out, status = StringIO(), 0
-    try:
-        call_command("recipes", *arguments, stdout=out, stderr=out)
-    except SystemExit as end:
-        status = end.code
-    return status, out.getvalue().splitlines()
 
 
 def test_a_stock_that_is_right_is_verified(reserved):

@@ -27,13 +27,6 @@ in_autocommit = pytest.mark.django_db(transaction=True)
 TABLE = {"new": {"paid", "cancelled"}, "paid": {"shipped"}}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 @pytest.fixture
 def moves():
     return transitions(Parcel, "status", TABLE)

@@ -39,13 +39,6 @@ def parcel_lost(sender, *, code: str, weight: Decimal = Decimal("1.50")) -> None
     """Nobody knows where a parcel is."""
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    for one in declarations[:]:
-        one.disconnect()
-
-
 def code(parcel):
     return {"code": parcel.code, "status": parcel.status}
 

@@ -121,6 +121,14 @@ class Comparison(NamedTuple):
         change = self.change(at)
         return Change(self._before(at), self._before(at)) if change is None else change
 
+    def new_value(self, name: str) -> Any:
+        """Return the new value of a field that a receiver watches, of a row that is new."""
+        at = self.plan.positions[name]
+        new = self.new[at]
+        if self.written is None and at not in self.plan.special and is_of_own_type(self.plan.fields[at], new):
+            return new
+        return self.values(name).new
+
     def _before(self, at: int) -> Any:
         """Return the old value of a field, as its attribute gives it."""
         field = self.plan.fields[at]

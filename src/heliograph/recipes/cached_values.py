@@ -73,14 +73,15 @@ def forget(cache: str, keys: Iterable[str]) -> None:
 
 def add_changed(using: str, cache: str, keys: Sequence[str]) -> None:
     """Remember keys that the transaction which is open has changed."""
-    changed = connections[using].__dict__.setdefault(_CHANGED, Counter())
-    changed.update((cache, key) for key in keys)
+    changed: Counter[tuple[str, str]] = connections[using].__dict__.setdefault(_CHANGED, Counter())
+    for key in keys:
+        changed[cache, key] += 1
 
 
-def remove_changed(using: str, cache: str, keys: Sequence[str]) -> None:
-    """Forget keys that a transaction has changed, after its commit or its rollback."""
-    left = connections[using].__dict__.pop(_CHANGED, Counter())
-    left.subtract((cache, key) for key in keys)
+def remove_changed(using: str, keys: Iterable[tuple[str, str]]) -> None:
+    """Forget keys, each with its cache, that a transaction has changed, after its commit or its rollback."""
+    left: Counter[tuple[str, str]] = connections[using].__dict__.pop(_CHANGED, Counter())
+    left.subtract(keys)
     if left := +left:
         connections[using].__dict__[_CHANGED] = left
 

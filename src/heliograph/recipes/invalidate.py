@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -40,7 +40,7 @@ def invalidate(model: type[Model] | str, keys: Keys, *, cache: str = "default") 
         _verify_table(text, model)
         invalidating = Invalidating(model, keys, cache)
         options: Any = {"sender": model._meta.concrete_model, "subclasses": True, "bulk": True, "fetch": "lock"}
-        is_changed = changed(*(field.name for field in invalidating.fields))
+        is_changed = changed(*invalidating.names)
         options |= {"delivery": Inline(batch=True), "order": _FIRST}
         declaration.connect(post_save, invalidating, when=created | is_changed, **options)
         declaration.connect(post_delete, invalidating, when=is_changed, **options)
@@ -56,12 +56,13 @@ class Invalidating:
         self.model = model
         self.keys = keys
         self.cache = cache
-        self.fields = model._meta.concrete_fields
+        self.names = [field.name for field in model._meta.concrete_fields]
+        self.attributes = [field.attname for field in model._meta.concrete_fields]
         self.__name__ = self.__qualname__ = f"invalidate({model._meta.label})"
 
     def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Remember, for the commit, the keys of rows as they were and as they are."""
-        rows = batch.values(*(field.name for field in self.fields))
+        rows = batch.values(*self.names)
         states = (state for _, old, new in rows for state in (old, new) if state is not None)
         keys = [*dict.fromkeys(key for state in states for key in self._keys_of(state, using))]
         if keys:
@@ -70,9 +71,11 @@ class Invalidating:
 
     def _keys_of(self, state: State, using: str) -> Iterable[str]:
         """Return the keys of a row; what only the database knows, such as F("price") + 1, is deferred."""
-        values = zip((field.attname for field in self.fields), state, strict=True)
-        names, known = zip(*(one for one in values if one[1] is not UNKNOWN), strict=True)
-        keys = self.keys(self.model.from_db(using, names, known))
+        names: Sequence[str] = self.attributes
+        if any(value is UNKNOWN for value in state):
+            known = [one for one in zip(names, state, strict=True) if one[1] is not UNKNOWN]
+            names, state = zip(*known, strict=True)
+        keys = self.keys(self.model.from_db(using, names, state))
         return [keys] if isinstance(keys, str) else keys
 
 
@@ -117,8 +120,8 @@ def _error_of(cache: str, keys: Iterable[str]) -> Exception | None:
 
 def leave(sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
     """Let the values of keys be read from the cache again, after a commit or a rollback."""
-    for event in batch.events:
-        remove_changed(using, event.kwargs["cache"], event.kwargs["keys"])
+    sends = [event.kwargs for event in batch.events]
+    remove_changed(using, ((sent["cache"], key) for sent in sends for key in sent["keys"]))
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

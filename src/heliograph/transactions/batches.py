@@ -76,6 +76,9 @@ class Event(ABC):
         return self._change_of(self._field(name))
 
     def _change_of(self, field: Any) -> Change:
+        compared = self.comparison
+        if self.kind == "created" and compared is not None and field.name in compared.plan.positions:
+            return Change(NO_ROW, compared.new_value(field.name))
         known = self._known_of(field)
         if self.kind == "created":
             return known._replace(old=NO_ROW)

@@ -96,8 +96,9 @@ class ReceivedSend(Received):
     held: Any = None  # the instance that the writing code holds; None if it holds none
 
     def sends(self) -> Iterator[ReceivedSend]:
-        if self.save is not None:
-            yield replace(self, comparison=self.save.comparison or self.comparison, save=None)
+        written = None if self.save is None else self.save.comparison  # None until the row is written
+        if written is not None:
+            yield replace(self, comparison=written, save=None)
         else:
             yield self if self.record is None else self._as_recorded(self.record)
 

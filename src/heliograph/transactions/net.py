@@ -64,6 +64,9 @@ class BatchCall(Call):
 
     def _of_sends(self) -> tuple[Batch, Handling] | None:
         sends = [send for one in self.sends for send in one.sends()]
+        if len(sends) == 1 and sends[0].row is None and sends[0].payload.get("instance") is not None:
+            event = _net(sends)
+            return None if event is None else (Batch((event,)), Handling(self.receiver, sends[0].payload))
         groups = _rows(sends) if len(sends) > 1 else [sends]
         nets = {event: of_row for of_row in groups if (event := _net(of_row)) is not None}
         if not nets:
@@ -131,24 +134,45 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
         if not sends:
             return None
     sends = _in_order_of_writes(sends) if len(sends) > 1 else sends
-    # pre_save does not know whether a row is new: Django takes each instance that was not loaded for a new one.
-    first = next((one for one in sends if one.payload["signal"] is not pre_save), sends[0])
-    last, kind = sends[-1], _net_kind(first.kind, sends[-1].kind)
+    last, kind = sends[-1], _net_kind(_first(sends).kind, sends[-1].kind)
     if kind is None and last.kind is not None:
         return None
-    compared, is_gone = _net_comparison(sends), last.kind in _GONE
+    compared = _net_comparison(sends)
     payload = _net_payload(sends, kind, compared)
-    # A receiver may have one condition for saves and another for deletions: the last send decides which is tested.
-    options = [one.deferral.options for one in sends if (one.kind in _GONE) is is_gone]
-    whens = [*{id(one.when): one.when for one in options}.values()]
+    whens = _conditions(sends, last)
     asked = payload if last.row is None else _with_instance(payload, last.row, whens)
     if not any(when is None or when.holds(asked) for when in whens):
         return None
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
-    fields = tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
     sent = (kind, last.payload["signal"], last.payload["sender"], kwargs)
     held = next((one.held for one in reversed(sends) if one.held is not None), None)
-    return SentEvent(*sent, compared, fields, last.row, last.primary_key, held)
+    return SentEvent(*sent, compared, _fields(sends), last.row, last.primary_key, held)
+
+
+def _first(sends: Sequence[ReceivedSend]) -> ReceivedSend:
+    """Return the first send about a row that knows whether the row is new.
+
+    pre_save does not: Django takes each instance that was not loaded for a new one.
+    """
+    if len(sends) == 1:
+        return sends[0]
+    return next((one for one in sends if one.payload["signal"] is not pre_save), sends[0])
+
+
+def _conditions(sends: Sequence[ReceivedSend], last: ReceivedSend) -> list[Condition | None]:
+    """Return the conditions that are tested: those for deletions, if the last send is about one, or those for saves."""
+    if len(sends) == 1:
+        return [last.deferral.options.when]
+    is_gone = last.kind in _GONE
+    options = [one.deferral.options for one in sends if (one.kind in _GONE) is is_gone]
+    return [*{id(one.when): one.when for one in options}.values()]
+
+
+def _fields(sends: Sequence[ReceivedSend]) -> tuple[str, ...]:
+    """Return the names of the fields whose changes the receiver asks for, under each of its conditions."""
+    if len(sends) == 1:
+        return sends[0].deferral.fields
+    return tuple(dict.fromkeys(name for one in sends for name in one.deferral.fields))
 
 
 def _in_order_of_writes(sends: Sequence[ReceivedSend]) -> list[ReceivedSend]:
@@ -209,6 +233,8 @@ def _all_fields(named: list[Any]) -> frozenset[str] | None:
 
 def _net_comparison(sends: list[ReceivedSend]) -> Comparison | None:
     """Compare a row before the first send with the row after the last one."""
+    if len(sends) == 1:
+        return sends[0].comparison
     # A send of pre_save only knows what is going to be written.
     sends = [one for one in sends if one.payload["signal"] is not pre_save] or sends
     compared = [one.comparison for one in sends if one.comparison is not None]

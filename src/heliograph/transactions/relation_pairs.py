@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from heliograph.catalogue import entry_of
+from heliograph.catalogue import CATALOGUE
 from heliograph.transactions.collect import ReceivedSend
+
+_M2M_CHANGES = CATALOGUE["m2m_changes"]
 
 
 def is_of_pairs(signal: Any) -> bool:
     """Return whether a signal carries the added and removed pairs of a relation, as `m2m_changes` does."""
-    entry = entry_of(signal)
-    return entry is not None and entry.name == "m2m_changes"
+    return _M2M_CHANGES.is_of(signal)
 
 
 def net_of_pairs(sends: Sequence[ReceivedSend]) -> list[ReceivedSend]:

@@ -124,10 +124,9 @@ class Comparison(NamedTuple):
     def new_value(self, name: str) -> Any:
         """Return the new value of a field that a receiver watches, of a row that is new."""
         at = self.plan.positions[name]
-        new = self.new[at]
-        if self.written is None and at not in self.plan.special and is_of_own_type(self.plan.fields[at], new):
-            return new
-        return self.values(name).new
+        if self.written is not None or at in self.plan.special or self.new[at] is ABSENT:
+            return self.values(name).new
+        return self.stored(self.plan.fields[at], self.new[at])
 
     def _before(self, at: int) -> Any:
         """Return the old value of a field, as its attribute gives it."""

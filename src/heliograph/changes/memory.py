@@ -70,6 +70,8 @@ def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
         values = plan.from_row(memory)
     else:
         values = _some_values(memory, plan)
+    if values is plan.unknown:  # as for a new row
+        return values
     is_usual = plan.keys == 1 and values[0] is instance.__dict__.get(plan.names[0])
     return values if is_usual or _is_of_row(plan, values, instance) else plan.unknown
 

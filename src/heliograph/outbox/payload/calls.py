@@ -23,7 +23,7 @@ from heliograph.outbox.payload.field_values import changes_of_model, encoded_cha
 from heliograph.outbox.payload.instances import loading, loading_unasked
 from heliograph.outbox.payload.kinds import KIND, VALUE
 from heliograph.outbox.payload.named_signals import signal_named
-from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, is_sensitive
+from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, sensitive_among
 from heliograph.outbox.payload.stored_batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.value_decoding import Decoder, is_row, read, verified
 from heliograph.outbox.payload.value_encoding import PLAIN, encoded_as, row
@@ -56,11 +56,12 @@ def text_of(call: Call, durable: DurableReceiver, using: str, key: Any = None) -
 
 def _kwargs(durable: DurableReceiver, using: str, payload: Mapping[str, Any], signal: Any, key: Any) -> dict[str, Any]:
     is_of_model = isinstance(signal, ModelSignal)
+    sensitive = frozenset[str]() if is_of_model else sensitive_among(payload.keys())
     return {
         name: value if type(value) in PLAIN else _value(durable, using, payload, signal, key, name)
         for name, value in payload.items()
         if name not in _OF_EVERY_CALL
-        if (is_of_model and name not in _LEFT_OUT) or not _is_left_out(name, signal, durable)
+        if name not in sensitive and (name not in _LEFT_OUT or not _is_left_out(name, signal, durable))
     }
 
 
@@ -72,8 +73,6 @@ _LEFT_OUT = OF_THE_PROCESS | {"origin"}
 
 
 def _is_left_out(name: str, signal: Any, durable: DurableReceiver) -> bool:
-    if name not in _LEFT_OUT:
-        return is_sensitive(name) and not isinstance(signal, ModelSignal)
     entry = entry_of(signal)
     if entry is None or name not in entry.carries:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
@@ -18,4 +17,7 @@ def new_message_id() -> str:
 def envelope(event: str, data: Any) -> str:
     """Return the text of an event that happens now. Raises TypeError or ValueError for data that is no JSON."""
     envelope = {"type": event, "timestamp": timezone.now(), "data": data}
-    return json.dumps(envelope, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":"))
+    return _encoder.encode(envelope)
+
+
+_encoder = DjangoJSONEncoder(allow_nan=False, separators=(",", ":"))

@@ -97,9 +97,11 @@ class Transitions:
 
     def after(self, sender: Any, batch: Batch, **kwargs: Any) -> None:
         """Refuse what the database has computed."""
-        states = self._read([event for event in batch.events if event.new(self.field.name) is UNKNOWN])
-        for event in batch.events:
-            self._refuse(sender, event, states.get(event.pk, event.new(self.field.name)))
+        moves = [(event, event.new(self.field.name)) for event in batch.events]
+        computed = [event for event, new in moves if new is UNKNOWN]
+        states = self._read(computed) if computed else {}
+        for event, new in moves:
+            self._refuse(sender, event, states.get(event.pk, new))
 
     def _read(self, events: Iterable[Any]) -> dict[Any, Any]:
         """Query for the states of rows, which are all in the database of one write."""

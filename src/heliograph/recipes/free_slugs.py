@@ -40,6 +40,15 @@ class Scope:
 
     fields: tuple[Any, ...]
     condition: Q | None = None
+    queries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # by alias
+
+    def query(self, slug: Any, using: str) -> Any:
+        """Return the query for keys, slugs, and values of these fields; it is built once, and each use narrows it."""
+        if using not in self.queries:
+            names = [one.attname for one in self.fields]
+            rows = slug.model._base_manager.using(using)
+            self.queries[using] = rows.values_list("pk", slug.attname, *names)
+        return self.queries[using]
 
 
 def scopes_of(slug: Any) -> list[Scope]:
@@ -108,10 +117,10 @@ class Taken:
                 self._read(scope, instances, slugs[start : start + size], using)
 
     def _read(self, scope: Scope, instances: Sequence[Model], slugs: Sequence[str], using: str) -> None:
-        rows = self.slug.model._base_manager.using(using).filter(scope.condition or Q())
-        rows = rows.filter(_shares(scope, instances), **{f"{self.slug.attname}__in": slugs})
-        names = [one.attname for one in scope.fields]
-        for key, slug, *values in rows.values_list("pk", self.slug.attname, *names):
+        asked = Q((f"{self.slug.attname}__in", slugs))
+        for one in (_shares(scope, instances), scope.condition):
+            asked = asked & one if one else asked
+        for key, slug, *values in scope.query(self.slug, using).filter(asked):
             self.owners[scope, tuple(values), folded(slug)] = key
 
     def is_free(self, instance: Model, slug: str) -> bool:

@@ -25,7 +25,8 @@ def insert_missing(
 
     `make` returns a new instance for a source, and `missing` queries for the sources that have no row. This is no
     `ignore_conflicts=True`, which returns no keys, and with which SQLite, MySQL and MariaDB also ignore values that
-    are wrong. An IntegrityError that no row of others explains is raised.
+    are wrong. An IntegrityError that no row of others explains is raised. Each attempt has a savepoint, also for a row
+    whose source is new: a receiver may have inserted the row before, and to query for it takes no less time.
     """
     while sources:
         try:

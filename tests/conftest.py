@@ -33,6 +33,7 @@ DATABASE_INDEPENDENT = (
     "test_fragments.py",
     "test_package.py",
     "test_promises.py",
+    "test_recipe_benchmarks.py",
     "test_release.py",
     "test_repository.py",
     "test_tools.py",
@@ -52,6 +53,7 @@ PYTHON_INDEPENDENT = (
     "outbox/test_backends.py",
     "outbox/test_notified_again.py",
     "test_demo.py",
+    "test_recipe_benchmarks.py",
 )
 
 

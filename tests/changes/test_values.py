@@ -585,7 +585,7 @@ def test_c17_a_child_and_a_proxy_of_a_watched_model_that_nobody_watches_are_left
     audiobook.save()
     reprint.save()
     assert received == []
-    with pytest.raises(LookupError, match=r"^The changes of tests\.app\.models\.Audiobook are not known"):
+    with pytest.raises(LookupError, match=r"^The changes of tests\.app\.models_of_books\.Audiobook are not known"):
         changes_of(audiobook)
 
 

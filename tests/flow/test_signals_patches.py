@@ -23,7 +23,7 @@ def patches():
 def test_a_method_is_listed_with_its_steps_while_a_receiver_needs_it(listen, patches):
     listen(post_save, sender=Novel, when=changed("name"))
 
-    assert patches()["tests.app.models.Novel._save_table"] == "remember"
+    assert patches()["tests.app.models_of_books.Novel._save_table"] == "remember"
 
 
 def test_a_method_is_not_listed_when_the_receiver_has_left(connect, patches):
@@ -33,4 +33,4 @@ def test_a_method_is_not_listed_when_the_receiver_has_left(connect, patches):
     connect(post_save, receiver, sender=Novel, when=changed("name"))
     post_save.disconnect(receiver, sender=Novel)
 
-    assert "tests.app.models.Novel._save_table" not in patches()
+    assert "tests.app.models_of_books.Novel._save_table" not in patches()

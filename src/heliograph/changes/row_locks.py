@@ -38,7 +38,7 @@ def locked_rows(
 
 def rows_by_keys(rows: QuerySet[Any, Any], keys: Sequence[Any]) -> Iterator[Any]:
     """Yield the rows of a query that locks rows, as far as they have one of these primary keys."""
-    for some in in_chunks(rows.model, rows.db, keys):
+    for some in in_chunks(rows.model, rows.db, keys, locks=True):
         yield from rows.filter(pk__in=some)
 
 

@@ -66,7 +66,7 @@ class Database:
         name = str(getattr(level, "name", level)).lower().replace("_", " ")
         return name not in ("read committed", "read uncommitted")
 
-    most_keys: ClassVar[int | None] = None  # of one condition that reads the rows with these keys and no others
+    most_locked_keys: ClassVar[int | None] = None  # of one condition that locks the rows with these keys and no others
 
     # --- bulk writes ----------------------------------------------------------------------------------------------
 

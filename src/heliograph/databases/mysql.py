@@ -25,7 +25,7 @@ class MySQL(Database):
 
     # MariaDB makes a table of a longer list, which it may join with all rows, and a locking read waits for each of them
     # (`in_predicate_conversion_threshold`).
-    most_keys = 999
+    most_locked_keys = 999
 
     describes_tables = True
 

@@ -150,11 +150,13 @@ def _add(due: Keys, link: Link, keys: Iterable[Any]) -> None:
 
 def _lock_up_to(highest: int, due: Keys, using: str) -> None:
     """Lock parents, and the parents of these, in order of their ranks, as far as these are not above a rank."""
+    done: set[Any] = set()
     while due:
         rank, _, parent = min(((rank_of(one), one._meta.label, one) for one in due), key=lambda found: found[:2])
         if rank > highest:
             return
-        links = _links_of(parent)
+        done.add(parent)
+        links = [link for link in _links_of(parent) if link.parent not in done]  # a node's parent is a node
         names = [link.key.attname for link in links]
         by_column = sorted(due.pop(parent).items())
         rows = [row for column, keys in by_column for row in locked(parent, [*keys], using, column, names)]
@@ -171,7 +173,8 @@ def locked(
     """
     no_key = connections[using].features.has_select_for_no_key_update
     rows = parent._base_manager.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*names, "pk")
-    ordered = sorted(keys)
+    # A single query orders them itself, also those of which one has a wrong type, so that the database refuses it.
+    ordered = sorted(keys) if len(keys) > CHUNK else keys
     for start in range(0, len(ordered), CHUNK):
         yield from rows.filter(**{f"{column}__in": ordered[start : start + CHUNK]})
 

@@ -48,7 +48,7 @@ class ComparableBackend(SearchBackend, Protocol):
         """Return what is wrong with the stored documents of rows, such as "missing": it should have just the given."""
 
     def pks(self, using: str) -> Iterator[Any]:
-        """Yield the primary keys of all stored documents."""
+        """Yield the primary keys of all stored documents; they may be texts."""
 
 
 class IndexingError(Exception):
@@ -242,7 +242,7 @@ class SubjectOfIndex(SubjectOfRows):
             self._write_all(using, after, report)
 
     def _left_over(self, into: ComparableBackend, using: str, repair: bool) -> Iterator[Difference]:
-        for keys in chunks(into.pks(using)):
+        for keys in chunks(map(self.model._meta.pk.to_python, into.pks(using))):
             there = {*self.model._base_manager.using(using).filter(pk__in=keys).values_list("pk", flat=True)}
             gone = [pk for pk in keys if pk not in there]
             if repair and gone:

@@ -165,6 +165,7 @@ def test_a_transaction_takes_no_more_statements_if_it_is_aborted():
     with transaction.atomic():
         assert takes("SELECT nothing FROM heliograph_nowhere") is False
         is_aborted = DATABASE.is_aborted(connection)
+        assert is_aborted is DATABASE.aborts
         assert takes("SELECT 1") is not is_aborted
         transaction.set_rollback(True)
 

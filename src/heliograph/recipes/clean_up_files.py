@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -13,9 +13,10 @@ from django.db.models import FileField, Model
 
 import heliograph
 from heliograph import Batch, BeforeCommit, Inline, OnCommit, OnRollback, Signal, changed, raw
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.chunking import in_chunks
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.file_names import Files, FilesInStorage, defaults_of, folder_of, in_chunks, own_file_fields
+from heliograph.recipes.file_names import Files, FilesInStorage, defaults_of, folder_of, own_file_fields
 from heliograph.recipes.uploads import Upload, watch
 from heliograph.signals import post_delete, post_save, pre_save
 
@@ -66,7 +67,7 @@ def clean_up_files(
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What cleans up the files of some fields of a model."""
+    """The receivers that clean up the files of some fields of a model."""
 
     model: Any
     fields: Sequence[Any]
@@ -88,13 +89,7 @@ class Cleaning:
 
     def _named(self, method: Callable[..., None]) -> Callable[..., None]:
         """Return a receiver with a name that stored calls still have when the declaration names other fields."""
-
-        @wraps(method)
-        def receiver(*args: Any, **kwargs: Any) -> None:
-            method(*args, **kwargs)
-
-        receiver.__qualname__ = f"clean_up_files({self.model._meta.label})"
-        return receiver
+        return named(f"clean_up_files({self.model._meta.label})", method)
 
     def store(self, upload: Upload) -> None:
         """Remember, for a rollback, that a file is being stored."""

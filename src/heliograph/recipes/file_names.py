@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db import connections, router
 from django.db.models import FileField, Model
 from django.utils import timezone
 
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.subjects import Difference, Report, no_report
 
 logger = logging.getLogger("heliograph.recipes")
@@ -101,7 +102,7 @@ def own_file_fields(model: type[Model]) -> Iterator[Any]:
 
 def _named(field: Any, names: Iterable[str], using: str) -> set[str]:
     rows = field.model._base_manager.using(using)
-    chunks = (rows.filter(**{f"{field.attname}__in": some}) for some in in_chunks(names))
+    chunks = (rows.filter(**{f"{field.attname}__in": some}) for some in in_chunks(names, CHUNK))
     return {name for some in chunks for name in some.values_list(field.attname, flat=True)}
 
 
@@ -141,7 +142,7 @@ class FilesInStorage:
     ) -> Iterator[Difference]:
         """Yield the files that no row names on any database, if they are older than a day; repairing removes them."""
         done, names = 0, (name for name in self._walk(self.folder) if after is None or name > after)
-        for some in in_chunks(names):
+        for some in in_chunks(names, CHUNK):
             for name in self._lost(some):
                 if repair:
                     self.files.delete(name)
@@ -173,10 +174,3 @@ def folder_of(field: Any) -> str:
         return ""
     parts = PurePosixPath(str(field.upload_to)).parts
     return "/".join(takewhile(lambda part: "%" not in part, parts))
-
-
-def in_chunks(names: Iterable[str], size: int = CHUNK) -> Iterator[list[str]]:
-    """Yield names, so many at a time."""
-    left = iter(names)
-    while some := [*islice(left, size)]:
-        yield some

@@ -25,6 +25,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import Model, Q
 
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.inserting import is_immediate, values_of
 
 NUMBERS = 20  # as many slugs are tried before a random one
@@ -112,9 +113,9 @@ class Taken:
         most = connections[using].features.max_query_params or _MOST
         values = len(instances) * max(len(scope.fields) for scope in self.scopes)
         size = max(min(most, _MOST) - values, 100)
-        for start in range(0, len(slugs), size):
+        for some in in_chunks(slugs, size):
             for scope in self.scopes:
-                self._read(scope, instances, slugs[start : start + size], using)
+                self._read(scope, instances, some, using)
 
     def _read(self, scope: Scope, instances: Sequence[Model], slugs: Sequence[str], using: str) -> None:
         asked = Q((f"{self.slug.attname}__in", slugs))
@@ -137,7 +138,7 @@ class Taken:
 
 
 def _shares(scope: Scope, instances: Iterable[Model]) -> Q:
-    """Return for which rows each value of a scope is that of an instance, although maybe of different ones."""
+    """Return the condition that each value of the scope of a row is a value of one of the instances."""
     found = Q()
     for at, one in enumerate(scope.fields):
         values = {values_of(instance, scope.fields)[at] for instance in instances}

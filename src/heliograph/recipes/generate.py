@@ -70,7 +70,7 @@ def _connect(declaration: Declaration, generating: Generating) -> None:
 
 @dataclass(frozen=True)
 class Generating:
-    """What gives new rows of a model their values."""
+    """The receivers that give new rows of a model their values."""
 
     text: str  # the declaration
     model: type[Model]

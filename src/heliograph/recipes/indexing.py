@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from django.db.models import Model, Q
 
 from heliograph import Batch, Discard, Signal
 from heliograph.outbox import ThisDelivery
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.search.document_index import DocumentIndex
 from heliograph.recipes.subjects import Difference, Report, Sample, SubjectOfRows, no_report
 
@@ -102,15 +102,8 @@ class Index:
 
     def send(self, pks: Iterable[Any], using: str) -> None:
         """Store deliveries for these rows in the open transaction."""
-        for chunk in chunks(sorted({*pks})):
+        for chunk in in_chunks(sorted({*pks}), CHUNK):
             rows_to_index.send(sender=self.model, pks=chunk, using=using)
-
-
-def chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield keys in lists of up to 500."""
-    rest = iter(keys)
-    while chunk := [*islice(rest, CHUNK)]:
-        yield chunk
 
 
 # --- receivers in the transaction ---------------------------------------------------------------------------------
@@ -137,7 +130,7 @@ class CollectingRelated:
 
     def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Store deliveries with the keys of these rows: a worker looks for those that refer to them."""
-        for chunk in chunks(_keys_of(batch, sender, self.model)):
+        for chunk in in_chunks(_keys_of(batch, sender, self.model), CHUNK):
             related_rows_to_index.send(sender=self.index.model, path=self.path, pks=chunk, after=None, using=using)
 
 
@@ -242,7 +235,7 @@ class SubjectOfIndex(SubjectOfRows):
             self._write_all(using, after, report)
 
     def _left_over(self, into: ComparableBackend, using: str, repair: bool) -> Iterator[Difference]:
-        for keys in chunks(map(self.model._meta.pk.to_python, into.pks(using))):
+        for keys in in_chunks(map(self.model._meta.pk.to_python, into.pks(using)), CHUNK):
             there = {*self.model._base_manager.using(using).filter(pk__in=keys).values_list("pk", flat=True)}
             gone = [pk for pk in keys if pk not in there]
             if repair and gone:

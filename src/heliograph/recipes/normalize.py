@@ -167,7 +167,7 @@ class NormalForm:
 
 @dataclass(frozen=True)
 class Normalizing:
-    """What normalizes the values of writes, before these are made."""
+    """The receivers that normalize values before they are written."""
 
     forms: Sequence[NormalForm]
 

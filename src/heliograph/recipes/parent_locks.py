@@ -19,6 +19,7 @@ from typing import Any
 from django.db import connections
 
 from heliograph import UNKNOWN, Batch, BeforeWrite, changed, created, receiver
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.declarations import Declaration
 from heliograph.signals import pre_save
 
@@ -175,8 +176,8 @@ def locked(
     rows = parent._base_manager.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*names, "pk")
     # A single query orders them itself, also those of which one has a wrong type, so that the database refuses it.
     ordered = sorted(keys) if len(keys) > CHUNK else keys
-    for start in range(0, len(ordered), CHUNK):
-        yield from rows.filter(**{f"{column}__in": ordered[start : start + CHUNK]})
+    for some in in_chunks(ordered, CHUNK):
+        yield from rows.filter(**{f"{column}__in": some})
 
 
 def lock(parent: Any, keys: Sequence[Any], using: str) -> None:

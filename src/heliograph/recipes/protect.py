@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from django.core.exceptions import FieldError
@@ -14,7 +13,7 @@ from django.db.models import Model, ProtectedError, Q
 from heliograph import Condition
 from heliograph.changes.row_locks import lock_database
 from heliograph.dispatch.describe import qualified_name
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.signals import pre_bulk_delete, pre_delete
 
 _NAMED = 3  # as many rows a message names
@@ -49,7 +48,7 @@ def protect(
         _verify(text, model, when)
         protection = Protection(model, when, message or f"It is protected at {declaration.line}.")
         for signal, method in ((pre_bulk_delete, protection.of_rows), (pre_delete, protection.of_instance)):
-            declaration.connect(signal, _named(model, method), sender=model, subclasses=True)
+            declaration.connect(signal, named(f"protect({model._meta.label})", method), sender=model, subclasses=True)
 
     return declare(text, connect, model)
 
@@ -68,17 +67,6 @@ class _Name(str):
 
 def _shown(when: Any) -> Any:
     return _Name(qualified_name(when)) if callable(when) and not isinstance(when, Condition) else when
-
-
-def _named(model: type[Model], method: Callable[..., None]) -> Callable[..., None]:
-    """Return a receiver that lists show by the name of the recipe and the model."""
-
-    @wraps(method)
-    def receiver(*args: Any, **kwargs: Any) -> None:
-        method(*args, **kwargs)
-
-    receiver.__qualname__ = f"protect({model._meta.label})"
-    return receiver
 
 
 def _verify(text: str, model: type[Model], when: Any) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from heliograph import NO_ROW, UNKNOWN, Batch, BeforeWrite, Inline, changed, created, raw
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import field_named
 from heliograph.signals import post_save, pre_save
 
@@ -65,21 +65,11 @@ def transitions(
         moves = Transitions(found, allowed, begins)
         options: Any = {"sender": model, "subclasses": True, "bulk": True, "fetch": "lock"}
         options["when"] = ~raw & (created | changed(field))
-        declaration.connect(pre_save, _named(found, moves.before), delivery=BeforeWrite(), **options)
-        declaration.connect(post_save, _named(found, moves.after), delivery=Inline(batch=True), **options)
+        label = f"transitions({found.model._meta.label}.{found.name})"
+        declaration.connect(pre_save, named(label, moves.before), delivery=BeforeWrite(), **options)
+        declaration.connect(post_save, named(label, moves.after), delivery=Inline(batch=True), **options)
 
     return declare(text, connect, model)
-
-
-def _named(field: Any, method: Callable[..., None]) -> Callable[..., None]:
-    """Return a receiver that lists show by the name of the recipe and the field."""
-
-    @wraps(method)
-    def receiver(*args: Any, **kwargs: Any) -> None:
-        method(*args, **kwargs)
-
-    receiver.__qualname__ = f"transitions({field.model._meta.label}.{field.name})"
-    return receiver
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _name_in(instance: Model, field: Any) -> str:
     return str(getattr(file, "name", file) or "")
 
 
-class StoredFile(File):  # type: ignore[type-arg]
+class StoredFile(File):  # type: ignore[type-arg]  # it takes no arguments when it runs
     """The content of a file that was stored, and may have been removed when its row was rolled back."""
 
     def __init__(self, upload: Upload) -> None:

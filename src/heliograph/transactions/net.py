@@ -133,6 +133,7 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
         sends = net_of_pairs(sends)
         if not sends:
             return None
+    # Most rows are sent once in a transaction: what several sends have to be asked for is known then.
     sends = _in_order_of_writes(sends) if len(sends) > 1 else sends
     last, kind = sends[-1], _net_kind(_first(sends).kind, sends[-1].kind)
     if kind is None and last.kind is not None:
@@ -154,8 +155,6 @@ def _first(sends: Sequence[ReceivedSend]) -> ReceivedSend:
 
     pre_save does not: Django takes each instance that was not loaded for a new one.
     """
-    if len(sends) == 1:
-        return sends[0]
     return next((one for one in sends if one.payload["signal"] is not pre_save), sends[0])
 
 

@@ -70,7 +70,8 @@ def _connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     flushing.connect(declaration)
     receiving.connect(declaration, fields)
     for kept in fields:
-        order(declaration, kept.child, kept.parent)
+        if not kept.links:  # a group, to which no foreign key leads
+            order(declaration, kept.child, kept.parent)
     lock_before_writes(declaration, [Link(key, kept.parent, kept.columns) for kept in fields for key in kept.links])
     pre_save.connect(declaration, fields)
     all_fields.add(declaration, fields)

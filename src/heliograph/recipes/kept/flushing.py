@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.cached_parents import forget
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.all_fields import fields_of, kept_fields
 from heliograph.recipes.kept.extremes import Loss
@@ -95,7 +96,7 @@ def _asks_children(outcome: Any) -> bool:
 
 def _update_all(parent: Any, keys: Sequence[Any], deltas: Deltas, using: str) -> None:
     values = {kept.name: kept.updated(what, using) for kept, what in deltas.items()}
-    for chunk in in_chunks(keys):
+    for chunk in in_chunks(keys, CHUNK):
         parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
 
 
@@ -105,7 +106,7 @@ def _update_each(parent: Any, by_key: Mapping[Any, Deltas], using: str) -> None:
     for kept, pairs in groupby(sorted(recounts, key=lambda pair: pair[0].name), key=lambda pair: pair[0]):
         _update_all(parent, [key for _, key in pairs], {kept: RECOUNT}, using)
     added = [key for key, deltas in by_key.items() if not all(map(_asks_children, deltas.values()))]
-    for chunk in in_chunks(added):
+    for chunk in in_chunks(added, CHUNK):
         values = _added_to_each({key: by_key[key] for key in chunk})
         parent._base_manager.using(using).filter(pk__in=chunk).update(**values)
 
@@ -117,11 +118,6 @@ def _added_to_each(by_key: dict[Any, Deltas]) -> dict[str, Any]:
             if not _asks_children(what):
                 numbers.setdefault(kept, {})[key] = what
     return {kept.name: kept.updated_each(of_kept) for kept, of_kept in numbers.items()}
-
-
-def in_chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
-    """Yield keys, so many at a time."""
-    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def connect(declaration: Declaration) -> None:

@@ -30,6 +30,7 @@ from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
 from heliograph import UNKNOWN
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution, type_of
 from heliograph.recipes.kept.cutting import Cutter, is_path
 from heliograph.recipes.kept.kept_fields import ALIAS, KeptField
@@ -169,9 +170,9 @@ class GroupField(KeptField):
     def _find(self, keys: list[Any], using: str) -> dict[Any, Any]:
         columns = [self._column(name) for name in self.target]
         found: dict[Any, Any] = {}
-        for start in range(0, len(keys), _AT_ONCE):
+        for some in in_chunks(keys, _AT_ONCE):
             wanted = Q()
-            for key in keys[start : start + _AT_ONCE]:
+            for key in some:
                 wanted |= Q(**dict(zip(columns, key, strict=True)))
             rows = self.parent._base_manager.using(using).filter(wanted)
             found.update({tuple(key): pk for *key, pk in rows.values_list(*columns, "pk")})

@@ -114,7 +114,7 @@ class Items:
 
 
 class Taking:
-    """The receiver of items: what a batch of them takes is taken later, together with that of others."""
+    """The receiver of items: it sends what a batch takes, which is taken at the end of the transaction."""
 
     def __init__(self, items: Items) -> None:
         self.items = items

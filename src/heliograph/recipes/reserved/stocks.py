@@ -12,6 +12,7 @@ from django.db.models import F, Model, Value
 
 from heliograph import Batch, BeforeCommit, Signal
 from heliograph.recipes.cached_parents import forget
+from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.inserting import locked
 from heliograph.recipes.stored_decimals import stored
@@ -122,8 +123,8 @@ class LowLevel:
 
     def _low(self, keys: Sequence[Any], using: str) -> Iterator[Any]:
         """Query for the products, among those with these keys, whose stock is low."""
-        for start in range(0, len(keys), CHUNK):
-            products = self.stock.products(keys[start : start + CHUNK], using).order_by("pk")
+        for some in in_chunks(keys, CHUNK):
+            products = self.stock.products(some, using).order_by("pk")
             yield from products.filter(**{f"{self.stock.field.name}__lt": self.level})
 
 

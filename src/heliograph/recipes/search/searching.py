@@ -41,7 +41,7 @@ def search(rows: type[M] | QuerySet[M], words: str) -> QuerySet[M]:
 
 
 def _key_field(model: Any) -> Any:
-    """Return the field whose values a primary key has: of a child by inheritance it is that of its parent."""
+    """Return the field whose values a primary key has; for a child by inheritance, the primary key of its parent."""
     field = model._meta.pk
     while field.remote_field:
         field = field.target_field

@@ -78,7 +78,7 @@ def destination(url: str) -> Destination:
 
 
 def verify_url(url: str) -> tuple[SplitResult, str, int]:
-    """Return the parts of a URL, its host and its port. Raises RefusedError if it cannot be that of an endpoint."""
+    """Return the parts of a URL, its host and its port. Raises RefusedError for a URL that no endpoint may have."""
     if not url.isascii() or not url.isprintable() or " " in url:
         raise RefusedError("A URL has no spaces, and only ASCII characters: write a host as IDNA, and others as %XX.")
     try:

@@ -42,7 +42,7 @@ class WebhookSettings:
 
     @property
     def resolve(self) -> Callable[[str, int], Sequence[str]] | None:
-        """The function that returns the addresses of a host; None for that of the system."""
+        """The function that returns the addresses of a host; None for the resolver of the system."""
         found: Any = import_string(self.resolver) if isinstance(self.resolver, str) else self.resolver
         return found  # type: ignore[no-any-return]
 

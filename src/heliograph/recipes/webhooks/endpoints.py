@@ -1,4 +1,4 @@
-"""What becomes of an endpoint: tried, paused, disabled, enabled; and what operators do to one."""
+"""The states of an endpoint, which is tried, paused, disabled and enabled, and the actions of its operators."""
 
 from __future__ import annotations
 

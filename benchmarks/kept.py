@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, partial
 from itertools import count as counting
 from threading import Barrier
-from time import perf_counter
 from typing import Any
 
 from benchmarks import databases, peers, pristine, project
@@ -31,6 +28,7 @@ from benchmarks.keepers import (
     Trigger,
 )
 from benchmarks.timing import Call
+from benchmarks.writes import Operation, queries, seconds
 
 ORDERS, THREADS = 20, 8
 SLOW_ROUNDS = 2
@@ -44,6 +42,11 @@ class Shop:
     alias: str
     order: Any
     item: Any
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """The tables that are written."""
+        return [model._meta.db_table for model in (self.order, self.item)]
 
     def new_items(self, count: int, orders: int = ORDERS) -> list[Any]:
         """Return so many items, which are to be saved."""
@@ -84,17 +87,6 @@ class Shop:
         """Save items in one transaction."""
         with self.keeper.atomic()(using=self.alias):
             self.save(items)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A write of items, by which their orders get other figures."""
-
-    name: str
-    rows: int
-    rounds: int
-    prepare: Callable[[Shop, int], Call]  # returns the write of so many rows
-    times: int = 1  # how often it is done in a round, of which the result is for one
 
 
 def groups() -> Iterator[Group]:
@@ -170,7 +162,7 @@ def _queries() -> Group:
     )
 
 
-def _columns(operations: Sequence[Operation]) -> tuple[Column, ...]:
+def _columns(operations: Sequence[Operation[Shop]]) -> tuple[Column, ...]:
     return tuple(
         Column(_title(operation, alias), partial(_timed, operation, alias))
         for alias in databases.available()
@@ -178,63 +170,32 @@ def _columns(operations: Sequence[Operation]) -> tuple[Column, ...]:
     )
 
 
-def _title(operation: Operation, alias: str) -> str:
+def _title(operation: Operation[Shop], alias: str) -> str:
     return f"{operation.name}, {databases.TITLES[alias]}"
 
 
 # --- the measuring ----------------------------------------------------------------------------------------------
 
 
-def _timed(operation: Operation, alias: str) -> list[Candidate]:
+def _timed(operation: Operation[Shop], alias: str) -> list[Candidate]:
     return [
-        Candidate(shop.keeper.name, partial(_seconds, operation, shop), _rounds(operation, shop), loops=1)
+        Candidate(shop.keeper.name, partial(seconds, operation, shop, _check), _rounds(operation, shop), loops=1)
         for shop in _shops_of(operation, alias)
     ]
 
 
-def _counted(operation: Operation, alias: str) -> list[Candidate]:
+def _counted(operation: Operation[Shop], alias: str) -> list[Candidate]:
     return [
-        Candidate(shop.keeper.name, partial(_queries_of, operation, shop), rounds=1, loops=1)
+        Candidate(shop.keeper.name, partial(queries, operation, shop, _check), rounds=1, loops=1)
         for shop in _shops_of(operation, alias)
     ]
 
 
-def _rounds(operation: Operation, shop: Shop) -> int:
+def _rounds(operation: Operation[Shop], shop: Shop) -> int:
     return SLOW_ROUNDS if operation.name in shop.keeper.slow else operation.rounds
 
 
-def _seconds(operation: Operation, shop: Shop, loops: int) -> float:
-    """Return the seconds of one write, after which the figures must be right."""
-    write = _prepared(operation, shop)
-    start = perf_counter()
-    write()
-    seconds = perf_counter() - start
-    _check(operation, shop)
-    return seconds / operation.times
-
-
-def _queries_of(operation: Operation, shop: Shop, loops: int) -> float:
-    from django.db import connections
-    from django.test.utils import CaptureQueriesContext
-
-    write, connection = _prepared(operation, shop), connections[shop.alias]
-    connection.queries_log = deque()  # Django's own forgets the first ones of many
-    with CaptureQueriesContext(connection) as queries:
-        write()
-    _check(operation, shop)
-    return len(queries) / operation.times
-
-
-def _prepared(operation: Operation, shop: Shop) -> Call:
-    shop.empty()
-    write = operation.prepare(shop, operation.rows)
-    gc.collect()
-    for model in (shop.order, shop.item):
-        databases.vacuum(shop.alias, model._meta.db_table)
-    return write
-
-
-def _check(operation: Operation, shop: Shop) -> None:
+def _check(operation: Operation[Shop], shop: Shop) -> None:
     rows, left = shop.item.objects.count(), 0 if operation.name == DELETE else operation.rows
     assert rows == left, f"{shop.keeper.name} leaves {rows} rows after {operation.name}"
     if shop.keeper.keeps:
@@ -309,7 +270,7 @@ BULK = (
 # --- the models -------------------------------------------------------------------------------------------------
 
 
-def _shops_of(operation: Operation, alias: str) -> list[Shop]:
+def _shops_of(operation: Operation[Shop], alias: str) -> list[Shop]:
     return [shop for shop in _shops() if shop.alias == alias and operation.name in shop.keeper.operations]
 
 

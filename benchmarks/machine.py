@@ -14,11 +14,18 @@ from benchmarks.project import servers
 def description() -> dict[str, str]:
     """Return what is to be known about a run."""
     return {
-        "Machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        **computer(),
         **versions(),
         **servers(),
         "Date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def computer() -> dict[str, str]:
+    """Return the machine and the Python."""
+    return {
+        "Machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
     }
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count as counting
-from time import perf_counter
 from typing import Any
 
 from benchmarks import databases, pristine, project
@@ -28,6 +25,7 @@ from benchmarks.compared_recipes import (
 )
 from benchmarks.facts import Candidate, Column, Group, beside_django
 from benchmarks.timing import Call
+from benchmarks.writes import Operation, queries, seconds
 
 APPS = ("heliograph.outbox", "heliograph.recipes.webhooks")
 LIMIT = 1.5
@@ -48,6 +46,11 @@ class Entry:
     def model(self) -> Any:
         """The model whose rows are written."""
         return self.models[0]
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """The tables that are written."""
+        return [model._meta.db_table for model in self.models]
 
     def new_rows(self, count: int) -> list[Any]:
         """Return rows to be saved, for which there is something to do."""
@@ -90,17 +93,6 @@ class Entry:
         """Write rows, each by a call."""
         for row in rows:
             write(row, using=self.alias)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A write of rows."""
-
-    name: str
-    rows: int
-    rounds: int
-    prepare: Callable[[Entry, int], Call]  # returns the write of so many rows
-    times: int = 1  # how often it is done in a round, of which the result is for one
 
 
 def groups() -> Iterator[Group]:
@@ -160,22 +152,22 @@ def _queries() -> Group:
     )
 
 
-def _title(operation: Operation, alias: str) -> str:
+def _title(operation: Operation[Entry], alias: str) -> str:
     return f"{operation.name}, {databases.TITLES[alias]}"
 
 
 # --- the measuring ----------------------------------------------------------------------------------------------
 
 
-def _timed(operation: Operation, alias: str) -> list[Candidate]:
+def _timed(operation: Operation[Entry], alias: str) -> list[Candidate]:
     return [
-        Candidate(entry.name, partial(_seconds, operation, entry), operation.rounds, loops=1)
+        Candidate(entry.name, partial(seconds, operation, entry, _check), operation.rounds, loops=1)
         for entry in _entries()
         if entry.alias == alias and operation.name in entry.operations and _is_timed(operation, entry.recipe)
     ]
 
 
-def _is_timed(operation: Operation, recipe: Recipe) -> bool:
+def _is_timed(operation: Operation[Entry], recipe: Recipe) -> bool:
     return isinstance(recipe, NothingConnected) or operation.name in _timed_operations(type(recipe))
 
 
@@ -184,47 +176,16 @@ def _timed_operations(recipe: type[Recipe]) -> Collection[str]:
     return [name for name in recipe.operations if name in OF_NEW_ROWS] or recipe.operations
 
 
-def counted(operation: Operation, alias: str) -> list[Candidate]:
+def counted(operation: Operation[Entry], alias: str) -> list[Candidate]:
     """Return what counts the queries of a write, for each row of the table."""
     return [
-        Candidate(entry.name, partial(_queries_of, operation, entry), rounds=1, loops=1)
+        Candidate(entry.name, partial(queries, operation, entry, _check), rounds=1, loops=1)
         for entry in _entries()
         if entry.alias == alias and operation.name in entry.operations
     ]
 
 
-def _seconds(operation: Operation, entry: Entry, loops: int) -> float:
-    """Return the seconds of one write, after which the rows must be right."""
-    write = _prepared(operation, entry)
-    start = perf_counter()
-    write()
-    seconds = perf_counter() - start
-    _check(operation, entry)
-    return seconds / operation.times
-
-
-def _queries_of(operation: Operation, entry: Entry, loops: int) -> float:
-    from django.db import connections
-    from django.test.utils import CaptureQueriesContext
-
-    write, connection = _prepared(operation, entry), connections[entry.alias]
-    connection.queries_log = deque()  # Django's own forgets the first ones of many
-    with CaptureQueriesContext(connection) as queries:
-        write()
-    _check(operation, entry)
-    return len(queries) / operation.times
-
-
-def _prepared(operation: Operation, entry: Entry) -> Call:
-    entry.empty()
-    write = operation.prepare(entry, operation.rows)
-    gc.collect()
-    for model in entry.models:
-        databases.vacuum(entry.alias, model._meta.db_table)
-    return write
-
-
-def _check(operation: Operation, entry: Entry) -> None:
+def _check(operation: Operation[Entry], entry: Entry) -> None:
     rows, left = entry.model.objects.all(), 0 if operation.name in (DELETES, DELETE) else operation.rows
     found = [rows.count(), rows.filter(entry.recipe.done).count()]
     assert found == [left, left], f"{entry.name} has done its work for {found[1]} of {found[0]} after {operation.name}"

@@ -26,7 +26,7 @@ def text(results: Sequence[Result], about: Mapping[str, str]) -> Iterator[str]:
     yield from (f"{name:<20}{value}" for name, value in about.items())
     for result in results:
         yield from ("", f"== {result.group.name}: {result.group.title}", result.group.about.replace("`", ""), "")
-        yield from _aligned(_rows(result))
+        yield from aligned(_rows(result))
     yield from ("", "== targets, set for Python 3.12", "")
     yield from (f"{one.word:<7} {one.ratio:8.4f}  at most {one.limit:<5}  {name}" for name, one in _verdicts(results))
     yield _summary(results)
@@ -34,13 +34,13 @@ def text(results: Sequence[Result], about: Mapping[str, str]) -> Iterator[str]:
 
 def markdown(results: Sequence[Result], about: Mapping[str, str], command: str) -> Iterator[str]:
     """Yield the lines of the page."""
-    yield from (INTRODUCTION, *_piped([["", ""], *([name, value] for name, value in about.items())]))
+    yield from (INTRODUCTION, *piped([["", ""], *([name, value] for name, value in about.items())]))
     yield from (["", f"Measured by `{command}`."])
     for result in results:
         yield from ("", f"## {result.group.title}", "", f"{result.group.about} {_base(result.group)}", "")
-        yield from _piped(_rows(result))
+        yield from piped(_rows(result))
     yield from ("", "## Targets", "", "Every target that we set ourselves for Python 3.12, also the missed ones.", "")
-    yield from _piped([["", "ratio", "at most", ""], *(_verdict_row(name, one) for name, one in _verdicts(results))])
+    yield from piped([["", "ratio", "at most", ""], *(_verdict_row(name, one) for name, one in _verdicts(results))])
     yield from ("", _summary(results))
 
 
@@ -88,13 +88,15 @@ def _summary(results: Sequence[Result]) -> str:
     return f"{len(verdicts)} targets, {missed} missed, {failed} of them by more than {TOLERANCE - 1:.0%}."
 
 
-def _aligned(rows: list[list[str]]) -> Iterator[str]:
+def aligned(rows: list[list[str]]) -> Iterator[str]:
+    """Yield the lines of a table for a terminal."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         first, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join((first, *rest)).rstrip()
 
 
-def _piped(rows: list[list[str]]) -> Iterator[str]:
+def piped(rows: list[list[str]]) -> Iterator[str]:
+    """Yield the lines of a table in Markdown."""
     head, *body = ("| " + " | ".join(row) + " |" for row in rows)
     yield from (head, "|" + "---|" * len(rows[0]), *body)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from benchmarks.facts import DECLARED, Candidate, Column, Group, beside_column, beside_django
 from benchmarks.peer import Peer
 from benchmarks.peers import installed, saving
-from benchmarks.receivers import Order, other_senders
+from benchmarks.receivers import ORDER, Order, functions, other_senders
 from benchmarks.timing import repeated
+from heliograph.dispatch import Signal, observe
+from heliograph.flow.trace import trace
 
 COUNTS = (0, 1, 5, 50)
 OTHERS = (0, 1_000, 10_000)
@@ -23,6 +27,7 @@ def groups() -> Iterator[Group]:
     yield _senders()
     yield _methods()
     yield _robust()
+    yield _watching()
 
 
 def _send() -> Group:
@@ -134,3 +139,47 @@ def _sending_robust(peer: Peer, receivers: list[Any]) -> Candidate:
     signal = peer.signal()
     peer.connect_all(signal, receivers, Order)
     return repeated(peer.name, peer.sending_robust(signal), keeps=receivers)
+
+
+# --- watching -----------------------------------------------------------------------------------------------------
+
+WATCHED = 100
+
+
+def _watching() -> Group:
+    return Group(
+        "watching",
+        "Watching",
+        f"A class sends two names to {WATCHED} functions without options, for one receiver. `observe()` has an observer"
+        " that does nothing; `trace()` keeps the events. The target for watching is 2 µs a receiver.",
+        (Column("a receiver", _watched),),
+        base=NOBODY,
+    )
+
+
+NOBODY = "nobody watches"
+
+
+def _watched() -> Sequence[Candidate]:
+    signal, receivers = Signal(name="benchmarks.watched"), functions(WATCHED)
+    for one in receivers:
+        signal.connect(one, sender=Order)
+
+    def send() -> None:
+        signal.send(Order, instance=ORDER, created=True)
+
+    blocks = {NOBODY: nullcontext, "observe()": lambda: observe(_nothing), "trace()": trace}
+    return [Candidate(name, partial(_sent_in, block, send), keeps=receivers) for name, block in blocks.items()]
+
+
+def _nothing(event: object) -> None:
+    """Observe."""
+
+
+def _sent_in(block: Callable[[], Any], send: Callable[[], None], loops: int) -> float:
+    """Return how long a receiver takes in a block."""
+    with block():
+        started = perf_counter()
+        for _ in range(loops):
+            send()
+        return (perf_counter() - started) / loops / WATCHED

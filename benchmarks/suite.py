@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 from benchmarks import (
     asynchronous,
+    audit,
     bulk,
     changes,
     connecting,
@@ -30,7 +31,20 @@ Cells = Mapping[tuple[str, str], float]
 
 def groups() -> list[Group]:
     """Return all groups, in the order in which they are measured."""
-    modules = (sending, models, connecting, asynchronous, threads, memory, changes, transactions, bulk, kept, recipes)
+    modules = (
+        sending,
+        models,
+        connecting,
+        asynchronous,
+        threads,
+        memory,
+        changes,
+        transactions,
+        bulk,
+        kept,
+        recipes,
+        audit,
+    )
     return [group for module in modules for group in module.groups()]
 
 

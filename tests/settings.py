@@ -19,6 +19,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "heliograph",
     "heliograph.outbox",
+    "heliograph.audit",
     "heliograph.recipes.search",
     "heliograph.recipes.webhooks",
     "django.contrib.admin",
@@ -27,6 +28,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "tests.app",
+    "examples.tutorial",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,4 +1,4 @@
-"""The documentation: its samples run, its links lead somewhere, and its reference is complete."""
+"""The documentation: its samples run, and no page hangs loose; test_links.py follows its links."""
 
 import ast
 import asyncio
@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import traceback
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,20 +20,25 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 
-from heliograph import Durable, Retry, Signal
-from heliograph.conf import DEFAULTS
-from heliograph.dispatch import Call
-from heliograph.outbox.conf import KEYS
+from heliograph import Durable, Retry
 
 ROOT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":  # in the process of a page, whose folder is the current one
+    sys.path.append(str(ROOT))
+
+from tests.helpers.databases import PREFIX, SERVERS  # noqa: E402 - after the path
+
 START = ROOT / "docs" / "start.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIAL = ROOT / "docs" / "tutorial"  # test_tutorial.py follows it
+ON_POSTGRESQL = ROOT / "docs" / "moving" / "django-pghistory.md"  # a package of triggers of PostgreSQL
+DATABASE = os.environ.get("HELIOGRAPH_TEST_DATABASE", "sqlite")
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A block that begins with the comment "# shop/receivers.py" is that file of the page's project.
 FILE = re.compile(r"# ([\w/]+\.py)\n")
-LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def name_of(page):
@@ -51,8 +56,18 @@ def files(page):
     return {match[1]: code for _, code in blocks(page) if (match := FILE.match(code))}
 
 
-@pytest.mark.skipif(os.environ.get("HELIOGRAPH_TEST_DATABASE", "sqlite") != "sqlite", reason="they run on SQLite")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+def kind_of(page):
+    """Return the database that the samples of a page run on."""
+    return "postgresql" if page == ON_POSTGRESQL else "sqlite"
+
+
+def run_here(page):
+    """Return the page as a parameter of a test that is skipped where the tests run on another database."""
+    marks = pytest.mark.skipif(kind_of(page) != DATABASE, reason=f"its samples run on {kind_of(page)}")
+    return pytest.param(page, marks=marks, id=name_of(page))
+
+
+@pytest.mark.parametrize("page", [run_here(page) for page in PAGES if blocks(page) and page.parent != TUTORIAL])
 def test_the_samples_of_a_page_run(page, tmp_path):
     command = [sys.executable, "-P", "-W", "error", __file__, str(page)]
     finished = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
@@ -66,102 +81,51 @@ def environment(folder):
     return outer | {"PYTHONPATH": os.pathsep.join(path)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page):
-    links = LINK.findall(page.read_text(encoding="utf-8"))
-
-    assert [link for link in links if "://" not in link and not leads_somewhere(page, link)] == []
-
-
-def leads_somewhere(page, link):
-    path, _, anchor = link.partition("#")
-    target = page.parent / path if path else page
-    return target.exists() and (not anchor or anchor in anchors(target))
-
-
-def anchors(page):
-    """What can be linked on a page: its headings, and the labels in front of them."""
-    text = page.read_text(encoding="utf-8")
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    slugs = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
-    return slugs + re.findall(r"^\((.*)\)=$", text, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def outbox():
-    return (ROOT / "docs" / "outbox.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("module", ["heliograph", "heliograph.dispatch", "heliograph.adoption"])
-def test_every_public_name_is_in_the_reference(module, reference):
-    names = public_names(importlib.import_module(module))
-
-    assert [name for name in names if not re.search(rf"^```{{py:\w+}} {name}\b", reference, re.MULTILINE)] == []
-
-
-def public_names(module):
-    functions = inspect.getmembers(module, inspect.isfunction)
-    own = [name for name, function in functions if function.__module__ == module.__name__ and name[0] != "_"]
-    return getattr(module, "__all__", own)
-
-
-@pytest.mark.parametrize(
-    "name", ["connect", "disconnect", "send", "send_robust", "asend", "asend_robust", "has_listeners", "define"]
-)
-def test_a_method_of_signal_has_the_parameters_of_the_reference(name, reference):
-    written = re.search(rf"^```{{py:method}} Signal\.{name}\((.*)\)$", reference, re.MULTILINE)[1]
-    documented = inspect.signature(eval(f"lambda {written}: None", {"Call": Call}))
-    actual = inspect.signature(getattr(Signal, name))
-
-    assert described(documented) == described(actual)
-
-
-def described(signature):
-    """The parameters that a caller may pass: what takes every other name refuses it."""
-    shown = (one for one in signature.parameters.values() if one.name != "self" and one.kind is not one.VAR_KEYWORD)
-    return [(one.name, one.kind, one.default) for one in shown]
-
-
-def test_drain_has_the_parameters_of_the_reference(reference):
-    drain = importlib.import_module(
-        "heliograph.outbox.work.runner"
-    ).drain  # it needs settings, which a page makes later
-    written = re.search(r"^```{py:function} drain\((.*)\)$", reference, re.MULTILINE)[1]
-
-    assert described(inspect.signature(eval(f"lambda {written}: None"))) == described(inspect.signature(drain))
-
-
 @pytest.mark.parametrize("policy", [Durable, Retry])
-def test_every_option_of_a_durable_receiver_is_on_its_page(policy, outbox):
+def test_every_option_of_a_durable_receiver_is_on_its_page(policy):
+    outbox = (ROOT / "docs" / "outbox.md").read_text(encoding="utf-8")
     assert [option.name for option in fields(policy) if f"| `{option.name}` |" not in outbox] == []
 
 
-def test_every_setting_is_in_the_reference(reference):
-    assert [name for name in (*DEFAULTS, *KEYS) if f"| `{name}` |" not in reference] == []
+# --- the tree of the pages ----------------------------------------------------------------------------------------
+
+DESCRIPTION = re.compile(r"\A---\nmyst:\n  html_meta:\n    description: (.+)\n---\n\n# ")
+TOCTREE = re.compile(r"^```{toctree}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_every_system_check_is_in_the_reference(reference):
-    checks = (ROOT / "src" / "heliograph" / "checks.py").read_text(encoding="utf-8")
-    identifiers = re.findall(r'"(heliograph\.[EWI]\d+)"', checks)
-
-    assert identifiers
-    assert [name for name in identifiers if f"| `{name}` |" not in reference] == []
+def described_pages():
+    """The pages with a description for search engines."""
+    return [page for page in PAGES if page != ROOT / "README.md"]
 
 
-def test_every_system_check_of_the_outbox_is_on_its_page(outbox):
-    package = ROOT / "src" / "heliograph"
-    files = [package / "outbox" / name for name in ("checks.py", "database_checks.py")]
-    files += (package / "databases").glob("*.py")
-    checks = "".join(file.read_text(encoding="utf-8") for file in files)
-    identifiers = set(re.findall(r'"(?:heliograph\.)?([EWI]\d+)"', checks))
+def description(page):
+    match = DESCRIPTION.match(page.read_text(encoding="utf-8"))
+    return match[1] if match else ""
 
-    assert identifiers
-    assert identifiers == set(re.findall(r"^\| `heliograph\.(\w+)` \|", outbox, re.MULTILINE))
+
+@pytest.mark.parametrize("page", described_pages(), ids=name_of)
+def test_a_page_has_a_description_that_a_search_engine_shows_whole(page):
+    assert 50 <= len(description(page)) <= 155
+    assert description(page).endswith(".")
+
+
+def test_each_page_has_a_description_of_its_own():
+    descriptions = [description(page) for page in described_pages()]
+    assert sorted({*descriptions}) == sorted(descriptions)
+
+
+def children(page):
+    """The pages that the tables of contents of a page name."""
+    trees = "".join(TOCTREE.findall(page.read_text(encoding="utf-8")))
+    names = [re.sub(r".*<(.+)>", r"\1", line) for line in trees.splitlines() if line and line[0] != ":"]
+    return [page.parent / f"{name}.md" for name in names]
+
+
+def test_each_page_stands_in_the_table_of_contents_once():
+    pages = [page for page in PAGES if page.name != "README.md"]
+    index = ROOT / "docs" / "index.md"
+
+    assert sorted([index, *(child for page in pages for child in children(page))]) == pages
 
 
 # --- what runs in the process of a page -----------------------------------------------------------------------
@@ -176,25 +140,40 @@ def run(page):
             folder.mkdir(exist_ok=True)
             (folder / "__init__.py").touch()
         path.write_text(code, encoding="utf-8")
-    set_up()
-    with asyncio.Runner() as runner:
+    with set_up(kind_of(page)), asyncio.Runner() as runner:
         namespace = {"__name__": "__main__", **models()}
         for line, code in blocks(page):
             if not FILE.match(code):
                 run_block(code, namespace, page, line, runner)
 
 
-def set_up():
+@contextmanager
+def set_up(kind):
+    """Configure the project of a page, and migrate its database: on PostgreSQL one that is gone afterwards."""
     chosen = vars(importlib.import_module("mysite.settings"))
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}
     usual = {
-        "DATABASES": {"default": database},
+        "DATABASES": {"default": database_of_the_samples(kind)},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,
     }
     settings.configure(**usual | {name: value for name, value in chosen.items() if name.isupper()})
     django.setup()
-    call_command("migrate", run_syncdb=True, verbosity=0)
+    if kind == "sqlite":
+        call_command("migrate", run_syncdb=True, verbosity=0)
+        yield
+        return
+    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db("unused", verbosity=0)
+
+
+def database_of_the_samples(kind):
+    if kind == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}
+    name = f"{PREFIX}_samples"
+    return {**SERVERS[kind], "NAME": name, "TEST": {"NAME": name}}
 
 
 def models():

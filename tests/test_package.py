@@ -3,6 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+import _heliograph_pytest
 import heliograph
 
 CHECKOUT = Path(__file__).parents[1] / "src" / "heliograph"
@@ -15,3 +16,8 @@ def digests(folder):
 
 def test_the_installed_package_has_the_files_of_the_checkout():
     assert digests(Path(heliograph.__file__).parent) == digests(CHECKOUT)
+
+
+def test_the_installed_plugin_of_pytest_is_that_of_the_checkout():
+    installed = Path(_heliograph_pytest.__file__)
+    assert installed.read_bytes() == (CHECKOUT.parent / installed.name).read_bytes()

@@ -7,23 +7,12 @@ import pytest
 import yaml
 
 from tests.crash.programs import OF_SERVERS
-from tests.test_docs import LINK, leads_somewhere
 from tools.environments import ROOT
 from tools.fragments import BASE
 from tools.services import BROKERS, DATABASES
 from tools.versions import COMMON_PYTHON, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PAGES = [page for glob in ("*.md", ".github/**/*.md", "changes.d/*.md", "examples/**/*.md") for page in ROOT.glob(glob)]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page):
-    # A fragment is read as a part of the changelog.
-    reader = ROOT / "CHANGELOG.md" if page.parent.name == "changes.d" and page.name != "README.md" else page
-    links = LINK.findall(page.read_text(encoding="utf-8"))
-
-    assert [link for link in links if "://" not in link and not leads_somewhere(reader, link)] == []
 
 
 def rooms(text):
@@ -32,12 +21,9 @@ def rooms(text):
 
 
 def test_the_house_of_the_design_is_the_one_that_stands():
-    standing, planned = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").split("\n*Planned:*\n")
-    packages = {path.parent.name for path in (ROOT / "src" / "heliograph").glob("*/__init__.py")}
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
-    assert rooms(standing) == packages
-    assert rooms(planned)
-    assert rooms(planned) & packages == set()
+    assert rooms(text) == {path.parent.name for path in (ROOT / "src" / "heliograph").glob("*/__init__.py")}
 
 
 def test_the_policies_name_the_versions_that_are_tested():
@@ -140,6 +126,7 @@ def test_each_question_of_a_form_has_a_label_and_an_id_of_its_own(path):
 # Hosts that a page or a comment sends its reader to. A new one is added by somebody who has looked whether it is there.
 HOSTS = {
     "docs.celeryq.dev",
+    "docs.locust.io",
     "keepachangelog.com",
     "pre-commit.com",
     "semver.org",

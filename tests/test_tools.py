@@ -1,3 +1,4 @@
+import gc
 import re
 import socket
 import sys
@@ -19,7 +20,7 @@ from tools.journeys import too_long, trace, walk
 from tools.matrix import Cell, Pair, Result, arguments_of, cells, is_left_out, is_run_by_tests, pairs, table
 from tools.processes import Finished
 from tools.services import Service, how_to_start, of_url, silent
-from tools.suite import SMOKE, selection
+from tools.suite import OF_DISPATCHER, SMOKE, Part, has_passed, parts, selection
 from tools.versions import COMMON_PYTHON, NEWEST_DJANGO, PYTHONS, REQUIRED_PYTHONS, SUPPORTED
 
 
@@ -94,19 +95,50 @@ def test_what_make_tests_runs_is_not_run_again_in_ci():
 
 
 def test_what_is_the_same_elsewhere_is_left_out():
-    assert selection("sqlite") == ["-m", "not kills"]
+    assert selection("sqlite") == ["-m", "not kills and not browser"]
     assert selection("postgresql", is_common_python=False) == [
         "-m",
-        "not kills and not database_independent and not python_independent",
+        "not kills and not browser and not database_independent and not python_independent",
     ]
+
+
+def test_the_tests_of_the_dispatcher_measure_branches_on_sqlite_and_all_other_tests_lines():
+    dispatcher, others = parts("sqlite", ["-x"])
+    (server,) = parts("postgresql", ["-x"])
+
+    assert dispatcher.arguments == (*selection("sqlite"), "-x", *OF_DISPATCHER)
+    assert others.arguments == (*selection("sqlite"), "-x", *(f"--ignore={folder}" for folder in OF_DISPATCHER))
+    assert server.arguments == (*selection("postgresql"), "-x")
+    assert [(part.database, part.with_branches) for part in (dispatcher, others, server)] == [
+        *(("sqlite", True), ("sqlite", False), ("postgresql", False)),
+    ]
+
+
+@pytest.mark.parametrize("named", ["tests/audit", "tests/test_words.py::test_a"])
+def test_tests_that_are_named_by_their_paths_are_run_once(named):
+    (part,) = parts("sqlite", [named])
+    assert part.arguments == (*selection("sqlite"), named)
+
+
+def test_options_may_leave_no_test_of_one_part_but_not_of_all():
+    outcomes = {codes: has_passed(codes) for codes in ((0, 0), (5, 0), (0, 5), (5, 5), (0, 1), (1, 5))}
+    assert [codes for codes, passed in outcomes.items() if passed] == [(0, 0), (5, 0), (0, 5)]
+
+
+def test_only_lines_are_measured_by_the_events_of_python():
+    lines, branches = (Part("tests", "sqlite", with_branches, ()) for with_branches in (False, True))
+    fast = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
+    assert lines.variables == {"HELIOGRAPH_TEST_DATABASE": "sqlite", **fast}
+    assert branches.variables == {"HELIOGRAPH_TEST_DATABASE": "sqlite"}
+    assert ("--branch" in branches.measuring, "--branch" in lines.measuring) == (True, False)
 
 
 def test_a_quick_run_has_all_tests_of_the_newest_django_and_a_part_of_the_others():
     newest, other = (Cell(Pair(COMMON_PYTHON, django), "sqlite") for django in (NEWEST_DJANGO, "5.2"))
 
-    assert arguments_of(newest, quick=True) == arguments_of(newest, quick=False) == ["-m", "not kills"]
-    assert arguments_of(other, quick=False) == ["-m", "not kills"]
-    assert arguments_of(other, quick=True) == ["-m", "not kills", *SMOKE]
+    assert arguments_of(newest, quick=True) == arguments_of(newest, quick=False) == ["-m", "not kills and not browser"]
+    assert arguments_of(other, quick=False) == ["-m", "not kills and not browser"]
+    assert arguments_of(other, quick=True) == ["-m", "not kills and not browser", *SMOKE]
 
 
 def test_a_quick_run_has_each_django_and_each_python_on_sqlite_and_every_cell_of_the_servers():
@@ -118,7 +150,7 @@ def test_a_quick_run_has_each_django_and_each_python_on_sqlite_and_every_cell_of
     assert {cell for cell in every if cell.database == "mariadb"} <= {*left}
 
 
-@pytest.mark.parametrize("path", [*SMOKE, crash.KILLED_SAVES])
+@pytest.mark.parametrize("path", sorted({*SMOKE, *OF_DISPATCHER, *crash.KILLS}))
 def test_what_a_part_of_the_tests_names_exists(path):
     assert (ROOT / path).exists()
 
@@ -388,3 +420,7 @@ def test_the_files_that_conftest_marks_are_there():
 def test_a_file_of_tests_has_fewer_than_800_lines():
     files = [path for path in ROOT.glob("tests/**/*.py") if len(path.read_text(encoding="utf-8").splitlines()) >= 800]
     assert files == []
+
+
+def test_garbage_collection_passes_over_the_collected_tests():
+    assert gc.get_freeze_count() > 10_000

@@ -1,4 +1,4 @@
-"""The data of coverage: the branches that ran on SQLite, and the lines that ran on other databases."""
+"""The data of coverage: the branches that the tests of the dispatcher ran, and the lines that all others ran."""
 
 from collections.abc import Iterable
 

@@ -14,11 +14,10 @@ from tools import tally
 from tools.absences import leave_out
 from tools.processes import Finished, run
 from tools.services import DATABASES, how_to_start, of_url, silent
-from tools.tally import DURATIONS
+from tools.tally import DURATIONS, NOTHING_SELECTED
 
-# It needs the models of the other tests, and so their settings.
-KILLED_SAVES = "tests/transactions/test_killed.py"
-NOTHING_SELECTED = 5  # pytest's code where options such as -k leave nothing of one part
+# They need the settings of the other tests.
+KILLS = ("tests/transactions/test_killed.py", "tests/test_demo_kills.py")
 # Those that the tests share with others; Redis, and databases that are to stop, they start themselves.
 SHARED = (*DATABASES, of_url("rabbitmq", URLS["rabbitmq"]))
 
@@ -78,7 +77,7 @@ def crash_on(database: str, options: Sequence[str]) -> Result:
     """Run the crash tests on one database, and print what they say when they have ended."""
     parts = [
         pytest_on(database, f"crash tests on {database}", ["--ds=tests.crash.settings", "tests/crash", *options]),
-        pytest_on(database, f"killed saves on {database}", ["-m", "kills", KILLED_SAVES, *options]),
+        pytest_on(database, f"killed saves and the shop on {database}", ["-m", "kills", *KILLS, *options]),
     ]
     code = next((part.code for part in parts if part.code not in (0, NOTHING_SELECTED)), 0)
     output = "".join(part.output for part in parts)

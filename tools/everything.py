@@ -41,7 +41,7 @@ class Done:
 Lane = tuple[Step, ...]
 
 # The stages follow each other. The lanes of a stage run side by side, and the steps of a lane one after the other: the
-# crash tests wait for most of their time, and leave the processors to Django's own tests.
+# crash tests wait for most of their time, and leave the processors to Django's own tests and to the browser.
 STAGES: tuple[tuple[Lane, ...], ...] = (
     (
         (
@@ -60,6 +60,7 @@ STAGES: tuple[tuple[Lane, ...], ...] = (
             Step("Django's own tests, bulk writes received", ("test-django", "ARGS=--bulk")),
         ),
         (Step("crash tests", ("test-crash",)),),
+        (Step("pages in a browser", ("test-browser",)),),
     ),
 )
 SLOWEST = 25

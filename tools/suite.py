@@ -5,15 +5,18 @@ import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tests.helpers.databases import KINDS
 from tools import tally
 from tools.absences import leave_out
 from tools.coverage_data import BRANCHES, COVERAGE, LINES
+from tools.environments import ROOT
 from tools.processes import run
 from tools.services import how_to_start, silent
-from tools.tally import DURATIONS
+from tools.tally import DURATIONS, NOTHING_SELECTED
 
 # The tests of what differs most between versions of Python and Django.
 SMOKE = (
@@ -39,40 +42,85 @@ SMOKE = (
     ),
 )
 
+# The tests that run each branch of heliograph.dispatch, and that measure branches.
+OF_DISPATCHER = ("tests/dispatch", "tests/receivers")
+
 
 def selection(database: str, *, is_common_python: bool = True) -> list[str]:
-    """Leave out what does not depend on the database or on the Python, on all of them but one; and the crash tests."""
+    """Leave out what does not depend on the database or the Python, on all but one; and crash and browser tests."""
     left_out = {
         "kills": True,
+        "browser": True,
         "database_independent": database != "sqlite",
         "python_independent": not is_common_python,
     }
     return ["-m", " and ".join(f"not {marker}" for marker, is_left_out in left_out.items() if is_left_out)]
 
 
+@dataclass(frozen=True)
+class Part:
+    """One run of pytest with coverage, on one database."""
+
+    name: str
+    database: str
+    with_branches: bool
+    arguments: tuple[str, ...]
+
+    @property
+    def measuring(self) -> list[str]:
+        """The options of `coverage run`."""
+        return ["--branch", f"--data-file={BRANCHES}"] if self.with_branches else [f"--data-file={LINES}"]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables of the environment of `coverage run`.
+
+        `sys.monitoring` measures lines in a tenth of the time of the tests. Branches take more than half of that time,
+        since a Python before 3.14 has no events for them.
+        """
+        is_fast = sys.version_info >= (3, 12) and not self.with_branches
+        return {"HELIOGRAPH_TEST_DATABASE": self.database, **({"COVERAGE_CORE": "sysmon"} if is_fast else {})}
+
+
+def parts(database: str, options: Sequence[str]) -> list[Part]:
+    """Return the runs on one database; on SQLite the tests that measure branches have a run of their own."""
+    arguments = (*selection(database), *options)
+    if database != "sqlite":
+        return [Part(f"tests on {database}", database, False, arguments)]
+    if any(is_path_of_tests(option) for option in options):
+        return [Part("tests on sqlite", database, True, arguments)]
+    others = (f"--ignore={folder}" for folder in OF_DISPATCHER)
+    return [
+        Part("tests of the dispatcher on sqlite", database, True, (*arguments, *OF_DISPATCHER)),
+        Part("other tests on sqlite", database, False, (*arguments, *others)),
+    ]
+
+
+def is_path_of_tests(option: str) -> bool:
+    """Return whether an option of pytest names tests by their path, such as "tests/audit/test_rules.py::test_a"."""
+    return not option.startswith("-") and Path(ROOT, option.partition("::")[0]).exists()
+
+
 def test_on(database: str, options: Sequence[str], *, is_alone: bool) -> bool:
-    """Run pytest on one database, and say whether all tests passed; beside others, the output comes at its end."""
-    print(f"\n--- tests on {database} ---", flush=True)
-    pytest = [*_colour(), *DURATIONS, *selection(database), *options]
-    measuring, variables = measured(database)
-    command = [sys.executable, "-m", "coverage", "run", *measuring, "-m", "pytest", *pytest]
-    finished = run(command, {"HELIOGRAPH_TEST_DATABASE": database, **variables}, show=is_alone)
+    """Run all parts of one database, and say whether all tests passed."""
+    return has_passed([run_part(part, is_alone=is_alone) for part in parts(database, options)])
+
+
+def has_passed(codes: Sequence[int]) -> bool:
+    """Return whether the tests of all parts passed, from the codes of pytest: options may leave nothing of a part."""
+    return 0 in codes and all(code in (0, NOTHING_SELECTED) for code in codes)
+
+
+def run_part(part: Part, *, is_alone: bool) -> int:
+    """Run one part, and return the code of pytest; beside others, the output comes at its end."""
+    print(f"\n--- {part.name} ---", flush=True)
+    pytest = [*_colour(), *DURATIONS, *part.arguments]
+    command = [sys.executable, "-m", "coverage", "run", *part.measuring, "-m", "pytest", *pytest]
+    finished = run(command, part.variables, show=is_alone)
     if not is_alone:
-        print(f"\n--- tests on {database}, done ---\n{finished.output}", flush=True)
-    tally.record(tally.of_pytest(f"tests on {database}", finished.output, finished.seconds))
-    return finished.code == 0
-
-
-def measured(database: str) -> tuple[list[str], dict[str, str]]:
-    """Return the options and the variables of `coverage run`: branches are measured on SQLite, lines on the others.
-
-    Lines are measured by `sys.monitoring`, which takes a tenth of the time of the tests. Branches take as long as the
-    tests themselves, since a Python before 3.14 has no events for them.
-    """
-    if database == "sqlite":
-        return ["--branch", f"--data-file={BRANCHES}"], {}
-    variables = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
-    return [f"--data-file={LINES}"], variables
+        print(f"\n--- {part.name}, done ---\n{finished.output}", flush=True)
+    tally.record(tally.of_pytest(part.name, finished.output, finished.seconds))
+    return finished.code
 
 
 def _colour() -> list[str]:

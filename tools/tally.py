@@ -9,6 +9,7 @@ from tools.environments import BUILD
 RECORD = BUILD / "tally.jsonl"
 # What has pytest list its slowest tests, for `slowest()` to find in its output.
 DURATIONS = ("--durations=10", "--durations-min=1")
+NOTHING_SELECTED = 5  # pytest's code where options such as -k leave nothing of one part
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,15 @@ from heliograph.lazy_names import lazy_names
 if TYPE_CHECKING:
     from heliograph.changes import NO_ROW, UNKNOWN, Change, changes_of
     from heliograph.conditions import action, changed, created, has, raw, update_fields
+    from heliograph.context import acting
+    from heliograph.flow.explain import explain
     from heliograph.flow.trace import trace
     from heliograph.model_senders import when_models_are_loaded
     from heliograph.outbox.durable.retrying import Discard, Retry, RetryAfter, Snooze, exponential, fixed
     from heliograph.outbox.send.policy import Durable
     from heliograph.receivers.decorator import receiver
     from heliograph.transactions import Batch, BeforeCommit, BeforeWrite, OnCommit, OnRollback, UnsettledError
+    from heliograph.transactions.rehearsing import Rehearsal, rehearsal
 
 __version__ = "0.1.0.dev0"
 
@@ -43,17 +46,20 @@ __all__ = [
     "OnCommit",
     "OnRollback",
     "ReentrancyError",
+    "Rehearsal",
     "Retry",
     "RetryAfter",
     "Signal",
     "Snooze",
     "UnsettledError",
+    "acting",
     "action",
     "add_observer",
     "capture",
     "changed",
     "changes_of",
     "created",
+    "explain",
     "exponential",
     "fixed",
     "has",
@@ -62,6 +68,7 @@ __all__ = [
     "observe",
     "raw",
     "receiver",
+    "rehearsal",
     "trace",
     "update_fields",
     "when_models_are_loaded",
@@ -71,9 +78,12 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("NO_ROW", "UNKNOWN", "Change", "changes_of"), "changes"),
     **dict.fromkeys(("action", "changed", "created", "has", "raw", "update_fields"), "conditions"),
+    "acting": "context",
     "Durable": "outbox.send.policy",
     **dict.fromkeys(("Discard", "Retry", "RetryAfter", "Snooze", "exponential", "fixed"), "outbox.durable.retrying"),
     "receiver": "receivers.decorator",
+    **dict.fromkeys(("Rehearsal", "rehearsal"), "transactions.rehearsing"),
+    "explain": "flow.explain",
     "trace": "flow.trace",
     "when_models_are_loaded": "model_senders",
     **dict.fromkeys(

@@ -11,5 +11,8 @@ __all__ = ["adopt", "is_adopted", "release"]
 
 
 def adopt() -> None:
-    """Let Heliograph run every signal of Django's class, those that exist and those that will; again is harmless."""
+    """Let Heliograph run every signal of Django's class, those that exist and those that are made later.
+
+    The app "heliograph" does this when it is loaded; to do it again is harmless.
+    """
     django_signals.adopt(DjangoConnector(), SaveConnector())

@@ -1,5 +1,6 @@
 """The app that adopts Django's signals."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class HeliographConfig(AppConfig):
 
     def ready(self) -> None:
         from heliograph.changes.tracking import watch_anew
+        from heliograph.context.of_command import begin_command
         from heliograph.discovery import autodiscover
         from heliograph.dispatch.reentrancy import identify_by
         from heliograph.model_senders import models_are_loaded
@@ -35,11 +37,13 @@ class HeliographConfig(AppConfig):
             register(check)
         models_are_loaded()
         autodiscover()
+        begin_command(sys.argv)
 
 
 def _checks() -> tuple[Callable[..., Any], ...]:
     from heliograph import checks
     from heliograph.discovery import check_modules
+    from heliograph.flow.source_checks import check_sources
     from heliograph.installed import check_entry
     from heliograph.outbox.checks import check_installed
 
@@ -51,5 +55,6 @@ def _checks() -> tuple[Callable[..., Any], ...]:
         checks.check_relations,
         checks.check_batches,
         checks.check_database_deletes,
+        check_sources,
         check_installed,
     )

@@ -115,6 +115,7 @@ CATALOGUE: dict[str, Entry] = {
         post_update="batch update_fields using",
         pre_bulk_delete="queryset using origin",
         post_bulk_delete="batch using origin",
+        deletion_asked="queryset using origin",
         m2m_changes="field added removed using raw",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -34,7 +35,18 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     unknown = [_unknown(key) for key in given if key not in DEFAULTS]
     bools = [key for key in DEFAULTS if isinstance(DEFAULTS[key], bool)]
     no_bools = [_no_bool(key, given[key]) for key in bools if not isinstance(given.get(key, True), bool)]
-    return unknown + no_bools + [*_no_names(given.get("SENSITIVE_FIELDS", ()))]
+    no_headers = [*map(_no_header, _HEADERS, map(given.get, _HEADERS))]
+    return [*unknown, *no_bools, *filter(None, no_headers), *_no_names(given.get("SENSITIVE_FIELDS", ()))]
+
+
+_HEADERS = ("CORRELATION_ID_HEADER", "REQUEST_ID_HEADER")
+
+
+def _no_header(key: str, value: Any) -> CheckMessage | None:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9-]*", value)):
+        return None
+    hint = "Set it to the name of a header, such as 'X-Request-ID', or to None for no header."
+    return Error(f"HELIOGRAPH[{key!r}] is {value!r}.", hint=hint, id="heliograph.E001")
 
 
 def _no_bool(key: str, value: Any) -> CheckMessage:

@@ -24,6 +24,7 @@ from heliograph.changes.tracking import ALL, Watch, watch
 from heliograph.changes.values import UNKNOWN, is_expression, is_same, may_mutate
 from heliograph.dispatch.condition_base import Condition, Payload, Target
 from heliograph.dispatch.option_errors import named_options
+from heliograph.sensitive_names import sensitive_among
 
 # --- what a send carries ----------------------------------------------------------------------------------------
 
@@ -56,7 +57,11 @@ def not_carried(asking: str, signal: Any, names: Iterable[str], wanted: Iterable
 
 @dataclass(frozen=True, repr=False)
 class Created(Carried):
-    """Hold for a created row; before a save, for an instance that Django takes for new; never for a deletion."""
+    """The condition that the row is new; before a save, that Django takes the instance for a new one.
+
+    It never holds for a deletion. Where a receiver is connected, TypeError is raised for a signal that says neither
+    whether a row was created nor which instance is about to be saved.
+    """
 
     def holds(self, payload: Payload) -> bool:
         created = payload.get("created")
@@ -80,7 +85,10 @@ class Created(Carried):
 
 @dataclass(frozen=True, repr=False)
 class Raw(Carried):
-    """Hold for a row of a fixture, which may refer to rows that do not exist yet; never for a deletion."""
+    """The condition that `loaddata` or another deserialiser writes the row.
+
+    Such a row may refer to rows that do not exist yet, so most receivers take `~raw`. It never holds for a deletion.
+    """
 
     def holds(self, payload: Payload) -> bool:
         return bool(payload.get("raw"))
@@ -121,9 +129,9 @@ class Action(Carried):
 
 @named_options
 def action(*actions: str) -> Action:
-    """Return the condition that holds for these actions of m2m_changed, such as "post_add".
+    """Return the condition that m2m_changed is sent with one of these actions, such as "post_add".
 
-    Raises ValueError for one that there is not.
+    Raises ValueError for an action that m2m_changed does not have.
     """
     unknown = [name for name in actions if name not in ACTIONS]
     if unknown or not actions:
@@ -158,7 +166,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class OnFields(Carried):
-    """A condition on fields of the sender."""
+    """The base class of conditions about fields of a model; `fields` has their names as they were written."""
 
     fields: tuple[str, ...]
 
@@ -169,13 +177,13 @@ class OnFields(Carried):
                 raise problem.error(f"{problem.text} {problem.hint}")
 
     def problems(self, model: Any) -> Iterator[Problem]:
-        """Yield what is wrong with the condition on a model."""
+        """Yield what is wrong with the condition on a model: records with `text`, `hint` and the class `error`."""
         return problems_of_names(repr(self), model, self.fields)
 
 
 @dataclass(frozen=True, repr=False)
 class UpdateFields(OnFields):
-    """Hold where save() was given `update_fields`, and one of these is among them."""
+    """The condition that `update_fields()` returns; `fields` has the names, none for any field."""
 
     def holds(self, payload: Payload) -> bool:
         saved = payload.get("update_fields")
@@ -192,12 +200,16 @@ class UpdateFields(OnFields):
 
 @named_options
 def update_fields(*fields: str) -> UpdateFields:
-    """Return the condition that holds for save(update_fields=...) with at least one of these fields, or with any."""
+    """Return the condition that `save(update_fields=...)` was called, with one of these fields if any is given.
+
+    Of a bulk write, the condition holds if one of these fields is written. Raises TypeError for a name that is no
+    string.
+    """
     return UpdateFields(_names(fields))
 
 
 class _Anything:
-    """The class of `ANYTHING`."""
+    """The value of `was` and `to` of a `Changed` that fits any value; both have it unless they are given."""
 
     def __repr__(self) -> str:
         return "ANYTHING"
@@ -217,7 +229,11 @@ class NetPayload(dict[str, Any]):
 
 @dataclass(frozen=True, repr=False)
 class Changed(OnFields):
-    """Hold if a field has another value than the row had; a deletion changes every field, to `NO_ROW`."""
+    """The condition that `changed()` returns: a field has another value than its row had.
+
+    `fields` has the names, none for any field. `was` and `to` have the wanted values, or `ANYTHING`. A deletion changes
+    every field, to `NO_ROW`.
+    """
 
     was: Any = dataclass_field(default=ANYTHING, hash=False)  # a list has no hash
     to: Any = dataclass_field(default=ANYTHING, hash=False)
@@ -237,6 +253,13 @@ class Changed(OnFields):
         changes = compared.changes(self.fields) if self.fields else compared.all_changes()
         field_of = compared.plan.field
         return any(self._fits(field_of(name), change) for name, change in changes.items())
+
+    def evidence(self, payload: Payload) -> object:
+        compared = payload.comparison if isinstance(payload, NetPayload) else self._comparison(payload)
+        if compared is None:
+            return "the row is new" if payload.get("created") else "nothing is known of its changes"
+        names = [field.name for field in fields_of(compared.plan.model, self.fields)] or ()
+        return ", ".join(_shown_change(name, compared.values(name)) for name in names) or None
 
     def _comparison(self, payload: Payload) -> Comparison | None:
         instance, sender = payload.get("instance"), payload.get("sender")
@@ -279,17 +302,22 @@ class Changed(OnFields):
 def changed(*fields: str, was: Any = ANYTHING, to: Any = ANYTHING) -> Changed:
     """Return the condition that holds if one of these fields has changed, or any field if none is named.
 
-    With `was` and `to`, a field must have changed from one value and to the other; a list, tuple or set means any of
+        changed("status", was="new", to=["paid", "shipped"])
+
+    With `was` and `to`, a field must have changed from one value and to the other. A list, tuple or set means any of
     several values, except for a field whose values are lists, where a list or tuple is one value. In a created row
-    nothing has changed: ask for `created | changed(...)`. In a deleted row every field has changed, and `to` never
-    holds. A field with an unknown old value counts as changed, but `was` does not hold for it.
+    nothing has changed: write `created | changed(...)`. In a deleted row every field has changed, and `to` never holds.
+    A field whose old value is not known counts as changed, but `was` does not hold for it.
+
+    Raises TypeError for a name that is no string. Where a receiver is connected, FieldDoesNotExist is raised for a
+    field that the model does not have, and TypeError or ValueError for a `was` or `to` that the field cannot have.
     """
     return Changed(_names(fields), was, to)
 
 
 @dataclass(frozen=True, repr=False)
 class Has(OnFields):
-    """Hold if the fields of the instance have these values."""
+    """The condition that `has()` returns; `values` has pairs of the name of a field and the wanted value."""
 
     values: tuple[tuple[str, Any], ...] = dataclass_field(default=(), hash=False)  # a list has no hash
 
@@ -297,6 +325,11 @@ class Has(OnFields):
         instance = _instance(self, payload)
         using = payload.get("using") or instance._state.db
         return all(_has_value(instance, name, wanted, using) for name, wanted in self.values)
+
+    def evidence(self, payload: Payload) -> object:
+        loaded = _instance(self, payload).__dict__
+        fields = [field for field in fields_of(payload["sender"], self.fields) if field.attname in loaded]
+        return ", ".join(f"{one.name} is {shown_value(one.name, loaded[one.attname])}" for one in fields) or None
 
     def verify(self, target: Target, names: Collection[str] | None) -> None:
         _verify_signal(self, target, names)
@@ -315,12 +348,28 @@ class Has(OnFields):
         return f"has({', '.join(f'{name}={value!r}' for name, value in self.values)})"
 
 
+def _shown_change(name: str, change: Change) -> str:
+    old, new = (shown_value(name, value) for value in change)
+    return f"{name} stays {new}" if old == new else f"{name} {old} -> {new}"
+
+
+def shown_value(name: str, value: Any) -> str:
+    """Return a value for people to read, cut if it is long, and hidden if its name says that it is a secret."""
+    if sensitive_among((name,)):
+        return "(hidden)"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+_LONGEST_SHOWN = 60  # characters
+
+
 def has(**values: Any) -> Has:
     """Return the condition that holds if all these fields of the instance have these values now.
 
-    A list, tuple or set means any of several values, as for `changed`. A foreign key is given by an instance or its
-    key. The condition costs a query for a field that is not loaded, and does not hold for an expression such as `F()`.
-    Raises ValueError if no field is named.
+    `has(status=["new", "paid"], is_test=False)` asks two fields: a list, tuple or set means any of several values, as
+    for `changed()`. A foreign key is given by an instance or by its key. The condition costs a query for a field that
+    is not loaded, and does not hold for an expression such as `F()`. Raises ValueError if no field is named.
     """
     if not values:
         raise ValueError("has() names no field: write the name and the value, as in has(status='paid').")
@@ -403,7 +452,11 @@ def _is_value(field: Any, wanted: Any, value: Any) -> bool:
 
 
 def alternatives(field: Any, wanted: Any) -> Collection[Any]:
-    """Return the wanted values of a field: the items of a list, unless a list is one value of the field."""
+    """Return the values that a condition lets a field have, as a collection.
+
+    `has(status=["new", "paid"])` lets the field have two values; a value that is no list is one. A list is one value
+    too for a field whose values are lists.
+    """
     if isinstance(wanted, set | frozenset):
         return wanted
     return wanted if isinstance(wanted, list | tuple) and not _has_lists(field, wanted) else (wanted,)
@@ -472,7 +525,7 @@ def _problems_of_value(
 
 
 def fields_of(model: Any, names: tuple[str, ...]) -> Iterator[Any]:
-    """Yield the fields of a model that have one of these names, or a column of this name."""
+    """Yield the fields of a model that have one of these names, or a column of this name such as "customer_id"."""
     return (field for field in model._meta.concrete_fields if is_among(field, names))
 
 

@@ -9,8 +9,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 DEFAULTS: dict[str, Any] = {
     "ADOPT_DJANGO_SIGNALS": True,
+    "AUDIT": {},
     "AUTODISCOVER": False,
+    "CHECK_SOURCES": False,
     "COMMIT_IN_TESTS": True,
+    "CORRELATION_ID_HEADER": "X-Correlation-ID",
+    "REQUEST_ID_HEADER": "X-Request-ID",
+    "REQUEST_ID_IN_RESPONSE": False,
     # What Django takes for sensitive in credentials, but for the plain words "api" and "key", which many fields have.
     "SENSITIVE_FIELDS": (
         *("password", "password_hash", "secret", "token", "signature"),

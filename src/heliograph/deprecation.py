@@ -10,7 +10,10 @@ from typing import Any
 
 
 class HeliographDeprecationWarning(DeprecationWarning):
-    """An old name is used, which a later version of Heliograph no longer has."""
+    """Code uses an old name, which a later version of Heliograph no longer has.
+
+    The message has the new name, and the version that removes the old one. The code works until then.
+    """
 
 
 @dataclass(frozen=True)

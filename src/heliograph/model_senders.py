@@ -129,8 +129,9 @@ _when_models_are_loaded: list[Callable[[], object]] = []
 def when_models_are_loaded(operation: Callable[[], object]) -> None:
     """Call a function now if all models are loaded, or else in `ready()` of the app "heliograph".
 
-    For declarations that stand in `models.py` or `receivers.py`. Functions are called once, in the order in which they
-    were given.
+    This is for declarations that stand in `models.py` or `receivers.py`, where other models may not be loaded yet. The
+    function takes no arguments. Functions that wait are called once, in the order in which they were given; an error of
+    a function stops the start of the project.
     """
     if all_apps.models_ready:
         operation()

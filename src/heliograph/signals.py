@@ -10,6 +10,7 @@ from django import VERSION
 from heliograph.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
+    from heliograph.bulk.signals import deletion_asked as deletion_asked
     from heliograph.bulk.signals import m2m_changes as m2m_changes
     from heliograph.bulk.signals import post_bulk_create as post_bulk_create
     from heliograph.bulk.signals import post_bulk_delete as post_bulk_delete
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "class_prepared",
     "connection_created",
+    "deletion_asked",
     "got_request_exception",
     "m2m_changed",
     "m2m_changes",

@@ -62,7 +62,7 @@ PROMISED = [
     *("pre_init", "post_init", "pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed"),
     "class_prepared",
     *("pre_bulk_create", "post_bulk_create", "pre_bulk_update", "post_bulk_update", "pre_update", "post_update"),
-    *("pre_bulk_delete", "post_bulk_delete", "m2m_changes"),
+    *("pre_bulk_delete", "post_bulk_delete", "deletion_asked", "m2m_changes"),
     *("pre_migrate", "post_migrate"),
     *("request_started", "request_finished", "got_request_exception"),
     *("connection_created", "setting_changed", "template_rendered"),
@@ -152,11 +152,11 @@ def test_an_unknown_name_is_refused_with_the_names_that_there_are():
         heliograph.signals.post_safe  # noqa: B018
     assert str(caught.value) == (
         "module 'heliograph.signals' has no signal 'post_safe': it has class_prepared, connection_created,"
-        " got_request_exception, m2m_changed, m2m_changes, post_bulk_create, post_bulk_delete, post_bulk_update,"
-        " post_delete, post_init, post_migrate, post_save, post_update, pre_bulk_create, pre_bulk_delete,"
-        " pre_bulk_update, pre_delete, pre_init, pre_migrate, pre_save, pre_update, request_finished, request_started,"
-        " setting_changed, task_enqueued, task_finished, task_started, template_rendered, user_logged_in,"
-        " user_logged_out, user_login_failed"
+        " deletion_asked, got_request_exception, m2m_changed, m2m_changes, post_bulk_create, post_bulk_delete,"
+        " post_bulk_update, post_delete, post_init, post_migrate, post_save, post_update, pre_bulk_create,"
+        " pre_bulk_delete, pre_bulk_update, pre_delete, pre_init, pre_migrate, pre_save, pre_update, request_finished,"
+        " request_started, setting_changed, task_enqueued, task_finished, task_started, template_rendered,"
+        " user_logged_in, user_logged_out, user_login_failed"
     )
 
 

@@ -126,7 +126,7 @@ CASES = pytest.mark.parametrize(
         (
             "from heliograph import trace\nsignal.connect(first)\nwith trace() as flow: sent()\n"
             "report([type(event).__name__ for event in flow.events])",
-            [["Sent", "Called"]],
+            [["Sent", "Called", "Ended"]],
         ),
     ],
     ids=[

@@ -31,6 +31,9 @@ class Article(models.Model):
     author = models.ForeignKey(Writer, models.SET_NULL, null=True)
     cover = models.FileField(upload_to="covers", blank=True)
 
+    class Meta:
+        permissions = (("explain_article", "Can explain articles"),)  # the button of ExplainAdminMixin asks for it
+
 
 class Account(models.Model):
     """Values that the database computes."""

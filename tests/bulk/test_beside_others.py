@@ -172,6 +172,7 @@ def looks(function):
 
 
 @in_a_test_case
+@pytest.mark.usefixtures("no_kept_error")
 @pytest.mark.parametrize(("signal", "options"), [*((one, {}) for one in WRITES), (post_save, {"bulk": True})])
 def test_b10_after_the_last_receiver_the_methods_are_djangos_own(signal, options):
     def record(sender, **kwargs): ...

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from heliograph import NO_ROW, UNKNOWN, BeforeCommit, Change, changed, created
 from heliograph.dispatch.describe import describe, full_name
 from heliograph.flow.listing import lines
+from heliograph.flow.receiver_filters import Filters
 from heliograph.signals import post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Checked, Draft, Pinned, Post, Seat, Ticket, Topic
 from tests.helpers.receivers import record
@@ -331,5 +332,5 @@ def test_a_lock_for_no_field_is_refused(connect):
 @pytest.mark.parametrize("signal", WRITTEN, ids=["post_save", "post_delete"])
 def test_the_list_of_receivers_shows_a_lock_once_as_it_was_written(connect, signal):
     connect(signal, record, sender=Post, when=changed("topic"), fetch="lock")
-    (row,) = [line for line in lines([full_name(record)]) if "record" in line]
+    (row,) = [line for line in lines(Filters([full_name(record)])) if "record" in line]
     assert row.endswith("app.Post  when=changed('topic'), fetch='lock'")

@@ -5,75 +5,30 @@ that the opposite is so.
 """
 
 import threading
-from contextlib import ExitStack
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from django.db import DataError, Error, NotSupportedError, OperationalError, connection, connections, transaction
+from django.db import (
+    DataError,
+    Error,
+    NotSupportedError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.utils.dateparse import parse_datetime
 
 from heliograph.databases import GENERAL, database_at, database_of, database_with_outbox
 from heliograph.databases.pieces import ROW_NUMBER, Insertion
 from tests.app.models import Article
+from tests.helpers.claims import DATABASE, asked, claims, holds, in_another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DATABASE = database_of(connection)
 ROWS = "INSERT INTO heliograph_rows (id, number) VALUES (1, 10), (2, 20)"
-
-
-def claims(name):
-    """Skip a test on a database that does not claim a capability."""
-    return pytest.mark.skipif(not getattr(DATABASE, name), reason=f"{DATABASE.vendor} does not claim {name}")
-
-
-def asked(sql, params=()):
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchall()
-
-
-def holds(condition):
-    sql, params = condition
-    [(answer,)] = asked(f"SELECT {sql}", params)
-    return bool(answer)
-
-
-def in_another_session(function):
-    """Call a function on a connection of its own, and raise what it raises."""
-    raised = []
-
-    def run():
-        try:
-            function()
-        except BaseException as error:
-            raised.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(60)
-    if raised:
-        raise raised[0]
-
-
-@pytest.fixture
-def execute():
-    """Execute SQL; `undo` is a statement for the end of the test."""
-    with ExitStack() as stack:
-
-        def execute(*statements, undo=None):
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-            if undo is not None:
-                stack.callback(execute, undo)
-
-        yield execute
 
 
 @pytest.fixture
@@ -109,6 +64,29 @@ def test_the_outbox_does_not_run_on_a_database_that_nobody_has_described():
 
 
 # --- values -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "others"),
+    [
+        ("title", "é", ["e", "É", "é ", None]),
+        ("words", 1, [0, 2, None]),
+        ("price", Decimal("123456.01"), [Decimal("123456.02"), None]),
+        ("author_id", None, [1]),
+    ],
+)
+def test_a_row_has_the_same_value_or_another_one(name, stored, others):
+    Article.objects.create(**{name: stored})
+    field = Article._meta.get_field(name)
+    column = f"{connection.ops.quote_name('app_article')}.{connection.ops.quote_name(field.column)}"
+    target = field.target_field if field.remote_field else field
+    same = DATABASE.same(column, target.get_internal_type(), target)
+
+    def finds(value):
+        param = target.get_db_prep_value(value, connection, prepared=True)
+        return Article.objects.extra(where=[same], params=[param]).exists()
+
+    assert [finds(one) for one in (stored, *others)] == [True] + [False] * len(others)
 
 
 @claims("rounding")
@@ -595,3 +573,66 @@ def test_a_database_that_is_not_described_indexes_no_words():
     ):
         with pytest.raises(NotImplementedError):
             method()
+
+
+# --- the audit log ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(DATABASE.has_one_writer, reason="one transaction writes at a time")
+def test_an_open_transaction_that_has_written_a_table_is_counted_by_when_it_began(rows):
+    future, past = (parse_datetime(f"{year}-01-01T00:00:00+00:00") for year in (2100, 2000))
+    written, ended = threading.Event(), threading.Event()
+
+    def write():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("INSERT INTO heliograph_rows (id, number) VALUES (3, 30)")
+            written.set()
+            assert ended.wait(60)
+
+    thread = threading.Thread(target=in_another_session, args=[write])
+    thread.start()
+    try:
+        assert written.wait(60)
+        counts = [DATABASE.open_writers(connection, rows, since) for since in (future, past)]
+    finally:
+        ended.set()
+        thread.join(60)
+
+    assert counts == [1, 0]
+    assert DATABASE.open_writers(connection, rows, future) == 0
+
+
+def test_a_time_in_utc_is_that_of_the_clock(execute):
+    [(found, now)] = asked(f"SELECT {DATABASE.in_utc(DATABASE.clock.now)}, {DATABASE.clock.now}")
+
+    given = [str(one).replace("+00:00", "")[:19] for one in (found, now)]
+    assert given[0] == given[1]
+
+
+def test_protected_rows_are_refused_but_in_the_block_that_may_change_them(rows, execute):
+    execute(*DATABASE.protection([rows]))
+    assert DATABASE.is_protected(connection, rows)
+    for sql in ("UPDATE heliograph_rows SET number = 0", "DELETE FROM heliograph_rows"):
+        with pytest.raises(Error, match="are not edited"), transaction.atomic():
+            execute(sql)
+    with transaction.atomic(), DATABASE.unprotected(connection, [rows]):
+        execute("UPDATE heliograph_rows SET number = 7")
+    with pytest.raises(Error, match="are not edited"), transaction.atomic():
+        execute("UPDATE heliograph_rows SET number = 8")
+
+    execute(*DATABASE.without_protection([rows]))
+
+    assert not DATABASE.is_protected(connection, rows)
+    execute("DELETE FROM heliograph_rows WHERE number = 7")
+    assert not asked("SELECT id FROM heliograph_rows")
+
+
+def test_the_general_database_knows_neither_open_transactions_nor_triggers():
+    with pytest.raises(NotSupportedError, match="which transactions are open"):
+        GENERAL.open_writers(connection, "rows", None)
+    with pytest.raises(NotSupportedError, match="Nobody has described triggers"):
+        GENERAL.protection(["rows"])
+    assert not GENERAL.is_protected(connection, "rows")
+    assert GENERAL.without_protection(["rows"]) == ()
+    with GENERAL.unprotected(connection, ["rows"]):
+        assert GENERAL.in_utc("at") == "at"

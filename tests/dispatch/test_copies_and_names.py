@@ -146,6 +146,23 @@ def test_rows_made_by_hand_are_connected(signal):
     assert signal.disconnect(dispatch_uid="uid", sender=sender)
 
 
+def test_a_row_made_by_hand_whose_sender_is_dead_is_not_connected(signal):
+    sender = Sender()
+    sender_id, reference = id(sender), weakref.ref(sender)
+    del sender
+    signal.receivers = [((id(receiver), sender_id), receiver, reference, False)]
+    assert signal.receivers == []
+
+
+@pytest.mark.parametrize("weak", [True, False])
+def test_a_row_that_another_dispatcher_has_had_keeps_the_options_of_its_receiver(signal, weak):
+    signal.connect(receiver, when=is_big, weak=weak)
+    ((keys, guarded, *rest),) = signal.receivers
+    signal.receivers = [(keys, guarded, *rest)]
+    assert (signal.send(None, value=1), signal.send(None, value=11)) == ([], [(receiver, "received")])
+    assert [row.connection.pinned is None for row in signal.receivers] == [weak]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -212,9 +229,38 @@ def test_the_table_of_the_class_is_its_descriptor():
 
 
 def test_a_row_without_a_reference_to_its_sender_finds_it_by_its_id(signal):
-    signal.receivers = [((id(receiver), id(Sender)), weakref.ref(receiver), False)]
-    assert signal.send(Sender) == [(receiver, "received")]
-    assert signal._table.existing(Sender).sender() is Sender
+    class Local:
+        pass
+
+    signal.receivers = [((id(receiver), id(Local)), weakref.ref(receiver), False)]
+    assert signal.send(Local) == [(receiver, "received")]
+    assert signal._table.existing(Local).sender() is Local
+
+
+def test_the_sender_of_such_a_row_is_found_also_after_gc_freeze(signal):
+    """A server freezes what it has loaded before it forks, and the garbage collector hides it then."""
+
+    class Local:
+        pass
+
+    gc.freeze()
+    signal.receivers = [((id(receiver), id(Local)), weakref.ref(receiver), False)]
+    assert signal.send(Local) == [(receiver, "received")]
+    assert signal._table.existing(Local).sender() is Local
+    assert gc.get_freeze_count() > 0
+
+
+def test_nothing_is_frozen_that_was_not(signal):
+    class Local:
+        pass
+
+    gc.unfreeze()
+    try:
+        signal.receivers = [((id(receiver), id(Local)), weakref.ref(receiver), False)]
+        assert signal.send(Local) == [(receiver, "received")]
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()  # as tests/conftest.py has left it
 
 
 def test_a_row_of_a_sender_that_cannot_be_found_is_kept_under_its_id(signal):

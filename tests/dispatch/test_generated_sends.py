@@ -5,6 +5,7 @@ from unittest import mock
 import pytest
 
 from heliograph.dispatch import Signal
+from heliograph.dispatch.fast_send import is_generated
 
 
 def echo(**kwargs):
@@ -28,6 +29,13 @@ def test_the_first_send_of_a_plain_signal_writes_one_out(signal):
     signal.send(None, a=1)
     assert signal.send.__code__.co_filename == "<generated send>"
     assert signal.send.__kwdefaults__.keys() == {"a"}
+
+
+def test_a_send_that_was_written_out_is_told_from_others(signal):
+    assert not is_generated(signal.send)
+    signal.send(None, a=1)
+    assert is_generated(signal.send)
+    assert not is_generated(echo)
 
 
 @pytest.mark.parametrize(

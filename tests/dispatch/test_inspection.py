@@ -8,7 +8,7 @@ import pytest
 
 import heliograph
 from heliograph.dispatch import Inline, Signal, inspect
-from heliograph.dispatch.inspection import _record, connections_of
+from heliograph.dispatch.inspection import _record, connections_of, connections_to
 
 
 class Sender:
@@ -118,6 +118,24 @@ def test_a_receiver_that_dies_meanwhile_is_none(signal):
 def test_a_signal_of_another_dispatcher_is_refused():
     with pytest.raises(TypeError, match=r"^inspect\(\) takes a signal that Heliograph runs, not 'post_save'\.$"):
         inspect("post_save")
+
+
+def test_the_connections_to_a_sender_are_in_the_order_of_their_calls_async_ones_last(signal):
+    async def receive_later(**kwargs):
+        """A receiver."""
+
+    signal.connect(receive_later, order=-2)
+    signal.connect(receiver, sender=Child)
+    signal.connect(is_heavy, sender=Sender, subclasses=True, order=-1)
+    signal.connect(dict, sender=Sender, weak=False)
+
+    assert [one.receiver() for one in connections_to(signal, Child)] == [is_heavy, receiver, receive_later]
+
+
+def test_the_connections_to_a_sender_of_another_dispatcher_are_not_known():
+    message = r"^Only of a signal that Heliograph runs is known who receives it, and 'post_save' is none\.$"
+    with pytest.raises(TypeError, match=message):
+        connections_to("post_save", Sender)
 
 
 def test_nobody_outside_the_dispatcher_reads_the_table_of_a_signal():

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from heliograph.dispatch import Called, ObservedEvent, Sent, Signal, add_observer, mute, observe
+from heliograph.dispatch import Called, Ended, ObservedEvent, Sent, Signal, Skipped, add_observer, mute, observe
 from heliograph.dispatch.observed_calls import notify
 from heliograph.dispatch.observers import observing
 from heliograph.dispatch.scopes import current, everywhere, open_scopes, watch
@@ -70,7 +70,15 @@ def test_d14_an_observer_of_the_process_observes_the_sends_of_every_thread(signa
     added(events.append)
     signal.send(None, value=1)
     in_thread(signal.send, None)
-    assert kinds(events) == [Sent, Called] * 2
+    assert kinds(events) == [Sent, Called, Ended] * 2
+
+
+def test_a_call_has_the_payload_of_its_send(signal):
+    events = []
+    with observe(events.append, Called):
+        signal.send(None, value=1)
+
+    assert events[0].payload == {"signal": signal, "sender": None, "value": 1}
 
 
 async def test_d14_it_observes_the_sends_of_every_task(signal, added):
@@ -86,8 +94,8 @@ async def test_d14_it_observes_the_sends_of_every_task(signal, added):
     added(events.append)
     ready.set()
     assert await before == [(echo, 1), (echo_async, 1)]
-    assert kinds(events) == [Sent, Called, Called]
-    assert [event.parent for event in events] == [None, events[0].number, events[0].number]
+    assert kinds(events) == [Sent, Called, Called, Ended]
+    assert [event.parent for event in events[:-1]] == [None, events[0].number, events[0].number]
 
 
 def test_it_is_called_beside_the_observers_of_a_block(signal, added):
@@ -105,7 +113,7 @@ def test_a_mute_silences_receivers_and_no_observer(signal, added):
     added(events.append)
     with mute(signal):
         assert signal.send(None) == []
-    assert kinds(events) == [Sent]
+    assert kinds(events) == [Sent, Skipped, Ended]
 
 
 def test_an_observer_that_was_added_twice_is_called_twice(signal, added):
@@ -129,10 +137,10 @@ def test_d14_a_forked_process_has_the_observer_and_removes_it_for_itself_only(si
         undo()
         signal.send(None)
         os._exit(len(events) * 10 + len(watch))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 20
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 30
     assert events == []
     signal.send(None)
-    assert kinds(events) == [Sent, Called]
+    assert kinds(events) == [Sent, Called, Ended]
 
 
 # --- of what ------------------------------------------------------------------------------------------------------
@@ -153,7 +161,7 @@ def test_an_observer_that_names_no_kind_observes_all(signal, added):
     added(events.append)
     signal.send(None)
     notify(open_scopes(), Shipped())
-    assert kinds(events) == [Sent, Called, Shipped]
+    assert kinds(events) == [Sent, Called, Ended, Shipped]
 
 
 def test_d14_no_send_looks_at_an_observer_of_other_events(signal, added):
@@ -188,7 +196,7 @@ def test_removing_one_twice_leaves_the_others(signal, added):
     undo()
     undo()
     signal.send(None)
-    assert kinds(events) == [Sent, Called]
+    assert kinds(events) == [Sent, Called, Ended]
 
 
 def test_d14_a_send_that_has_begun_is_observed_to_its_end_though_another_thread_removes_the_observer(signal, added):
@@ -196,9 +204,9 @@ def test_d14_a_send_that_has_begun_is_observed_to_its_end_though_another_thread_
     undo = added(events.append)
     signal.connect(lambda **kwargs: in_thread(undo), order=-1, weak=False)
     signal.send(None)
-    assert kinds(events) == [Sent, Called, Called]
+    assert kinds(events) == [Sent, Called, Called, Ended]
     signal.send(None)
-    assert len(events) == 3
+    assert len(events) == 4
 
 
 def test_an_observer_that_is_added_during_a_send_observes_the_next_one(signal, added):
@@ -207,7 +215,7 @@ def test_an_observer_that_is_added_during_a_send_observes_the_next_one(signal, a
     signal.send(None)
     assert events == []
     signal.send(None)
-    assert kinds(events) == [Sent, Called, Called]
+    assert kinds(events) == [Sent, Called, Called, Ended]
 
 
 def test_d14_many_threads_add_and_remove_while_others_send(signal, added):
@@ -248,9 +256,9 @@ def test_d14_what_an_observer_raises_is_logged_and_neither_the_sender_nor_other_
     added(events.append)
     with caplog.at_level(logging.ERROR, "heliograph.observers"):
         assert signal.send(None, value=1) == [(echo, 1)]
-    assert kinds(events) == [Sent, Called]
+    assert kinds(events) == [Sent, Called, Ended]
     name = "tests.dispatch.test_observers.breaks"
-    assert caplog.messages == [f"Observer {name} failed on a Sent event", f"Observer {name} failed on a Called event"]
+    assert caplog.messages == [f"Observer {name} failed on a {kind} event" for kind in ("Sent", "Called", "Ended")]
 
 
 def test_an_observer_does_not_observe_what_it_sends_itself(signal, added):
@@ -259,7 +267,7 @@ def test_an_observer_does_not_observe_what_it_sends_itself(signal, added):
     added(lambda event: saved.send(None))
     added(seen.append, Sent)
     signal.send(None)
-    assert [event.signal for event in seen] == [saved, signal, saved]
+    assert [event.signal for event in seen] == [saved, signal, saved, saved]
 
 
 def test_an_observer_is_called_again_after_it_has_raised(signal, added):

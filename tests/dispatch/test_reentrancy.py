@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from heliograph.dispatch import ReentrancyError, Signal, receiver
+from heliograph.dispatch.reentrancy import HandlingAll, at_work, at_work_again
 
 saved = Signal(name="rows.saved")
 saved._guards_instance = True
@@ -151,3 +152,52 @@ def test_a_signal_without_an_instance_is_not_guarded(calls):
 
     plain.send(None)
     assert len(calls) == 3
+
+
+def payloads_of(*rows):
+    return [{"instance": row, "using": "default"} for row in rows]
+
+
+def test_a_receiver_that_handles_many_rows_is_entered_for_none_of_them(calls):
+    @receiver(saved)
+    def counts(instance, **kwargs):
+        calls.append(instance)
+
+    unsaved, other = Row(), Row(pk=3)
+    with HandlingAll(counts, payloads_of(unsaved, Row(pk=2))):
+        for row in (unsaved, Row(pk=2), other):
+            row.save()
+
+    assert calls == [other]
+
+
+def test_a_receiver_that_handles_many_rows_handles_those_too_that_are_known_by_their_keys(calls):
+    @receiver(saved)
+    def counts(instance, **kwargs):
+        calls.append(instance)
+
+    row = ((Row, "default"), 2)
+    with HandlingAll(counts, [], rows=[row]):
+        (handling,) = at_work()
+        assert handling.rows() == {row}
+        Row(pk=2).save()
+
+    assert calls == []
+
+
+def test_a_receiver_is_at_work_again_for_a_call_that_it_has_put_off(calls):
+    @receiver(saved)
+    def counts(instance, **kwargs):
+        calls.append(instance)
+
+    row = Row(pk=1)
+    with HandlingAll(counts, payloads_of(row)):
+        before = at_work()
+    with at_work_again(before), at_work_again(before):
+        assert at_work() == before
+        row.save()
+    assert (at_work(), calls) == ((), [])
+
+    row.save()
+
+    assert calls == [row]

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from heliograph.dispatch import Called, Sent, Signal, capture, mute, observe
+from heliograph.dispatch import Called, Ended, Sent, Signal, Skipped, capture, mute, observe
 from heliograph.dispatch.scopes import watch
+from heliograph.dispatch.skip_reasons import NotDue
 
 
 class Product:
@@ -58,6 +59,18 @@ def test_mute_without_arguments_silences_everything(signal):
         assert responses(signal) == []
         assert not signal.has_listeners(Product)
     assert responses(signal) == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "shown"),
+    [
+        (mute(), "mute()"),
+        (mute(first, Product), f"mute({__name__}.first, Product)"),
+        (mute(Signal(name="shop.sold"), sender="shop"), "mute(shop.sold, 'shop')"),
+    ],
+)
+def test_mute_is_shown_with_its_targets(scope, shown):
+    assert repr(scope) == shown
 
 
 def test_mute_of_a_signal_leaves_others(signal):
@@ -265,7 +278,7 @@ def test_an_observer_observes_sends_and_calls(signal):
     with observe(events.append):
         signal.send(Product, value=1)
     responses(signal)
-    sent, *calls = events
+    sent, *calls, ended = events
     assert (type(sent), sent.signal, sent.sender, sent.kwargs, sent.parent) == (
         Sent,
         signal,
@@ -278,6 +291,7 @@ def test_an_observer_observes_sends_and_calls(signal):
         (Called, second, "second", sent.number),
     ]
     assert all(call.seconds >= 0 for call in calls)
+    assert ended == Ended(sent.number, ended.seconds)
 
 
 def test_an_observer_that_raises_is_logged_and_counted(signal, caplog):
@@ -286,7 +300,7 @@ def test_an_observer_that_raises_is_logged_and_counted(signal, caplog):
 
     with observe(broken) as observer, caplog.at_level(logging.ERROR):
         assert responses(signal) == ["first", "second"]
-    assert observer.errors == 3
+    assert observer.errors == 4
     assert "broken failed on a Sent event" in caplog.records[0].getMessage()
 
 
@@ -298,7 +312,7 @@ def test_the_exception_of_a_receiver_is_the_outcome_that_observers_see(signal):
     signal.connect(fails, order=-1)
     with observe(events.append), pytest.raises(ValueError, match=r"^no$"):
         responses(signal)
-    assert str(events[-1].outcome) == "no"
+    assert str(events[-2].outcome) == "no"
 
 
 class Incomparable:
@@ -321,7 +335,8 @@ def test_a_receiver_that_is_not_due_is_no_call(signal):
     signal.connect(first, sender=Order, when=lambda **kwargs: False)
     with mute(second), observe(events.append):
         assert responses(signal, Order) == ["first"]
-    assert [type(event) for event in events] == [Sent, Called]
+    assert [type(event) for event in events] == [Sent, Called, Skipped, Ended]
+    assert type(events[2].reason) is NotDue
 
 
 async def test_observers_receive_async_receivers(signal):
@@ -329,7 +344,7 @@ async def test_observers_receive_async_receivers(signal):
     events = []
     with observe(events.append):
         await signal.asend(Product)
-    assert [event.outcome for event in events[1:]] == ["first", "second", "third"]
+    assert [event.outcome for event in events[1:-1]] == ["first", "second", "third"]
 
 
 async def test_the_parent_of_later_sends_is_what_it_was_after_concurrent_receivers():
@@ -348,4 +363,4 @@ async def test_the_parent_of_later_sends_is_what_it_was_after_concurrent_receive
     with observe(events.append):
         await signal.asend(None)
         later.send(None)
-    assert events[-1].parent is None
+    assert events[-2].parent is None

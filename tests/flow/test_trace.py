@@ -2,9 +2,9 @@
 
 import pytest
 
-from heliograph import trace
+from heliograph import observe, trace
 from heliograph.deprecation import HeliographDeprecationWarning
-from heliograph.dispatch import Called, Sent, Signal
+from heliograph.dispatch import Called, Ended, Sent, Signal
 
 
 class Product:
@@ -75,7 +75,17 @@ def test_a_trace_keeps_the_events(signal):
     signal.connect(first)
     with trace() as flow:
         signal.send(Product)
-    assert [type(event) for event in flow.events] == [Sent, Called]
+    assert [type(event) for event in flow.events] == [Sent, Called, Ended]
+
+
+def test_the_event_of_a_plain_receiver_which_is_made_as_a_tuple_has_all_its_fields(signal):
+    signal.connect(first)
+    events = []
+    with observe(events.append, Called):
+        signal.send(Product)
+    [called] = events
+    assert len(called) == len(Called._fields)
+    assert (called.signal, called.sender, called.receiver, called.outcome) == (signal, Product, first, "first")
 
 
 def test_an_empty_trace_says_so():

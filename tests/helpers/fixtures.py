@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import compress
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +15,7 @@ from django.test import TransactionTestCase
 
 from heliograph import BeforeCommit, receiver
 from tests.helpers.bare import stop_server
+from tests.helpers.emptying import FilledTables
 from tests.helpers.fresh import fresh
 
 
@@ -145,19 +146,13 @@ def _tables_are_emptied_where_they_have_rows():
 def _empty(self):
     for alias in self._databases_names(include_mirrors=False):
         connection = connections[alias]
-        if filled := _filled(connection):
+        if filled := _filled_tables(alias)():
             connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), filled))
     if apps.is_installed("django.contrib.contenttypes"):  # the crash tests have a project without it
         apps.get_model("contenttypes", "ContentType").objects.clear_cache()
 
 
-def _filled(connection):
-    """Return the tables of models that have rows, by one statement."""
-    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    has_rows = [f"EXISTS (SELECT 1 FROM {connection.ops.quote_name(table)})" for table in tables]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(has_rows)}")
-        return list(compress(tables, cursor.fetchone()))
+_filled_tables = cache(FilledTables)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,18 +7,22 @@ class Index:
     def __init__(self):
         self.documents = {}
         self.writes = []
-        self.refused = set()  # keys of rows whose documents it refuses
+        self.refused = set()  # keys of rows whose documents it refuses to write or to remove
 
     def __repr__(self):
         return "Index()"
 
     def write(self, documents, using):
         self.writes.append([*documents])
-        if self.refused & {*documents}:
-            raise ConnectionError("the index refuses")
+        self.refuse(documents)
         self.documents.update(documents)
 
+    def refuse(self, pks):
+        if self.refused & {*pks}:
+            raise ConnectionError("the index refuses")
+
     def remove(self, pks, using):
+        self.refuse(pks)
         for pk in pks:
             self.documents.pop(pk, None)
 

@@ -31,13 +31,13 @@ def kill_at_each_stop(prepare, stride=None, every=1):
     gc.disable()  # a collection runs destructors, which are steps too, at a different place each time
     places = {}
     for number in count(1, every):
-        place = _place_of_death(str(number), number, prepare, stride)
+        place = place_of_death(str(number), number, prepare, stride)
         if not place:
             return places
         places[str(number)] = place
 
 
-def _place_of_death(name, number, prepare, stride):
+def place_of_death(name, number, prepare, stride):
     """Save in a process that is killed at the stop with this number; return where, or nothing if it was not."""
     reader, writer = os.pipe()
     child = os.fork()

@@ -1,5 +1,6 @@
 """The sessions of connections on servers of databases, which tests end as the server would."""
 
+import re
 import threading
 
 import pytest
@@ -43,6 +44,24 @@ def wait_until_it_waits(thread):
             cursor.execute(_WAITING[connection.vendor])
             if cursor.fetchone()[0]:
                 return
+
+
+def own_number():
+    """Return by which number the database knows this thread's connection."""
+    return _numbers(_OWN)[0]
+
+
+def waiting_numbers():
+    """Return the numbers of all connections that wait for a lock, on whichever database of the server they work."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pid FROM pg_locks WHERE NOT granted")
+            return {row[0] for row in cursor.fetchall()}
+        # Not `innodb_trx`, which stays as it is for as long as somebody asks again within a tenth of a second.
+        cursor.execute("SHOW ENGINE INNODB STATUS")
+        transactions = cursor.fetchone()[2].split("---TRANSACTION")[1:]
+    waiting = [one for one in transactions if re.search("^LOCK WAIT", one, re.MULTILINE)]
+    return {int(number) for one in waiting for number in re.findall(r"thread id (\d+)", one)}
 
 
 def _numbers(query):

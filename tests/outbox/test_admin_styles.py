@@ -7,21 +7,15 @@ import django.contrib.admin
 import pytest
 
 import heliograph.outbox
+from tests.helpers.contrast import READABLE, contrast, variables
 
 pytestmark = pytest.mark.database_independent
 
 STYLES = Path(heliograph.outbox.__file__).parent / "static" / "heliograph_outbox" / "admin.css"
 DJANGO = Path(django.contrib.admin.__file__).parent / "static" / "admin" / "css"
-READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
 
 COLORS = ("--delivery-quiet", "--delivery-running", "--delivery-successful", "--delivery-dead")
 BACKGROUNDS = ("--body-bg", "--darkened-bg", "--selected-row")
-
-
-def variables(text, selector):
-    """Return the variables that the first rule of this selector sets."""
-    rule = re.search(rf"{selector}\s*{{(.*?)}}", text, re.DOTALL)[1]
-    return dict(re.findall(r"(--[\w-]+):\s*(#\w+)", rule))
 
 
 LIGHT, DARK, DARK_BY_THE_SYSTEM = r":root", r'html\[data-theme="dark"\]', r"\(prefers-color-scheme: dark\)\s*{\s*:root"
@@ -30,18 +24,6 @@ THEMES = {
     "light": (variables(OURS, LIGHT), variables((DJANGO / "base.css").read_text(encoding="utf-8"), LIGHT)),
     "dark": (variables(OURS, DARK), variables((DJANGO / "dark_mode.css").read_text(encoding="utf-8"), DARK)),
 }
-
-
-def luminance(color):
-    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
-    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one, other):
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_black_on_white_has_the_contrast_that_it_must_have():

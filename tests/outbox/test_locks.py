@@ -14,6 +14,7 @@ from heliograph.outbox import delivery_rows
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.send import key_locks
 from tests.app.models import Novel, Review
+from tests.helpers.sessions import own_number, waiting_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 of_servers = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer, who waits for nobody")
@@ -156,7 +157,7 @@ def test_who_has_locked_a_row_and_who_refers_to_it_send_with_one_key(novel):
     def refer_and_send():
         assert is_locked.wait(LONG)
         with transaction.atomic():
-            referring.append(number_of(connections["default"]))
+            referring.append(own_number())
             Review.objects.create(novel_id=novel.pk)
             send("referred", "a")
 
@@ -165,34 +166,14 @@ def test_who_has_locked_a_row_and_who_refers_to_it_send_with_one_key(novel):
     assert [payload_name(one) for one in Delivery.objects.order_by("pk")] == ["locked", "referred"]
 
 
-def number_of(connection):
-    """Return by which number the database knows a connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()" if connection.vendor == "postgresql" else "SELECT CONNECTION_ID()")
-        return cursor.fetchone()[0]
-
-
-IS_WAITING = {
-    "postgresql": "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted",
-    "mysql": "SELECT count(*) FROM information_schema.innodb_trx"
-    " WHERE trx_mysql_thread_id = %s AND trx_state = 'LOCK WAIT'",
-}
-
-
 def until_waiting(numbers):
     """Return when the connection with this number waits for a lock."""
     pause = threading.Event()
     for _ in range(100 * LONG):
-        if numbers and is_waiting(numbers[0]):
+        if numbers and numbers[0] in waiting_numbers():
             return
         pause.wait(0.01)
     raise AssertionError("It does not wait for a lock")
-
-
-def is_waiting(number):
-    with connections["default"].cursor() as cursor:
-        cursor.execute(IS_WAITING[connection.vendor], [number])
-        return cursor.fetchone()[0]
 
 
 def payload_name(delivery):

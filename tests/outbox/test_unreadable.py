@@ -78,8 +78,8 @@ NEWER = {
     "a row": (value({"$": "row", "value": ["app.Leaflet", [1], "default"]}), r"kind 'row' cannot be read"),
     "a database": (value({"$": "row", "value": ["app.Article", [1], "new"]}), r"There is no database 'new'"),
     "a signal": (
-        lambda payload: payload.update(signal="shop.sold"),
-        r"There is no signal 'shop\.sold': put it back, o",
+        lambda payload: payload.update(signal="shop.of_a_newer_release"),
+        r"There is no signal 'shop\.of_a_newer_release': put it back, o",
     ),
     "a module": (value({"$": "class", "value": "shop.sales:Sale"}), r"the module shop\.sales is not imported here"),
     "a class": (value({"$": "class", "value": f"{__name__}:Sale"}), r"there is no class tests\..*:Sale"),

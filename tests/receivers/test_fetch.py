@@ -304,7 +304,7 @@ def test_fetch_without_fields_is_refused(connect, when):
 
 @pytest.mark.parametrize("fetch", ["sometimes", 7, ["title"]])
 def test_fetch_takes_three_values(connect, fetch):
-    text = f"fetch= takes True, for values that are not known, 'always' or 'lock', not {fetch!r}."
+    text = f"fetch= takes True, for values that are not known, 'always', 'lock' or 'exact', not {fetch!r}."
     with pytest.raises(ValueError, match=exactly(text)):
         connect(post_save, takes_changes, sender=Article, fetch=fetch)
 

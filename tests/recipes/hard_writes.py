@@ -387,6 +387,61 @@ def write_as_an_inheriting_child(world):
 
 
 @hard
+def save_an_inheriting_child_over_a_row(world):
+    WrappedItem(item_ptr_id=1_000_001, cart=world.b, price=4, giver=world.bob).save()
+    with transaction.atomic():
+        WrappedItem(item_ptr_id=1_000_002, cart=world.c, price=1).save()
+        Item.objects.filter(pk=1_000_002).update(cart=world.b)
+
+
+@hard
+def make_an_item_an_inheriting_child(world):
+    item = world.item(cart=world.c, quantity=4)
+    wrapped = WrappedItem(item_ptr=item)
+    wrapped.__dict__.update(item.__dict__)  # as many do it, with the item's `_state`
+    wrapped.save()
+
+
+@hard
+def save_an_inheriting_child_over_a_row_and_roll_back(world):
+    with transaction.atomic():
+        with suppress(MishapError), transaction.atomic():
+            WrappedItem(item_ptr_id=1_000_001, cart=world.b, price=4).save()
+            raise MishapError
+        world.item(price=9).save()
+
+
+@hard
+def make_an_inheriting_child_and_keep_its_parent(world):
+    with transaction.atomic():
+        WrappedItem.objects.create(cart=world.a, price=3, giver=world.ada).delete(keep_parents=True)
+    with transaction.atomic():
+        wrapped = WrappedItem.objects.create(cart=world.a, price=4)
+        wrapped.cart, wrapped.price = world.b, 6
+        wrapped.save()
+        wrapped.delete(keep_parents=True)
+    WrappedItem.objects.create(cart=world.c, price=2).delete(keep_parents=True)
+
+
+def change_key(world, **key):
+    """Give the first cart another key, and move its items along, by way of another cart."""
+    with transaction.atomic():
+        Item.objects.filter(cart=world.a).update(cart=world.c)
+        Cart.objects.filter(pk=world.a.pk).update(**key)
+        Item.objects.filter(cart=world.c).update(cart=1_700_000 + world.a.pk)
+
+
+@hard
+def change_the_key_of_a_parent(world):
+    change_key(world, id=1_700_000 + world.a.pk)
+
+
+@hard
+def change_the_key_of_a_parent_by_an_expression(world):
+    change_key(world, id=F("id") + 1_700_000)
+
+
+@hard
 def nothing_at_all(world):
     world.item().save()
     Item.objects.filter(pk=0).update(price=3)

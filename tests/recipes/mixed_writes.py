@@ -4,7 +4,6 @@ import datetime
 from decimal import Decimal
 
 from django.core import serializers
-from django.db import connection
 from django.db.models import Avg, Count, F, Max, Min, Q, Sum
 from django.utils import timezone
 
@@ -15,8 +14,6 @@ MODELS = (WrappedItem, Item, Cart, Transfer, Wallet, Shopper, Payment, DailyReve
 DAYS = [datetime.datetime(2024, 6, day, 23, tzinfo=timezone.get_default_timezone()) for day in range(1, 6)]
 # Keys that a sequence does not reach, for children that are written by their keys.
 FIRST_KEY = 1_000_000
-# MariaDB recounts days by its tables of time zones, which may not be loaded.
-MEAN_OF_DAYS = {} if connection.vendor == "mysql" else {"mean": Avg("amount")}
 
 
 def keep_all(keeping):
@@ -44,7 +41,7 @@ def keep_all(keeping):
         received=Sum("incoming__amount"),
         received_count=Count("incoming", filter=Q(incoming__is_checked=True)),
     )
-    figures = {"revenue": Sum("amount", default=0), "payments": Count("*"), **MEAN_OF_DAYS}
+    figures = {"revenue": Sum("amount", default=0), "payments": Count("*"), "mean": Avg("amount")}
     keeping.keep_days(Payment, "paid_at", DailyRevenue, **figures)
 
 
@@ -154,6 +151,17 @@ class Writes:
             item.cart_id, item.price, item.paper = self.cart(), self.price(), "new"
             item.save()
 
+    def wrap(self):
+        """Save an inheriting child over an item that is there."""
+        item = self.one_of(self.mine.filter(wrappeditem=None))
+        if item is not None:
+            self.new(WrappedItem, item_ptr_id=item.pk).save()
+
+    def unwrap(self):
+        item = self.one_of(WrappedItem.objects.filter(weight=self.mark))
+        if item is not None:
+            item.delete(keep_parents=True)
+
     def save_stale_copy(self):
         if self.copies:
             copy = self.choose.choice(self.copies)
@@ -217,11 +225,12 @@ class Writes:
         Item.objects.filter(pk__in=self.keys_of_mine()).update(**self.some_values())
 
     def update_by_expression(self):
-        Item.objects.filter(pk__in=self.keys_of_mine()).update(price=F("price") + 1, quantity=F("quantity") * 2)
+        Item.objects.filter(pk__in=self.keys_of_mine()).update(price=F("price") + 1, quantity=(F("quantity") + 3) % 5)
 
     def update_key(self):
         item = self.one_of(self.mine.filter(wrappeditem=None))
-        free = sorted({*self.explicit_keys()} - {*self.mine.values_list("pk", flat=True)})
+        keys = self.explicit_keys()  # a sequence goes on from the greatest one, and has made other rows of some
+        free = sorted({*keys} - {*Item.objects.filter(pk__in=keys).values_list("pk", flat=True)})
         if item is not None and free:
             Item.objects.filter(pk=item.pk).update(id=free[0])
 
@@ -312,6 +321,8 @@ OF_CHILDREN = (
     "move",
     "flip",
     "change_inherited",
+    "wrap",
+    "unwrap",
     "save_stale_copy",
     "delete_stale_copy",
     "copy",

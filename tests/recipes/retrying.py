@@ -31,6 +31,12 @@ class Retrying:
         with connection.cursor() as cursor:
             cursor.execute(f"SET {whose} TRANSACTION ISOLATION LEVEL {self.isolation}")
 
+    def wait_for_long(self):
+        """Let this thread's connection to SQLite wait for others: it queues nobody, so one may starve under a load."""
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA busy_timeout = 600000")  # milliseconds
+
     def atomic(self, write):
         """Write in a transaction, until the database lets it be."""
         self.run(lambda: in_transaction(write))

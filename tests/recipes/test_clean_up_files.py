@@ -18,6 +18,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from examples.tutorial.file_deletion import delete_file
 from heliograph import BeforeCommit, Durable, OnCommit, Retry, fixed, mute, trace
 from heliograph.dispatch.observed_events import Called
 from heliograph.flow.patched_methods import patched_methods
@@ -718,7 +719,7 @@ def test_a_declaration_that_cannot_be_right_is_refused_where_it_stands(declare, 
 
 
 def test_a_field_is_cleaned_up_once(cleaned):
-    with pytest.raises(TypeError, match=r"the files of 'image' are cleaned up already, as declared at .*py:\d+"):
+    with pytest.raises(TypeError, match=r"the files of 'image' are cleaned up already, at .*py:\d+"):
         clean_up_files(Picture, "image")
     replace(picture()).save()
     assert stored() == ["b"]
@@ -731,11 +732,6 @@ def test_a_folder_that_is_not_known_cannot_be_listed(monkeypatch):
 
 
 # --- the receivers of tutorials -----------------------------------------------------------------------------------
-
-
-def delete_file(sender, instance, **kwargs):
-    """The receiver of post_delete that most answers recommend."""
-    instance.image.delete(save=False)
 
 
 def delete_old_file(sender, instance, **kwargs):

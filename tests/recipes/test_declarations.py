@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db.models import Count, Model
 from django.db.models.functions import Upper
 
-from heliograph import changed, raw
+from heliograph import callers, changed, raw
 from heliograph.recipes import declarations as room
 from heliograph.recipes import keep
 from heliograph.recipes.declarations import check_declarations, declarations, declare, written
@@ -228,7 +228,7 @@ def test_the_list_says_why_a_declaration_is_refused(loading):
     assert run("list") == [f"shout('app.Cart', 'title', when=~raw)  {declaration.line}", "    refused: bad value"]
 
 
-@pytest.mark.parametrize("folder", ["/srv/shop", f"{room._PACKAGE.rstrip('/')}_site"])
+@pytest.mark.parametrize("folder", ["/srv/shop", f"{callers._PACKAGE.rstrip('/')}_site"])
 def test_the_line_of_a_declaration_is_in_the_project_whatever_its_folder_is_called(folder):
     names = {"declare": declare}
     exec(compile("\n\none = declare('mail()', lambda declaration: None)", f"{folder}/receivers.py", "exec"), names)

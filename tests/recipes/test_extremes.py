@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heliograph.recipes.kept.extremes import Growth, Loss
 from heliograph.recipes.kept.kept_fields import kept_field
-from heliograph.recipes.kept.work import Work, work_of
+from heliograph.recipes.kept.work import Work, counted, work_of
 from tests.app.models import Cart, Item
 
 MOST = kept_field(Cart, "best_price", Max("items__price", filter=Q(items__is_dear=True)))
@@ -51,7 +51,7 @@ def work_of_batch(rows, batch):
         changes.append((rows.pop(key, None), row))
         if row is not None:
             rows[key] = row
-    return work_of({MOST: True, LEAST: True}, NAMES, [pair for pair in changes if pair != (None, None)])
+    return work_of({MOST: True, LEAST: True}, NAMES, counted([pair for pair in changes if pair != (None, None)]))
 
 
 @given(transactions)
@@ -69,7 +69,7 @@ def test_growth_and_loss_come_to_what_all_children_come_to(history):
 
 
 def outcome_of(*changes):
-    ((_, _, what),) = work_of({MOST: True}, NAMES, [*changes]).net()
+    ((_, _, what),) = work_of({MOST: True}, NAMES, counted([*changes])).net()
     return MOST.outcome(what)
 
 
@@ -91,13 +91,16 @@ def test_what_goes_may_have_been_the_maximum():
 
 
 def test_what_comes_and_goes_again_is_no_work():
-    assert not work_of({MOST: True}, NAMES, [(None, child(5)), (child(5), None)]).net()
-    works = [work_of({MOST: True}, NAMES, [one]) for one in [(None, child(5)), (child(5), child(7)), (child(7), None)]]
+    assert not work_of({MOST: True}, NAMES, counted([(None, child(5)), (child(5), None)])).net()
+    works = [
+        work_of({MOST: True}, NAMES, counted([one]))
+        for one in [(None, child(5)), (child(5), child(7)), (child(7), None)]
+    ]
     assert not Work().join(works).net()
 
 
 def test_joining_leaves_the_parts_as_they_are():
-    first, second = (work_of({MOST: True}, NAMES, [(None, child(price))]) for price in (3, 5))
+    first, second = (work_of({MOST: True}, NAMES, counted([(None, child(price))])) for price in (3, 5))
     Work().join([first, second])
     assert [MOST.outcome(what) for work in (first, second) for _, _, what in work] == [Growth(3), Growth(5)]
 

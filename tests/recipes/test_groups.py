@@ -3,15 +3,19 @@
 import datetime
 import threading
 from decimal import Decimal
+from itertools import pairwise
+from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import NotSupportedError, OperationalError, connection, transaction
 from django.db.models import Avg, Count, F, Q, Sum
 from django.db.models.functions import Lower, TruncDate, TruncMonth
 from django.utils import timezone
 
 from heliograph.recipes import keep_groups
 from heliograph.recipes.declarations import declarations
+from heliograph.recipes.kept.site_days import SiteDate
 from heliograph.recipes.verbs import chosen
 from tests.app.models import Cart, CartFigures, DailyRevenue, Item, Payment
 
@@ -23,15 +27,6 @@ FIELDS = {
     "refunds": Count("pk", filter=Q(is_refund=True)),
     "mean": Avg("amount"),
 }
-
-
-def has_zones():
-    """Return whether the database knows time zones: MariaDB does if their tables were loaded."""
-    with connection.cursor() as cursor:
-        if connection.vendor != "mysql":
-            return True
-        cursor.execute("SELECT CONVERT_TZ('2024-01-01 00:00:00', 'UTC', 'America/Chicago')")
-        return cursor.fetchone()[0] is not None
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def days():
 
 
 def drift():
-    return [str(one) for subject in chosen([]) for one in subject.verify("default")] if has_zones() else []
+    return [str(one) for subject in chosen([]) for one in subject.verify("default")]
 
 
 def test_r17_the_first_payment_of_a_day_makes_its_row(kept):
@@ -86,12 +81,43 @@ def test_r17_the_day_is_that_of_the_sites_zone(kept):
     assert days() == {1: (8, 2)}
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="the tables of time zones may not be loaded")
 def test_r17_the_truth_is_by_the_sites_zone_too(kept):
     pay(5, hour=0)
     pay(3, hour=23)
     with timezone.override("Pacific/Auckland"):
         assert drift() == []
+
+
+ZONES = ["America/Chicago", "America/St_Johns", "Australia/Lord_Howe", "Asia/Beirut", "Asia/Kolkata", "UTC"]
+
+
+def hard_times(zone):
+    """Return times of many years, and times around each change of a zone's offset and each midnight about then."""
+    choose = Random(zone)
+    some = [datetime.datetime(choose.randrange(1972, 2090), 1, 1, tzinfo=datetime.UTC) for _ in range(12)]
+    hours = [one + datetime.timedelta(hours=number) for one in some for number in range(0, 366 * 24, 3)]
+    local = [one.astimezone(ZoneInfo(zone)) for one in hours]
+    changed = [after for before, after in pairwise(local) if before.utcoffset() != after.utcoffset()]
+    around = [datetime.timedelta(minutes=number) for number in range(-36 * 60, 36 * 60, 29)]
+    near = [one + by for one in choose.sample(changed, min(8, len(changed))) for by in around]
+    return [*choose.sample(local, 200), *near]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_r17_a_day_is_the_same_in_python_and_in_the_database_also_without_its_tables_of_time_zones(zone):
+    Payment.objects.bulk_create([Payment(amount=1, paid_at=one) for one in hard_times(zone)])
+    rows = Payment.objects.annotate(day=SiteDate("paid_at", tzinfo=ZoneInfo(zone))).values_list("paid_at", "day")
+    assert [one for one in rows if one[0].astimezone(ZoneInfo(zone)).date() != one[1]] == []
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="other databases have time zones")
+def test_times_that_are_not_stored_in_utc_are_refused_without_tables_of_time_zones(monkeypatch):
+    if connection.features.has_zoneinfo_database:
+        pytest.skip("the tables of time zones are loaded")
+    monkeypatch.setattr(connection, "timezone_name", "Europe/Oslo")
+    days = Payment.objects.annotate(day=SiteDate("paid_at", tzinfo=ZoneInfo("Asia/Tokyo")))
+    with pytest.raises(NotSupportedError, match=r"stored in Europe/Oslo.*mysql_tzinfo_to_sql"):
+        days.first()
 
 
 def test_bulk_writes_reach_all_their_days(kept):
@@ -125,7 +151,6 @@ def test_r17_eight_threads_that_make_the_first_sale_of_a_day_make_one_row(kept):
     assert drift() == []
 
 
-@pytest.mark.skipif(connection.vendor == "mysql", reason="the tables of time zones may not be loaded")
 def test_verify_finds_a_day_without_a_row_and_repair_makes_it():
     pay(5)
     declaration = keep_groups(Payment, into=DailyRevenue, by=DAY, revenue=Sum("amount", default=0))

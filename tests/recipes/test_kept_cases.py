@@ -10,7 +10,8 @@ from django.core import serializers
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.models import Avg, Count, F, Max, Min, Q, StdDev, Sum
+from django.db.models import Avg, Count, F, Max, Min, Q, StdDev, Sum, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from heliograph import BeforeCommit, mute
@@ -30,8 +31,8 @@ from tests.app.models import (
     WalletProxy,
 )
 from tests.helpers.errors import MishapError
+from tests.helpers.statements import statements
 from tests.recipes.hard_writes import WRITES, World
-from tests.recipes.mixed_writes import MEAN_OF_DAYS
 
 ALIASES = ["default", "other"]
 pytestmark = pytest.mark.django_db(databases=ALIASES)
@@ -263,6 +264,37 @@ def test_a_foreign_key_to_another_column(keeping):
     Visit.objects.bulk_create([Visit(city_id="oslo"), Visit(city_id="rome"), Visit(city=rome)])
     rome.delete()
     assert keeping.wrong() == []
+
+
+@pytest.mark.parametrize("write", ["save", "update", "bulk_update"])
+def test_a_parent_whose_other_column_changes_together_with_its_children(keeping, write):
+    keeping.keep(City, visits_count=Count("visits"))
+    rome, oslo = City.objects.create(code="rome"), City.objects.create(code="oslo")
+    Visit.objects.bulk_create([Visit(city=rome) for _ in range(3)])
+    with transaction.atomic():
+        Visit.objects.update(city=oslo)
+        if write == "update":
+            City.objects.filter(pk=rome.pk).update(code="roma")
+        else:
+            rome.code = "roma"
+            rome.save() if write == "save" else City.objects.bulk_update([rome], ["code"])
+        Visit.objects.update(city="roma")
+    assert keeping.wrong() == []
+    assert City.objects.get(code="roma").visits_count == 3
+
+
+def test_an_update_of_a_parent_that_sets_no_key_is_djangos_own(keeping):
+    keeping.keep(Cart, items_count=Count("items"))
+    Cart.objects.create()
+    assert len(statements(lambda: Cart.objects.update(title="new"))) == 1
+
+
+def test_a_key_that_only_the_database_knows_is_refused(keeping):
+    keeping.keep(City, visits_count=Count("visits"))
+    City.objects.create(code="rome")
+    with pytest.raises(TypeError, match=r"sets app\.City\.code to an expression.*give each row its key"):
+        City.objects.update(code=Concat("code", Value("!")))
+    assert City.objects.get().code == "rome"
 
 
 AGGREGATES = {
@@ -538,7 +570,7 @@ def revenue(keeping):
         revenue=Sum("amount", default=0),
         payments=Count("*"),
         refunds=Count("pk", filter=Q(is_refund=True)),
-        **MEAN_OF_DAYS,
+        mean=Avg("amount"),
     )
     return keeping
 
@@ -592,6 +624,20 @@ def test_r17_stale_rows_of_days_write_no_figure(revenue):
     stale.save()
     DailyRevenue(pk=stale.pk, day=stale.day, revenue=99).save()
     assert revenue.wrong() == []
+
+
+@pytest.mark.parametrize("write", ["save", "update", "bulk_update"])
+def test_r17_a_row_that_becomes_that_of_another_day_has_its_figures(revenue, write):
+    Payment.objects.bulk_create([Payment(amount=5, paid_at=at(1)), Payment(amount=3, paid_at=at(2))])
+    DailyRevenue.objects.get(day=at(2).date()).delete()
+    row = DailyRevenue.objects.get()
+    row.day = at(2).date()
+    if write == "update":
+        DailyRevenue.objects.update(day=row.day)
+    else:
+        row.save() if write == "save" else DailyRevenue.objects.bulk_update([row], ["day"])
+    assert revenue.wrong() == []
+    assert sorted(DailyRevenue.objects.values_list("day", "payments")) == [(at(1).date(), 1), (at(2).date(), 1)]
 
 
 def test_r17_a_row_of_a_day_that_somebody_makes_is_right(revenue):

@@ -24,6 +24,8 @@ from django.db.models import (
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Lower, Now, Random
 
+from heliograph import trace
+from heliograph.dispatch import Skipped
 from heliograph.recipes import keep
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.kept.checks import check_kept_fields
@@ -381,3 +383,13 @@ def test_a_positive_integer_field_deserves_a_warning():
         " database.",
     )
     assert warning.hint == "Make it an IntegerField; `manage.py recipes verify` finds values that are wrong."
+
+
+@pytest.mark.django_db
+def test_a_save_of_a_parent_says_why_the_receiver_of_moved_parents_is_not_called():
+    keep(Cart, items_count=Count("items"))
+    with trace() as flow:
+        Cart.objects.create().save()
+    events = (node.event for node in flow.tree.nodes())
+    reasons = {str(event.reason) for event in events if isinstance(event, Skipped)}
+    assert "the write is no bulk write of id" in reasons

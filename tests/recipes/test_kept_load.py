@@ -52,6 +52,7 @@ class Writer:
         self.retrying = Retrying()
 
     def __call__(self, number):
+        self.retrying.wait_for_long()
         left = number // THREADS
         while left > 0:
             size = self.choose.choice(self.sizes)
@@ -120,8 +121,8 @@ def test_r1b_eight_threads_that_write_transactions_leave_no_drift(kept, parents)
 
 
 def by_hand(connect):
-    for signal, receiver in FORMS["add one by F()"]:
-        connect(signal, receiver, sender=Item)
+    for signal, receiver, options in FORMS["add one by F()"]:
+        connect(signal, receiver, sender=Item, **options)
 
 
 def test_control_r1b_the_same_load_leaves_f_by_hand_wrong(connect, parents):

@@ -135,6 +135,13 @@ def test_the_parents_of_a_child_that_gets_another_key_are_locked(carts):
 
 
 @pytest.mark.skipif(not IS_NEEDED, reason="it is about the locks of MariaDB and MySQL")
+def test_the_old_parent_of_a_row_over_which_an_inheriting_child_is_saved_is_locked_too(carts):
+    item = Item.objects.create(cart=carts[0])
+    found = locked(lambda: WrappedItem(item_ptr_id=item.pk, cart=carts[1]).save(), Item)
+    assert found == [("cart", *(cart.pk for cart in carts))]
+
+
+@pytest.mark.skipif(not IS_NEEDED, reason="it is about the locks of MariaDB and MySQL")
 def test_the_parents_of_two_foreign_keys_are_locked_in_one_order():
     declared = keep(Wallet, sent=Sum("outgoing__amount", default=0), received=Sum("incoming__amount"))
     first, second = Wallet.objects.create(title="a"), Wallet.objects.create(title="b")

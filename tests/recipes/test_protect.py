@@ -3,12 +3,9 @@
 import pickle
 
 import pytest
-from django.contrib import admin
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import ProtectedError, Q
 from django.db.models.signals import pre_delete
-from django.test import RequestFactory
 
 from heliograph import has, mute, trace
 from heliograph.recipes import ProtectedRowError, protect
@@ -234,16 +231,6 @@ def test_r16_the_error_is_the_one_of_a_protected_foreign_key_with_the_rows(featu
     assert caught.value.protected_objects == {*found}
     assert str(caught.value).endswith(" and 2 more cannot be deleted. Featured novels stay.")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-def test_the_admin_does_not_delete_and_raises_the_error_after_its_question(featured):
-    (novel,) = novels("Featured")
-    site = admin.ModelAdmin(Novel, admin.site)
-    request = RequestFactory().post("/", {"post": "yes"})
-    request.user = User(is_staff=True, is_superuser=True, is_active=True)
-    assert site.get_deleted_objects([novel], request)[3] == []
-    refused(lambda: site.delete_model(request, novel))
-    refused(lambda: site.delete_queryset(request, Novel.objects.all()))
 
 
 # --- declaring ----------------------------------------------------------------------------------------------------

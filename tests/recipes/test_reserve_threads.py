@@ -6,12 +6,13 @@ from functools import partial
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import Count, F, Sum
 
 from heliograph import OnCommit, Signal, has
 from heliograph.recipes import OutOfStock, keep, reserve
 from heliograph.signals import post_save, pre_save
-from tests.app.models import Goods, PurchaseLine, Sale
+from tests.app.models import Cart, Goods, Item, PurchaseLine, Sale
+from tests.helpers.statements import statements
 from tests.helpers.threads import LONG, at_once, in_thread
 from tests.recipes.retrying import Retrying
 
@@ -270,3 +271,60 @@ def test_control_r4_a_tutorial_deadlocks_where_two_orders_have_the_same_products
     assert left() == [8, 8]
     expected = set() if connection.vendor == "sqlite" else {"deadlock"}
     assert {kind for one in tries for kind in one.errors} == expected
+
+
+# --- beside another recipe that locks rows at the end of the transaction ------------------------------------------
+
+
+def take_tea(tea):
+    PurchaseLine.objects.create(goods_id=tea.pk)
+
+
+def fill(cart):
+    Item.objects.create(cart_id=cart.pk, quantity=1)
+
+
+def declare_both(*, is_reserved_first):
+    """Declare a stock and a kept field of other rows, in the one order or in the other."""
+    declarations = [
+        lambda: reserve(PurchaseLine, "quantity", from_="goods.stock"),
+        lambda: keep(Cart, items_count=Count("items")),
+    ]
+    for declare in declarations if is_reserved_first else reversed(declarations):
+        declare()
+
+
+declared_in_both_orders = pytest.mark.parametrize("is_reserved_first", [True, False])
+
+
+@declared_in_both_orders
+@pytest.mark.parametrize("is_taken_first", [True, False])
+def test_r4_a_stock_is_locked_before_a_kept_field_whichever_was_written_first(is_reserved_first, is_taken_first):
+    declare_both(is_reserved_first=is_reserved_first)
+    (tea,), cart = goods(1), Cart.objects.create()
+    writes = [lambda: take_tea(tea), lambda: fill(cart)]
+
+    def write():
+        with transaction.atomic():
+            for one in writes if is_taken_first else reversed(writes):
+                one()
+
+    updates = [sql for sql in statements(write) if sql.startswith("UPDATE")]
+    assert ["app_goods" in sql for sql in updates] == [True, False]
+
+
+@declared_in_both_orders
+def test_r4_writers_in_opposite_orders_do_not_deadlock_with_a_kept_field(is_reserved_first):
+    declare_both(is_reserved_first=is_reserved_first)
+    (tea,), cart = goods(1000), Cart.objects.create()
+    tries = [Retrying() for _ in range(8)]
+
+    def shop(at, retrying):
+        first, second = (lambda: take_tea(tea), lambda: fill(cart))[:: 1 if at % 2 else -1]
+        return lambda: [retrying.atomic(lambda: (first(), second())) for _ in range(20)]
+
+    at_once(*(shop(at, retrying) for at, retrying in enumerate(tries)))
+    cart.refresh_from_db()
+    assert (left(), cart.items_count) == ([840], 160)
+    errors = [dict(one.errors) for one in tries if one.errors]
+    assert errors == [] or is_mysql  # where the key of a new row locks the row to which it refers, when it is written

@@ -18,7 +18,7 @@ from heliograph.orm.steps import patched_methods
 from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
-from heliograph.recipes import IndexingError, indexing, search_index, subjects
+from heliograph.recipes import indexing, search_index, subjects
 from heliograph.recipes.declarations import check_declarations, check_rows, declarations
 from tests.app.models import Account, Article, Audiobook, Novel, Reissue, Reprint, Review, Seat, Voucher, Writer
 from tests.helpers.attempts import at_once as retry_at_once
@@ -434,9 +434,10 @@ def test_a_row_that_never_stays_as_it_was_written_is_a_failed_attempt():
     search_index(Article, ["words"], into=index)
     with mute(Article):
         one = Article.objects.create()
-    with pytest.raises(IndexingError, match=rf"the rows \[{one.pk}\] are never read as they were written, 10 times"):
-        call_command("recipes", "backfill")
-    assert len(index.writes) == 10
+    status, lines = run("backfill")
+    assert status == 1
+    assert f"the rows [{one.pk}] are never read as they were written, 10 times" in lines[0]
+    assert len(index.writes) == 20  # with others, and alone
 
 
 # --- rebuilding ---------------------------------------------------------------------------------------------------
@@ -468,6 +469,66 @@ def test_r12_an_index_that_cannot_be_compared_is_written_as_a_whole(articles, in
     assert run("verify") == (0, ["1 verified, 0 wrong"])
     run("backfill")
     assert titles(index) == ["a", "b", "c"]
+
+
+REFUSAL = "The index refuses it (ConnectionError: the index refuses): correct the row or the index, and repeat."
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_r12_backfill_names_the_documents_that_are_refused_and_writes_the_others(number):
+    index = ListedIndex()
+    with mute(Article):
+        rows = Article.objects.bulk_create([Article(title=str(n)) for n in range(8)])
+    search_index(Article, ["title"], into=index)
+    index.refused = {one.pk for one in rows[:number]}
+    listed = [f"app.Article.search_index of {one.pk} is wrong, not the row. {REFUSAL}" for one in rows[:number]]
+    assert run("backfill") == (1, [*listed, f"1 verified, {8 - number} filled, {number} left"])
+    assert run("backfill") == (1, [*listed, f"1 verified, 0 filled, {number} left"])
+    assert run("verify", "--repair") == (1, [*listed, f"1 verified, 0 mended, {number} left"])
+    assert titles(index) == [one.title for one in rows[number:]]
+    index.refused = set()
+    assert run("backfill") == (0, [f"1 verified, {number} filled"])
+
+
+def test_r12_backfill_names_the_documents_that_an_index_refuses_to_remove():
+    index = ListedIndex()
+    search_index(Article, ["title"], into=index)
+    index.documents, index.refused = {8: {"title": "kept"}, 9: {"title": "gone"}}, {8}
+    listed = f"app.Article.search_index of 8 is left over, not gone. {REFUSAL}"
+    assert run("backfill") == (1, [listed, "1 verified, 1 filled, 1 left"])
+    assert titles(index) == ["kept"]
+
+
+def test_r12_so_does_one_of_an_index_that_cannot_be_compared(articles, index):
+    with mute(Article):
+        rows = [article(title) for title in "abc"]
+    index.refused = {rows[0].pk}
+    listed = f"app.Article.search_index of {rows[0].pk} is not written, not the row. {REFUSAL}"
+    assert run("backfill") == (1, [listed, "1 verified, 0 filled, 1 left"])
+    assert titles(index) == ["b", "c"]
+
+
+def test_a_backfill_ends_where_an_index_that_cannot_be_compared_takes_nothing(articles, index):
+    with mute(Article):
+        rows = [article(str(n)) for n in range(10)]
+    index.refused = {one.pk for one in rows}
+    with pytest.raises(ConnectionError, match="the index refuses"):
+        run("backfill")
+    assert [len(keys) for keys in index.writes] == [10, 1, 1, 1]
+
+
+def test_a_backfill_ends_where_a_server_goes_away():
+    class Leaving(ListedIndex):
+        def write(self, documents, using):
+            self.wrong = Away().wrong
+            raise ConnectionError
+
+    with mute(Article):
+        rows = [article(str(n)) for n in range(10)]
+    search_index(Article, ["title"], into=Leaving())
+    with pytest.raises(ConnectionError):
+        run("backfill")
+    assert len(rows) == 10
 
 
 class Away(ListedIndex):

@@ -88,6 +88,13 @@ def test_a_row_that_is_gone_comes_back():
     assert regions() == [("N", "North"), ("S", "South")]
 
 
+def test_a_flush_brings_the_rows_back():
+    """The command `flush`, which ends each TransactionTestCase, sends post_migrate without `apps` and `plan`."""
+    seed(Region, [NORTH])
+    emit_post_migrate_signal(0, False, "default")
+    assert regions() == [("N", "North")]
+
+
 def test_rows_that_are_there_cost_one_query_and_new_ones_one_insert():
     seed(Region, [NORTH, SOUTH])
     with mute(post_migrate), CaptureQueriesContext(connection) as of_django:

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.utils.text import slugify
 
+from examples.tutorial.slug import set_slug
 from heliograph.recipes import unique_slug
 from heliograph.signals import pre_save
 from tests.app.models import Story
@@ -171,18 +171,9 @@ def test_r6_a_row_that_is_not_committed_yet_is_waited_for_and_is_no_error(slugs)
 # --- the loop of tutorials ----------------------------------------------------------------------------------------
 
 
-def look_for_a_free_slug(sender, instance, **kwargs):
-    if not instance.slug:
-        slug, number = slugify(instance.title), 1
-        while Story.objects.filter(slug=slug).exists():
-            number += 1
-            slug = f"{slugify(instance.title)}-{number}"
-        instance.slug = slug
-
-
 def test_control_r6_the_loop_fails_for_all_but_one_of_those_who_look_at_the_same_time(connect):
     all_have_looked = threading.Barrier(THREADS, timeout=LONG)
-    connect(pre_save, look_for_a_free_slug, sender=Story)
+    connect(pre_save, set_slug, sender=Story)
     connect(pre_save, lambda **kwargs: all_have_looked.wait(), sender=Story, weak=False)
 
     def attempt():
@@ -196,13 +187,13 @@ def test_control_r6_the_loop_fails_for_all_but_one_of_those_who_look_at_the_same
 
 
 def test_control_r6_the_loop_fails_for_a_row_that_is_committed_during_the_save(connect):
-    connect(pre_save, look_for_a_free_slug, sender=Story)
+    connect(pre_save, set_slug, sender=Story)
     with overtaken_by(create, connect), pytest.raises(IntegrityError):
         create()
 
 
 def test_control_r6_the_loop_makes_more_queries_the_more_rows_there_are(connect):
-    connect(pre_save, look_for_a_free_slug, sender=Story)
+    connect(pre_save, set_slug, sender=Story)
     for _ in range(ROWS):
         create()
     assert queries(create) == ROWS + 2

@@ -12,6 +12,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.utils.text import slugify
 
+from examples.tutorial.slug import set_slug
 from heliograph import BeforeWrite, mute, trace
 from heliograph.dispatch import Called
 from heliograph.orm.steps import patched_methods
@@ -536,15 +537,6 @@ def test_r6_verify_names_the_rows_without_a_slug_and_repair_gives_them_one():
 
 
 # --- the receiver of tutorials ------------------------------------------------------------------------------------
-
-
-def set_slug(sender, instance, **kwargs):
-    if not instance.slug:
-        slug, number = slugify(instance.title), 1
-        while Story.objects.filter(slug=slug).exists():
-            number += 1
-            slug = f"{slugify(instance.title)}-{number}"
-        instance.slug = slug
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.db.models.functions import Concat, Lower
 from django.db.models.signals import pre_save
 
 from heliograph import NO_ROW, mute, trace
+from heliograph.dispatch import Called
 from heliograph.recipes import ForbiddenTransition, transitions
 from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save
@@ -325,6 +326,16 @@ def test_muted_it_refuses_nothing(moves):
         Parcel.objects.update(status="paid")
         Parcel.objects.update(status=computed("new"))
     assert status_of(one) == "new"
+
+
+def test_a_state_that_is_known_before_the_write_is_asked_for_once(moves):
+    one, other = parcel(), parcel(code="b")
+    with trace() as known:
+        to("paid", one).save()
+    with trace() as unknown:
+        to(computed("paid"), other).save()
+    calls = [[one for one in flow.events if isinstance(one, Called)] for flow in (known, unknown)]
+    assert [*map(len, calls)] == [1, 2]
 
 
 def test_a_trace_shows_it_by_its_name(moves):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heliograph import UNKNOWN
 from heliograph.recipes.kept.kept_fields import RECOUNT, kept_field
-from heliograph.recipes.kept.work import Work, work_of
+from heliograph.recipes.kept.work import Work, counted, work_of
 from tests.app.models import Cart
 
 COUNT = kept_field(Cart, "items_count", Count("items", filter=Q(items__is_dear=True) | ~Q(items__quantity__lt=2)))
@@ -28,7 +28,7 @@ def adding(fields):
 def work_of_changes(fields, changes):
     """Return the work of changes, each a row before and after."""
     pairs = [tuple(None if row is None else tuple(row[name] for name in NAMES) for row in one) for one in changes]
-    return work_of(adding(fields), NAMES, [pair for pair in pairs if pair != (None, None)])
+    return work_of(adding(fields), NAMES, counted([pair for pair in pairs if pair != (None, None)]))
 
 
 rows = st.fixed_dictionaries(
@@ -126,24 +126,24 @@ def test_equal_changes_are_computed_once():
             return Decimal(self) * other
 
     row = (1, None, Counted(2), 3, False, "")
-    work = work_of(adding([TOTAL]), NAMES, [(None, row)] * 1000)
+    work = work_of(adding([TOTAL]), NAMES, counted([(None, row)] * 1000))
     assert ([*work], computed) == ([(TOTAL, 1, 6000)], [3])
 
 
 def test_rows_that_come_to_the_same_are_no_work():
     one, other = (1, None, Decimal(2), 3, False, ""), (1, None, Decimal(3), 3, False, "")
-    assert not work_of(adding([COUNT, TOTAL]), NAMES, [(one, other), (other, one)])
+    assert not work_of(adding([COUNT, TOTAL]), NAMES, counted([(one, other), (other, one)]))
 
 
 def test_values_without_a_hash_count_all_the_same():
     row = (1, None, Decimal(2), 3, False, ["a"])
-    work = work_of(adding([COUNT, TOTAL, NOTED]), NAMES, [(None, row), (None, row), (row, None)])
+    work = work_of(adding([COUNT, TOTAL, NOTED]), NAMES, counted([(None, row), (None, row), (row, None)]))
     assert {(kept, key): what for kept, key, what in work} == {(COUNT, 1): 1, (TOTAL, 1): 6, (NOTED, 1): RECOUNT}
 
 
 def test_one_unknown_value_makes_recounts_of_its_parent_and_leaves_the_others():
     known, unknown = (1, None, Decimal(2), 3, False, ""), (2, None, UNKNOWN, 3, False, "")
-    work = work_of(adding([COUNT, TOTAL]), NAMES, [(None, known), (None, known), (None, unknown)])
+    work = work_of(adding([COUNT, TOTAL]), NAMES, counted([(None, known), (None, known), (None, unknown)]))
     assert {(kept, key): what for kept, key, what in work} == {
         (COUNT, 1): 2,
         (COUNT, 2): 1,

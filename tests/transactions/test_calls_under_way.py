@@ -17,6 +17,7 @@ from django.test import TestCase
 from heliograph import BeforeCommit, OnCommit, ReentrancyError, UnsettledError, changed, changes_of, created
 from heliograph.dispatch.sends import guarded_for
 from heliograph.flow.listing import lines
+from heliograph.flow.receiver_filters import Filters
 from heliograph.transactions import flush
 from heliograph.transactions.end_policies import AtTheEnd
 from heliograph.transactions.pending import Stage
@@ -426,7 +427,7 @@ def test_the_registry_lists_a_policy_without_a_condition(receive):
     @receive(post_save, sender=Article, delivery=OnCommit())
     async def record(sender, **kwargs): ...
 
-    (line,) = [line for line in lines(["post_save"]) if "<locals>.record" in line]
+    (line,) = [line for line in lines(Filters(["post_save"])) if "<locals>.record" in line]
     assert line.endswith("async, delivery=OnCommit(), reentrant=skip")
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Value
 from django.db.models.signals import post_delete, post_init, post_save
 
 from heliograph import NO_ROW, BeforeCommit, Durable, Inline, changed, created
@@ -157,6 +157,26 @@ def test_values_are_in_the_form_in_which_they_are_stored(batches, values):
     Item.objects.bulk_create([Item(**values), Item(**values)])
     stored = [(key, None, tuple(row)) for key, *row in Item.objects.order_by("pk").values_list("pk", *values)]
     assert [batch.values(*values) for batch in got] == [stored]
+
+
+SAVED = {
+    "prices in many forms": (Item, ("price", "cart"), [{"price": "4.10"}, {"price": 4}, {"price": 4.005}]),
+    "a price that the database computes": (Item, ("price", "quantity"), [{"price": 3}, {"price": Value(4) + 1}]),
+    "texts": (Post, ("text", "topic"), [{"text": "a"}, {"text": 5}, {"topic": None}]),
+    "a field of a package": (Offer, ("price",), [{}, {}]),
+    "a generated field": (Account, ("balance", "twice"), [{"balance": 1}, {"balance": 2}]),
+    "the key": (Seat, ("pk", "guest"), [{"row": 1, "number": 2}, {"row": 2, "number": 2}]),
+}
+
+
+@pytest.mark.parametrize(("model", "names", "rows"), SAVED.values(), ids=SAVED)
+def test_values_of_new_rows_that_were_saved_one_by_one_are_those_of_their_events(batches, model, names, rows):
+    got = batches(model, *(name for name in names if name != "pk"))
+    with transaction.atomic():
+        made = [model.objects.create(**row) for row in rows]
+    (batch,) = got
+    expected = [tuple(event.pk if name == "pk" else event.new(name) for name in names) for event in batch.events]
+    assert batch.values(*names) == [(one.pk, None, row) for one, row in zip(made, expected, strict=True)]
 
 
 def test_a_field_of_a_package_has_the_value_of_its_attribute(batches):

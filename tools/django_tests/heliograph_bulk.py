@@ -9,6 +9,7 @@ from heliograph_settings import *  # noqa: F403
 
 from heliograph import receiver
 from heliograph.signals import (
+    deletion_asked,
     m2m_changes,
     post_bulk_create,
     post_bulk_delete,
@@ -23,7 +24,7 @@ from heliograph.signals import (
 testcases._AssertNumQueriesContext.__exit__ = CaptureQueriesContext.__exit__
 
 
-@receiver([pre_bulk_create, pre_bulk_update, pre_update, pre_bulk_delete, m2m_changes])
+@receiver([pre_bulk_create, pre_bulk_update, pre_update, pre_bulk_delete, deletion_asked, m2m_changes])
 def receive(**kwargs):
     """Receive what is about to be written."""
 

@@ -1,4 +1,4 @@
-"""The statistics of the shop: those of its sales are kept by `analytics.figures`, the others by receivers."""
+"""The statistics of the shop: `analytics.figures` keeps sales, and receivers the others."""
 
 from django.db import models
 
@@ -55,3 +55,18 @@ class PageViews(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pages} pages on {self.day}"
+
+
+class Report(models.Model):
+    """The sales of the record shop and of the bookstore on one day, which a worker has summed up in the night."""
+
+    day = models.DateField(unique=True)
+    orders = models.IntegerField(help_text="Of records.")
+    purchases = models.IntegerField(help_text="Of books, without those that were cancelled.")
+    cents = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["-day"]
+
+    def __str__(self) -> str:
+        return f"Report of {self.day}"

@@ -1,17 +1,31 @@
-"""The statistics: customers, days, totals, pages."""
+"""The statistics: customers, days, totals, pages, reports."""
 
+import json
 from dataclasses import astuple
 from datetime import date
 
+from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
-from heliograph.signals import request_finished
+from django.utils import timezone
+from heliograph import receiver
+from heliograph.audit import history
+from heliograph.recipes.webhooks.models import Endpoint, Message
+from heliograph.signals import request_finished, template_rendered
+from heliograph.testing import OutboxTests
+from standardwebhooks import Webhook
 
-from analytics.models import CustomerStatistics, DailyStatistics, PageViews
+from analytics import received, reports
+from analytics.models import CustomerStatistics, DailyStatistics, PageViews, Report
 from analytics.months import Month, months
+from analytics.receivers import make_report
+from analytics.signals import night_fell
 from analytics.totals import totals
+from bookstore import services
+from bookstore.models import Book
 from store.models import Customer, OrderItem, Product
 from store.services import Line, cancel_order, place_order
 
@@ -99,3 +113,110 @@ class StatisticsTests(TestCase):
         request_finished.send(sender=WSGIHandler)
         request_finished.send(sender=WSGIHandler)
         self.assertEqual(PageViews.objects.get().pages, 2)
+
+
+class ReportTests(OutboxTests, TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        customer = Customer.objects.create(number=1, cdnow_number=4, joined_on=JANUARY)
+        place_order(customer, JANUARY, [Line(Product.objects.first(), 1000)])
+
+    def sold(self) -> list[tuple[int, ...]]:
+        return list(Report.objects.values_list("orders", "purchases", "cents"))
+
+    def test_a_worker_makes_the_report_of_a_day_after_its_night_has_fallen(self):
+        call_command("nightly", JANUARY.isoformat())
+        self.signals.assert_sent(night_fell, day=JANUARY, times=1)
+        self.outbox.assert_enqueued(make_report, day=JANUARY, key="1997-01-31")
+        self.assertEqual(self.sold(), [])
+        self.outbox.drain()
+        self.assertEqual(self.sold(), [(1, 0, 1000)])
+
+    def test_today_is_reported_if_no_day_is_named(self):
+        call_command("nightly")
+        self.outbox.assert_enqueued(make_report, day=timezone.localdate())
+
+    def test_the_books_of_a_day_count_but_for_purchases_that_were_cancelled(self):
+        reader, book = User.objects.create_user("ada"), Book.objects.create(title="One", cents=500, stock=9, received=9)
+        services.buy(reader, book, 2)
+        services.cancel(services.buy(reader, book))
+        reports.make(timezone.localdate())
+        self.assertEqual(self.sold(), [(0, 1, 1000)])
+
+    def test_a_night_that_falls_twice_has_one_report_and_one_webhook(self):
+        for _ in range(2):
+            reports.close([JANUARY])
+            self.outbox.drain()
+        self.assertEqual(Report.objects.count(), 1)
+        self.assertEqual(Message.objects.filter(event="report.made").count(), 1)
+        self.assertEqual(history(Report.objects.get()).count(), 1)
+
+    def test_a_report_that_has_changed_is_announced_as_such(self):
+        reports.make(JANUARY)
+        place_order(Customer.objects.get(), JANUARY, [Line(Product.objects.first(), 500)])
+        reports.make(JANUARY)
+        self.outbox.drain()
+        events = [(one.event, json.loads(one.body)["data"]["cents"]) for one in Message.objects.all()]
+        self.assertEqual(events, [("report.made", 1000), ("report.changed", 1500)])
+
+    def test_a_night_that_is_rolled_back_has_no_report(self):
+        with transaction.atomic():
+            reports.close([JANUARY])
+            transaction.set_rollback(True)
+        self.outbox.assert_not_enqueued(make_report)
+
+    def test_a_visitor_lets_the_night_fall_and_sees_the_chart(self):
+        self.assertContains(self.client.post("/reports/fall/", follow=True), "A worker makes the report of today.")
+        reports.close([JANUARY])
+        self.outbox.drain()
+        self.assertContains(self.client.get("/reports/"), "<title>31 Jan 1997: $10.00</title>")
+
+    def test_the_page_of_reports_is_made_of_these_templates(self):
+        names = []
+
+        @receiver(template_rendered)
+        def record(sender, template, **kwargs):
+            names.append(template.name)
+
+        self.addCleanup(template_rendered.disconnect, record)
+        reports.make(JANUARY)
+        self.client.get("/reports/")
+        self.assertIn("analytics/reports.html", names)
+        self.assertIn("backoffice/parts/bars.html", names)
+
+
+class WebhookTests(TestCase):
+    def setUp(self):
+        received.LAST.clear()
+        received.offer("http://127.0.0.1/reports/webhooks/receive/")
+
+    def post(self, secret: str) -> int:
+        body, at = json.dumps({"type": "report.made", "data": {"day": "1997-01-31"}}), timezone.now()
+        signature = Webhook(secret).sign("msg_1", at, body)
+        headers = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": signature,
+        }
+        answer = self.client.post("/reports/webhooks/receive/", body, content_type="application/json", headers=headers)
+        return answer.status_code
+
+    def test_a_request_with_the_right_signature_is_shown(self):
+        self.assertEqual(self.post(Endpoint.objects.get().secret), 204)
+        page = self.client.get("/reports/webhooks/")
+        self.assertContains(page, "signature verified")
+        self.assertContains(page, "1997-01-31")
+
+    def test_a_request_that_somebody_else_has_signed_is_refused(self):
+        self.assertEqual(self.post(Endpoint().secret), 400)
+        page = self.client.get("/reports/webhooks/")
+        self.assertContains(page, "signature refused")
+        self.assertNotContains(page, "1997-01-31")
+
+    def test_without_an_endpoint_all_are_refused(self):
+        secret = Endpoint.objects.get().secret
+        Endpoint.objects.all().delete()
+        self.assertEqual(self.post(secret), 400)
+
+    def test_no_request_is_shown_before_one_has_come(self):
+        self.assertContains(self.client.get("/reports/webhooks/"), "No request yet.")

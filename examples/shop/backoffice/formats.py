@@ -2,8 +2,8 @@
 
 
 def money(cents: float) -> str:
-    """Write cents as dollars: `$1,234.50`."""
-    return f"${cents / 100:,.2f}"
+    """Write cents as dollars: `$1,234.50`, and `-$0.50` below zero."""
+    return f"{'-' if cents < 0 else ''}${abs(cents) / 100:,.2f}"
 
 
 def over(number: float, count: float) -> float:

@@ -1,7 +1,10 @@
 """What became of the deliveries, as their table says."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from django.db.models import Count, Max, Min, Q, Sum
 from heliograph.outbox.models import Delivery, State
@@ -21,10 +24,12 @@ class Deliveries:
     errors: dict[str, int]
 
 
-def deliveries() -> tuple[Deliveries, ...]:
-    """Return the deliveries of each receiver."""
+def deliveries(beginning: Sequence[str] = ("",)) -> tuple[Deliveries, ...]:
+    """Return the deliveries of each receiver whose name has one of these beginnings."""
+    named = reduce(or_, (Q(receiver__startswith=one) for one in beginning))
     rows = (
-        Delivery.objects.order_by("receiver")
+        Delivery.objects.filter(named)
+        .order_by("receiver")
         .values("receiver")
         .annotate(
             made=Count("pk", Q(state=State.SUCCESSFUL)),

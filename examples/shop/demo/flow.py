@@ -1,14 +1,15 @@
 """What an order causes, step by step."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from inspect import isroutine
 from textwrap import shorten
 from typing import Any
 
+from heliograph import trace
 from heliograph.dispatch import Called, Sent
+from heliograph.flow.tree import Node
 
 LONGEST = 60  # characters of a name
 
@@ -22,31 +23,30 @@ class Step:
     seconds: float | None = None
 
 
-def steps(events: Sequence[Sent | Called]) -> tuple[Step, ...]:
-    """Return the events, each below its cause, without the signals that nobody received.
+def steps(traced: trace) -> tuple[Step, ...]:
+    """Return the sends and calls of a trace, each below its cause, without the signals that nobody received.
 
-    A receiver that waited for the end of the transaction stands below the first signal that it waited with, and one
-    that waited with bulk writes only stands by itself.
+    A receiver that waited for the end of the transaction stands below the first signal that it waited with.
     """
-    effects: defaultdict[int | None, list[Sent | Called]] = defaultdict(list)
-    for event in sorted(events, key=lambda event: event.number):
-        effects[event.parent].append(event)
-    return tuple(_below(None, effects, 0))
+    return tuple(step for root in traced.tree.roots for step in _below(root, 0))
 
 
-def _below(cause: int | None, effects: Mapping[int | None, Sequence[Sent | Called]], depth: int) -> Iterator[Step]:
-    for event in effects.get(cause, ()):
-        if isinstance(event, Called) or event.number in effects:
-            yield _step(event, depth)
-            yield from _below(event.number, effects, depth + 1)
+def _below(node: Node, depth: int) -> Iterator[Step]:
+    step = _step(node.event, depth)
+    below = [one for child in node.children for one in _below(child, depth if step is None else depth + 1)]
+    if step is not None and (below or isinstance(node.event, Called)):
+        yield step
+    yield from below
 
 
-def _step(event: Sent | Called, depth: int) -> Step:
+def _step(event: object, depth: int) -> Step | None:
+    """Return the step of a send or a call; a save and a call that was put off are none of their own."""
     match event:
         case Sent(signal=signal, sender=sender):
             return Step(depth, f"{signal.name} from {sender.__name__}")
         case Called(receiver=receiver, seconds=seconds):
             return Step(depth, name_of(receiver), seconds)
+    return None
 
 
 def name_of(receiver: Callable[..., Any]) -> str:

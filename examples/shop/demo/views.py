@@ -4,9 +4,12 @@ from typing import Any
 
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 from django.views.generic import RedirectView, TemplateView
 
 from demo import visitors
+from demo.beside import BESIDE
 from demo.recording import Recording
 
 
@@ -20,10 +23,18 @@ class SignalsView(TemplateView):
         return super().get_context_data(recording=Recording.load(), **kwargs)
 
 
-class DeliveriesView(RedirectView):
-    """Signs in a user who may look at deliveries, and change nothing, and shows them in the admin."""
+@require_POST
+def worker(request: HttpRequest) -> HttpResponse:
+    """Kill or start the worker beside the pages, and show the index."""
+    if BESIDE.is_offered:
+        act = BESIDE.kill if request.POST.get("action") == "kill the worker" else BESIDE.start
+        act()
+    return redirect("pages:index")
 
-    pattern_name = "admin:heliograph_outbox_delivery_changelist"
+
+class InAdminView(RedirectView):
+    """Signs in a user who may look at deliveries and the audit log, and change nothing, and shows them in the admin."""
+
     query_string = True
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

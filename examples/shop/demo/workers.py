@@ -1,12 +1,12 @@
-"""The workers of the demonstration: one that is killed half way, and one that makes the rest."""
+"""The workers of the demonstration: those that are killed, and one that makes the rest."""
 
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import perf_counter
@@ -16,10 +16,13 @@ from django.core.management.base import CommandError
 from django.db.models import Count
 from heliograph.outbox.models import UNFINISHED, Delivery, State
 
+from demo import commands
+
 LOG = settings.DATA_DIR / "workers.log"
 
 # How many seconds a worker may be silent. On a slow machine all takes longer, but it does not stop.
 PATIENCE = 120.0
+SOON = 0.05  # seconds of silence, after which the table is asked whether anything is left
 
 # What a worker says when a delivery is finished.
 FINISHED = re.compile(rb"Delivery \d+ of \S+ (succeeded|is discarded|is dead)")
@@ -37,6 +40,35 @@ class Work:
     seconds: float
 
 
+class SilentWorkerError(CommandError):
+    """A worker has said nothing for too long."""
+
+    def __init__(self) -> None:
+        super().__init__(f"A worker has said nothing for {PATIENCE:.0f} s: {LOG} may say why.")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker, and each line that it says; an empty one when it has ended."""
+
+    process: subprocess.Popen[bytes]
+    said: SimpleQueue[bytes]
+
+    def next_line(self, seconds: float = PATIENCE) -> bytes | None:
+        """Return the next line that the worker says, or None if it is silent for so long; to end is an error."""
+        try:
+            line = self.said.get(timeout=seconds)
+        except Empty:
+            return None
+        if not line:
+            raise CommandError(f"A worker ended by itself, with status {self.process.wait()}: {LOG} says why.")
+        return line
+
+    def kill(self) -> None:
+        """Kill the worker by SIGKILL, to which it cannot react."""
+        self.process.kill()
+
+
 def waiting() -> int:
     """Return how many deliveries are not finished."""
     return _left().total()
@@ -50,9 +82,31 @@ def work(show: Show) -> Work:
     start, total = perf_counter(), waiting()
     left = _left_by_a_killed_one(total, show)
     made = total - left.total()
-    with _worker() as last:
-        _follow(last, made, total, total, show)
+    with worker() as last:
+        for done in follow(last, made, total):
+            show(done, total)
     return Work(total, made, left[State.RUNNING], perf_counter() - start)
+
+
+def finish() -> None:
+    """Let a worker make all deliveries that wait, and those that they cause."""
+    with worker() as last:
+        follow_to_the_end(last)
+
+
+def follow_to_the_end(worker: Worker, most: float = inf) -> None:
+    """Listen to a worker until nothing waits any more, or until it has made so many deliveries.
+
+    What waits is counted in the table: a worker may say that a delivery is made shortly before its row says so.
+    """
+    made, heard = 0, perf_counter()
+    while made < most:
+        if line := worker.next_line(SOON):
+            made, heard = made + bool(FINISHED.search(line)), perf_counter()
+        elif not waiting():
+            return
+        elif perf_counter() - heard > PATIENCE:
+            raise SilentWorkerError
 
 
 def _left_by_a_killed_one(total: int, show: Show) -> Counter[str]:
@@ -60,27 +114,19 @@ def _left_by_a_killed_one(total: int, show: Show) -> Counter[str]:
     left = _left()
     while left and not left[State.RUNNING]:
         made = total - left.total()
-        with _worker() as worker:
-            _follow(worker, made, max(total - total // 2, made + 1), total, show)
-            worker.process.kill()  # SIGKILL, to which nobody can react
+        with worker() as first:
+            for done in follow(first, made, max(total - total // 2, made + 1)):
+                show(done, total)
+            first.kill()
         left = _left()
     return left
 
 
-@dataclass(frozen=True)
-class _Worker:
-    """A worker, and each line that it says; an empty one when it has ended."""
-
-    process: subprocess.Popen[bytes]
-    said: SimpleQueue[bytes]
-
-
 @contextmanager
-def _worker() -> Iterator[_Worker]:
+def worker() -> Iterator[Worker]:
     """Run a worker as one does in production, as a process of its own; it stops when the block ends."""
-    command = [sys.executable, settings.BASE_DIR / "manage.py", "outbox", "run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        worker = _Worker(process, SimpleQueue())
+    with subprocess.Popen(commands.worker(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        worker = Worker(process, SimpleQueue())
         reader = Thread(target=_read, args=(worker,))
         reader.start()
         try:
@@ -90,7 +136,7 @@ def _worker() -> Iterator[_Worker]:
             reader.join()
 
 
-def _read(worker: _Worker) -> None:
+def _read(worker: Worker) -> None:
     """Pass on what a worker says, and keep it in the log."""
     assert worker.process.stderr
     with LOG.open("ab") as log:
@@ -100,23 +146,17 @@ def _read(worker: _Worker) -> None:
     worker.said.put(b"")
 
 
-def _follow(worker: _Worker, made: int, wanted: int, total: int, show: Show) -> None:
-    """Listen to a worker until it has made so many deliveries as are wanted, with those that were made before it."""
+def follow(worker: Worker, made: int, wanted: int) -> Iterator[int]:
+    """Listen to a worker until it has made so many deliveries as are wanted, with those that were made before it.
+
+    Yield the number after each delivery.
+    """
     while made < wanted:
-        if FINISHED.search(_line(worker)):
+        if (line := worker.next_line()) is None:
+            raise SilentWorkerError
+        if FINISHED.search(line):
             made += 1
-            show(made, total)
-
-
-def _line(worker: _Worker) -> bytes:
-    """Return the next line that a worker says; to be silent for too long, or to end, is an error."""
-    try:
-        line = worker.said.get(timeout=PATIENCE)
-    except Empty:
-        raise CommandError(f"A worker has said nothing for {PATIENCE:.0f} s: {LOG} may say why.") from None
-    if not line:
-        raise CommandError(f"A worker ended by itself, with status {worker.process.wait()}: {LOG} says why.")
-    return line
+            yield made
 
 
 def _left() -> Counter[str]:

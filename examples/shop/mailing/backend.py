@@ -13,5 +13,9 @@ class EmailBackend(BaseEmailBackend):
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store the mails, and return how many they were."""
-        mails = [Mail(to=", ".join(mail.to), subject=mail.subject, body=mail.body) for mail in email_messages]
-        return len(Mail.objects.bulk_create(mails))
+        return len(Mail.objects.bulk_create(map(_stored, email_messages)))
+
+
+def _stored(mail: EmailMessage) -> Mail:
+    message_id = mail.extra_headers.get("Message-ID", "")
+    return Mail(to=", ".join(mail.to), subject=mail.subject, body=mail.body, message_id=message_id)

@@ -9,6 +9,7 @@ class Mail(models.Model):
     to = models.TextField()
     subject = models.TextField()
     body = models.TextField()
+    message_id = models.TextField(blank=True, help_text="By this a reader's program knows a mail that was sent twice.")
 
     class Meta:
         ordering = ["pk"]

@@ -18,6 +18,7 @@ One module has one kind of write (`create`, `bulk_update`, `update`, `delete`, `
 """
 
 from heliograph.bulk.signals import (
+    deletion_asked,
     m2m_changes,
     post_bulk_create,
     post_bulk_delete,
@@ -30,6 +31,7 @@ from heliograph.bulk.signals import (
 )
 
 __all__ = [
+    "deletion_asked",
     "m2m_changes",
     "post_bulk_create",
     "post_bulk_delete",

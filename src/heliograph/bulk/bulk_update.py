@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from heliograph.bulk.audience import Audience, audience_of
 from heliograph.bulk.deliver import before_write, deliver_write, send_before
 from heliograph.bulk.due_rows import due_instances
+from heliograph.bulk.update import is_awaited
 from heliograph.bulk.update_statements import Update
 from heliograph.bulk.write import alias_of, as_one, in_place, in_transaction
 from heliograph.changes.rows import Rows, Updated, normal_key
@@ -45,6 +47,8 @@ def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names:
         before, attempts = before_write(model, using, names), Attempts(using)
         if before is not None:
             attempts = before([due_instances(update.queryset, instances, names, using)])
+        if not is_awaited(audience, "post_bulk_update", model, using, names):
+            return attempts.write(partial(_unread, proceed, update))
         count, done = attempts.write(partial(_updated, proceed, update, model, using))
         # The fields are taken from the statements, since a manager may have replaced the names that it was given.
         fields = frozenset[str]().union(*(rows.update_fields for rows in done))
@@ -53,12 +57,24 @@ def _sent(proceed: Proceed, update: BulkUpdate, instances: Sequence[Any], names:
     return count
 
 
+def _unread(proceed: Proceed, update: BulkUpdate) -> Any:
+    """Update the rows for nobody, and return what Django's method returns."""
+    with _as_one_update(update):
+        return proceed(update)
+
+
 def _updated(proceed: Proceed, update: BulkUpdate, model: Any, using: str) -> tuple[Any, list[Updated]]:
     """Update the rows; return what Django's method returns, and the rows of each statement."""
     done: list[Updated] = []
     statements = Update(model, using, reads_all=True, deliver=done.append, is_ordered=True)
-    with as_one(lambda updated, _: updated is model), in_place(statements):
+    with _as_one_update(update), in_place(statements):
         return proceed(update), done
+
+
+def _as_one_update(update: BulkUpdate) -> AbstractContextManager[None]:
+    """Let the calls of `update()` in the block, by which Django updates the rows, be no updates of their own."""
+    model = update.queryset.model
+    return as_one(lambda updated, _: updated is model)
 
 
 # --- the rows that were changed -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.db.models import Model
@@ -44,8 +45,30 @@ def _sent(proceed: Proceed, collector: Any) -> Any:
             with in_place(deletion), recorded(deletion):
                 result = proceed(collector)
             for model, audience in deletion.audiences.items():
-                deliver_deletion(audience, deletion, model, origin)
+                if model in deletion.received:
+                    deliver_deletion(audience, deletion, model, origin)
     return result
+
+
+# --- which rows the admin asks about ------------------------------------------------------------------------------
+
+
+def ask(proceed: Proceed, collector: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
+    """Send that somebody asks which rows a deletion would take; an error for a protected row is an answer."""
+    result = proceed(collector, objs, *args, **kwargs)
+    if _is_question(collector) and objs:  # of another collector, a queryset would be evaluated
+        model, using = type(objs[0]), collector.using
+        audience = audience_of(model, "deletion_asked")
+        if audience is not None:
+            rows = model._base_manager.using(using).filter(pk__in=[one.pk for one in objs])
+            audience.send("deletion_asked", model, queryset=rows, using=using, origin=collector.origin)
+    return result
+
+
+def _is_question(collector: Any) -> bool:
+    """Return whether a collector is one of the admin, which takes an error for a protected row as an answer."""
+    admin = sys.modules.get("django.contrib.admin.utils")  # it cannot be imported where its apps are not installed
+    return admin is not None and isinstance(collector, admin.NestedObjects)
 
 
 # --- which rows Django loads before it deletes them ---------------------------------------------------------------

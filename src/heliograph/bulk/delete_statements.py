@@ -15,7 +15,7 @@ from django.db.models import CASCADE, Model, Q, QuerySet, signals
 from django.db.models.sql import DeleteQuery, Query
 
 from heliograph.bulk.audience import Audience, audience_of, bulk_receivers
-from heliograph.bulk.sql import are_sent_as_stored, fetched, lock, returning
+from heliograph.bulk.sql import are_sent_as_stored, fetched_columns, lock, returning
 from heliograph.changes.plans import plan_for
 from heliograph.changes.row_locks import rows_by_keys
 from heliograph.changes.rows import Deleted, normal_key
@@ -62,6 +62,7 @@ class Deletion:
 
     using: str
     audiences: dict[Any, Audience]  # by model
+    received: frozenset[Any]  # the models whose rows somebody receives, and not only is called before they go
     kept: frozenset[Any]  # the models whose deletions a receiver gets in a batch
     collected: dict[Any, dict[Any, Any]]  # the instances that Django has loaded, by model and primary key
     # The columns of the same rows, locked and read, where DELETE returns no rows.
@@ -124,7 +125,7 @@ class Deletion:
         return by_key
 
     def _is_about(self, model: Any) -> bool:
-        return model in self.audiences or model in self.kept
+        return model in self.received or model in self.kept
 
     def is_returned(self, model: Any) -> bool:
         """Return whether DELETE returns the rows of a model."""
@@ -156,20 +157,26 @@ def deletion_of(collector: Any) -> Deletion:
     collected = {model: {normal_key(one): one for one in of} for model, of in collector.data.items() if of}
     models = dict.fromkeys([*collected, *(rows.model for rows in collector.fast_deletes)])
     audiences = {model: audience for model in models if (audience := audience_of(model, *SIGNALS)) is not None}
+    received = frozenset(model for model, audience in audiences.items() if _receives_rows(audience))
     kept = frozenset(filter(_is_kept, collected))
     origin = collector.origin
     alone = (type(origin), normal_key(origin)) if isinstance(origin, Model) else (None, None)
     found = {
         model: _locked(model, collector.using, [*collected.get(model, ())])
-        for model in {*audiences, *kept}
+        for model in received | kept
         if not returns_whole_rows(model, collector.using)
     }
-    return Deletion(collector.using, audiences, kept, collected, found, alone)
+    return Deletion(collector.using, audiences, received, kept, collected, found, alone)
+
+
+def _receives_rows(audience: Audience | None) -> bool:
+    """Return whether an audience receives the rows that were deleted."""
+    return audience is not None and not audience.signals.keys() <= {"pre_bulk_delete", "deletion_asked"}
 
 
 def read_before(collector: Any) -> Any:
     """Return a model whose rows are read before a collector deletes them; None if DELETE returns all of them."""
-    received = (model for model in collector.data if _is_kept(model) or audience_of(model, *SIGNALS) is not None)
+    received = (model for model in collector.data if _is_kept(model) or _receives_rows(audience_of(model, *SIGNALS)))
     return next((model for model in received if not returns_whole_rows(model, collector.using)), None)
 
 
@@ -196,7 +203,8 @@ def _deleted(compiler: Any, fields: Any) -> list[Any]:
     if not sql.startswith("DELETE FROM"):  # MariaDB deletes from a join, and returns nothing then
         compiler = _by_key(compiler)
         sql, params = compiler.as_sql()
-    return fetched(compiler, sql + returning(compiler.connection, fields), params, fields)
+    sql += returning(compiler.connection, fields)
+    return fetched_columns(compiler, sql, params, fields).rows(len(fields))  # equal values are converted once
 
 
 def _by_key(compiler: Any) -> Any:

@@ -18,13 +18,17 @@ from heliograph.changes.current import without_wrapper
 from heliograph.changes.rows import Rows, Updated
 from heliograph.changes.tracking import ALL
 from heliograph.changes.under_way import InBulk
-from heliograph.dispatch.condition_base import Condition
-from heliograph.dispatch.guarded import Guarded
+from heliograph.context.kept_context import current
+from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
+from heliograph.dispatch.observed_calls import ObservedSend, current_call
 from heliograph.dispatch.reentrancy import at_work, refuse
+from heliograph.dispatch.scopes import current as current_scopes
+from heliograph.dispatch.scopes import watch
 from heliograph.dispatch.sends import send_to
+from heliograph.dispatch.skip_reasons import SkipReason
 from heliograph.transactions.batches import RowBatch, RowEvents, WrittenRows, payload_of
 from heliograph.transactions.before_write import Attempts
-from heliograph.transactions.choosing import folded, those_of
+from heliograph.transactions.choosing import may_hold, those_of
 from heliograph.transactions.collect import BatchDeferral, Received, received_rows
 from heliograph.transactions.inline_batches import as_one_write
 from heliograph.transactions.pending import WritePayload
@@ -47,13 +51,8 @@ def before_write(model: Any, using: str, updated: Collection[str] | None = None)
     if updated is not None:
         payload.update(created=False, update_fields=frozenset(updated))
     receivers = [one for one in bulk_receivers_before(model) if one.options.may_admit(payload)]
-    is_received = any(updated is None or _may_hold(one.options.when, payload) for one in receivers)
+    is_received = any(updated is None or may_hold(one.options.when, payload) for one in receivers)
     return partial(_deliver_before, model, using) if is_received else None
-
-
-def _may_hold(when: Condition | None, payload: WritePayload) -> bool:
-    """Return whether a condition may hold for one of many rows that share this payload."""
-    return when is None or folded(when, payload) is not False
 
 
 def _deliver_before(model: Any, using: str, writes: Sequence[Rows]) -> Attempts:
@@ -73,7 +72,7 @@ def deliver_write(
     """Deliver a write, if it has written anything: by the signal of this name, and then row by row or in batches."""
     done = [rows for rows in writes if len(rows)]
     if name in audience.signals and (done or unknown):
-        written = [WrittenRows(rows, payload_of(rows, audience.signals[name]), ALL) for rows in done]
+        written = [WrittenRows(rows, payload_of(rows, audience.signals[name]), ALL, current()) for rows in done]
         audience.send(name, model, batch=RowBatch(RowEvents(written), unknown), **payload)
     with as_one_write():  # an upsert has created and updated rows
         for rows in done:
@@ -99,7 +98,7 @@ def deliver_deletion(audience: Audience, deletion: Deletion, model: Any, origin:
     rows, loaded = deletion.rows(model), deletion.collected.get(model, {})
     many = rows.only([at for at, key in enumerate(rows.pks) if not deletion.is_origin(model, key)])
     if "post_bulk_delete" in audience.signals and len(many):
-        written = WrittenRows(many, payload_of(many, audience.signals["post_bulk_delete"], origin), ALL)
+        written = WrittenRows(many, payload_of(many, audience.signals["post_bulk_delete"], origin), ALL, current())
         audience.send("post_bulk_delete", model, batch=RowBatch(RowEvents([written])), using=rows.using, origin=origin)
     _deliver(rows.only([at for at, key in enumerate(rows.pks) if key not in loaded]), origin)
     if "m2m_changes" in audience.signals and len(rows):
@@ -122,13 +121,30 @@ def _deliver_to(receivers: Sequence[Guarded], rows: Rows, payload: dict[str, Any
     each = []
     for one in receivers:
         if isinstance(one.options.call, BatchDeferral):
-            received = _received(one, rows, payload)
-            if received is not None:
-                one.options.delivery.deliver(received)
+            _put_off(one, rows, payload)
         else:
             each.append(one)
     if each:
         _send_each(each, rows, payload)
+
+
+def _put_off(one: Guarded, rows: Rows, payload: dict[str, Any]) -> None:
+    """Hand the rows to the policy of a receiver that is called with a batch."""
+
+    def keep() -> Any:
+        received = _received(one, rows, payload)
+        return SKIPPED if received is None else one.options.delivery.deliver(received)
+
+    scopes = current_scopes() if watch else ()
+    if scopes:
+        send = ObservedSend(scopes, payload, current_call())
+        send.put_off(receiver_of(one), one.options.delivery, keep, lambda: _why_none(one, payload))
+    else:
+        keep()
+
+
+def _why_none(one: Guarded, payload: dict[str, Any]) -> SkipReason:
+    return one.options.refusal(payload) or one.why_skipped()
 
 
 def _received(one: Guarded, rows: Rows, payload: dict[str, Any]) -> Received | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from heliograph.bulk.audience import Listening, ReceivesBulk, begin
-from heliograph.bulk.patches import of_bulk_writes, of_relations
+from heliograph.bulk.patches import of_bulk_writes, of_questions, of_relations
 from heliograph.catalogue import title
 from heliograph.dispatch import Call
 from heliograph.dispatch.condition_base import Target
@@ -27,9 +27,12 @@ def listen(target: Target) -> Listening:
 
 def _holds(target: Target) -> tuple[Hold, ...]:
     """Return holds on the patches by which bulk writes are known; pairs of a relation also need rollbacks."""
-    is_of_pairs = target.entry is not None and target.entry.name == "m2m_changes"
-    of_pairs = (of_relations.take(), of_connections.take()) if is_of_pairs else ()
-    return of_bulk_writes.take(), *of_pairs
+    leases = _LEASES.get("" if target.entry is None else target.entry.name, ())
+    return of_bulk_writes.take(), *(lease.take() for lease in leases)
+
+
+# What the receivers of a signal need besides, by its name.
+_LEASES = {"m2m_changes": (of_relations, of_connections), "deletion_asked": (of_questions,)}
 
 
 SIGNALS = ("pre_save", "post_save", "pre_delete", "post_delete")

@@ -24,6 +24,10 @@ def _steps() -> Iterator[Step]:
     yield deletion.has_signal_listeners.step("send", delete.loads_instances)
 
 
+def _steps_of_questions() -> Iterator[Step]:
+    yield deletion.collect.step("ask", delete.ask)
+
+
 def _steps_of_relations() -> Iterator[Step]:
     yield relations.get_manager.step("as_one", m2m.send_as_one)
     yield saving.save_table.step("record_relation", m2m.record_relation, Model)
@@ -31,5 +35,7 @@ def _steps_of_relations() -> Iterator[Step]:
 
 # Taken by each receiver of bulk writes.
 of_bulk_writes = PatchLease(_steps)
+# Taken by each receiver of the question which rows a deletion would take, besides.
+of_questions = PatchLease(_steps_of_questions)
 # Taken by each receiver of the pairs of a relation, besides.
 of_relations = PatchLease(_steps_of_relations)

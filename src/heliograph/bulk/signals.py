@@ -70,42 +70,77 @@ class WriteSignal(Signal[P]):
 
 @WriteSignal.define
 def pre_bulk_create(sender: Any, *, instances: list[Any], update_fields: Collection[str] | None, using: str) -> None:
-    """Rows are about to be written by bulk_create()."""
+    """Rows are about to be written by `bulk_create()`.
+
+    `instances` is the list of objects; values that a receiver assigns to them are written. `update_fields` is the set
+    of names of the fields that an upsert updates, or None. An exception stops the write.
+    """
 
 
 @WriteSignal.define
 def post_bulk_create(sender: Any, *, batch: Batch, update_fields: Collection[str] | None, using: str) -> None:
-    """Rows were written by bulk_create()."""
+    """Rows were written by `bulk_create()`; the transaction is still open.
+
+    `batch` is the `Batch` of the rows, `update_fields` has the names of the fields that an upsert updates, or is None.
+    """
 
 
 @WriteSignal.define
 def pre_bulk_update(sender: Any, *, instances: Sequence[Any], update_fields: Collection[str], using: str) -> None:
-    """Rows are about to be written by bulk_update()."""
+    """Rows are about to be written by `bulk_update()`.
+
+    `instances` are the objects, `update_fields` the names of the fields that are written. An exception stops the write.
+    """
 
 
 @WriteSignal.define
 def post_bulk_update(sender: Any, *, batch: Batch, update_fields: Collection[str], using: str) -> None:
-    """Rows were written by bulk_update()."""
+    """Rows were written by `bulk_update()`; the transaction is still open.
+
+    `batch` is the `Batch` of the rows, `update_fields` has the names of the fields that were written.
+    """
 
 
 @WriteSignal.define
 def pre_update(sender: Any, *, queryset: QuerySet[Any], values: dict[str, Any], using: str) -> None:
-    """Rows are about to be written by update() of a query."""
+    """Rows are about to be written by `update()` of a query.
+
+    `queryset` is the query, `values` has the new values by the names of the fields. An exception stops the write.
+    """
 
 
 @WriteSignal.define
 def post_update(sender: Any, *, batch: Batch, update_fields: Collection[str], using: str) -> None:
-    """Rows were written by update() of a query."""
+    """Rows were written by `update()` of a query, or their keys by a deletion; the transaction is still open.
+
+    `batch` is the `Batch` of exactly the rows that were written, with their old and new values; `update_fields` has the
+    names of the fields.
+    """
 
 
 @WriteSignal.define
 def pre_bulk_delete(sender: Any, *, queryset: QuerySet[Any], using: str, origin: Any) -> None:
-    """Rows are about to be deleted by delete() of a query, or by a cascade."""
+    """Rows are about to be deleted by `delete()` of a query, or by a cascade.
+
+    `queryset` is a query for the rows, `origin` the instance or the query that `delete()` was called on. An exception
+    stops the deletion.
+    """
 
 
 @WriteSignal.define
 def post_bulk_delete(sender: Any, *, batch: Batch, using: str, origin: Any) -> None:
-    """Rows were deleted by delete() of a query, or by a cascade."""
+    """Rows were deleted by `delete()` of a query, or by a cascade; the transaction is still open.
+
+    `batch` is the `Batch` of the rows, `origin` the instance or the query that `delete()` was called on.
+    """
+
+
+@WriteSignal.define
+def deletion_asked(sender: Any, *, queryset: QuerySet[Any], using: str, origin: Any) -> None:
+    """Somebody asks which rows a deletion would take, as the admin does before it deletes them.
+
+    `queryset` is a query for the rows, `origin` has the rows that somebody wants to delete. Nothing is deleted yet.
+    """
 
 
 @WriteSignal.define
@@ -118,4 +153,8 @@ def m2m_changes(
     using: str,
     raw: bool,
 ) -> None:
-    """Rows of a many-to-many relation were added or removed, in whichever way."""
+    """Rows of a many-to-many relation were added or removed, in whichever way; the transaction is still open.
+
+    `field` is the many-to-many field. `added` and `removed` have pairs: the key of the object that has the field, and
+    the key of the other object. `raw` says whether a fixture is loaded.
+    """

@@ -27,7 +27,7 @@ from heliograph.changes.values import (
 
 
 class Change(NamedTuple):
-    """The old and the new value of a field; `UNKNOWN` for a value that cannot be known."""
+    """The old and the new value of a field; `UNKNOWN` for a value that cannot be known. A named tuple."""
 
     old: Any
     new: Any
@@ -214,3 +214,19 @@ class Comparison(NamedTuple):
                     changes[plan.fields[at]] = change
         found = by_name(changes, changes.values())
         return {} if new is not plan.nothing and plan.automatic.issuperset(found) else found
+
+
+def new_columns(rows: Sequence[Comparison | None], fields: Sequence[Any]) -> list[Sequence[Any]] | None:
+    """Return the new values of these fields in whole columns, of rows that are new; None if a row is more than that."""
+    first = rows[0]
+    if first is None or any(one is None or one[:1] + one[3:] != (first.plan, None, first.using) for one in rows):
+        return None
+    ats = [first.plan.positions.get(field.name) for field in fields]
+    columns = [[one.new[at] for one in rows if one is not None] for at in ats if at is not None]
+    if len(columns) < len(fields) or not first.plan.special.isdisjoint(ats) or any(map(_has_absent, columns)):
+        return None
+    return [all_stored(field, column, first.using) for field, column in zip(fields, columns, strict=True)]
+
+
+def _has_absent(column: Iterable[Any]) -> bool:
+    return type(ABSENT) in {*map(type, column)}

@@ -65,10 +65,12 @@ def without_wrapper(instance: Any) -> Any:
 
 
 def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
-    """Return the unsaved changes of an instance, without a query: of these fields, or of all watched fields.
+    """Return the changes of an instance that are not saved, as a mapping of the names of fields to `Change`.
 
-    During a save, the result has the changes of this save. A new instance has no changes. Raises LookupError for a
-    model that no receiver watches, FieldDoesNotExist for a field that is not watched.
+    The changes are those of the named fields, or of all fields that a receiver watches, and cost no query. During a
+    save, they are the changes of this save. A new instance has no changes.
+
+    Raises LookupError for a model that no receiver watches, and FieldDoesNotExist for a field that is not watched.
     """
     if type(instance) not in PLANS:
         instance = without_wrapper(instance)

@@ -126,8 +126,8 @@ def measured(instance: Any, plan: Plan, names: Collection[str]) -> None:
     remember(instance, plan, _measured_row(instance, plan, names, memory), since, memory)
 
 
-def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str) -> None:
-    """Remember the fields with these names (None are all) as they are now, since they were just written."""
+def stored(instance: Any, plan: Plan, names: Collection[str] | None, since: SavepointTime | None) -> None:
+    """Remember the fields with these names (None are all) as they are now, written at a savepoint time."""
     memory = remembered(instance, plan)
     new = _measured_row(instance, plan, names, memory)
     for at in plan.presented:
@@ -136,7 +136,7 @@ def stored(instance: Any, plan: Plan, names: Collection[str] | None, using: str)
     for at, sources in plan.sources.items():
         if names is not None and any(is_among(plan.fields[source], names) for source in sources):
             new[at] = UNKNOWN  # only the database knows it
-    remember(instance, plan, new, now(connections[using]), memory)
+    remember(instance, plan, new, since, memory)
 
 
 def _measured_row(instance: Any, plan: Plan, names: Collection[str] | None, memory: Any) -> list[Any]:

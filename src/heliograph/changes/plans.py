@@ -49,6 +49,7 @@ class Plan:
     fetched: frozenset[str] = frozenset()  # fields to read before a save if their old values are not known
     asked: frozenset[str] = frozenset()  # fields to read before each save
     locked: frozenset[str] = frozenset()  # fields to read and lock in the transaction of each save
+    verifies: bool = False  # whether a save may verify its old values in its UPDATE instead of locking the row before
     locked_at_end: frozenset[str] = frozenset()  # fields to read and lock in the transaction of a deletion
     writes: bool = False  # whether receivers add to update_fields
     memory: str = "_heliograph"  # the attribute of an instance's `_state` that remembers its row

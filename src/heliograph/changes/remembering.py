@@ -7,12 +7,22 @@ from collections.abc import Callable, Collection, Iterator
 from functools import cache, partial
 from typing import Any
 
+from django.db import connections
+
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.memory import measured, name_fields, protect, recalled, remembered, stored
 from heliograph.changes.plans import PLANS, Plan, Watching
-from heliograph.changes.under_way import record_value, remember_fixture, remember_row, remember_save, running
+from heliograph.changes.under_way import (
+    record_value,
+    remember_fixture,
+    remember_row,
+    remember_save,
+    running,
+    update_verified,
+)
 from heliograph.changes.values import is_immutable, may_mutate
 from heliograph.orm import loading, querysets, saving
+from heliograph.orm.savepoint_times import now
 from heliograph.orm.steps import PatchLease, Proceed, Step
 
 # --- a model --------------------------------------------------------------------------------------------------
@@ -26,6 +36,8 @@ def of_model(plan: Plan) -> Iterator[Step]:
     model, watching = plan.model, plan.watching
     yield saving.save_table.step("remember", partial(remember_row, watching), model)
     yield saving.save_base.step("remember", partial(remember_save, watching), model)
+    if plan.verifies and plan.locked:
+        yield saving.do_update.step("verify", update_verified, model)
     yield loading.refresh_from_db.step("remember", partial(_refresh_from_db, watching), model)
     yield loading.getstate.step("name_fields", partial(_getstate, watching), model)
     watched = plan.fields[: len(plan.fields) - plan.beside]
@@ -161,7 +173,8 @@ def _bulk_update(proceed: Proceed, update: querysets.BulkUpdate) -> Any:
 
 
 def _stored(instances: Collection[Any], names: Collection[str] | None, using: str) -> None:
+    since = now(connections[using])
     for instance in map(without_wrapper, instances):
         plan = PLANS.get(type(instance))
         if plan is not None:
-            stored(instance, plan, names, using)
+            stored(instance, plan, names, since)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from heliograph.changes.chunks import in_chunks
+from heliograph.changes.locking_reads import Row, read_of, rows_to_lock
 from heliograph.changes.plans import Plan
 from heliograph.databases import database_of
 from heliograph.orm.savepoint_times import identity_of_transaction, is_same_transaction
@@ -20,20 +21,44 @@ from heliograph.orm.savepoint_times import identity_of_transaction, is_same_tran
 # DELETE locks with FOR UPDATE; with the weaker lock first, two transactions could wait for each other.
 
 
-def locked_rows(
-    plan: Plan, names: Collection[str], using: str, keys: Sequence[Any], *, are_kept: bool
-) -> dict[Any, Mapping[str, Any]]:
-    """Lock rows, and return the values of these fields by primary key and attribute; missing rows are left out.
+def locked_row(plan: Plan, names: frozenset[str], using: str, key: Any, *, are_kept: bool) -> Row | None:
+    """Lock a row, and return the values of its key and of these fields by attribute; None if there is no such row.
 
-    `are_kept` says that the rows will be updated and not deleted. The rows are locked in the order of their keys, in
-    each table that has one of the fields. Like Django, an update finds the rows that the base manager shows, and a
-    deletion finds all.
+    `are_kept` says that the row will be updated and not deleted.
     """
-    no_key = are_kept and connections[using].features.has_select_for_no_key_update
-    asked = [*plan.names[: plan.keys], *(name for name in plan.names[plan.keys :] if name in names)]
-    all_rows = plan.model._base_manager if are_kept else QuerySet(plan.model)
-    rows = all_rows.using(using).order_by("pk").select_for_update(no_key=no_key).values_list(*asked)
-    return {plan.key_of(row): dict(zip(asked, row, strict=True)) for row in rows_by_keys(rows, keys)}
+    read = read_of(plan, names, connections[using], key, are_kept=are_kept)
+    if read is not None:
+        return read.row(key)
+    return next(iter(_by_query(plan, names, using, [key], are_kept=are_kept).values()), None)
+
+
+def locked_rows(
+    plan: Plan, names: frozenset[str], using: str, keys: Sequence[Any], *, are_kept: bool
+) -> Mapping[Any, Row]:
+    """Lock rows, and return what `locked_row` returns by primary key; missing rows are left out.
+
+    The rows are locked in the order of their keys, in each table that has one of the fields.
+    """
+    if len(keys) != 1:
+        return _by_query(plan, names, using, keys, are_kept=are_kept)
+    row = locked_row(plan, names, using, keys[0], are_kept=are_kept)
+    return {} if row is None else {plan.key_of([row[name] for name in plan.names[: plan.keys]]): row}
+
+
+def _by_query(
+    plan: Plan, names: frozenset[str], using: str, keys: Sequence[Any], *, are_kept: bool
+) -> Mapping[Any, Row]:
+    rows = rows_to_lock(plan, names, connections[using], are_kept=are_kept).order_by("pk")
+    found = rows_by_keys(rows, keys)
+    return {plan.key_of(row): dict(zip(rows.query.values_select, row, strict=True)) for row in found}
+
+
+def locked_parent(parent: Any, using: str, key: Any, names: Sequence[str]) -> Mapping[str, Any] | None:
+    """Lock the row of a parent whose child is about to be inserted, and return these values; None if it is missing."""
+    no_key = connections[using].features.has_select_for_no_key_update
+    rows = parent._base_manager.using(using).filter(pk=key).order_by().select_for_update(no_key=no_key)
+    row: Mapping[str, Any] | None = next(iter(rows.values("pk", *names)), None)
+    return None if row is None else {name: row[name] for name in names}
 
 
 def rows_by_keys(rows: QuerySet[Any, Any], keys: Sequence[Any]) -> Iterator[Any]:
@@ -51,12 +76,16 @@ def is_in_transaction(using: str) -> bool:
     return connection.in_atomic_block or not connection.get_autocommit()
 
 
-@contextmanager
-def in_locking_transaction(using: str, model: Any) -> Iterator[None]:
+def in_locking_transaction(using: str, model: Any) -> AbstractContextManager[None]:
     """Open a transaction for reading and writing a row of a model, unless a transaction is open already."""
-    block = nullcontext() if is_in_transaction(using) else transaction.atomic(using)
-    with locking_block(connections[using], block, model):
-        yield
+    connection = connections[using]
+    if not is_in_transaction(using):
+        return locking_block(connection, transaction.atomic(using), model)
+    lock_database(connection, model)
+    return _OPEN_ALREADY
+
+
+_OPEN_ALREADY = nullcontext()
 
 
 # Where a database has one writer (SQLite), a transaction that begins here takes the lock for writing at once. An open

@@ -17,7 +17,7 @@ from heliograph.changes.comparing import Change, Comparison, all_stored
 from heliograph.changes.current import without_wrapper
 from heliograph.changes.parents import is_key
 from heliograph.changes.plans import PLANS, Plan, plan_for, plan_of_all
-from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_same, kept
+from heliograph.changes.values import SCALARS, UNKNOWN, copied, is_of_own_type, is_same, kept
 
 Kind = Literal["created", "updated", "deleted"]
 Triple = tuple[Any, Any, Any]  # a primary key, an old value and a new one
@@ -65,6 +65,10 @@ class Rows(ABC):
 
         The old values are None for rows that are new, and the new values for rows that are gone.
         """
+
+    @abstractmethod
+    def columns_of(self, name: str) -> tuple[Iterable[Any] | None, Iterable[Any] | None]:
+        """Return the old and the new values of a field; None for the old ones if rows are new, the new ones if gone."""
 
     def _one_by_one(self, name: str) -> list[Change]:
         return [self.written(at).values(name) for at in range(len(self))]
@@ -137,6 +141,9 @@ class Created(Whole):
     def values_of(self, names: Sequence[str]) -> Iterable[Values]:
         return zip(self.pks, repeat(None), _across([*map(self._column, names)], len(self)), strict=False)
 
+    def columns_of(self, name: str) -> tuple[None, Iterable[Any]]:
+        return None, self._column(name)
+
     def _column(self, name: str) -> Iterable[Any]:
         at = self.plan.positions.get(name)
         if at is None:
@@ -177,6 +184,9 @@ class Deleted(Whole):
 
     def values_of(self, names: Sequence[str]) -> Iterable[Values]:
         return zip(self.pks, _across([*map(self._column, names)], len(self)), repeat(None), strict=False)
+
+    def columns_of(self, name: str) -> tuple[Iterable[Any], None]:
+        return self._column(name), None
 
     def _column(self, name: str) -> Iterable[Any]:
         at = self._plan.positions.get(name)
@@ -292,12 +302,11 @@ class Updated(Rows):
         return [(key, old, new) for key, old, new, differs in rows if differs]
 
     def values_of(self, names: Sequence[str]) -> Iterable[Values]:
-        columns = [self._columns(name) for name in names]
+        columns = [self.columns_of(name) for name in names]
         olds, news = ([column[side] for column in columns] for side in (0, 1))
         return zip(self.pks, _across(olds, len(self)), _across(news, len(self)), strict=True)
 
-    def _columns(self, name: str) -> tuple[Iterable[Any], Iterable[Any]]:
-        """Return the old and the new values of a field."""
+    def columns_of(self, name: str) -> tuple[Iterable[Any], Iterable[Any]]:
         at = self.plan.positions.get(name)
         if at is None:
             return self._unread(name), self._unread(name)
@@ -357,6 +366,8 @@ def normal_key(instance: Any) -> Any:
 def normalised(model: Any, key: Any) -> Any:
     """Return a primary key of a model as the database gives it."""
     fields = model._meta.pk_fields
+    if len(fields) == 1 and is_of_own_type(fields[0], key):
+        return key
     parts = key if len(fields) > 1 else (key,)
     try:
         values = [field.to_python(part) for field, part in zip(fields, parts, strict=True)]

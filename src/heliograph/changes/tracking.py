@@ -194,9 +194,7 @@ def _leave(model: Any) -> None:
 
 def _planned(model: Any) -> Plan | None:
     """Return the plan that fulfils all wishes for a model; None if there are no wishes, or the model has no table."""
-    if not _has_rows(model):
-        return None
-    wishes = [wish for base in model.__mro__ for wish in _wishes(base) if wish.covers(model)]
+    wishes = _wishes_for(model) if _has_rows(model) else []
     if not wishes:
         return None
     keys, columns, before = model._meta.pk_fields, model._meta.concrete_fields, PLANS.get(model)
@@ -204,6 +202,7 @@ def _planned(model: Any) -> Plan | None:
     presented = frozenset(field for field in columns if has_own_descriptor(model, field))
     beside = _beside(presented, others, [field for field in columns if field not in keys and field not in others])
     fields = [*keys, *others, *beside]
+    locking = [one for one in wishes if one.fetch in ("lock", "exact") and not one.deletes]
     return Plan(
         model,
         tuple(fields),
@@ -211,7 +210,8 @@ def _planned(model: Any) -> Plan | None:
         columns,
         fetched=_attributes(fields, [one for one in wishes if one.fetch is True], beside),
         asked=_attributes(fields, [one for one in wishes if one.fetch == "always"], beside),
-        locked=_attributes(fields, [one for one in wishes if one.fetch == "lock" and not one.deletes], beside),
+        locked=_attributes(fields, locking, beside),
+        verifies=all(one.fetch == "exact" for one in locking),
         locked_at_end=_attributes(fields, [one for one in wishes if one.fetch == "lock" and one.deletes], beside),
         writes=any(one.writes for one in wishes),
         memory=_memory(model, before),
@@ -219,6 +219,10 @@ def _planned(model: Any) -> Plan | None:
         beside=len(beside),
         **_special(presented, fields),
     )
+
+
+def _wishes_for(model: Any) -> list[Any]:
+    return [wish for base in model.__mro__ for wish in _wishes(base) if wish.covers(model)]
 
 
 def _beside(presented: frozenset[Any], watched: list[Any], others: list[Any]) -> list[Any]:

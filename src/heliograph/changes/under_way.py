@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Self
 
 from django.db import connections, router
@@ -11,11 +12,12 @@ from django.db import connections, router
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.memory import recalled, remember, remembered
 from heliograph.changes.plans import ABSENT, DERIVED, PLANS, SAVING, Plan, Prepared, Watching, is_among
-from heliograph.changes.row_locks import in_locking_transaction, locked_rows
+from heliograph.changes.row_locks import in_locking_transaction, locked_parent, locked_row
 from heliograph.changes.values import SCALARS, UNKNOWN, is_equal, is_expression, kept
+from heliograph.changes.verified_updates import Verification, verification
 from heliograph.orm.kept_columns import KEPT
 from heliograph.orm.savepoint_times import now
-from heliograph.orm.saving import FixtureSave, SaveBase, TableWrite
+from heliograph.orm.saving import FixtureSave, RowUpdate, SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
 
 
@@ -124,15 +126,19 @@ class Saving(UnderWay):
         "absent",
         "fetched",
         "inserts",
+        "is_alone",
+        "is_begun",
         "is_created",
         "is_here",
         "is_locked",
         "is_missing",
         "memory",
         "new",
+        "parents_there",
         "prepared",
         "raw",
         "using",
+        "verified",
     )
 
     def __init__(self, instance: Any, plan: Plan, using: str, *, raw: bool, inserts: bool = False) -> None:
@@ -148,8 +154,12 @@ class Saving(UnderWay):
         self.absent: Collection[str] = ()  # the names of the fields that were not loaded when the row was written
         self.new: Sequence[Any] | None = None  # the values in the row, as soon as it is written
         self.is_created = False
+        self.is_begun = False  # whether the first of its tables was about to be written
         self.is_locked = False
         self.is_missing = False  # whether there was no row to lock
+        self.verified: Verification | None = None  # the condition of its UPDATE that the row has the old values
+        self.is_alone = False  # whether an UPDATE that finds other values raises StaleCopyError
+        self.parents_there: tuple[Any, ...] = ()  # parents whose row was there and locked, if the row itself was not
         self.prepared: dict[str, Any] = {}  # the values that overridden `pre_save()` methods have returned
         self.fetched: dict[str, Any] = {}  # the values that were read from the database before the write
         self._old: Sequence[Any] | None = None
@@ -214,24 +224,49 @@ class Saving(UnderWay):
 
     def needs_lock(self, raw: bool, force_insert: Any) -> bool:
         """Return whether the row is to be locked before it is written."""
-        return bool(self.plan.locked) and not self.is_locked and self._may_be_there(raw, force_insert)
+        is_first, self.is_begun = not self.is_begun, True
+        if self.is_locked or not self.plan.locked:
+            return False
+        return self._may_be_there(raw, force_insert) or (is_first and not raw and any(self._keys_of_parents()))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Lock the row, and read it, before the first of its tables is written in the block.
+    def is_verified(self) -> bool:
+        """Return whether the UPDATE can verify the old values, so that no lock before it is needed."""
+        if self.verified is None and not (self.is_locked or self.raw or self.absent):
+            self.verified = verification(self.plan, self.using, self.old)
+        return self.verified is not None
 
-        The block is a transaction, unless one is open already.
-        """
-        plan, self.is_locked = self.plan, True
-        with in_locking_transaction(self.using, plan.model):
-            rows = locked_rows(plan, plan.locked, self.using, [self.instance.pk], are_kept=True)
-            # A missing row is inserted without an UPDATE before, as with `select_on_save`: the UPDATE could find a row
-            # that another transaction has inserted since, and whose old values are not known.
-            self.is_missing = not rows
-            row: Mapping[str, Any] = next(iter(rows.values()), dict.fromkeys(plan.locked, UNKNOWN))
-            self.fetched = {**self.fetched, **row}
-            self._recall()
-            yield
+    def lock(self) -> None:
+        """Lock the row, and read it, in an open transaction, before the first of its tables is written."""
+        plan, self.is_locked, row = self.plan, True, None
+        if self.instance._is_pk_set():
+            row = locked_row(plan, plan.locked, self.using, self.instance.pk, are_kept=True)
+        # A missing row is inserted without an UPDATE before, as with `select_on_save`: the UPDATE could find a row
+        # that another transaction has inserted since, and whose old values are not known.
+        self.is_missing = row is None
+        self.fetched.update(dict.fromkeys(plan.locked, UNKNOWN) if row is None else _with_equals_of(self.instance, row))
+        if self.is_missing and plan.model._meta.parents and not self.raw:
+            self._lock_parents()
+        self._recall()
+
+    def _lock_parents(self) -> None:
+        """Lock and read the rows of parents that are there already, of a row that is not."""
+        for parent, key in self._keys_of_parents():
+            row = locked_parent(parent, self.using, key, self._locked_of(parent))
+            if row is not None:
+                self.fetched.update(row)
+                self.parents_there += (parent,)
+
+    def _keys_of_parents(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the parents of which fields are locked and the instance has a key, each with the key."""
+        for parent in self.instance._meta.all_parents:
+            link, key = self.instance._meta.get_ancestor_link(parent), getattr(self.instance, parent._meta.pk.attname)
+            key = getattr(self.instance, link.attname, None) if key is None and link is not None else key
+            if key is not None and self._locked_of(parent):
+                yield parent, key
+
+    def _locked_of(self, parent: Any) -> list[str]:
+        """Return the attributes of the locked fields that are in the table of a parent."""
+        return [one.attname for one in self.plan.fields if one.model is parent and one.attname in self.plan.locked]
 
     def _may_be_there(self, raw: bool, force_insert: Any) -> bool:
         """Return whether the save may update an existing row."""
@@ -283,6 +318,19 @@ class Saving(UnderWay):
     def _is_wanted(self, name: str) -> bool:
         plan = self.plan
         return name in plan.asked or (name in plan.fetched and self.old[plan.positions[name]] is UNKNOWN)
+
+
+def _with_equals_of(instance: Any, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row, each as the object that the instance has if this is equal.
+
+    Most fields of a row are saved as they are, and a comparison need not look at two values that are one object.
+    """
+    values, same = instance.__dict__, dict(row)
+    for name, value in row.items():
+        own = values.get(name)
+        if type(own) is type(value) and type(own) in SCALARS and own == value:
+            same[name] = own
+    return same
 
 
 def _is_same_row(instance: Any, using: str) -> bool:
@@ -338,7 +386,10 @@ def remember_row(watching: Watching, proceed: Proceed, write: TableWrite) -> Any
     if not (under_way.absent or instance.__dict__.keys() >= under_way.plan.attributes):
         under_way.absent = under_way.plan.absent_from(instance)
     needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
-    with under_way.locked() if needs_lock else _NO_LOCK:
+    needs_lock = needs_lock and not under_way.is_verified()
+    with in_locking_transaction(under_way.using, under_way.plan.model) if needs_lock else _NO_LOCK:
+        if needs_lock:
+            under_way.lock()
         if write.is_last and under_way.is_missing and not (write.force_update or write.update_fields):
             write.force_insert = True
         updated = proceed(write)
@@ -349,6 +400,29 @@ def remember_row(watching: Watching, proceed: Proceed, write: TableWrite) -> Any
 
 
 _NO_LOCK = nullcontext()
+
+
+class StaleCopyError(Exception):
+    """An UPDATE without a transaction has found no row with the values that the instance remembers."""
+
+
+def update_verified(proceed: Proceed, update: RowUpdate) -> Any:
+    """Update a row if it has the remembered values, or else lock it before, so that its old values are known."""
+    saving = running(update.instance)
+    verified = saving.verified if type(saving) is Saving else None
+    if verified is None:
+        return proceed(update)
+    saving.verified = None
+    if update.values:
+        rows = update.rows.extra(where=[verified.sql], params=verified.params)
+        updated = proceed(replace(update, rows=rows))
+        if updated:
+            return updated
+        if saving.is_alone:
+            raise StaleCopyError
+    with in_locking_transaction(saving.using, saving.plan.model):
+        saving.lock()
+        return [] if saving.is_missing else proceed(update)
 
 
 def _remember_row_alone(watching: Watching, proceed: Proceed, write: TableWrite) -> Any:

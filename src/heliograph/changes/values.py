@@ -49,7 +49,7 @@ class Mark(Enum):
 
 
 class Unknown(Mark):
-    """The class of `UNKNOWN`."""
+    """The value of a field, in a `Change`, that cannot be known: it was never loaded, or an expression sets it."""
 
     UNKNOWN = "UNKNOWN"
 
@@ -59,7 +59,10 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 
 class NoRow(Mark):
-    """The class of `NO_ROW`."""
+    """The value of a field where there is no row: before the row was created, or after it was deleted.
+
+    It is not None, which stands for NULL, and is equal only to itself.
+    """
 
     NO_ROW = "NO_ROW"
 

@@ -32,7 +32,10 @@ DESCRIBED: dict[str, Database] = {one.vendor: one for one in (PostgreSQL(), MySQ
 
 
 def database_of(connection: Any) -> Database:
-    """Return the description of the database behind a connection of Django; the general one for an unknown vendor."""
+    """Return an object that says what the database behind a connection of Django can do.
+
+    An unknown vendor has the general object. The names of the object may change in a minor release.
+    """
     return DESCRIBED.get(connection.vendor, GENERAL)
 
 

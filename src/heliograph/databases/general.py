@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, ClassVar
 
-from django.db import DataError
+from django.db import DataError, NotSupportedError
 
-from heliograph.databases.pieces import SQL, Clock, Insertion, Marks, Problem
+from heliograph.databases.pieces import SQL, Clock, Insertion, Marks, Partition, Problem
 
 
 class Database:
@@ -38,6 +38,14 @@ class Database:
         except InvalidOperation:
             return value
 
+    def same(self, column: str, kind: str, field: Any) -> str | None:
+        """Return a condition that holds if a column has exactly the value of its one parameter, or if both are NULL.
+
+        Texts are compared letter by letter, whatever the collation of the column. `kind` is the internal type of the
+        field. None if no such condition is known.
+        """
+        return None
+
     # --- locks and transactions -----------------------------------------------------------------------------------
 
     has_one_writer: ClassVar[bool] = False  # whether a transaction that writes locks the whole database
@@ -59,6 +67,21 @@ class Database:
     def is_aborted(self, connection: Any) -> bool:
         """Return whether the open transaction accepts no more statements, and its COMMIT would be a ROLLBACK."""
         return False
+
+    def check_deferred_constraints(self, connection: Any) -> None:
+        """Check the constraints that wait for the commit; Django's `Error` says which rows break them.
+
+        A database that defers no constraint has checked each statement: to check whole tables again would take long.
+        """
+        if connection.features.can_defer_constraint_checks:
+            connection.check_constraints()
+
+    @contextmanager
+    def limiting_statements(self, connection: Any, seconds: float) -> Iterator[None]:
+        """Let a statement of the open transaction that takes longer raise OperationalError, where the database can."""
+        yield
+
+    undoes_sequences: ClassVar[bool] = False  # whether a rollback gives the numbers back that new rows have got
 
     def has_snapshot(self, connection: Any) -> bool:
         """Return whether all statements of a transaction see the database as it was at the first one."""
@@ -205,6 +228,89 @@ class Database:
     def problems(self, connection: Any) -> Iterator[Problem]:
         """Yield what hinders the outbox on this server, in this version, with these settings."""
         yield from ()
+
+    # --- the audit log --------------------------------------------------------------------------------------------
+
+    inserts_within: ClassVar[bool] = False  # whether WITH may have an INSERT that returns the ids of its rows
+    bigint: ClassVar[str] = "BIGINT"  # what a text is cast to, so that it is an integer of 64 bits
+
+    def table_of_texts(self, connection: Any, columns: Sequence[Sequence[str]]) -> SQL:
+        """Return a table for FROM, with a row for each text in these columns, whose names are c0, c1 and so on."""
+        names = ", ".join(f"%s AS c{at}" for at in range(len(columns)))
+        rows = [*zip(*columns, strict=True)]
+        return f"({' UNION ALL '.join([f'SELECT {names}'] * len(rows))}) given", [one for row in rows for one in row]
+
+    def in_utc(self, column: str) -> str:
+        """Return the SQL of a time in UTC, whatever the settings of the project and of the session are."""
+        return column
+
+    def open_writers(self, connection: Any, table: str, since: Any) -> int:
+        """Return how many other transactions are open that may have written a table and began before a time.
+
+        `since` is a time of this database's `clock`. A transaction whose beginning is hidden from this user counts.
+        """
+        raise NotSupportedError(f"Nobody has described which transactions are open on {connection.vendor}.")
+
+    def protection(self, tables: Sequence[str]) -> Sequence[str]:
+        """Return the statements that let a database refuse to change or delete the rows of tables."""
+        raise NotSupportedError(f"Nobody has described triggers of {self.vendor}.")
+
+    def without_protection(self, tables: Sequence[str]) -> Sequence[str]:
+        """Return the statements that undo `protection`, whether it is there or not."""
+        return ()
+
+    def is_protected(self, connection: Any, table: str) -> bool:
+        """Return whether a table has the triggers of `protection`."""
+        return False
+
+    @contextmanager
+    def unprotected(self, connection: Any, tables: Sequence[str]) -> Iterator[None]:
+        """Let the open transaction change rows of protected tables in the block, and no other transaction."""
+        yield
+
+    # --- partitions -----------------------------------------------------------------------------------------------
+
+    # Whether a table that has rows can become one of partitions by ranges of its id: the rest is described then.
+    has_partitions: ClassVar[bool] = False
+
+    def partitions(self, connection: Any, table: str) -> Sequence[Partition]:
+        """Query for the partitions of a table in the order of their ids; the default partition is the last."""
+        return ()
+
+    def last_id(self, connection: Any, table: str) -> int:
+        """Query for the highest id that a table has given to a row, also to one of an open transaction."""
+        raise NotImplementedError
+
+    def partition_hindrances(self, connection: Any, table: str) -> Sequence[str]:
+        """Query for what hinders `partition`, such as "the view orders"."""
+        return ()
+
+    def bounded(self, connection: Any, table: str, end: int) -> AbstractContextManager[None]:
+        """Let the database verify, before the block of `partition`, that all ids of a table are below an end."""
+        raise NotImplementedError
+
+    def partition(self, connection: Any, table: str, end: int) -> None:
+        """Let the rows of a table, in the open transaction, be the first of its partitions, with the ids below an end.
+
+        A default partition takes the ids that no other one has.
+        """
+        raise NotImplementedError
+
+    def add_partition(self, connection: Any, table: str, first: int, end: int) -> None:
+        """Add a partition for a range of ids, which no row has, in the open transaction."""
+        raise NotImplementedError
+
+    def freeze_partition(self, connection: Any, name: str) -> None:
+        """Let nobody write to a partition until the open transaction has ended."""
+        raise NotImplementedError
+
+    def drop_partition(self, connection: Any, name: str) -> None:
+        """Drop a partition with its rows in the open transaction, as its last statement."""
+        raise NotImplementedError
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """Return whether one of these methods has waited too long for another transaction."""
+        return False
 
     # --- full text ------------------------------------------------------------------------------------------------
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from decimal import ROUND_HALF_UP
 from functools import partial
+from json import dumps
 from typing import Any
 
 from django.db import Error, OperationalError
 
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import SQL, Clock, Problem
+from heliograph.databases.pieces import SQL, TEXTS, Clock, Problem
 
 
 class MySQL(Database):
@@ -29,6 +30,13 @@ class MySQL(Database):
 
     describes_tables = True
 
+    def same(self, column: str, kind: str, field: Any) -> str | None:
+        if kind in TEXTS:  # two texts that differ in capitals, or in spaces at their end, have different bytes
+            return " <=> ".join(f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (column, "%s"))
+        if kind == "DecimalField":  # with a text, a number is compared as a float
+            return f"{column} <=> CAST(%s AS DECIMAL({field.max_digits}, {field.decimal_places}))"
+        return f"{column} <=> %s"
+
     def returns_rows(self, connection: Any, *, of: str) -> bool:
         """Return whether a statement can return rows: on MariaDB an INSERT and a DELETE, on MySQL none."""
         return bool(connection.mysql_is_mariadb) and of != "UPDATE"
@@ -44,6 +52,22 @@ class MySQL(Database):
         with connection.cursor() as cursor:
             cursor.execute(_LOCATORS, [_bare(table)])
             return [connection.ops.quote_name(name) for (name,) in cursor.fetchall()]
+
+    @contextmanager
+    def limiting_statements(self, connection: Any, seconds: float) -> Iterator[None]:
+        """Limit the statements of the session; on MySQL those that only read, since it limits no others."""
+        is_mariadb = connection.mysql_is_mariadb
+        name = "max_statement_time" if is_mariadb else "max_execution_time"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT @@{name}")
+            [before] = cursor.fetchone()
+            cursor.execute(f"SET SESSION {name} = {seconds if is_mariadb else int(seconds * 1000)}")
+        try:
+            yield
+        finally:
+            if connection.connection is not None:  # its own cursor: Django takes no statements after an error
+                with connection.connection.cursor() as cursor:
+                    cursor.execute(f"SET SESSION {name} = {before}")
 
     # --- the outbox -----------------------------------------------------------------------------------------------
 
@@ -78,6 +102,45 @@ class MySQL(Database):
         """Return whether a connection is in a transaction. mysqlclient does not say so: MariaDB is asked then."""
         status = getattr(connection.connection, "server_status", None)
         return _says_so(connection) if status is None else bool(status & _STATUS_IN_TRANSACTION)
+
+    # --- the audit log --------------------------------------------------------------------------------------------
+
+    bigint = "SIGNED"
+
+    def table_of_texts(self, connection: Any, columns: Sequence[Sequence[str]]) -> SQL:
+        names = ", ".join(f"c{at} LONGTEXT PATH '$[{at}]'" for at in range(len(columns)))
+        return f"JSON_TABLE(%s, '$[*]' COLUMNS ({names})) given", [dumps([*zip(*columns, strict=True)])]
+
+    def open_writers(self, connection: Any, table: str, since: Any) -> int:
+        """Return how many there are; the server does not say of which table. The user needs the privilege PROCESS."""
+        with connection.cursor() as cursor:
+            # InnoDB answers from a copy of its list, which it renews when nobody has asked for 0.1 s.
+            cursor.execute("DO SLEEP(0.15)")
+            cursor.execute(_OPEN_WRITERS, [connection.ops.adapt_datetimefield_value(since)])
+            count: int = cursor.fetchone()[0]
+        return count
+
+    def protection(self, tables: Sequence[str]) -> Sequence[str]:
+        """Return the statements; TRUNCATE calls no trigger."""
+        return [*self.without_protection(tables), *_triggers(tables, _PROTECTION)]
+
+    def without_protection(self, tables: Sequence[str]) -> Sequence[str]:
+        return _triggers(tables, "DROP TRIGGER IF EXISTS `{table}_{verb}_refused`")
+
+    def is_protected(self, connection: Any, table: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT EXISTS ({_TRIGGERS})", [f"{table}_%_refused"])
+            return bool(cursor.fetchone()[0])
+
+    @contextmanager
+    def unprotected(self, connection: Any, tables: Sequence[str]) -> Iterator[None]:
+        """Let the session change rows, by a variable of its own."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET @heliograph_unprotected = 1")
+            try:
+                yield
+            finally:
+                cursor.execute("SET @heliograph_unprotected = NULL")
 
     # --- full text ------------------------------------------------------------------------------------------------
 
@@ -153,6 +216,30 @@ def _says_so(connection: Any) -> bool:
             return bool(cursor.fetchone()[0])
     except Error:  # of a connection that is lost, and its transaction with it
         return False
+
+
+# --- the audit log ------------------------------------------------------------------------------------------------
+
+# The server does not say which tables a transaction has written, and has the transactions of other databases too. A
+# statement that waits, or that is at work, has locked its tables and may have modified no row yet. The beginning of a
+# transaction is known to the second, and both clocks may differ by one.
+_OPEN_WRITERS = (
+    "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist"
+    " ON processlist.id = trx_mysql_thread_id WHERE processlist.id <> connection_id()"
+    " AND coalesce(db, DATABASE()) = DATABASE()"
+    " AND (trx_rows_modified > 0 OR trx_tables_locked > 0)"
+    " AND trx_started <= NOW() - INTERVAL TIMESTAMPDIFF(SECOND, %s, UTC_TIMESTAMP(6)) SECOND + INTERVAL 2 SECOND"
+)
+_PROTECTION = (
+    "CREATE TRIGGER `{table}_{verb}_refused` BEFORE {verb} ON `{table}` FOR EACH ROW"
+    " IF @heliograph_unprotected IS NULL THEN SIGNAL SQLSTATE '45000'"
+    " SET MESSAGE_TEXT = 'Rows of {table} are not edited: manage.py audit unprotect allows it'; END IF"
+)
+_TRIGGERS = "SELECT 1 FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name LIKE %s"
+
+
+def _triggers(tables: Sequence[str], sql: str) -> list[str]:
+    return [sql.format(table=table, verb=verb) for table in tables for verb in ("UPDATE", "DELETE")]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

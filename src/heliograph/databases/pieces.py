@@ -9,7 +9,18 @@ from typing import Any
 
 SQL = tuple[str, list[Any]]  # a piece of SQL, with its parameters
 
+TEXTS = frozenset(["CharField", "SlugField", "TextField"])  # the internal types of fields whose columns are texts
+
 ROW_NUMBER = "heliograph_number"  # the column of `Database.at_locators`
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A part of a table: a range of ids, or the rest, which is called the default partition."""
+
+    name: str
+    first: int | None  # None if it has no lower bound
+    end: int | None  # the id after its last one; None for the default partition
 
 
 @dataclass(frozen=True)

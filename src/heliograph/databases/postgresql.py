@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from decimal import ROUND_HALF_UP
 from functools import cache
 from typing import Any
 
+from heliograph.databases import postgresql_partitions as parts
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import ROW_NUMBER, SQL, Clock, Insertion, Marks
+from heliograph.databases.pieces import ROW_NUMBER, SQL, TEXTS, Clock, Insertion, Marks, Partition
 
 
 class PostgreSQL(Database):
@@ -25,6 +27,17 @@ class PostgreSQL(Database):
     returns_rows_of_views = True
     keeps_locators = True
     describes_tables = True
+
+    def same(self, column: str, kind: str, field: Any) -> str | None:
+        of_text = f'{column}::text COLLATE "C"' if kind in TEXTS else column
+        return f"{of_text} IS NOT DISTINCT FROM %s"
+
+    @contextmanager
+    def limiting_statements(self, connection: Any, seconds: float) -> Iterator[None]:
+        """Limit the statements of the open transaction, whose end takes the limit away."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+        yield
 
     aborts = True
 
@@ -125,6 +138,80 @@ class PostgreSQL(Database):
             most: int = cursor.fetchone()[0]
         return most
 
+    # --- the audit log --------------------------------------------------------------------------------------------
+
+    inserts_within = True
+
+    def table_of_texts(self, connection: Any, columns: Sequence[Sequence[str]]) -> SQL:
+        """Return the table; each column is one parameter, which the driver need not take apart."""
+        joined = [_SEPARATOR.join(column) for column in columns]
+        is_one = len(columns[0]) == 1  # one empty text would be an empty array
+        if is_one or any(text.count(_SEPARATOR) != len(columns[0]) - 1 for text in joined):
+            return super().table_of_texts(connection, columns)
+        texts = (f"unnest(string_to_array(%s, '{_SEPARATOR}')) AS c{at}" for at in range(len(columns)))
+        return f"(SELECT {', '.join(texts)}) given", joined
+
+    def in_utc(self, column: str) -> str:
+        return f"{column} AT TIME ZONE 'UTC'"
+
+    def open_writers(self, connection: Any, table: str, since: Any) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(_OPEN_WRITERS, [str(connection.ops.quote_name(table)), since])
+            count: int = cursor.fetchone()[0]
+        return count
+
+    def protection(self, tables: Sequence[str]) -> Sequence[str]:
+        """Return the statements; TRUNCATE is refused too."""
+        return [_REFUSING, *(_PROTECTION.format(table=table) for table in tables)]
+
+    def without_protection(self, tables: Sequence[str]) -> Sequence[str]:
+        triggers = [f'DROP TRIGGER IF EXISTS heliograph_protect ON "{table}"' for table in tables]
+        return [*triggers, "DROP FUNCTION IF EXISTS heliograph_refuse()"]
+
+    def is_protected(self, connection: Any, table: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_PROTECTED, [str(connection.ops.quote_name(table))])
+            return bool(cursor.fetchone()[0])
+
+    @contextmanager
+    def unprotected(self, connection: Any, tables: Sequence[str]) -> Iterator[None]:
+        """Let the open transaction change rows, by a setting that ends with it at the latest."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('heliograph.unprotected', 'on', true)")
+            yield
+            cursor.execute("SELECT set_config('heliograph.unprotected', '', true)")
+
+    # --- partitions -----------------------------------------------------------------------------------------------
+
+    has_partitions = True
+
+    def partitions(self, connection: Any, table: str) -> Sequence[Partition]:
+        return parts.partitions(connection, table)
+
+    def last_id(self, connection: Any, table: str) -> int:
+        return parts.last_id(connection, table)
+
+    def partition_hindrances(self, connection: Any, table: str) -> Sequence[str]:
+        return parts.hindrances(connection, table)
+
+    def bounded(self, connection: Any, table: str, end: int) -> AbstractContextManager[None]:
+        return parts.bounded(connection, table, end)
+
+    def partition(self, connection: Any, table: str, end: int) -> None:
+        parts.partition(connection, table, end)
+
+    def add_partition(self, connection: Any, table: str, first: int, end: int) -> None:
+        parts.add_partition(connection, table, first, end)
+
+    def freeze_partition(self, connection: Any, name: str) -> None:
+        parts.freeze_partition(connection, name)
+
+    def drop_partition(self, connection: Any, name: str) -> None:
+        parts.drop_partition(connection, name)
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return parts.is_lock_timeout(error)
+
     # --- full text ------------------------------------------------------------------------------------------------
 
     has_full_text = True
@@ -173,6 +260,10 @@ class PostgreSQL(Database):
 
 # What libpq says of a transaction: it goes on (PQTRANS_INTRANS), or an error has broken it (PQTRANS_INERROR).
 _IN_TRANSACTION, _IN_ERROR = 2, 3
+
+
+# A control character, which JSON has only as an escape.
+_SEPARATOR = "\x1f"
 
 
 def _words_of(column: str) -> str:
@@ -283,6 +374,33 @@ def _has_notices(raw: Any) -> bool:
 _MOST_CONNECTIONS = (
     "SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1), current_setting('max_connections')::int)"
     " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+)
+
+
+# --- the audit log ------------------------------------------------------------------------------------------------
+
+# An INSERT locks its table until the transaction ends, and takes the numbers of its rows after that. A prepared
+# transaction has no session, so nobody knows when it began.
+_OPEN_WRITERS = (
+    "SELECT count(DISTINCT virtualtransaction) FROM pg_locks LEFT JOIN pg_stat_activity AS session USING (pid)"
+    " WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = to_regclass(%s)"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND pid IS DISTINCT FROM pg_backend_pid() AND (xact_start <= %s) IS NOT FALSE"
+)
+
+_REFUSING = """
+    CREATE OR REPLACE FUNCTION heliograph_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('heliograph.unprotected', true) = 'on' THEN RETURN NULL; END IF;
+        RAISE EXCEPTION 'Rows of % are not edited: manage.py audit unprotect allows it', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege';
+    END $$
+"""
+_PROTECTION = (
+    'CREATE OR REPLACE TRIGGER heliograph_protect BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table}"'
+    " FOR EACH STATEMENT EXECUTE FUNCTION heliograph_refuse()"
+)
+_IS_PROTECTED = (
+    "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = 'heliograph_protect')"
 )
 
 

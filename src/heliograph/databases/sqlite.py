@@ -28,6 +28,7 @@ class SQLite(Database):
     rounding = ROUND_HALF_EVEN
 
     has_one_writer = True
+    undoes_sequences = True
     describes_tables = True
 
     def stored_decimal(self, value: Decimal, decimal_places: int, digits: int | None) -> Decimal | None:
@@ -35,6 +36,11 @@ class SQLite(Database):
         if int(value.as_tuple().exponent) < -decimal_places:
             value = _FLOAT.create_decimal_from_float(float(value))
         return super().stored_decimal(value, decimal_places, digits)
+
+    def same(self, column: str, kind: str, field: Any) -> str | None:
+        """Return the condition; it is not known for decimals with more digits than a float keeps."""
+        is_float = kind == "DecimalField" and (field.max_digits or 16) > 15
+        return None if is_float else f"{column} IS (%s COLLATE BINARY)"
 
     def has_snapshot(self, connection: Any) -> bool:
         """Return whether a transaction that reads lets others write meanwhile, and does not see what they write."""
@@ -105,6 +111,38 @@ class SQLite(Database):
             cursor.execute("PRAGMA data_version")
             version: int = cursor.fetchone()[0]
             return version
+
+    # --- the audit log --------------------------------------------------------------------------------------------
+
+    def table_of_texts(self, connection: Any, columns: Sequence[Sequence[str]]) -> SQL:
+        names = ", ".join(f"json_extract(value, '$[{at}]') AS c{at}" for at in range(len(columns)))
+        return f"(SELECT {names} FROM json_each(%s) ORDER BY key) given", [json.dumps([*zip(*columns, strict=True)])]
+
+    def open_writers(self, connection: Any, table: str, since: Any) -> int:
+        """Return 0: the transaction that asks is the only one that writes."""
+        return 0
+
+    def protection(self, tables: Sequence[str]) -> Sequence[str]:
+        return [*self.without_protection(tables), *_triggers(tables, _PROTECTION)]
+
+    def without_protection(self, tables: Sequence[str]) -> Sequence[str]:
+        return _triggers(tables, "DROP TRIGGER IF EXISTS {table}_{verb}_refused")
+
+    def is_protected(self, connection: Any, table: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(_REFUSING, [f"{table}_UPDATE_refused"])
+            return bool(cursor.fetchone()[0])
+
+    @contextmanager
+    def unprotected(self, connection: Any, tables: Sequence[str]) -> Iterator[None]:
+        """Let the open transaction change rows: it drops the triggers, and makes them again before others can write."""
+        protected = [table for table in tables if self.is_protected(connection, table)]
+        with connection.cursor() as cursor:
+            for sql in self.without_protection(protected):
+                cursor.execute(sql)
+            yield
+            for sql in self.protection(protected):
+                cursor.execute(sql)
 
     # --- full text ------------------------------------------------------------------------------------------------
 
@@ -198,6 +236,19 @@ _FULL_TEXT = (
     f"CREATE TRIGGER {{table}}_words_update AFTER UPDATE ON {{table}} BEGIN {_REMOVE_WORDS}; {_ADD_WORDS}; END",
     f"CREATE TRIGGER {{table}}_words_delete AFTER DELETE ON {{table}} BEGIN {_REMOVE_WORDS}; END",
 )
+
+
+# --- the audit log ------------------------------------------------------------------------------------------------
+
+_PROTECTION = (
+    "CREATE TRIGGER {table}_{verb}_refused BEFORE {verb} ON {table} BEGIN"
+    " SELECT RAISE(ABORT, 'Rows of {table} are not edited: manage.py audit unprotect allows it'); END"
+)
+_REFUSING = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = %s)"
+
+
+def _triggers(tables: Sequence[str], sql: str) -> list[str]:
+    return [sql.format(table=table, verb=verb) for table in tables for verb in ("UPDATE", "DELETE")]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

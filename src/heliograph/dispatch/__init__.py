@@ -20,7 +20,8 @@ from heliograph.dispatch.condition_base import Condition, condition
 from heliograph.dispatch.inspection import Connected, inspect
 from heliograph.dispatch.muting import mute
 from heliograph.dispatch.names import live_signals
-from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
+from heliograph.dispatch.observed_calls import current_call
+from heliograph.dispatch.observed_events import Called, Ended, ObservedEvent, PutOff, Sent, Skipped
 from heliograph.dispatch.observers import add_observer, observe
 from heliograph.dispatch.options import ConnectedPolicy, Fact, Gate
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline
@@ -35,16 +36,20 @@ __all__ = [
     "Connected",
     "ConnectedPolicy",
     "DeliveryPolicy",
+    "Ended",
     "Fact",
     "Gate",
     "Inline",
     "ObservedEvent",
+    "PutOff",
     "ReentrancyError",
     "Sent",
     "Signal",
+    "Skipped",
     "add_observer",
     "capture",
     "condition",
+    "current_call",
     "inspect",
     "live_signals",
     "mute",

@@ -12,9 +12,14 @@ from heliograph.dispatch.scopes import Scope, same_sender
 
 
 class capture(Scope, Sequence[Sent]):
-    """Record the sends of some signals, or of all, in this thread or task; receivers are called as usual.
+    """A context manager that records the sends of some signals, or of all, in this thread or task.
 
-    The captured sends are a sequence: `sent[0].kwargs`, `len(sent)`.
+        with capture(post_save, sender=Order) as sent:
+            order.save()
+        sent[0].kwargs["created"]
+
+    It is a sequence of `Sent`. Receivers are called as usual. Raises TypeError for a signal that Heliograph does not
+    run.
     """
 
     def __init__(self, *signals: Any, sender: Any = None) -> None:
@@ -52,14 +57,17 @@ class capture(Scope, Sequence[Sent]):
         return f"<capture of {len(self)} sends>"
 
     def assert_sent(self, **kwargs: Any) -> Sent:
-        """Return the first captured send that carried these values; AssertionError names what was sent instead."""
+        """Return the first captured send that carried these values among others.
+
+        Raises AssertionError, which lists the captured sends, if there is none.
+        """
         for sent in self._sent:
             if _carries(sent.kwargs, kwargs):
                 return sent
         raise AssertionError(f"No captured send carried {kwargs!r}. {self._listing()}")
 
     def assert_not_sent(self, **kwargs: Any) -> None:
-        """Raise AssertionError if a captured send carried these values."""
+        """Raise AssertionError, which lists the captured sends, if one carried these values among others."""
         if any(_carries(sent.kwargs, kwargs) for sent in self._sent):
             raise AssertionError(f"A captured send carried {kwargs!r}. {self._listing()}")
 

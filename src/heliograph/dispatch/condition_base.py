@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.skip_reasons import Tested
 from heliograph.dispatch.verification import verify_asked, verify_function
 
 Payload = Mapping[str, Any]
@@ -28,23 +29,49 @@ class Target(NamedTuple):
 
 
 class Condition:
-    """A question about one send; combine questions with `&`, `|` and `~`."""
+    """The base class of conditions, for `when=`: a question about one send.
+
+    Conditions combine with `&`, `|` and `~`, also with plain functions of the payload. `and`, `or` and `not` raise
+    TypeError, because Python would answer them without asking. A subclass defines `holds()`, and may define
+    `connected()`:
+
+        class IsWeekend(Condition):
+            def holds(self, payload):
+                return date.today().weekday() >= 5
+    """
 
     def holds(self, payload: Payload) -> bool:
-        """Return whether the condition holds for a send with this payload, which includes `sender` and `signal`."""
+        """Return whether the condition holds for a send with this payload, which includes `sender` and `signal`.
+
+        A subclass defines this method; the base class raises NotImplementedError.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define holds(payload).")
 
-    def connected(self, target: Target) -> Condition:
-        """Return the condition for this target; it lives as long as the receiver is connected to the target.
+    def test(self, payload: Payload, found: list[Tested]) -> bool:
+        """Return what `holds` returns, and add each part that was asked, with its answer, to a list.
 
-        Raises TypeError or ValueError where the question makes no sense.
+        No part is asked more often than by `holds`.
+        """
+        holds = bool(self.holds(payload))
+        found.append(Tested(self, holds))
+        return holds
+
+    def evidence(self, payload: Payload) -> object:
+        """Return the values that have decided, for people to read; None if the answer says it all."""
+        return None
+
+    def connected(self, target: Target) -> Condition:
+        """Return the condition that is asked at a target, which has the `signal` and the `sender` of a connection.
+
+        It is called once, when a receiver is connected, and returns the condition itself unless a subclass defines it.
+        The result lives as long as the connection. Raises TypeError or ValueError where the question makes no sense.
         """
         if type(self).holds is Condition.holds:
             self.holds({})  # it raises an error that says what to do
         return self
 
     def leaves(self) -> Iterator[Condition]:
-        """Yield the conditions of which this one is made."""
+        """Yield the conditions of which this one is made; a condition that is not combined yields itself."""
         yield self
 
     def __bool__(self) -> bool:
@@ -112,20 +139,26 @@ class Pair(Condition):
 
 
 class Both(Pair):
-    """`left & right`: both conditions hold."""
+    """The condition `left & right`: both conditions hold."""
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) and self.right.holds(payload)
+
+    def test(self, payload: Payload, found: list[Tested]) -> bool:
+        return self.left.test(payload, found) and self.right.test(payload, found)
 
     def __repr__(self) -> str:
         return " & ".join(f"({side!r})" if isinstance(side, Either) else repr(side) for side in (self.left, self.right))
 
 
 class Either(Pair):
-    """`left | right`: at least one of the conditions holds."""
+    """The condition `left | right`: at least one of the conditions holds."""
 
     def holds(self, payload: Payload) -> bool:
         return self.left.holds(payload) or self.right.holds(payload)
+
+    def test(self, payload: Payload, found: list[Tested]) -> bool:
+        return self.left.test(payload, found) or self.right.test(payload, found)
 
     def __repr__(self) -> str:
         return f"{self.left!r} | {self.right!r}"
@@ -133,12 +166,15 @@ class Either(Pair):
 
 @dataclass(frozen=True, repr=False)
 class Not(Condition):
-    """`~inner`: the condition does not hold."""
+    """The condition `~inner`: the condition `inner` does not hold."""
 
     inner: Condition
 
     def holds(self, payload: Payload) -> bool:
         return not self.inner.holds(payload)
+
+    def test(self, payload: Payload, found: list[Tested]) -> bool:
+        return not self.inner.test(payload, found)
 
     def connected(self, target: Target) -> Condition:
         return Not(self.inner.connected(target))
@@ -151,7 +187,7 @@ class Not(Condition):
 
 
 def condition(value: Any) -> Condition:
-    """Return `value` if it is a condition, or else a condition that calls it.
+    """Return the value if it is a `Condition`, or else a condition that calls it.
 
     Raises TypeError or ValueError for a value that is neither a condition nor a function that can be one.
     """

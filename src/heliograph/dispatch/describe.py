@@ -9,7 +9,7 @@ from typing import Any
 
 
 def qualified_name(receiver: Any) -> str:
-    """Return the name of a receiver, also of one that has no `__qualname__` (a partial, a callable object)."""
+    """Return the name of any callable for people, also of one without a `__qualname__`: a partial or an object."""
     if isinstance(receiver, functools.partial):
         return f"partial({qualified_name(receiver.func)})"
     name = getattr(receiver, "__qualname__", None)

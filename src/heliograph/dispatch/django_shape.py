@@ -151,4 +151,15 @@ def _with_id(sender_id: int) -> Any:
     """Return the sender of a row of Django 5.2, which has nothing but its id; None where it cannot be found."""
     if sender_id == id(None):
         return None
-    return next((sender for sender in gc.get_objects() if id(sender) == sender_id), None)
+    return next((sender for sender in all_objects() if id(sender) == sender_id), None)
+
+
+def all_objects() -> list[Any]:
+    """Return the objects that the garbage collector knows, also the objects that `gc.freeze()` hides before a fork."""
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    objects = gc.get_objects()
+    if frozen:
+        gc.freeze()
+    return objects

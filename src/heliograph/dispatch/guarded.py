@@ -15,7 +15,8 @@ from heliograph.dispatch.connections import Bucket, Connection, connection_to
 from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.options import PLAIN, Gate, Options
 from heliograph.dispatch.policies import Call, Inline
-from heliograph.dispatch.reentrancy import Handling, is_reentered, refuse
+from heliograph.dispatch.reentrancy import Handling, at_work, is_reentered, refuse
+from heliograph.dispatch.skip_reasons import Gone, HandledElsewhere, Reentered, SkipReason
 
 # Other libraries look for these names to find out whether a function is async.
 _OF_A_COROUTINE = ("__code__", "_is_coroutine", "_is_coroutine_mark", "_is_coroutine_marker")
@@ -71,6 +72,10 @@ class Guarded:
             return self._call_async(payload)
         if self.is_due is not None and not self.is_due(payload):
             return SKIPPED
+        return self.call_due(payload)
+
+    def call_due(self, payload: dict[str, Any]) -> Any:
+        """Call the receiver, or hand its call to the policy, for a send that is due."""
         receiver = self.connection.receiver()
         if receiver is None:  # it was garbage collected after the send began
             return SKIPPED
@@ -84,14 +89,25 @@ class Guarded:
             return self._make(receiver, payload)
 
     async def _call_async(self, payload: dict[str, Any]) -> Any:
-        receiver = self.receiver
         if self.is_due is not None and not self.is_due(payload):
             return SKIPPED
+        return await self.call_due_async(payload)
+
+    async def call_due_async(self, payload: dict[str, Any]) -> Any:
+        """Call the receiver, which is async, for a send that is due."""
+        receiver = self.receiver
         if self.reentrant != "allow" and is_reentered(receiver, payload):
             return self._skip(receiver, payload)
         with nullcontext() if self.reentrant == "allow" else Handling(receiver, payload):
             response = self._make(receiver, payload)
             return await response if isawaitable(response) else response
+
+    def why_skipped(self) -> SkipReason:
+        """Return why a send that is due was skipped, right after it was."""
+        if self.connection.receiver() is None:
+            return Gone()
+        chain = tuple(map(str, at_work()))
+        return Reentered(chain) if chain else HandledElsewhere()
 
     def _skip(self, receiver: Receiver, payload: dict[str, Any]) -> _Skipped:
         """Do not call the receiver, which is at work on this instance already; or raise, if it was connected so."""

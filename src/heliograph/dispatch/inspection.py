@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,15 @@ from heliograph.dispatch.names import is_signal
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """One receiver connected to one sender of a signal, when `inspect` was called."""
+    """One receiver that was connected to one sender of a signal when `inspect()` was called.
+
+    - `receiver`: the function, or None if it was garbage collected meanwhile. The record holds it.
+    - `name`: the name of the receiver with its module, such as "shop.receivers.send_receipt".
+    - `sender`: the sender, or None for every sender; `subclasses` says whether its subclasses are meant too.
+    - `dispatch_uid`, `order` and `weak`: as they were given to `Signal.connect`.
+    - `options`: a read-only mapping of the other options as they were written, without those that have their default.
+    - `file` and `line`: where the receiver stands, or None where there is no Python source.
+    """
 
     receiver: Receiver | None  # None if it was garbage collected meanwhile
     name: str  # with its module
@@ -30,7 +39,7 @@ class Connected:
 
 
 def inspect(signal: Any) -> tuple[Connected, ...]:
-    """Return who is connected to a signal, in the order of their calls.
+    """Return a record of each receiver that is connected to a signal, in the order of their calls.
 
     Raises TypeError for a signal that another dispatcher runs.
     """
@@ -43,6 +52,17 @@ def connections_of(signal: Any) -> list[Connection]:
     """Return the connections of a signal that this dispatcher runs, for packages that read the facts in them."""
     connections: list[Connection] = signal._table.connections()
     return connections
+
+
+def connections_to(signal: Any, sender: Any) -> list[Connection]:
+    """Return the connections that receive from a sender, as a send would call them: async ones after the others.
+
+    Raises TypeError for a signal that another dispatcher runs.
+    """
+    if not is_signal(signal):
+        raise TypeError(f"Only of a signal that Heliograph runs is known who receives it, and {signal!r} is none.")
+    connections: list[Connection] = signal._table.connections_to(sender)
+    return sorted(connections, key=attrgetter("is_async"))
 
 
 def _record(connection: Connection) -> Connected:

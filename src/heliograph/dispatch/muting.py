@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from heliograph.dispatch.any_signal import AnySignal
+from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.scopes import Scope, same_sender
@@ -16,10 +17,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class mute(Scope):
-    """Silence receivers, as context manager or decorator: of signals, of senders, by themselves, or all.
+    """A context manager and decorator that keeps receivers from being called in this thread or task.
 
-    `mute(post_save, sender=Product)` takes any number of signals, receivers and senders (classes), in this
-    thread or task only. With several kinds, a receiver is silent where all of them agree.
+    `mute(post_save, sender=Product)` takes any number of signals, receivers, and classes that send; `sender` takes
+    senders of every kind, or a list of them. With several kinds, a receiver is silent where all of them agree; without
+    any, all receivers are silent. Raises TypeError for another value, and for a class that is decorated.
     """
 
     def __init__(self, *targets: Any, sender: Any = None) -> None:
@@ -41,6 +43,11 @@ class mute(Scope):
             and (not self._senders or any(same_sender(sender, muted) for muted in self._senders))
             and (not self._receivers or any(receiver == muted for muted in self._receivers))
         )
+
+    def __repr__(self) -> str:
+        muted = [*(signal.name for signal in self._signals), *map(full_name, self._receivers)]
+        senders = [str(getattr(sender, "__qualname__", repr(sender))) for sender in self._senders]
+        return f"{type(self).__name__}({', '.join([*muted, *senders])})"
 
     def __call__(self, function: F) -> F:
         """Return the function with this scope around each call of it."""

@@ -21,7 +21,10 @@ def register(signal: AnySignal) -> None:
 
 
 def live_signals() -> list[AnySignal]:
-    """Return all signals that this dispatcher runs, by name."""
+    """Return all signals that this dispatcher has met and that somebody holds, sorted by their names.
+
+    A signal of Django's class that was made before adoption is met when it is first used.
+    """
     signals = [signal for reference in _signals.copy().values() if (signal := reference()) is not None]
     return sorted(signals, key=lambda signal: str(signal.name))
 

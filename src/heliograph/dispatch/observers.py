@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.identity import is_async
-from heliograph.dispatch.observed_events import Called, ObservedEvent, Sent
+from heliograph.dispatch.observed_events import OF_SENDS, ObservedEvent
 from heliograph.dispatch.scopes import Scope, add_everywhere, open_scopes
 
 logger = logging.getLogger("heliograph.observers")
@@ -20,21 +20,29 @@ _observing: ContextVar[tuple[observe, ...]] = ContextVar("heliograph_observing",
 
 
 class observe(Scope):
-    """Call a function with the events of this thread or task: of the given kinds, or of all.
+    """A context manager that calls a function with the events of this thread or task.
 
-    What the function raises is logged and counted in `errors`, and goes no further.
+        with observe(events.append, Sent, Called):
+            order.save()
+
+    The kinds are classes of events, such as `Sent`; without any, the function gets all events. An error of the function
+    is logged under "heliograph.observers" and counted in the attribute `errors`, and goes no further. Raises TypeError
+    for a function that is async or not callable, and for a kind that is no class of events.
     """
 
     def __init__(self, observer: Callable[[E], object], *kinds: type[E]) -> None:
         _verify(observer, kinds)
         self.observer: Callable[[Any], object] = observer
+        self.is_of_all = not kinds
         self.kinds = kinds or (ObservedEvent,)
-        self.watches_sends = any(issubclass(event, self.kinds) for event in (Sent, Called))
+        self.watches_sends = any(issubclass(event, self.kinds) for event in OF_SENDS)
         self.errors = 0
 
     def on_event(self, event: object) -> None:
+        if not self.is_of_all and not isinstance(event, self.kinds):
+            return
         at_work = _observing.get()
-        if not isinstance(event, self.kinds) or self in at_work:  # an observer that saves a row does not observe that
+        if at_work and self in at_work:  # an observer that saves a row does not observe that
             return
         token = _observing.set((*at_work, self))
         try:
@@ -51,10 +59,11 @@ class observe(Scope):
 
 
 def add_observer(observer: Callable[[E], object], *kinds: type[E]) -> Callable[[], None]:
-    """Call a function with the events of every thread and task: of the given kinds, or of all.
+    """Call a function with the events of every thread and task, and return the function that ends this.
 
-    Return the function that removes the observer; to call it again does nothing. A send that has begun calls
-    the observer to its end.
+    The kinds are those of `observe()`. The returned function may be called more than once, and by any thread. A send
+    that has begun calls the observer to its end. An error of the observer is logged under "heliograph.observers".
+    Raises TypeError for a function that is async or not callable, and for a kind that is no class of events.
     """
     return add_everywhere(observe(observer, *kinds))
 

@@ -22,6 +22,7 @@ class NoOptions(TypedDict):
 _WRITTEN = {
     "@receiver(signal, {name}=...)": (
         "sender weak dispatch_uid order subclasses when delivery reentrant blocking apps using fetch writes keeps bulk"
+        " facts"
     ),
     "delivery=OnCommit({name}=True)": "batch",
     "delivery=BeforeCommit({name}=True)": "last",

@@ -9,29 +9,48 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from heliograph.dispatch.condition_base import Condition, Payload, Target, condition
 from heliograph.dispatch.policies import Call, DeliveryPolicy, Inline, no_policy
 from heliograph.dispatch.reentrancy import POLICIES, refuse_reentrant
+from heliograph.dispatch.skip_reasons import KeptAway, NotDue, SkipReason
 
 F = TypeVar("F", bound="Fact")
 
 
 class Fact:
-    """One thing that is known about a receiver beyond its call; it lives as long as the connection.
+    """The base class of what a library knows about a receiver, for `facts=` of `Signal.connect`.
 
-    The packages above the dispatcher define the kinds, such as `ReceivesBulk`, and find them with `Options.find`.
+    A fact lives as long as the connection, so it may hold an object that is needed only so long.
     """
 
     def written(self) -> Mapping[str, Any]:
-        """Return the options that the user wrote, by their names; none if the fact follows from something else."""
+        """Return the options that the user wrote for the fact, by their names, as `inspect()` shows them.
+
+        The mapping is empty if the fact follows from something else.
+        """
         return {}
 
 
+class NeverMuted(Fact):
+    """The fact that no scope silences a receiver, as an audit log must not be."""
+
+
+@dataclass(frozen=True)
+class WritesRows(Fact):
+    """The fact that a receiver of a library writes rows of these models, which graphs of signals show."""
+
+    labels: tuple[str, ...]  # of the models, such as "shop.Order"
+
+
 class Gate(Fact):
-    """A fact that keeps some sends from a receiver, such as `using="other"`; it is asked before the condition."""
+    """The base class of a `Fact` that keeps some sends from a receiver, as `using="other"` does."""
 
     is_about_instances: ClassVar[bool] = False  # if so, it admits all sends about many rows
 
     def admits(self, payload: Payload) -> bool:
-        """Return whether the receiver may receive a send with this payload."""
+        """Return whether the receiver may receive a send with this payload; it is asked before the condition."""
         raise NotImplementedError
+
+    def reason(self, payload: Payload) -> SkipReason:
+        """Return the reason why a send was not admitted, which observers find in `Skipped`."""
+        return KeptAway(f"{type(self).__name__} keeps it away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,18 @@ class Options:
         """Return whether all gates admit a send."""
         return all(one.admits(payload) for one in self.facts if isinstance(one, Gate))
 
+    def refusal(self, payload: Payload) -> SkipReason | None:
+        """Return why a send is not due, of which gates and condition are asked once; None if it is due."""
+        for one in self.facts:
+            if isinstance(one, Gate) and not one.admits(payload):
+                return one.reason(payload)
+        if self.when is None or self.asks_batch:
+            return None
+        found: list[Any] = []
+        if self.when.test(payload, found):
+            return None
+        return NotDue(self.when, tuple(one._replace(evidence=one.condition.evidence(payload)) for one in found))
+
     def may_admit(self, payload: Payload) -> bool:
         """Return whether the gates may admit a send with this payload, whose instances are not known yet."""
         gates = (one for one in self.facts if isinstance(one, Gate) and not one.is_about_instances)
@@ -86,13 +117,13 @@ class Options:
 
 @runtime_checkable
 class ConnectedPolicy(DeliveryPolicy, Protocol):
-    """A delivery policy that has a say in how its receivers are connected."""
+    """The protocol of a `DeliveryPolicy` that also changes the options of each receiver that is connected with it."""
 
     def connected(self, options: Options, receiver: Callable[..., Any], target: Target) -> Options:
         """Return the options of a receiver that is connected to this target with this policy.
 
-        A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know
-        of the send. Raises TypeError where the policy makes no sense.
+        A policy that makes its calls later sets `defers`, and may let `call` keep what the later call needs to know of
+        the send. Raises TypeError where the policy makes no sense.
         """
 
 

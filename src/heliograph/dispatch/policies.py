@@ -13,7 +13,10 @@ from heliograph.dispatch.option_errors import named_options
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The call of one receiver that is due, for one send."""
+    """One receiver that is due for one send, with the payload that it is called with.
+
+    `receiver` is the function, and `payload` has the values that were sent, with `sender` and `signal`. Frozen.
+    """
 
     receiver: Callable[..., Any]
     payload: dict[str, Any]
@@ -25,30 +28,39 @@ class Call:
 
     @property
     def sender(self) -> Any:
-        """Who sent it."""
+        """The sender that the signal was sent with, such as a model."""
         return self.payload["sender"]
 
     def make(self) -> Any:
-        """Call the receiver and return its response; what it raises is raised."""
+        """Call the receiver and return its response; an exception of the receiver is raised."""
         return self.receiver(**self.payload)
 
 
 @runtime_checkable
 class DeliveryPolicy(Protocol):
-    """What `delivery=` takes: it is handed a call, and says when the call is made."""
+    """The protocol of a value for `delivery=`: it gets each call that is due, and says when the call is made.
+
+    `Inline`, `OnCommit` and `Durable` are policies. Any object with this method is one.
+    """
 
     def deliver(self, call: Call) -> Any:
-        """Make the call now or later; return what the send lists as the receiver's response."""
+        """Make the call now or later, and return the response that the send lists for the receiver.
+
+        For an async receiver, the method may return an awaitable. An exception is that of the receiver for the send.
+        """
 
 
 @named_options
 @dataclass(frozen=True, slots=True, repr=False)
 class Inline:
-    """Make the call now, inside the send, as Django does.
+    """The delivery policy that makes the call now, inside the send, as Django does; it is the default of `delivery=`.
 
     With `batch=True` there is one call for each write, before the write returns. A save is a batch of one row; with
-    `bulk=True`, `bulk_create()` is a batch of all its rows. The receiver has a parameter named `batch`. This works on
-    `post_save`, `post_delete` and `m2m_changes`, and raises TypeError on other signals.
+    `bulk=True`, `bulk_create()` is a batch of all its rows. The receiver has a parameter named `batch`, which gets a
+    `Batch`. This works on `post_save`, `post_delete` and `m2m_changes`.
+
+    Raises TypeError for a `batch` that is neither True nor False. Where a receiver is connected, `batch=True` raises
+    TypeError for another signal, and for a receiver that does not take a batch.
     """
 
     batch: bool = False

@@ -13,7 +13,10 @@ POLICIES = ("allow", "skip", "raise")
 
 
 class ReentrancyError(RuntimeError):
-    """A receiver was sent the instance that it is handling; the message has the chain of receivers."""
+    """A receiver with `reentrant="raise"` was sent the instance that it is handling.
+
+    The message has the chain of receivers that has led there.
+    """
 
 
 RowId = tuple[Hashable, Any]  # a table, and the primary key of a row in it

@@ -39,12 +39,13 @@ class ReceiverOptions(_DjangoOptions, ConnectOptions, total=False):
 
 @named_options
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
-    """Connect a function to a signal, or to each signal of a list, with the options of `Signal.connect`.
+    """Connect a function to a signal, or to each signal of a list, without the options that need Django.
 
-    If one of several signals or senders is refused, the function is connected to none of them.
+    The options are the keyword arguments of `Signal.connect`. The default of `reentrant` is `"skip"` for a signal whose
+    `instance` a receiver may save again, as `heliograph.receiver()` has it.
 
-    One default differs from `connect`: for a signal whose `instance` a receiver may save again (pre_save, post_save,
-    pre_delete, post_delete, m2m_changed, and signals that declare an `instance`), it is `reentrant="skip"`.
+    Raises TypeError or ValueError where `Signal.connect` does. If one of several signals or senders is refused, the
+    function is connected to none of them.
     """
 
     signals = each(signal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -64,7 +64,11 @@ class Table:
 
     def connections(self) -> list[Connection]:
         """Return all connections, in the order in which they would be called."""
-        return sorted((one for bucket in self._buckets() for one in bucket.alive.copy()), key=_in_order)
+        return _in_calling_order(self._buckets())
+
+    def connections_to(self, sender: Any) -> list[Connection]:
+        """Return the connections that receive from a sender, in the order in which they would be called."""
+        return _in_calling_order(self._sources(self.bucket_for(sender), sender))
 
     def _buckets(self) -> list[Bucket]:
         return [*self.buckets.copy().values(), *self.families.copy().values()]
@@ -76,7 +80,7 @@ class Table:
         sources = [source for source in self._sources(bucket, sender) if source.alive]
         if not sources:
             self._find_silence()
-        connections = sorted((one for source in sources for one in source.alive.copy()), key=_in_order)
+        connections = _in_calling_order(sources)
         if len(sources) == 1:
             route.alive, route.size = sources[0].alive, len(connections)
         else:
@@ -215,6 +219,10 @@ class Table:
         sender = bucket.sender()
         self.buckets.pop(id(sender), None)
         self.values.pop(value_key(sender), None)
+
+
+def _in_calling_order(buckets: Iterable[Bucket]) -> list[Connection]:
+    return sorted((one for bucket in buckets for one in bucket.alive.copy()), key=_in_order)
 
 
 def nobody() -> None:

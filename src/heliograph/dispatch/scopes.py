@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Self
 
+from heliograph.callers import line_of_caller
 from heliograph.dispatch.any_signal import AnySignal
-from heliograph.dispatch.guarded import receiver_of
+from heliograph.dispatch.guarded import Guarded, receiver_of
 from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_events import Calling
+from heliograph.dispatch.options import NeverMuted
 
 
 class Scope:
     """A `with` block that changes or watches sends, in this thread or task and in those that it starts; it nests."""
 
     watches_sends = True  # whether sends ask it anything
+    is_silencing = False  # whether it may silence receivers
+    goes_around_calls = False  # whether it may put a context manager around calls
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.is_silencing = cls.silences is not Scope.silences
+        cls.goes_around_calls = cls.around_call is not Scope.around_call
 
     def silences(self, signal: AnySignal, sender: Any, receiver: Receiver) -> bool:
         """Return whether the receiver is not to be called."""
@@ -34,7 +43,7 @@ class Scope:
         """Return a context manager that goes around the call of a receiver, or None; it cannot change the outcome."""
 
     def __enter__(self) -> Self:
-        _entries.set((*_entries.get(), _Entry(self)))
+        _entries.set((*_entries.get(), _Entry(self, line_of_caller() if self.is_silencing else "")))
         if self.watches_sends:
             watch.append(self)
         return self
@@ -53,10 +62,11 @@ class Scope:
 class _Entry:
     """A scope that was entered. A task that was started inside it has the entry too, and must know of its end."""
 
-    __slots__ = ("open", "scope")
+    __slots__ = ("open", "scope", "where")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, where: str) -> None:
         self.scope = scope
+        self.where = where  # the file and the line, of a scope that may silence receivers
         self.open = True
 
 
@@ -99,7 +109,21 @@ def _remove_everywhere(scope: Scope) -> None:
 
 def audible(signal: AnySignal, sender: Any, receivers: list[Receiver], scopes: tuple[Scope, ...]) -> list[Receiver]:
     """Return the receivers that no scope silences."""
-    return [one for one in receivers if not any(scope.silences(signal, sender, receiver_of(one)) for scope in scopes)]
+    return [one for one in receivers if silencer(signal, sender, one, scopes) is None]
+
+
+def silencer(signal: AnySignal, sender: Any, called: Receiver, scopes: Iterable[Scope]) -> Scope | None:
+    """Return the scope that silences a receiver, or None."""
+    if type(called) is Guarded and called.options.find(NeverMuted) is not None:
+        return None
+    receiver = receiver_of(called)
+    return next((scope for scope in scopes if scope.silences(signal, sender, receiver)), None)
+
+
+def where_entered(scope: Scope) -> str:
+    """Return the file and the line at which a scope was entered that is open here."""
+    found = [entry.where for entry in _entries.get() if entry.scope is scope and entry.open]
+    return found[-1] if found else "the whole process"
 
 
 def same_sender(sender: Any, other: Any) -> bool:

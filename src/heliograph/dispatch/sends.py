@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from inspect import unwrap
+from time import perf_counter
 from typing import Any, TypeGuard
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -15,8 +16,10 @@ from heliograph.dispatch.concurrency import concurrency_of
 from heliograph.dispatch.describe import qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
 from heliograph.dispatch.identity import Receiver
-from heliograph.dispatch.observed_calls import announce, inside_kept, inside_send, observed
-from heliograph.dispatch.scopes import audible, current
+from heliograph.dispatch.observed_calls import ObservedSend, announce, inside_kept, notify
+from heliograph.dispatch.observed_events import Ended
+from heliograph.dispatch.scopes import audible, current, silencer, where_entered
+from heliograph.dispatch.skip_reasons import Muted
 
 Pair = tuple[Any, Any]  # a receiver and its response
 Receivers = tuple[Sequence["Receiver"], Sequence["Receiver"]]  # the sync and the async ones
@@ -28,7 +31,7 @@ logger = logging.getLogger("django.dispatch")
 class Send:
     """The plan of one send, which both drivers carry out: the receivers and the payload."""
 
-    __slots__ = ("concurrent", "number", "payload", "robust", "scopes", "sender", "signal", "sync")
+    __slots__ = ("began", "concurrent", "observed", "payload", "robust", "scopes", "sender", "signal", "sync")
 
     def __init__(
         self, signal: AnySignal, sender: Any, payload: dict[str, Any], robust: bool, to: Receivers | None = None
@@ -38,8 +41,21 @@ class Send:
         self.payload = payload
         self.robust = robust  # whether an exception is a response
         self.scopes = current()
-        self.number = announce(self.scopes, signal, sender, payload) if self.scopes else 0
+        self.observed = self._announced() if self.scopes else None
         self.sync, self.concurrent = to or signal._live_receivers(sender)
+        if self.observed is not None and to is None:
+            report_muted(self.observed)
+
+    def _announced(self) -> ObservedSend:
+        """Let the scopes observe that the send begins."""
+        self.began = perf_counter()
+        number = announce(self.scopes, self.signal, self.sender, self.payload)
+        return ObservedSend(self.scopes, {"signal": self.signal, "sender": self.sender, **self.payload}, number)
+
+    def end(self) -> None:
+        """Let the scopes observe that the send has ended."""
+        if self.observed is not None and self.observed.number is not None:
+            notify(self.scopes, Ended(self.observed.number, perf_counter() - self.began))
 
     def run(self) -> list[Pair]:
         """Call the sync receivers, one after the other."""
@@ -52,7 +68,7 @@ class Send:
 
     def watched(self) -> AbstractContextManager[None]:
         """Return the context manager for receivers that run beside each other."""
-        return inside_kept() if self.scopes else nullcontext()
+        return nullcontext() if self.observed is None else inside_kept()
 
     def coroutines(self) -> list[Any]:
         """Return the calls of the async receivers, not begun."""
@@ -61,9 +77,9 @@ class Send:
     def _call(self, called: Receiver) -> Pair:
         receiver = called.receiver if type(called) is Guarded else called  # receiver_of(), without the call of it
         try:
-            if not self.scopes:
+            if self.observed is None:
                 return receiver, called(signal=self.signal, sender=self.sender, **self.payload)
-            return receiver, self._respond(called, receiver)
+            return receiver, self.observed.respond(called, receiver)
         except Exception as error:
             if not self.robust:
                 raise
@@ -72,38 +88,35 @@ class Send:
     async def _call_async(self, called: Receiver) -> Pair:
         receiver = receiver_of(called)
         try:
-            if not self.scopes:
+            if self.observed is None:
                 return receiver, await called(signal=self.signal, sender=self.sender, **self.payload)
-            return receiver, await self._respond_async(called, receiver)
+            return receiver, await self.observed.respond_async(called, receiver)
         except Exception as error:
             if not self.robust:
                 raise
             return receiver, _logged(receiver, error)
 
-    def _respond(self, called: Receiver, receiver: Receiver) -> Any:
-        if type(called) is Guarded and called.options.defers:  # whoever makes the call later notifies observers of it
-            with inside_send(self.number):
-                return called(signal=self.signal, sender=self.sender, **self.payload)
-        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
-            outcome.append(called(signal=self.signal, sender=self.sender, **self.payload))
-        return outcome[0]
-
-    async def _respond_async(self, called: Receiver, receiver: Receiver) -> Any:
-        with observed(self.scopes, self.signal, self.sender, receiver, self.number) as outcome:
-            outcome.append(await called(signal=self.signal, sender=self.sender, **self.payload))
-        return outcome[0]
-
 
 def deliver(send: Send) -> list[Pair]:
     """Carry out a send from sync code: the async receivers run after the sync ones, in an event loop."""
-    responses = send.run()
-    if send.concurrent:
-        responses += async_to_sync(send.run_concurrent)()
+    try:
+        responses = send.run()
+        if send.concurrent:
+            responses += async_to_sync(send.run_concurrent)()
+    finally:
+        send.end()
     return responses
 
 
 async def deliver_async(send: Send) -> list[Pair]:
     """Carry out a send from async code: the sync receivers run in a thread, unless none of them blocks."""
+    try:
+        return await _delivered_async(send)
+    finally:
+        send.end()
+
+
+async def _delivered_async(send: Send) -> list[Pair]:
     if not send.sync:
         return await send.run_concurrent() if send.concurrent else []
     run = _run_here if all(_never_blocks(called) for called in send.sync) else _run_in_thread
@@ -142,6 +155,19 @@ def send_to(guarded: Sequence[Guarded], signal: Any, sender: Any, payload: dict[
     sync = [one for one in guarded if not one.connection.is_async]
     concurrent = [one for one in guarded if one.connection.is_async]
     return deliver(Send(signal, sender, payload, robust=False, to=(sync, concurrent)))
+
+
+def report_muted(observed: ObservedSend) -> None:
+    """Let the scopes observe which receivers of a send are muted."""
+    silencing = [scope for scope in observed.scopes if scope.is_silencing]
+    table = getattr(observed.signal, "_table", None)
+    if not silencing or table is None:
+        return
+    route = table.route(observed.sender)
+    for called in (found for resolve in (*route.sync, *route.concurrent) if (found := resolve()) is not None):
+        scope = silencer(observed.signal, observed.sender, called, silencing)
+        if scope is not None:
+            observed.skip(receiver_of(called), Muted(scope, where_entered(scope)))
 
 
 def _is_guarded(called: object) -> TypeGuard[Guarded]:

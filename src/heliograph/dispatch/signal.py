@@ -42,10 +42,11 @@ class _LazyTable:
 
 
 class Signal(Generic[P]):
-    """A signal: receivers connect to it, and are called with what is sent.
+    """A signal: receivers connect to it, and are called with the values that are sent.
 
-    `connect`, `disconnect`, `has_listeners` and the four sends do what Django's do, to the letter. Everything beyond is
-    a keyword argument that Django does not have.
+    `connect()`, `disconnect()`, `has_listeners()` and the four sends behave as Django's do, to the letter; everything
+    beyond is a keyword argument that Django does not have. `name` is for people; without it, the signal is called after
+    the variable that holds it. `use_caching` is Django's, and changes nothing: routes are always kept.
     """
 
     # Django 5.2 has no reference to the sender in a row of `receivers`.
@@ -72,10 +73,14 @@ class Signal(Generic[P]):
 
     @classmethod
     def define(cls, contract: Callable[Contract, None]) -> Signal[Contract]:
-        """Return a signal that sends exactly what a function takes beside `sender`.
+        """Return a signal that sends exactly the parameters that a function has beside `sender`; this is a decorator.
 
-        A send with a wrong or missing name is a TypeError before any receiver runs, and so is connecting a
-        receiver that asks for a name which is not sent.
+            @Signal.define
+            def order_shipped(sender, *, order: Order, carrier: str) -> None:
+                "An order has left the house."
+
+        A send with a wrong or missing name raises TypeError before any receiver runs, and so does connecting a receiver
+        that asks for a name which is not sent. Raises TypeError for a function that no send could call.
         """
         signature = inspect.signature(contract)
         _verify_contract(contract, signature)
@@ -110,16 +115,25 @@ class Signal(Generic[P]):
     ) -> None:
         """Connect a receiver to one sender, to several (a list), or to every sender (None).
 
-        Receivers with a lower `order` are called first; with the same `order`, the receiver that was connected first.
-        `subclasses` adds the subclasses of a sender that is a class; `when` is a condition, or a function of the
-        payload, that is tested before each call; `delivery` says when the call is made; `reentrant` is 'allow', 'skip'
-        or 'raise', for a receiver that is called for the instance it is already handling; `blocking=False` promises
-        that an async send may call a sync receiver in the event loop. Two options are for libraries: `call`, a function
-        that makes the `Call` for the delivery policy, from the receiver and the payload; and `facts`, what the library
-        knows about the receiver.
+        `receiver`, `sender`, `weak` and `dispatch_uid` are Django's. The other options:
 
-        Raises TypeError or ValueError, which say what to do, for a receiver or an option that cannot work. Then the
-        receiver is connected to none of the senders.
+        - `order`: receivers with a lower number are called first; with the same number, the receiver that was connected
+          first.
+        - `subclasses`: with `True`, the subclasses of a sender that is a class are senders too.
+        - `when`: a `Condition`, or a function of the payload, that is asked before each call.
+        - `delivery`: a `DeliveryPolicy`, which says when the call is made; None for now, as `Inline` does.
+        - `reentrant`: what happens when a receiver is sent the instance that it is handling: "allow" calls it, "skip"
+          does not, and "raise" raises `ReentrancyError`.
+        - `blocking`: with `False`, an async send may call a sync receiver in the event loop, because it does not block.
+        - `call`, for libraries: a function that returns the `Call` for the policy, from the receiver and the payload.
+          Its attribute `gives` has the names that it adds to the payload.
+        - `facts`, for libraries: `Fact` values, which live as long as the connection.
+
+        The signals of models also take `apps`, a registry of apps in which senders such as "shop.Order" are looked up.
+
+        Raises TypeError or ValueError, which say what to do, for a receiver or an option that cannot work, and Django's
+        FieldDoesNotExist for a condition on a field that the sender does not have. Then the receiver is connected to
+        none of the senders.
         """
         given = {"order": order, "subclasses": subclasses, "when": when, "delivery": delivery, **unknown}
         given |= {"reentrant": reentrant, "blocking": blocking, "call": call, "facts": facts}
@@ -134,9 +148,9 @@ class Signal(Generic[P]):
         subclasses: bool = False,
         **unknown: Unpack[NoOptions],
     ) -> bool:
-        """Disconnect a receiver, by itself or by its dispatch_uid; return whether it was connected.
+        """Disconnect a receiver, by itself or by its `dispatch_uid`, and return whether it was connected.
 
-        `subclasses=True` is for a receiver that was connected so.
+        `sender` and `subclasses` are those with which it was connected.
         """
         given = {"subclasses": subclasses, **unknown}
         return self._connector.disconnect(self, receiver, sender, dispatch_uid, given)
@@ -156,28 +170,39 @@ class Signal(Generic[P]):
     else:
 
         def send(self, /, sender, **named):
-            """Call every receiver; the first exception ends the send and is raised.
+            """Call every receiver, and return a list of pairs of a receiver and its response.
 
-            Return (receiver, response) pairs. Async receivers run after the sync ones, in an event loop.
+            The first exception ends the send and is raised. Async receivers run after the sync ones, in an event loop.
+            A declared signal raises TypeError for other names than those of its contract, as the three sends below do
+            too.
             """
             if "send" not in self.__dict__ and type(self).send is OURS[0]:
                 _learn(self, named)
             return deliver(Send(self, sender, _checked(self, sender, named), robust=False))
 
         def send_robust(self, /, sender, **named):
-            """Call every receiver; an exception is logged, and is that receiver's response."""
+            """Call every receiver as `Signal.send` does; an exception is logged, and is the response of its receiver.
+
+            The logger is "django.dispatch".
+            """
             return deliver(Send(self, sender, _checked(self, sender, named), robust=True))
 
         async def asend(self, /, sender, **named):
-            """Send from async code: sync receivers run in a thread, async ones beside each other."""
+            """Send from async code, and return the pairs that `Signal.send` returns.
+
+            Sync receivers run in a thread, and async receivers beside each other. The first exception is raised.
+            """
             return await deliver_async(Send(self, sender, _checked(self, sender, named), robust=False))
 
         async def asend_robust(self, /, sender, **named):
-            """Send from async code; an exception is logged, and is that receiver's response."""
+            """Send from async code; an exception is logged, and is the response of its receiver.
+
+            The logger is "django.dispatch".
+            """
             return await deliver_async(Send(self, sender, _checked(self, sender, named), robust=True))
 
     def has_listeners(self, sender: Any = None) -> bool:
-        """Return whether a receiver that is not muted, or a capture, would receive a send from this sender."""
+        """Return whether a receiver that is not muted, or an open `capture()`, would receive a send of this sender."""
         sync, concurrent = self._live_receivers(sender)
         return bool(sync or concurrent) or any(scope.listens(self, sender) for scope in current())
 
@@ -205,7 +230,7 @@ class Signal(Generic[P]):
 
     @property
     def name(self) -> str:
-        """The name it was given, or the module and variable that hold it."""
+        """The name that the signal was given, or else the module and the variable that hold it; it can be set."""
         # "name" is what a signal of another package had called itself before it was adopted.
         name = self.__dict__.get("_name") or self.__dict__.get("name") or names.found_name(self)
         if name is not None:
@@ -237,7 +262,7 @@ class Signal(Generic[P]):
 
     @property
     def receivers(self) -> django_shape.ReceiverList:
-        """The connections in Django's shape; assigning or changing the list changes them."""
+        """The connections in the shape of Django's list, for other packages; to change the list changes them."""
         return django_shape.rows(self)
 
     @receivers.setter

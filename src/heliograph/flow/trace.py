@@ -1,58 +1,70 @@
-"""The trace: the sends and calls of a block, printed as a tree with their times."""
+"""The trace: the saves, sends, calls and queries of a block, printed as a tree with their times."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from typing import Any, Self
 
-from heliograph.dispatch.describe import full_name
-from heliograph.dispatch.observed_events import Called, Calling, Sent
+from heliograph.context.kept_context import current_context
+from heliograph.dispatch.observed_events import OF_SENDS, Calling, PutOff
 from heliograph.dispatch.scopes import Scope
+from heliograph.flow.observed_database import Queried, Saving, of_saves_and_queries
+from heliograph.flow.tree import Tree, tree_of
+from heliograph.flow.tree_json import json_of
+from heliograph.flow.tree_text import lines_of
+from heliograph.outbox.events import Delivering
+from heliograph.outbox.send.policy import Durable
 
-_Step = Sent | Called | Calling
+_KEPT = frozenset((*OF_SENDS, Saving, Queried, Delivering))
 
 
 class trace(Scope):
-    """Keep the events of this thread or task; printed, it is the tree of sends and receivers with their times."""
+    """A context manager that keeps what happens in this thread or task; printed, it is the tree of calls.
 
-    def __init__(self) -> None:
-        self.events: list[Sent | Called] = []
-        self._calling: dict[int, Calling] = {}  # the calls that have not ended, by their numbers
+        with trace() as flow:
+            order.save()
+        print(flow)
+
+    The tree has the saves, the sends and the calls, each with its time and its queries; a receiver that was not called
+    has the reason. A delivery names its cause: the send, which was perhaps made by another process. `events` has the
+    events. `sql=True` prints the statements too. Sends of `pre_init`, `post_init` and `connection_created` that nobody
+    receives are left out.
+    """
+
+    def __init__(self, *, sql: bool = False) -> None:
+        self.events: list[Any] = []
+        self.sql = sql
+        self._holds: list[Any] = []
+        self._traceparents: dict[int, str] = {}  # of the calls that workers make, by their numbers
+        self._calling: dict[int, Calling] = {}  # the calls that have begun, by their numbers
+
+    def __enter__(self) -> Self:
+        self._holds.append(of_saves_and_queries.take())
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._holds.pop()
 
     def on_event(self, event: object) -> None:
-        if isinstance(event, Sent | Called):
+        if type(event) in _KEPT:
             self.events.append(event)
+        if isinstance(event, PutOff) and isinstance(event.policy, Durable):
+            self._traceparents[event.number] = current_context.get().traceparent
 
-    @contextmanager
-    def around_call(self, call: Calling) -> Iterator[None]:
+    def around_call(self, call: Calling) -> None:
         self._calling[call.number] = call
-        try:
-            yield
-        finally:
-            del self._calling[call.number]
+
+    @property
+    def tree(self) -> Tree:
+        """The `Tree` of nodes, each with its event, its queries, and the nodes that it has caused."""
+        ended = {event.number for event in self.events}
+        calling = (call for number, call in self._calling.items() if number not in ended)
+        return tree_of([*self.events, *calling], self._traceparents)
+
+    def to_json(self, **options: Any) -> str:
+        """Return the tree as JSON, without the values that were sent; options are those of `json.dumps()`."""
+        return json.dumps(json_of(self.tree), **options)
 
     def __str__(self) -> str:
-        steps: list[_Step] = sorted([*self.events, *self._calling.values()], key=lambda step: step.number)
-        children: defaultdict[int | None, list[_Step]] = defaultdict(list)
-        known = {step.number for step in steps}
-        for step in steps:
-            children[step.parent if step.parent in known else None].append(step)
-        return "\n".join(_branch(children, None, 0)) or "No signal was sent."
-
-
-def _branch(children: Mapping[int | None, list[_Step]], parent: int | None, depth: int) -> Iterator[str]:
-    for step in children.get(parent, ()):
-        yield "  " * depth + _line(step)
-        yield from _branch(children, step.number, depth + 1)
-
-
-def _line(step: _Step) -> str:
-    match step:
-        case Sent(signal=signal, sender=sender):  # a signal that another dispatcher runs has no name
-            return f"{getattr(signal, 'name', signal)} from {getattr(sender, '__qualname__', repr(sender))}"
-        case Calling(receiver=receiver):
-            return f"{full_name(receiver)} is running"
-        case Called(receiver=receiver, seconds=seconds, outcome=outcome):
-            raised = f", raised {outcome!r}" if isinstance(outcome, BaseException) else ""
-            return f"{full_name(receiver)} {seconds * 1000:.2f} ms{raised}"
+        return "\n".join(lines_of(self.tree, sql=self.sql)) or "No signal was sent."

@@ -1,4 +1,4 @@
-"""Cursors: the method of Django through which each statement goes."""
+"""Cursors: the methods of Django through which each statement goes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from django.db.backends.utils import CursorWrapper
 from heliograph.orm.steps import Method, Proceed
 
 
-def _execute(inner: Proceed, run: Proceed) -> Proceed:
+def _statement(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
-    def _execute(self: Any, sql: Any, *args: Any) -> Any:
+    def execute(self: Any, sql: Any, *args: Any) -> Any:
         return run(self, sql, *args)
 
-    return _execute
+    return execute
 
 
-execute = Method("_execute", ("watch_search_path",), _execute, CursorWrapper)
+execute = Method("_execute", ("observe", "record_effects", "watch_search_path"), _statement, CursorWrapper)
+execute_many = Method("_executemany", ("observe", "record_effects"), _statement, CursorWrapper)

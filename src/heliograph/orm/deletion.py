@@ -35,6 +35,18 @@ def _instances_with_model(inner: Proceed, run: Proceed) -> Proceed:
 instances_with_model = Method("instances_with_model", ("lock_rows",), _instances_with_model, Collector)
 
 
+def _collect(inner: Proceed, run: Proceed) -> Proceed:
+    @wraps(inner)
+    def collect(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
+        return run(self, objs, *args, **kwargs)
+
+    return collect
+
+
+# Finds what goes with some rows, for a deletion or for the question what a deletion would take.
+collect = Method("collect", ("ask",), _collect, Collector)
+
+
 def _can_fast_delete(inner: Proceed, run: Proceed) -> Proceed:
     @wraps(inner)
     def can_fast_delete(self: Any, objs: Any, from_field: Any = None) -> Any:

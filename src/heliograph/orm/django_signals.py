@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from heliograph.dispatch import names
 from heliograph.dispatch.concurrency import InTurn, Overlapping
 from heliograph.dispatch.connecting import Connector
 from heliograph.dispatch.connections import Connection
+from heliograph.dispatch.django_shape import all_objects
 from heliograph.dispatch.fast_send import is_generated, learned_send
 from heliograph.dispatch.signal import OURS
 from heliograph.orm.patching import Patch, applied, forwarding_code, undo
@@ -27,7 +27,7 @@ _replaced: list[Patch] = []
 
 
 def is_adopted() -> bool:
-    """Return whether Django's signals are run by this dispatcher."""
+    """Return whether Heliograph runs Django's signals."""
     return bool(_replaced)
 
 
@@ -114,19 +114,8 @@ def _is_of_django(function: Any, owner: type) -> bool:
 
 def _functions_of_django(owner: type, name: str) -> list[FunctionType]:
     """Return Django's own function inside a wrapper, which may refer to it in any way: all functions are searched."""
-    functions = [one for one in _all_objects() if type(one) is FunctionType]
+    functions = [one for one in all_objects() if type(one) is FunctionType]
     return [one for one in functions if one.__qualname__ == f"{owner.__name__}.{name}" and _is_of_django(one, owner)]
-
-
-def _all_objects() -> list[Any]:
-    """Return the objects that the garbage collector knows, also those that were frozen before a fork."""
-    frozen = gc.get_freeze_count()
-    if frozen:
-        gc.unfreeze()
-    objects = gc.get_objects()
-    if frozen:
-        gc.freeze()
-    return objects
 
 
 def _contract() -> InTurn | Overlapping:

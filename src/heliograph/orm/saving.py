@@ -57,7 +57,7 @@ def _save_base(inner: Proceed, run: Proceed) -> Proceed:
     return save_base
 
 
-save_base = Method("save_base", ("keep", "remember", "autocommit_save"), _save_base, call=_call_save_base)
+save_base = Method("save_base", ("observe", "keep", "remember", "autocommit_save"), _save_base, call=_call_save_base)
 
 # --- Model._save_table --------------------------------------------------------------------------------------------
 
@@ -102,6 +102,36 @@ def _save_table(inner: Proceed, run: Proceed) -> Proceed:
 
 _STEPS_OF_TABLE = ("join_transaction", "record_relation", "remember", "before_write", "keep")
 save_table = Method("_save_table", _STEPS_OF_TABLE, _save_table, call=_call_save_table)
+
+# --- Model._do_update ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RowUpdate:
+    """A call of `Model._do_update`: the UPDATE of a save, which finds no row if there is none."""
+
+    instance: Any
+    rows: Any  # the queryset of all rows of the model
+    using: str
+    key: Any
+    values: list[Any]
+    others: tuple[Any, ...]  # the further arguments, of which later versions of Django have more
+
+
+def _call_do_update(inner: Proceed, heir: Any, update: RowUpdate) -> Any:
+    arguments = (update.rows, update.using, update.key, update.values, *update.others)
+    return inner(update.instance, *arguments) if heir is None else super(heir, update.instance)._do_update(*arguments)
+
+
+def _do_update(inner: Proceed, run: Proceed) -> Proceed:
+    @wraps(inner)
+    def _do_update(self: Any, base_qs: Any, using: str, pk_val: Any, values: list[Any], *others: Any) -> Any:
+        return run(RowUpdate(self, base_qs, using, pk_val, values, others))
+
+    return _do_update
+
+
+do_update = Method("_do_update", ("verify",), _do_update, call=_call_do_update)
 
 # --- fixtures -----------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from heliograph.outbox.states import InStates
 MOST = 10_000
 
 # The large fields, which a list does not show.
-_LARGE = ("payload", "traceback", "history")
+_LARGE = ("payload", "context", "traceback", "history")
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # it takes no arguments when it runs
@@ -185,11 +185,12 @@ class DeliveryAdmin(Operating):
     fieldsets = (
         (None, {"fields": ("colored_state", "receiver", "signal", "sender", "key", "queue", "backend")}),
         ("What became of it", {"fields": ("error_text", "attempts", "failed_attempts", "readable_traceback")}),
-        ("What was sent", {"fields": ("readable_payload",)}),
+        ("What was sent", {"fields": ("readable_payload", "readable_context")}),
         ("When", {"fields": [_TIMES.get(name, name) for name in _WHEN]}),
     )
     readonly_fields = (
-        *("colored_state", "readable_payload", "error_text", "failed_attempts", "readable_traceback"),
+        *("colored_state", "readable_payload", "readable_context"),
+        *("error_text", "failed_attempts", "readable_traceback"),
         *_TIMES.values(),
     )
 
@@ -268,6 +269,11 @@ class DeliveryAdmin(Operating):
     def readable_payload(self, delivery: Delivery) -> str:
         """Return what was sent, as JSON over several lines."""
         return _code(indented(delivery.payload))
+
+    @admin.display(description="context")
+    def readable_context(self, delivery: Delivery) -> str:
+        """Return who has caused the delivery, and why, as JSON over several lines."""
+        return _code(indented(delivery.context)) if delivery.context else "-"
 
     @admin.display(description="traceback")
     def readable_traceback(self, delivery: Delivery) -> str:

@@ -7,7 +7,7 @@ from django.core.checks import register
 
 from heliograph.installed import check_entry
 from heliograph.outbox import checks
-from heliograph.outbox.migrating import follow_migrations
+from heliograph.outbox.installed_tables import DELIVERIES
 
 
 class OutboxConfig(AppConfig):
@@ -21,7 +21,7 @@ class OutboxConfig(AppConfig):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         # Not in ready(): a receiver of pre_migrate may be connected before that.
-        follow_migrations(self)
+        DELIVERIES.follow_migrations(self)
 
     def ready(self) -> None:
         register(check_entry)

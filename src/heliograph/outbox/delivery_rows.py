@@ -24,6 +24,7 @@ class DeliveryRow:
     sender: str
     key: str  # "" for none
     payload: str
+    context: str  # "" for an empty one
 
 
 @dataclass(frozen=True, slots=True)

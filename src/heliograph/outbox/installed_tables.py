@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
+
+from heliograph.migrated_tables import MigratedTables
 
 APP = "heliograph_outbox"
+
+#: The table to which other apps write deliveries, and all tables of the outbox.
+DELIVERIES, TABLES = MigratedTables(APP, "Delivery"), MigratedTables(APP)
 
 
 def delivery_model() -> Any:
@@ -17,17 +22,7 @@ def delivery_model() -> Any:
 
 def is_migrated(using: str) -> bool:
     """Return whether a database has every table of the outbox, with the columns that this release uses."""
-    return all(is_there(using, model) for model in apps.get_app_config(APP).get_models())
-
-
-def is_there(using: str, model: Any) -> bool:
-    """Return whether a database has the table of a model, with the columns that this release uses."""
-    connection = connections[using]
-    table, columns = model._meta.db_table, {field.column for field in model._meta.concrete_fields}
-    with connection.cursor() as cursor:
-        if table not in connection.introspection.table_names(cursor):
-            return False
-        return columns <= {one.name for one in connection.introspection.get_table_description(cursor, table)}
+    return TABLES.are_there(using)
 
 
 def not_migrated(using: str) -> str:

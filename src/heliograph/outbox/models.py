@@ -28,7 +28,13 @@ FINISHED = (State.SUCCESSFUL.value, State.DEAD.value, State.DISCARDED.value)
 
 
 class Delivery(models.Model):
-    """A call of a receiver that was sent in a transaction; a worker makes it. All times are the database's."""
+    """The row of one stored call: a receiver that was sent something in a transaction, for a worker to call.
+
+    For queries: `state` ("READY", "RUNNING", "SUCCESSFUL", "DEAD" or "DISCARDED"), `backend`, `queue`, `receiver` (its
+    module and name), `signal`, `sender`, `key`, `attempts` (how many have begun), `worker`, `error` and `traceback` (of
+    the last attempt), and the times `due_at`, `created_at`, `claimed_at`, `leased_until` and `finished_at`, which are
+    those of the database.
+    """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
     backend = NameField(max_length=64, help_text="Whose workers make the call: an alias of HELIOGRAPH_OUTBOX.")
@@ -39,6 +45,7 @@ class Delivery(models.Model):
     key = NameField(max_length=255, blank=True, help_text="Those of a receiver with one key run one by one.")
     state = models.CharField(max_length=10, choices=State.choices)
     payload = models.TextField(help_text="What was sent, as JSON.")
+    context = models.TextField(blank=True, default="", db_default="", help_text="Who has caused it, and why, as JSON.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="How many have begun.")
     due_at = models.DateTimeField(help_text="When the next attempt may begin.")
     created_at = models.DateTimeField()
@@ -73,12 +80,12 @@ class Delivery(models.Model):
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """The attempts that failed, the first one first."""
+        """The attempts that failed, as dicts, the first one first."""
         return [event for event in self.events if "attempt" in event]
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The attempts that failed and the operations that changed the delivery, the first one first."""
+        """The attempts that failed and the operations that changed the delivery, as dicts, the first one first."""
         return events_in(self.history)
 
 
@@ -90,7 +97,12 @@ class Verb(models.TextChoices):
 
 
 class Operation(models.Model):
-    """An operation on many deliveries that somebody has asked for, and its progress. All times are the database's."""
+    """The row of an operation on many deliveries that a person has asked for in the admin, with its progress.
+
+    For queries: `verb` ("redeliver" or "discard"), `by`, `reason`, `total` (the deliveries that were shown), `done`
+    (those that have been looked at), `changed`, and the times `created_at` and `finished_at`, which are those of the
+    database.
+    """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
     verb = models.CharField(max_length=10, choices=Verb.choices)
@@ -122,7 +134,7 @@ class Operation(models.Model):
 
     @property
     def status(self) -> str:
-        """Whether the operation waits for a worker, runs, is done, or was stopped."""
+        """The progress of the operation: "waiting" for a worker, "running", "done" or "stopped"."""
         if self.finished_at is not None:
             return "done" if self.done >= self.total else "stopped"
         return "running" if self.done else "waiting"

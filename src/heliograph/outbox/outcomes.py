@@ -14,14 +14,14 @@ class LostWorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The receiver has returned this response."""
+    """The outcome of an attempt whose receiver has returned this response. Frozen."""
 
     response: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The receiver has failed with this error, and is called again after so many seconds."""
+    """The outcome of an attempt that has failed with this error: another one follows after so many seconds. Frozen."""
 
     seconds: float
     error: BaseException
@@ -29,28 +29,31 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The receiver asks to be called after so many seconds, and this attempt does not count."""
+    """The outcome of an attempt whose receiver asks to be called after so many seconds; it does not count. Frozen."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """There is nothing left to do, for this reason."""
+    """The outcome of a delivery for which nothing is left to do, for this reason. Frozen."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The receiver has failed with this error, and is not called again unless somebody redelivers it."""
+    """The outcome of the last attempt, which has failed with this error; only a person redelivers it. Frozen."""
 
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """This release cannot read the delivery: it waits for so many seconds, and no attempt is counted."""
+    """The outcome of a delivery that this release cannot read: it waits for so many seconds for another worker. Frozen.
+
+    No attempt is counted.
+    """
 
     seconds: float
     error: Exception

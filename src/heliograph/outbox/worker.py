@@ -20,7 +20,7 @@ from heliograph.outbox.durable import registry
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
 from heliograph.outbox.manage.performing import perform_waiting
 from heliograph.outbox.manage.reporting import unknown_receivers
-from heliograph.outbox.upkeep.chores import CHORES, Chore
+from heliograph.outbox.upkeep.chores import Chore, all_chores
 from heliograph.outbox.upkeep.loop import Upkeep
 from heliograph.outbox.work.recording import described
 from heliograph.outbox.work.runner import Runner, giving_up
@@ -209,7 +209,7 @@ class Worker:
 
     def _look_after(self) -> None:
         """Do the chores of the table, and one of this worker."""
-        upkeep = Upkeep((Chore("hand back", self._hand_back_waiting, lambda: _PATIENCE), *CHORES))
+        upkeep = Upkeep((Chore("hand back", self._hand_back_waiting, lambda: _PATIENCE), *all_chores()))
         while not self._stop.is_set():
             upkeep.do_due([self.using])
             self._stop.wait(_PATIENCE / 4)

@@ -17,7 +17,7 @@ from heliograph.dispatch.guarded import connection_with
 from heliograph.dispatch.identity import object_identity
 from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.option_errors import named_options, unknown_option, verify_values
-from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Options, options_of
+from heliograph.dispatch.options import OF_THE_CALL, PLAIN, Fact, Options, options_of
 from heliograph.dispatch.registration import ConnectOptions, each, with_defaults
 from heliograph.dispatch.registration import ReceiverOptions as DispatcherOptions
 from heliograph.dispatch.routes import Table
@@ -35,7 +35,7 @@ class ModelOptions(ConnectOptions, total=False):
     """The options of `connect` of a model signal, beyond Django's."""
 
     using: str | Collection[str] | None
-    fetch: bool | Literal["always", "lock"]
+    fetch: bool | Literal["always", "lock", "exact"]
     writes: Collection[str]
     keeps: Collection[str]
     bulk: bool
@@ -44,23 +44,38 @@ class ModelOptions(ConnectOptions, total=False):
 class ReceiverOptions(DispatcherOptions, ModelOptions, total=False):
     """The options of `receiver`."""
 
+    facts: tuple[Fact, ...]
+
 
 @named_options
 def receiver(signal: Any, **options: Unpack[ReceiverOptions]) -> Callable[[F], F]:
-    """Connect a function to a signal, or to each signal of a list, with the options of `Signal.connect` and these.
+    """Connect a function to a signal, or to each signal of a list, and return the function unchanged.
 
-    `using` names the databases that the receiver is for. On pre_save and post_save, `fetch=True` queries the database,
-    before a row is written, for old values that are not known, and `fetch="always"` for the old values of all fields
-    that the receiver watches. On post_save and post_delete, `fetch="lock"` reads and locks the row in the transaction
-    of its write. On pre_save, `writes` names the fields that the receiver sets; they are saved also with
-    `update_fields`. On pre_save, `keeps` names fields whose columns writes of existing rows leave as they are. With
-    `bulk=True` a receiver of pre_save, post_save, pre_delete or post_delete receives each row of bulk writes too.
+        @receiver(post_save, sender=Order, when=created, delivery=OnCommit())
+        def confirm(sender, instance, **kwargs): ...
 
-    For a signal whose `instance` a receiver may save again (pre_save, post_save, pre_delete, post_delete, m2m_changed,
-    and signals that declare an `instance`), the default is `reentrant="skip"`, and receivers of all models, or of
-    subclasses, are not called for the historical models of migrations.
+    The options are the keyword arguments of `Signal.connect`, and these:
 
-    If one of several signals or senders is refused, the function is connected to none of them.
+    - `using`: the alias of a database, or several; sends about other databases are skipped.
+    - `fetch`: how old values come that are not known. On pre_save and post_save, `True` queries the database before a
+      row is written if a condition asks for a value that the instance has not loaded; `"always"` queries for all fields
+      that the receiver watches. On post_save and post_delete, `"lock"` reads and locks the row in the transaction of
+      its write. On post_save, `"exact"` does so only where the UPDATE of the save cannot verify the old values.
+    - `writes`: on pre_save, the names of the fields that the receiver sets. They are saved also by
+      `save(update_fields=...)`.
+    - `keeps`: on pre_save, the names of fields whose columns writes of existing rows leave as they are.
+    - `bulk`: with `True`, a receiver of pre_save, post_save, pre_delete or post_delete also receives each row of
+      `bulk_create()`, `bulk_update()`, `update()` and a deletion by a query.
+    - `facts`: what a library knows about the receiver, as `Fact` values.
+
+    Two defaults differ from `Signal.connect`, for signals whose `instance` a receiver may save again (pre_save,
+    post_save, pre_delete, post_delete, m2m_changed, the signals of bulk writes, and declared signals with an
+    `instance`): there `reentrant` is `"skip"`, so that a receiver that saves its own instance is not called for this
+    save. A receiver of all models, or of subclasses, is not called for the historical models of migrations.
+
+    Raises TypeError, ValueError or FieldDoesNotExist where `Signal.connect` does, and TypeError for an option of the
+    dispatcher on a signal that another dispatcher runs. If one of several signals or senders is refused, the function
+    is connected to none of them.
     """
     signals = each(signal)
 
@@ -96,7 +111,7 @@ def _connect(signal: Any, function: Callable[..., Any], options: Mapping[str, An
 def _without_historical(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return options that leave the models of migrations out, where a receiver would receive them."""
     is_of_model = options.get("sender") is not None and not options.get("subclasses")
-    return options if is_of_model else {**options, "facts": (NotHistorical(),)}
+    return options if is_of_model else {**options, "facts": (*options.get("facts", ()), NotHistorical())}
 
 
 def _as_of_dispatcher(options: Mapping[str, Any], function: Callable[..., Any], signal: Any) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from heliograph.changes.tracking import Watch, is_historical
 from heliograph.changes.under_way import is_gone
 from heliograph.conditions import NetPayload
 from heliograph.dispatch.options import Fact, Gate
+from heliograph.dispatch.skip_reasons import KeptAway, SkipReason
 from heliograph.orm.steps import Hold
 
 
@@ -23,6 +24,9 @@ class Databases(Gate):
     def admits(self, payload: Mapping[str, Any]) -> bool:
         return payload.get("using") in self.aliases
 
+    def reason(self, payload: Mapping[str, Any]) -> SkipReason:
+        return KeptAway(f"using={self.aliases!r}, and the send is about {payload.get('using')!r}")
+
     def written(self) -> Mapping[str, Any]:
         return {"using": self.aliases[0] if len(self.aliases) == 1 else [*self.aliases]}
 
@@ -32,6 +36,22 @@ class NotHistorical(Gate):
 
     def admits(self, payload: Mapping[str, Any]) -> bool:
         return not is_historical(payload["sender"])
+
+    def reason(self, payload: Mapping[str, Any]) -> SkipReason:
+        return KeptAway("the sender is a model of a migration")
+
+
+@dataclass(frozen=True)
+class DeclaredBy(Fact):
+    """The fact that a declaration, such as a recipe, has connected the receiver.
+
+    `explain()` shows the receiver by the words of the declaration. `text` is the declaration as it was written, `line`
+    its file and line, and `writes` a function that returns the names of the fields that the declaration keeps.
+    """
+
+    text: str  # the declaration as it was written
+    line: str  # its file and line
+    writes: Callable[[], Iterable[str]] = tuple  # returns what it keeps, such as "shop.Order.total"
 
 
 class StillThere(Gate):
@@ -45,6 +65,9 @@ class StillThere(Gate):
     def admits(self, payload: Mapping[str, Any]) -> bool:
         instance = None if isinstance(payload, NetPayload) else payload.get("instance")
         return instance is None or not is_gone(without_wrapper(instance))
+
+    def reason(self, payload: Mapping[str, Any]) -> SkipReason:
+        return KeptAway("another transaction had deleted the row before")
 
 
 @dataclass(frozen=True)

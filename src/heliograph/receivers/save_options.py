@@ -46,6 +46,8 @@ from heliograph.transactions.inline_batches import with_batches
 
 # With this value of fetch=, the row is read and locked in the transaction of its write.
 LOCK = "lock"
+# With this value, the row is locked before its write only where its UPDATE cannot verify the old values.
+EXACT = "exact"
 
 # The options that only signals of models have.
 OPTIONS = ("using", "fetch", "writes", "keeps", "bulk")
@@ -221,6 +223,9 @@ def _verify_signal(
         hint = " Rows are read right before they are written, which is later than that." if is_early else ""
         hint += " A receiver with delivery=BeforeWrite() is called then." if target.signal is pre_save else ""
         _verify_among(receiver, target, f"fetch={LOCK!r}", ("post_save", "post_delete"), hint)
+    elif fetch == EXACT:
+        hint = f" fetch={LOCK!r} does." if target.signal is post_delete else ""
+        _verify_among(receiver, target, f"fetch={EXACT!r}", ("post_save",), hint)
     elif fetch:
         hint = f" fetch={LOCK!r} does, and reads rows before they are deleted." if target.signal is post_delete else ""
         _verify_among(receiver, target, "fetch=", _OF_SAVES, hint)
@@ -237,8 +242,9 @@ def _verify_among(receiver: Any, target: Target, wish: str, names: tuple[str, ..
 
 
 def _verify_fetch(fetch: Any, names: Any) -> None:
-    if fetch not in (None, False, True, "always", LOCK):
-        raise ValueError(f"fetch= takes True, for values that are not known, 'always' or {LOCK!r}, not {fetch!r}.")
+    if fetch not in (None, False, True, "always", LOCK, EXACT):
+        allowed = f"True, for values that are not known, 'always', {LOCK!r} or {EXACT!r}"
+        raise ValueError(f"fetch= takes {allowed}, not {fetch!r}.")
     if fetch and not names:
         raise TypeError("fetch= asks for old values of no field: add when=changed(...) or a parameter named changes.")
 

@@ -39,7 +39,7 @@ from heliograph.recipes.stamp import stamp
 from heliograph.recipes.transitions import ForbiddenTransition, transitions
 
 if TYPE_CHECKING:
-    from heliograph.recipes.webhooks.webhook import webhook
+    from heliograph.recipes.webhooks.declared_events import webhook
 
 __all__ = [
     "ComparableBackend",
@@ -70,4 +70,4 @@ __all__ = [
 ]
 
 # It is imported when somebody asks for it: the app of the recipe is imported before there are models.
-__getattr__ = lazy_names(__name__, {"webhook": "webhooks.webhook"})
+__getattr__ = lazy_names(__name__, {"webhook": "webhooks.declared_events"})

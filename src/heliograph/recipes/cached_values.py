@@ -18,7 +18,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.db import connections
 
-from heliograph.databases import database_of
+from heliograph.building import database_of
 
 T = TypeVar("T")
 
@@ -26,11 +26,13 @@ _CHANGED = "_heliograph_changed_keys"  # an attribute of a connection
 
 
 def cached(key: str, compute: Callable[[], T], timeout: Any = DEFAULT_TIMEOUT, *, cache: str = "default") -> T:
-    """Return the value of a key of a cache; if there is none, compute it and put it there.
+    """Return the value of a key of a cache; if there is none, compute it by `compute()` and store it.
+
+        cached(f"product:{pk}", lambda: card_of(pk), timeout=3600)
 
     `invalidate()` removes the value, also one that is being computed at that time. A transaction that has changed the
     key computes the value for itself, and leaves the cache alone until its commit. `timeout` is in seconds, None for
-    ever; without it, it is that of the cache, whose alias is `cache`.
+    ever; by default it is that of the cache, whose alias is `cache`.
     """
     if _is_changed(cache, key):
         return compute()

@@ -33,7 +33,6 @@ file_stored = Signal(name="heliograph.recipes.file_stored")
 
 SOME = 100  # names in one send: a stored call has a limit of 256 KiB, and a name may be long
 _ALIAS = "_heliograph_saved_to"  # an attribute of the state of an instance that is being saved
-_lines: dict[Any, str] = {}  # where each field was declared
 
 
 def clean_up_files(
@@ -41,11 +40,13 @@ def clean_up_files(
 ) -> Declaration:
     """Remove the files of rows that are replaced or deleted, once this is committed and no row names them any more.
 
-    `clean_up_files(Product, "thumbnail")` also removes a file that was stored for a row which was rolled back. Without
-    names, all file fields of the model are meant. With `heliograph.outbox` installed, `delivery` is
-    `Durable(atomic=False)`, so that a worker removes the files, and tries again if the storage fails; without it,
-    `OnCommit()`. With `scan=True`, `manage.py recipes verify` lists the storage for files that no row names.
-    The model may be named "app.Model". Returns a handle with `disconnect()`.
+        clean_up_files(Product, "thumbnail")
+
+    A file that was stored for a row which was rolled back is removed too. Without names, all file fields of the model
+    are meant. With "heliograph.outbox" installed, the default of `delivery` is `Durable(atomic=False)`, so that a
+    worker removes the files, and tries again if the storage fails; without it, `OnCommit()`. With `scan=True`,
+    `manage.py recipes verify` lists the storage for files that no row names. The model may be named "app.Model".
+    Returns a `Declaration`.
 
     Raises TypeError, with what to do, for a field or a delivery that does not fit; if models are not loaded yet, a
     system check reports it.
@@ -58,7 +59,7 @@ def clean_up_files(
         policy = _policy(text, delivery)
         subjects = tuple(_subject(text, field) for field in found) if scan else ()
         for field in found:
-            _claim(text, declaration, field)
+            declaration.claim(field, f"the files of {field.name!r} are cleaned up already", "Remove one of the two.")
         Cleaning(model._meta.concrete_model, found).connect(declaration, policy)
         declaration.subjects = subjects
 
@@ -178,14 +179,6 @@ def _fields_of(text: str, model: type[Model], names: Sequence[str]) -> Iterator[
         if not found:
             raise TypeError(f"{text}: {model._meta.label} has no FileField in its own table.")
         yield from found
-
-
-def _claim(text: str, declaration: Declaration, field: Any) -> None:
-    """Let no other declaration have a field."""
-    if field in _lines:
-        raise TypeError(f"{text}: the files of {field.name!r} are cleaned up already, as declared at {_lines[field]}.")
-    _lines[field] = declaration.line
-    declaration.undone_by(_lines.pop, field)
 
 
 def _policy(text: str, delivery: Any) -> Any:

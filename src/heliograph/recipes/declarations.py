@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -18,39 +15,64 @@ from django.db.models import Model
 from django.db.models.base import ModelBase
 
 from heliograph import receiver, when_models_are_loaded
+from heliograph.building import DeclaredBy
+from heliograph.callers import line_of_caller
 from heliograph.recipes.sampling import warnings_of
 from heliograph.recipes.subjects import Subject
 
-_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _REFUSALS = (TypeError, ValueError, LookupError, FieldDoesNotExist)
 
 
 @dataclass(eq=False)
 class Declaration:
-    """A call of a recipe, and what it has connected."""
+    """The handle that a recipe returns: one call of the recipe, and what it has connected.
+
+    `text` is the declaration as it was written, and `line` its file and line. `problem` is the error of a declaration
+    that was refused when models were loaded, or None.
+    """
 
     text: str  # as it was written
     line: str  # file and line
     subjects: tuple[Subject, ...] = ()  # what `manage.py recipes verify` compares
     problem: Exception | None = None  # why it is refused, if it was declared before models were loaded
     undo: list[Callable[[], Any]] = field(default_factory=list)
+    claims: set[Hashable] = field(default_factory=set)  # what no other declaration of the recipe may have
 
     def __repr__(self) -> str:
         return f"<{self.text} at {self.line}>"
 
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe, such as "stamp"."""
+        return self.text.partition("(")[0]
+
     def connect(self, signal: Any, function: Callable[..., Any], **options: Any) -> None:
         """Connect a receiver, with the options of `heliograph.receiver`, until the declaration is disconnected."""
-        receiver(signal, **{"weak": False, **options})(function)
+        facts = (*options.get("facts", ()), DeclaredBy(self.text, self.line, self._kept))
+        receiver(signal, **{"weak": False, **options, "facts": facts})(function)
         where = {name: options[name] for name in ("sender", "dispatch_uid", "subclasses") if name in options}
         for one in signal if isinstance(signal, list | tuple) else [signal]:
             self.undone_by(one.disconnect, function, **where)
+
+    def _kept(self) -> list[str]:
+        return [one.label for one in self.subjects]
+
+    def claim(self, thing: Hashable, problem: str, remedy: str) -> None:
+        """Let no other declaration of the recipe have the same thing, such as a field, while this one is connected.
+
+        Raises TypeError with the problem, the line of the declaration that has it, and the remedy.
+        """
+        for one in declarations:
+            if thing in one.claims and one.recipe == self.recipe:
+                raise TypeError(f"{self.text}: {problem}, at {one.line}. {remedy}")
+        self.claims.add(thing)
 
     def undone_by(self, undo: Callable[..., Any], *args: Any, **options: Any) -> None:
         """Remember a call that undoes something; the last one is undone first."""
         self.undo.append(partial(undo, *args, **options))
 
     def disconnect(self) -> bool:
-        """Undo all that the declaration has connected. Return whether it was connected until now."""
+        """Undo all that the declaration has connected, and return whether it was connected until now."""
         if self not in declarations:
             return False
         declarations.remove(self)
@@ -59,6 +81,7 @@ class Declaration:
 
     def _undo_all(self) -> None:
         self.subjects = ()
+        self.claims.clear()
         while self.undo:
             self.undo.pop()()
 
@@ -73,11 +96,11 @@ def declare(text: str, connect: Callable[..., None], *models: type[Model] | str)
     or it raises an error that says what to do: TypeError, ValueError, LookupError or FieldDoesNotExist. If models are
     loaded already, the error is raised where the declaration stands, or else a system check reports it.
     """
+    declaration = Declaration(text, line_of_caller())
     for model in models:
-        _verify_model(model, text.partition("(")[0])
+        _verify_model(model, declaration.recipe)
     register(check_declarations)
     register(check_rows, Tags.database)
-    declaration = Declaration(text, line_of_caller())
     declarations.append(declaration)
     when_models_are_loaded(partial(_connect, declaration, connect, models, apps.models_ready))
     return declaration
@@ -147,11 +170,3 @@ def _shown(value: Any) -> str:
 
 def _is_model(value: Any) -> bool:
     return isinstance(value, ModelBase) and value is not Model
-
-
-def line_of_caller() -> str:
-    """Return the file and line outside of Heliograph that calls it."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -11,9 +11,10 @@ from django.db import NotSupportedError, connections
 from django.db.models import NOT_PROVIDED, AutoField, Model, Q
 
 from heliograph import Batch, Inline, created, raw
+from heliograph.building import writing
 from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import plain_field
-from heliograph.recipes.inserting import locked, unique_sets, writing
+from heliograph.recipes.inserting import locked, unique_sets
 from heliograph.recipes.mending import mend_rows
 from heliograph.recipes.subjects import Difference, SubjectOfRows
 from heliograph.signals import post_save, pre_bulk_create, pre_save
@@ -28,12 +29,13 @@ _LATE = 900
 def generate(model: type[Model] | str, /, *, before_insert: bool = False, **functions: Function) -> Declaration:
     """Give fields of a new row their values, each by a function of the row, which has its primary key by then.
 
-    `generate(Product, sku=lambda product: f"{product.category.code}-{product.pk:06}")` works for `save()`, `create()`
-    and `bulk_create()`, also with conflicts. A row whose key is known gets its values with the INSERT; other rows get
-    theirs right after it, in the same transaction, by one `bulk_update()`. With `before_insert=True`, for functions
-    that do not need the key, all get theirs with the INSERT. A value that the caller has set is left alone, and so is
-    each row that exists, and each row of a fixture. `manage.py recipes backfill` gives older rows a value. The model
-    may be named "app.Model". Returns a handle with `disconnect()`.
+        generate(Product, sku=lambda product: f"{product.shop.code}-{product.pk}")
+
+    This works for `save()`, `create()` and `bulk_create()`, also with conflicts. A row whose key is known gets its
+    values with the INSERT; other rows get theirs right after it, in the same transaction, by one `bulk_update()`. With
+    `before_insert=True`, for functions that do not need the key, all get theirs with the INSERT. A value that the
+    caller has set is left alone, and so is each row that exists, and each row of a fixture. `manage.py recipes
+    backfill` gives older rows a value. The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for a field or a function that does not fit; if models are not loaded yet, a
     system check reports it. A `bulk_create()` raises NotSupportedError on a database that does not return its keys, and
@@ -44,7 +46,8 @@ def generate(model: type[Model] | str, /, *, before_insert: bool = False, **func
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
         for name in functions:
-            _begin(declaration, text, _generated_field(text, model, name, before_insert))
+            field = _generated_field(text, model, name, before_insert)
+            declaration.claim(field, f"{name!r} is generated already", "Remove one of the two.")
         generating = Generating(text, model, functions, before_insert)
         _connect(declaration, generating)
         declaration.subjects = tuple(
@@ -246,22 +249,12 @@ class SubjectOfValues(SubjectOfRows):
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
-_lines: dict[Any, str] = {}  # where each field that is generated was declared
-
-
 def _verify_functions(text: str, functions: Mapping[str, Any]) -> None:
     if not functions:
         raise TypeError(f"{text} names no field. Give one with its function, such as sku=lambda product: ...")
     for name, function in functions.items():
         if not callable(function):
             raise TypeError(f"{text}: {name}= takes a function of the row, not {function!r}.")
-
-
-def _begin(declaration: Declaration, text: str, field: Any) -> None:
-    if field in _lines:
-        raise TypeError(f"{text}: {field.name!r} is generated already, at {_lines[field]}. Remove one of the two.")
-    _lines[field] = declaration.line
-    declaration.undone_by(_lines.pop, field)
 
 
 def _generated_field(text: str, model: type[Model], name: str, before_insert: bool) -> Any:

@@ -7,8 +7,9 @@ which workers come does not matter: a worker that has written something old find
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from django.db.models import Model, Q
@@ -25,34 +26,51 @@ CHUNK = 500  # rows of a delivery
 DOWN = 3  # an index that refuses the first so many rows takes none
 ROUNDS = 10  # so often rows are read and written, before the attempt has failed
 
+TakesNone = Callable[[Exception], object]
+
+
+def raise_error(error: Exception) -> None:
+    """Raise the error of an index that takes nothing."""
+    raise error
+
+
 rows_to_index = Signal(name="heliograph.recipes.rows_to_index")
 related_rows_to_index = Signal(name="heliograph.recipes.related_rows_to_index")
 
 
 @runtime_checkable
 class SearchBackend(Protocol):
-    """An index, such as one of a search server. A worker calls it; what it raises is followed by another attempt."""
+    """The protocol of an index for `search_index()`, such as one of a search server.
+
+    A worker of the outbox calls it; an exception is followed by another attempt.
+    """
 
     def write(self, documents: Mapping[Any, Document], using: str) -> None:
-        """Store documents, by the primary keys of their rows, in the place of older ones; return when it is done."""
+        """Store documents, by the primary keys of their rows, in the place of older ones; return when this is done.
+
+        A document is a dict of texts by the names of the fields. `using` is the alias of the database of the rows.
+        """
 
     def remove(self, pks: Collection[Any], using: str) -> None:
-        """Remove the documents of rows; it is no error if some are not there."""
+        """Remove the documents of the rows with these primary keys; it is no error if some are not there."""
 
 
 @runtime_checkable
 class ComparableBackend(SearchBackend, Protocol):
-    """An index that `manage.py recipes verify` can compare with the rows."""
+    """The protocol of a `SearchBackend` that `manage.py recipes verify` can compare with the rows."""
 
     def wrong(self, documents: Mapping[Any, Document], pks: Collection[Any], using: str) -> Mapping[Any, str]:
-        """Return what is wrong with the stored documents of rows, such as "missing": it should have just the given."""
+        """Return what is wrong with the stored documents of the rows `pks`, by their primary keys, such as "missing".
+
+        The index should have exactly the given `documents` for these rows.
+        """
 
     def pks(self, using: str) -> Iterator[Any]:
         """Yield the primary keys of all stored documents; they may be texts."""
 
 
 class IndexingError(Exception):
-    """Some documents could not be written; the others are."""
+    """Some documents could not be written; the others are. The delivery is attempted again."""
 
 
 # --- the documents ------------------------------------------------------------------------------------------------
@@ -91,6 +109,21 @@ class Index:
             f"{self.name_of('')}: the rows {pks!r} are never read as they were written, {ROUNDS} times. They change too"
             " often, or a field has values that equal nothing, such as NaN."
         )
+
+    def follow_each(self, pks: Sequence[Any], using: str, takes_none: TakesNone) -> dict[Any, Exception]:
+        """Let the index have what the rows have now, row by row. Return the errors of those that it refuses.
+
+        `takes_none` is called with an error if the index refuses the first rows: it may be away.
+        """
+        refused: dict[Any, Exception] = {}
+        for number, pk in enumerate(pks, 1):
+            try:
+                self.follow([pk], using)
+            except Exception as error:
+                refused[pk] = error
+                if len(refused) == number == DOWN:
+                    takes_none(error)
+        return refused
 
     def _store(self, documents: Mapping[Any, Document], pks: Collection[Any], using: str) -> None:
         due = {pk: document for pk, document in documents.items() if pk in {*pks}}
@@ -162,14 +195,7 @@ class IndexingRows:
             self._one_by_one(pks, using)
 
     def _one_by_one(self, pks: Sequence[Any], using: str) -> None:
-        refused: dict[Any, Exception] = {}
-        for number, pk in enumerate(pks, 1):
-            try:
-                self.index.follow([pk], using)
-            except Exception as error:
-                refused[pk] = error
-                if len(refused) == number == DOWN:
-                    raise
+        refused = self.index.follow_each(pks, using, raise_error)
         if refused:
             first = next(iter(refused.values()))
             keys = ", ".join(map(repr, refused))
@@ -216,8 +242,19 @@ class SubjectOfIndex(SubjectOfRows):
             wrong = into.wrong(self.index.documents(keys, using), keys, using)
             yield from (Difference(self.label, pk, problem, "the row") for pk, problem in wrong.items())
 
-    def mend(self, using: str, keys: Sequence[Any]) -> None:
-        self.index.follow(keys, using)
+    def mend(self, using: str, keys: Sequence[Any]) -> Mapping[Any, str]:
+        try:
+            self.index.follow(keys, using)
+        except Exception:  # of a search server, which may raise any
+            refused = self.index.follow_each(keys, using, partial(self._verify_there, using, keys))
+            return {pk: _remedy(error) for pk, error in refused.items()}
+        return {}
+
+    def _verify_there(self, using: str, keys: Sequence[Any], error: Exception) -> None:
+        """Raise an error if the index is away; else it has only refused some documents."""
+        if not isinstance(self.index.into, ComparableBackend):
+            raise error
+        self.index.into.wrong({}, keys[:1], using)
 
     def sample(self, using: str) -> Sample:
         """Compare a few rows, if the documents are in the database: a search server may be away at a deployment."""
@@ -232,19 +269,22 @@ class SubjectOfIndex(SubjectOfRows):
             yield from super().verify(using, repair=repair, after=after, report=report)
             yield from self._left_over(into, using, repair)
         elif repair:
-            self._write_all(using, after, report)
+            yield from self._write_all(using, after, report)
 
     def _left_over(self, into: ComparableBackend, using: str, repair: bool) -> Iterator[Difference]:
         for keys in in_chunks(map(self.model._meta.pk.to_python, into.pks(using)), CHUNK):
             there = {*self.model._base_manager.using(using).filter(pk__in=keys).values_list("pk", flat=True)}
-            gone = [pk for pk in keys if pk not in there]
-            if repair and gone:
-                self.mend(using, gone)
-            yield from (Difference(self.label, pk, "left over", "gone") for pk in gone)
+            found = [Difference(self.label, pk, "left over", "gone") for pk in keys if pk not in there]
+            yield from self._mended(using, found) if repair else found
 
-    def _write_all(self, using: str, after: Any, report: Report) -> None:
+    def _write_all(self, using: str, after: Any, report: Report) -> Iterator[Difference]:
         done = 0
         for keys in self._chunks(using, after):
-            self.mend(using, keys)
+            left = self.mend(using, keys)
+            yield from (Difference(self.label, pk, "not written", "the row", remedy) for pk, remedy in left.items())
             done += len(keys)
             report(done, keys[-1])
+
+
+def _remedy(error: Exception) -> str:
+    return f"The index refuses it ({type(error).__name__}: {error}): correct the row or the index, and repeat"

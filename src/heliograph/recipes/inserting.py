@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, transaction
 from django.db.models import BaseConstraint, Field, Model, QuerySet, UniqueConstraint
-
-from heliograph.changes.row_locks import lock_database, locking_block
 
 T = TypeVar("T")
 
@@ -39,19 +36,6 @@ def insert_missing(
             sources = left
         else:
             return
-
-
-def writing(model: type[Model], using: str) -> AbstractContextManager[None]:
-    """Return a transaction that reads rows of a model and then writes; on SQLite it takes the lock for writing first.
-
-    After it has read, another transaction may write, and SQLite would refuse the writes of this one.
-    """
-    return locking_block(connections[using], transaction.atomic(using), model)
-
-
-def lock_for_writing(model: type[Model], using: str) -> None:
-    """Let the open transaction read rows of a model and then write, as `writing` does."""
-    lock_database(connections[using], model)
 
 
 def locked(rows: QuerySet[Any], using: str) -> QuerySet[Any]:

@@ -24,12 +24,13 @@ keys_changed = Signal(name="heliograph.recipes.keys_changed")
 
 
 def invalidate(model: type[Model] | str, keys: Keys, *, cache: str = "default") -> Declaration:
-    """Remove keys from a cache after the commit of what creates, changes or deletes a row of the model.
+    """Remove keys from a cache after the commit of a transaction that creates, changes or deletes a row of the model.
 
-    `invalidate(Product, lambda product: [f"product:{product.pk}", f"category:{product.category_id}"])` calls the
-    function with each row as it was and as it is, and removes the keys of both, once for a transaction. Values that
-    `cached()` stores are safe from readers that have computed them before the commit. The model may be named
-    "app.Model". Returns a handle with `disconnect()`.
+        invalidate(Product, lambda one: [f"product:{one.pk}", f"shop:{one.shop_id}"])
+
+    The function is called with each row as it was and as it is, and the keys of both are removed, once for a
+    transaction. Values that `cached()` stores are safe from readers that have computed them before the commit. `cache`
+    is the alias of the cache. The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for keys that are no function, and for a cache that is not in the settings.
     """

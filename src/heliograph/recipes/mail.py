@@ -21,7 +21,7 @@ from django.utils import translation
 from django.utils.encoding import punycode
 
 from heliograph import Condition, Discard, Durable, Retry, raw
-from heliograph.conditions import Changed
+from heliograph.building import Changed
 from heliograph.outbox import ThisDelivery
 from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
@@ -34,7 +34,7 @@ FOR_HOURS = Retry(attempts=20)  # some eight hours: servers are away, and some r
 
 
 class MailRefusedError(Exception):
-    """The mail server has refused an address or a mail for good."""
+    """The mail server has refused an address or a mail for good, so that the delivery is a dead letter."""
 
 
 def mail(
@@ -51,14 +51,24 @@ def mail(
 ) -> Declaration:
     """Send a mail about each row for which a condition holds when it is written, once the transaction is committed.
 
-    `mail(Order, when=changed("status", to="shipped"), to="customer.email", template="orders/shipped")` renders
-    `orders/shipped_subject.txt`, `orders/shipped_message.txt` and, if there is one, `orders/shipped_message.html`, with
-    the row as `order`, what has changed as `changes`, and what `context` has or returns for the row. `to` is a path of
-    fields to an address, or a function of the row; so is `language`, a code such as "de". A worker of the outbox does
-    it. All attempts have one Message-ID. Returns a handle with `disconnect()`.
+        shipped = changed("status", to="shipped")
+        mail(Order, when=shipped, to="customer.email", template="orders/shipped")
+
+    - `to`: a path of fields to an address, or a function of the row.
+    - `template`: the beginning of the names of templates. This renders `orders/shipped_subject.txt`,
+      `orders/shipped_message.txt` and, if there is one, `orders/shipped_message.html`, with the row as `order`, and
+      what has changed as `changes`.
+    - `context`: more values for the templates: a mapping, or a function of the row that returns one.
+    - `language`: a path of fields to a code such as "de", or a function of the row.
+    - `from_email`: the sender, by default `DEFAULT_FROM_EMAIL`.
+    - `queue` and `retry`: where and how often a worker of the outbox tries. The default of 20 attempts lets a mail
+      server be down for about eight hours. All attempts have one Message-ID.
+
+    The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for a path that leads nowhere; if models are not loaded yet, a system check
-    reports it, as another one does for templates that are missing.
+    reports it, as another one does for templates that are missing. A mail that the server refuses for good is a dead
+    letter with a `MailRefusedError`.
     """
     given = {"when": when, "to": to, "template": template, "context": context, "language": language}
     text = written("mail", model, **{name: value for name, value in given.items() if value is not None})
@@ -68,7 +78,9 @@ def mail(
     def connect(declaration: Declaration, model: type[Model]) -> None:
         for path in (to, language):
             _verify_path(text, model, path)
-        _verify_new(text, declaration, (model, template))
+        declaration.claim((model, template), "it is declared already", "Take another template.")
+        _templates[declaration] = template
+        declaration.undone_by(_templates.pop, declaration)
         about = Mail(model, to, template, context or {}, language, from_email)
         _connect(declaration, about, when, Durable(queue=queue, retry=_giving_up(retry), atomic=False))
 
@@ -88,17 +100,6 @@ def _connect(declaration: Declaration, about: Mail, when: Condition, delivery: D
         fetch="lock" if has_old else None,
         delivery=delivery,
     )
-
-
-_declared: dict[tuple[type[Model], str], Declaration] = {}  # by model and template
-
-
-def _verify_new(text: str, declaration: Declaration, known: tuple[type[Model], str]) -> None:
-    """Remember a declaration; raise TypeError for one that has the model and the template of another."""
-    if known in _declared:
-        raise TypeError(f"{text}: it is declared already, at {_declared[known].line}. Take another template.")
-    _declared[known] = declaration
-    declaration.undone_by(_declared.pop, known)
 
 
 def _giving_up(retry: Any) -> Any:
@@ -249,6 +250,9 @@ def html_of(name: str, context: dict[str, Any]) -> str | None:
     return str(template.render(context))
 
 
+_templates: dict[Declaration, str] = {}
+
+
 def check_templates(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Return an error for each template that a mail needs and that is not there."""
     return [
@@ -258,7 +262,7 @@ def check_templates(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             obj=declaration.text,
             id="heliograph.E202",
         )
-        for (_, template), declaration in _declared.items()
+        for declaration, template in _templates.items()
         for name in _missing(template)
     ]
 

@@ -10,9 +10,10 @@ from django.db.models import NOT_PROVIDED, Lookup, Model, Value
 from django.db.models.expressions import Col, DatabaseDefault
 
 from heliograph import raw
+from heliograph.building import writing
 from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import plain_field
-from heliograph.recipes.inserting import locked, writing
+from heliograph.recipes.inserting import locked
 from heliograph.recipes.mending import mend_rows
 from heliograph.recipes.subjects import Difference, SubjectOfRows
 from heliograph.signals import pre_bulk_create, pre_bulk_update, pre_save, pre_update
@@ -29,11 +30,12 @@ def normalize(
 ) -> Declaration:
     """Store the values of fields in one form, each by a function of the value, or by several in a list.
 
-    `normalize(User, username=str.strip, email=[str.strip, str.lower])` works for `save()`, `bulk_create()`, also of
-    upserts, `bulk_update()` and `update()`. With `lookups=True`, `filter(email=...)` and `filter(email__in=...)` look
-    for the normal form of a value, also from other models. A function is never called with None, and must return a
-    normal value as it is. Fixtures are left alone. `manage.py recipes backfill` normalizes the rows that are older. The
-    model may be named "app.Model". Returns a handle with `disconnect()`.
+        normalize(User, username=str.strip, email=[str.strip, str.lower])
+
+    This works for `save()`, `bulk_create()`, also of upserts, `bulk_update()` and `update()`. With `lookups=True`,
+    `filter(email=...)` and `filter(email__in=...)` look for the normal form of a value, also from other models. A
+    function is never called with None, and must return a normal value as it is. Fixtures are left alone. `manage.py
+    recipes backfill` normalizes the rows that are older. The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for a field or a function that does not fit; if models are not loaded yet, a
     system check reports it. A write raises TypeError for a value that the database computes, and ValueError for a
@@ -47,7 +49,8 @@ def normalize(
     def connect(declaration: Declaration, model: type[Model]) -> None:
         forms = [NormalForm(text, plain_field(text, model, name), one) for name, one in composed.items()]
         for form in forms:
-            _begin(declaration, form)
+            declaration.claim(form.field, f"{form.field.name!r} is normalized already", "Join the functions.")
+            _verify_declared(form)
             if lookups:
                 _look_up(declaration, form)
         _connect(declaration, model, Normalizing(forms))
@@ -267,22 +270,14 @@ class SubjectOfForm(SubjectOfRows):
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
-_lines: dict[Any, str] = {}  # where each field that is normalized was declared
-
-
-def _begin(declaration: Declaration, form: NormalForm) -> None:
-    """Raise TypeError for a field that is normalized already, or whose own values are not normal."""
-    field = form.field
-    if field in _lines:
-        raise TypeError(f"{form.text}: {field.name!r} is normalized already, at {_lines[field]}. Join the functions.")
-    for value, kind in _declared(field):
+def _verify_declared(form: NormalForm) -> None:
+    """Raise TypeError for a field whose own values are not normal."""
+    for value, kind in _declared(form.field):
         if form.of(value) != value:
             raise TypeError(
                 f"{form.text}: {form.function!r} makes {form.of(value)!r} of {value!r}, which is {kind} of"
-                f" {field.name!r}. Change one of them."
+                f" {form.field.name!r}. Change one of them."
             )
-    _lines[field] = declaration.line
-    declaration.undone_by(_lines.pop, field)
 
 
 def _declared(field: Any) -> Iterator[tuple[Any, str]]:

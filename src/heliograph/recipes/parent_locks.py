@@ -131,11 +131,18 @@ class Locker:
         rows = [(old, new) for _, old, new in batch.values(*self.names, sender._meta.pk.name)]
         moved = [link for at, link in enumerate(self.links) if any(_is_moved(at, old, new) for old, new in rows)]
         highest = max((rank_of(link.parent) for link in moved), default=-1)
-        states = [row for pair in rows for row in pair if row is not None]
+        states = [*self._covered(sender, batch, using), *(row for pair in rows for row in pair if row is not None)]
         due: Keys = {}
         for at, link in enumerate(self.links):
             _add(due, link, (row[at] for row in states))
         _lock_up_to(highest, due, using)
+
+    def _covered(self, sender: Any, batch: Batch, using: str) -> Iterator[tuple[Any, ...]]:
+        """Lock rows over which new rows of an inheriting model are about to be saved, and yield their foreign keys."""
+        child = self.links[0].key.model
+        keys = [getattr(one, child._meta.pk.attname) for one in batch.created]
+        if sender._meta.concrete_model is not child and keys != [None]:
+            yield from locked(child, keys, using, names=[link.key.attname for link in self.links])
 
 
 def _is_moved(at: int, old: Any, new: Any) -> bool:

@@ -10,9 +10,10 @@ from django.db import NotSupportedError
 from django.db.models import Exists, ForeignKey, Model, OuterRef
 
 from heliograph import Batch, Inline, created, raw
+from heliograph.building import writing
 from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.inserting import insert_missing, locked, unique_sets, values_of, verify_can_insert, writing
+from heliograph.recipes.inserting import insert_missing, locked, unique_sets, values_of, verify_can_insert
 from heliograph.recipes.subjects import Difference, SubjectOfRows
 from heliograph.signals import post_save
 
@@ -21,12 +22,14 @@ Defaults = Values | Callable[[Any], Values]
 
 
 def ensure_related(model: type[Model] | str, to: str, defaults: Defaults | None = None) -> Declaration:
-    """Let each row to which a unique foreign key refers have one row of the model, which may be named "app.Model".
+    """Let each row to which a unique foreign key refers have one row of the model.
 
-    `ensure_related(Profile, to="user", defaults={"locale": "en"})` inserts a profile for each new user, in the same
-    transaction: after `save()` and `create()`, and by one INSERT after `bulk_create()`. `defaults` are the values of
-    the profile, or a function that returns them for a user. Fixtures are left alone. `manage.py recipes backfill`
-    makes the profiles of users that are older. Returns a handle with `disconnect()`.
+        ensure_related(Profile, to="user", defaults={"locale": "en"})
+
+    This inserts a profile for each new user, in the same transaction: after `save()` and `create()`, and by one INSERT
+    after `bulk_create()`. `defaults` are the values of the profile, or a function that returns them for a user.
+    Fixtures are left alone. `manage.py recipes backfill` makes the profiles of users that are older. The model may be
+    named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for a field that does not fit; if models are not loaded yet, a system check
     reports it. A `bulk_create()` on a database that does not return its keys raises NotSupportedError.

@@ -39,11 +39,13 @@ def search_index(
 ) -> Declaration:
     """Let an index have a document for each row of a model, or for each row for which `when` holds.
 
-    `search_index(Post, ["title", "body", "author.name"], when=Q(is_public=True))` writes a document after each
-    transaction that changes one of these fields, also in bulk or of an author, and removes it with the row. Workers of
-    the outbox do it. `into` is a `SearchBackend`; without it, documents are in the database, where
-    `heliograph.recipes.search.search(Post, "some words")` finds their rows. `manage.py recipes backfill` writes them
-    all, while the site goes on. The model may be named "app.Model". Returns a handle with `disconnect()`.
+        search_index(Post, ["title", "author.name"], when=Q(is_public=True))
+
+    A document is written after each transaction that changes one of these fields, also in bulk or of an author, and is
+    removed with the row. Workers of the outbox do it, from `queue` and as `retry` says. `into` is a `SearchBackend`;
+    without it, documents are in the database, where `heliograph.recipes.search.search(Post, "some words")` finds their
+    rows. `manage.py recipes backfill` writes them all, while the site goes on. The model may be named "app.Model".
+    Returns a `Declaration`.
 
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.
@@ -56,8 +58,7 @@ def search_index(
         _verify_model(text, model)
         watched = _watched_of(text, model, fields, when)
         index = Index(model, tuple(fields), when or Q(), _backend(text, model, into))
-        _lines[model] = declaration.line
-        declaration.undone_by(_lines.pop, model)
+        declaration.claim(model, f"{model._meta.label} is indexed already", "Join the fields.")
         if isinstance(index.into, DocumentIndex):
             searched.add(model)
             declaration.undone_by(searched.discard, model)
@@ -68,9 +69,6 @@ def search_index(
         declaration.subjects = (SubjectOfIndex(f"{model._meta.label}.search_index", model, index),)
 
     return declare(text, connect, model)
-
-
-_lines: dict[type[Model], str] = {}  # where the index of each model was declared
 
 
 def _connect_own(declaration: Declaration, index: Index, names: Iterable[str]) -> None:
@@ -201,8 +199,6 @@ def _verify_model(text: str, model: Any) -> None:
         raise TypeError(f"{text}: {model._meta.label} is a proxy. Index the rows of its table: {label!r}.")
     if len(model._meta.pk_fields) > 1:
         raise TypeError(f"{text}: {model._meta.label} has a composite primary key, and an index has one key for a row.")
-    if model in _lines:
-        raise TypeError(f"{text}: {model._meta.label} is indexed already, at {_lines[model]}.")
 
 
 def _backend(text: str, model: type[Model], into: SearchBackend | None) -> SearchBackend:

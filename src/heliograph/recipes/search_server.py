@@ -37,13 +37,15 @@ class SearchServerError(Exception):
 
 
 class OpenSearch:
-    """The documents of one model in an index of OpenSearch or Elasticsearch.
+    """The index of one model on a server of OpenSearch or Elasticsearch, a `ComparableBackend`.
 
-    `search_index(Post, ["title"], into=OpenSearch("https://localhost:9200", index="posts"))`. A document has the
-    text of the primary key as its `_id`. Rows of another database than "default", such as "archive", are in an index
-    of their own, "posts-archive". `headers` are sent with each request, for example for a login. `timeout` is in
-    seconds, for the connection and for each read. `ca_file` has the certificates of authorities to trust, instead of
-    those of the system.
+    `search_index(Post, ["title"], into=OpenSearch("https://localhost:9200", index="posts"))`. A document has the text
+    of the primary key as its `_id`. Rows of another database than "default", such as "archive", are in an index of
+    their own, "posts-archive". `headers` are sent with each request, for example for a login. `timeout` is in seconds,
+    for the connection and for each read. `ca_file` has the certificates of authorities to trust, instead of those of
+    the system.
+
+    Raises ValueError for a URL without a host, or with a password.
     """
 
     def __init__(

@@ -14,9 +14,10 @@ from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Field, Model, Q, QuerySet
 
+from heliograph.building import writing
 from heliograph.recipes.declarations import Declaration, declare, written
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.inserting import insert_missing, locked, unique_sets, verify_can_insert, writing
+from heliograph.recipes.inserting import insert_missing, locked, unique_sets, verify_can_insert
 from heliograph.recipes.subjects import Difference, Report, no_report
 from heliograph.signals import post_migrate
 
@@ -31,13 +32,14 @@ _AFTER_DJANGO = 1000  # the order of a receiver: Django's own, and those of most
 def seed(
     model: type[Model] | str, rows: Rows, *, key: Sequence[str] | None = None, update: bool = False
 ) -> Declaration:
-    """Let rows of a model, which may be named "app.Model", exist in each database after `migrate`.
+    """Let rows of a model exist in each database after `migrate`.
 
-    `seed(Group, [{"name": "Students"}, {"name": "Teachers"}])` inserts the rows that are missing. A row is found by a
-    unique field, or by fields that are unique together, among those that all rows give: by the first of them, or by
-    `key`. A row that exists is left as it is; with `update=True` it gets the given values. `rows` may be a function of
-    the alias of the database, which is called after `migrate`, for rows that refer to others. Returns a handle with
-    `disconnect()`.
+        seed(Group, [{"name": "Students"}, {"name": "Teachers"}])
+
+    The rows that are missing are inserted. A row is found by a unique field, or by fields that are unique together,
+    among the fields that all rows give: by the first of them, or by `key`. A row that exists is left as it is; with
+    `update=True` it gets the given values. `rows` may be a function of the alias of the database, which is called after
+    `migrate`, for rows that refer to others. The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for rows that cannot be found; if models are not loaded yet, a system check
     reports it.
@@ -82,8 +84,8 @@ class Seeding:
         self.seeds = seeds
         self.__name__ = self.__qualname__ = f"seed({seeds.label})"
 
-    def __call__(self, sender: Any, using: str, apps: Any, **kwargs: Any) -> None:
-        """Insert the rows that are missing, if this database has the table."""
+    def __call__(self, sender: Any, using: str, apps: Any = all_apps, **kwargs: Any) -> None:
+        """Insert the rows that are missing, if this database has the table; the command `flush` gives no `apps`."""
         model = self.seeds.model
         if router.allow_migrate_model(using, model) and _has_table(model, apps):
             deque(self.seeds.verify(using, repair=True), maxlen=0)

@@ -10,8 +10,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 from django.utils.text import slugify as slugify_of_django
 
+from heliograph.building import lock_for_writing, writing
 from heliograph.recipes.free_slugs import CONSONANTS, LENGTH, Scope, Taken, at_random, cut, first_free, with_suffix
-from heliograph.recipes.inserting import lock_for_writing, locked, writing
+from heliograph.recipes.inserting import locked
 
 Source = str | Callable[[Any], Any]
 

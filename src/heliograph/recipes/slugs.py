@@ -30,14 +30,19 @@ def unique_slug(
 ) -> Declaration:
     """Give each new row a slug that no other row has: "tea", "tea-2", "tea-3".
 
-    `unique_slug(Article, "slug", source="title")` works for `save()` and for `bulk_create()`, and for writers at the
-    same time. A slug that the row brings is kept, and so are the rows of fixtures. The unique constraints of the field
-    say among which rows it is unique.
+        unique_slug(Article, "slug", source="title")
 
-    `source` is the name of a field, or a function of the row. `slugify` is a function of the text, by default Django's,
-    with the `allow_unicode` of the field. `reserved` are slugs that no row gets. With `renew=True` the slug follows the
-    source. `history` is a model with a field of the same name and a foreign key to the row: it gets the old slug when
-    the slug changes. Models may be named "app.Model". Returns a handle with `disconnect()`.
+    This works for `save()` and for `bulk_create()`, and for writers at the same time. A slug that the row brings is
+    kept, and so are the rows of fixtures. The unique constraints of the field say among which rows it is unique.
+
+    - `source`: the name of a field, or a function of the row.
+    - `slugify`: a function of the text, by default Django's, with the `allow_unicode` of the field.
+    - `reserved`: slugs that no row gets.
+    - `renew`: with `True`, the slug follows the source.
+    - `history`: a model with a field of the same name and a foreign key to the row. It gets the old slug when the slug
+      changes.
+
+    Models may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for what does not fit; if models are not loaded yet, a system check reports it.
     """
@@ -51,8 +56,7 @@ def unique_slug(
         scopes = _verified_scopes(text, found)
         _verify_source(text, model, found, source, renew)
         slugs = Slugs(model, found, scopes, source, slugify, frozenset(map(folded, reserved)))
-        _lines[found] = declaration.line
-        declaration.undone_by(_lines.pop, found)
+        declaration.claim(found, f"{field!r} has a declaration already", "Take one of them away.")
         declaration.subjects = (SubjectOfSlugs(slugs.label, model, slugs),)
         _choose(declaration, slugs)
         if renew:
@@ -61,9 +65,6 @@ def unique_slug(
             _remember(declaration, slugs, history, _verified_link(text, history, found))
 
     return declare(text, connect, *models)
-
-
-_lines: dict[Any, str] = {}  # where each field was declared
 
 
 # --- receivers ----------------------------------------------------------------------------------------------------
@@ -168,8 +169,6 @@ def _verify_options(slugify: Any, reserved: Any) -> None:
 
 def _verified_field(text: str, model: type[Model], name: str) -> Any:
     field, least = field_named(text, model, name, CharField), LENGTH + 2
-    if field in _lines:
-        raise TypeError(f"{text}: {name!r} has a declaration already, at {_lines[field]}. Take one of them away.")
     if field.primary_key:
         raise TypeError(f"{text}: {name!r} is the primary key, to which other rows refer. Take a field of its own.")
     if field.max_length is not None and field.max_length < least:

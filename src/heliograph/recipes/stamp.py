@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,8 @@ from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 
 from heliograph import Condition, changes_of, raw
-from heliograph.conditions import Changed, OnFields, fields_of
-from heliograph.dispatch.condition_base import condition
-from heliograph.recipes.declarations import Declaration, declare, written
+from heliograph.building import Changed, OnFields, condition, fields_of
+from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import field_named
 from heliograph.recipes.updated_rows import Rows, rows_of, verify
 from heliograph.signals import pre_bulk_create, pre_save, pre_update
@@ -22,34 +21,34 @@ from heliograph.signals import pre_bulk_create, pre_save, pre_update
 def stamp(model: type[Model] | str, field: str, *, when: Condition) -> Declaration:
     """Set a DateTimeField, DateField or TimeField to now in each write for which a condition holds.
 
-    `stamp(Order, "paid_at", when=changed("status", to="paid"))` works for `save()`, also with `update_fields`, for
-    `bulk_create()`, `bulk_update()`, and `update()`, where each row is compared by itself. A value that the write
-    itself gives to the field is left alone, and so are the rows of fixtures. The model may be named "app.Model".
-    Returns a handle with `disconnect()`.
+        stamp(Order, "paid_at", when=changed("status", to="paid"))
 
-    Raises TypeError, ValueError or FieldDoesNotExist, with what to do, for a field or a condition that does not fit;
-    if models are not loaded yet, a system check reports it.
+    This works for `save()`, also with `update_fields`, for `bulk_create()`, `bulk_update()`, and `update()`, where each
+    row is compared by itself. A value that the write itself gives to the field is left alone, and so are the rows of
+    fixtures. The model may be named "app.Model". Returns a `Declaration`.
+
+    Raises TypeError, ValueError or FieldDoesNotExist, with what to do, for a field or a condition that does not fit; if
+    models are not loaded yet, a system check reports it.
     """
     asked, text = condition(when), written("stamp", model, field, when=when)
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
         found = _stamped_field(text, model, field)
         verify(text, asked, model, found)
-        _lines[found] = declaration.line
-        declaration.undone_by(_lines.pop, found)
+        declaration.claim(found, f"{field!r} is stamped already", "Join the conditions by |.")
         stamping = Stamping(found, asked)
-        options: Any = {"sender": model, "subclasses": True}
         has_old = any(isinstance(leaf, Changed) for leaf in asked.leaves())
-        declaration.connect(
-            pre_save, stamping.save, when=~raw & asked, fetch=has_old, bulk=True, writes=[field], **options
-        )
-        declaration.connect(pre_update, stamping.update, **options)
-        declaration.connect(pre_bulk_create, stamping.refuse_conflicts, **options)
+        saves: Any = {"when": ~raw & asked, "fetch": has_old, "bulk": True, "writes": [field]}
+
+        def receive(signal: Any, method: Callable[..., None], **options: Any) -> None:
+            receiver = named(f"stamp({model._meta.label}.{field})", method)
+            declaration.connect(signal, receiver, sender=model, subclasses=True, **options)
+
+        receive(pre_save, stamping.save, **saves)
+        receive(pre_update, stamping.update)
+        receive(pre_bulk_create, stamping.refuse_conflicts)
 
     return declare(text, connect, model)
-
-
-_lines: dict[Any, str] = {}  # where each field that is stamped was declared
 
 
 def _stamped_field(text: str, model: type[Model], name: str) -> Any:
@@ -57,8 +56,6 @@ def _stamped_field(text: str, model: type[Model], name: str) -> Any:
     for option in ("auto_now", "auto_now_add"):
         if getattr(field, option):
             raise TypeError(f"{text}: {name!r} has {option}=True, which sets it by itself. Take that away.")
-    if field in _lines:
-        raise TypeError(f"{text}: {name!r} is stamped already, at {_lines[field]}. Join the conditions by |.")
     return field
 
 

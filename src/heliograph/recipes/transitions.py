@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from functools import partial
+from threading import local
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from heliograph import NO_ROW, UNKNOWN, Batch, BeforeWrite, Inline, changed, created, raw
+from heliograph.building import Gate
 from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import field_named
 from heliograph.signals import post_save, pre_save
@@ -20,7 +23,8 @@ from heliograph.signals import post_save, pre_save
 class ForbiddenTransition(ValidationError):  # noqa: N818  # as Django names what a caller handles: DoesNotExist
     """A write was refused, because it moves the row `pk` from `old` to `new`, and only `allowed` may follow `old`.
 
-    `old` is `NO_ROW` if the row is new.
+    `old` is `NO_ROW` if the row is new. The code of this ValidationError is "forbidden_transition"; a view may give it
+    to `form.add_error()`.
     """
 
     def __init__(self, message: str, *, pk: Any, old: Any, new: Any, allowed: frozenset[Any]) -> None:
@@ -44,11 +48,13 @@ def transitions(
 ) -> Declaration:
     """Refuse writes that move a field from one state to another, unless the table allows it.
 
-    `transitions(Order, "status", {"new": {"paid", "cancelled"}, "paid": {"shipped"}})` is asked by `save()`,
-    `bulk_update()`, `update()` and upserts, before they write: of the values in the database, which are locked. What an
-    expression sets is asked after the write, which is undone then. A state without an entry is final. `initial` has
-    the states of new rows; without it, they may have any. The error is a `ForbiddenTransition`. Fixtures are left
-    alone. The model may be named "app.Model". Returns a handle with `disconnect()`.
+        table = {"new": {"paid", "cancelled"}, "paid": {"shipped"}}
+        transitions(Order, "status", table)
+
+    `save()`, `bulk_update()`, `update()` and upserts ask the table before they write, about the values in the database,
+    which are locked. A value that an expression sets is asked about after the write, which is undone then. A state
+    without an entry is final. `initial` has the states of new rows; without it, they may have any. A refused write
+    raises `ForbiddenTransition`. Fixtures are left alone. The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for an unknown field, or for states that are not among its choices; if models are
     not loaded yet, a system check reports it.
@@ -64,12 +70,23 @@ def transitions(
         _verify_choices(text, found, {*allowed, *(begins or ())}.union(*allowed.values()))
         moves = Transitions(found, allowed, begins)
         options: Any = {"sender": model, "subclasses": True, "bulk": True, "fetch": "lock"}
-        options["when"] = ~raw & (created | changed(field))
+        options["when"] = ~raw & (changed(field) if begins is None else created | changed(field))
         label = f"transitions({found.model._meta.label}.{found.name})"
         declaration.connect(pre_save, named(label, moves.before), delivery=BeforeWrite(), **options)
-        declaration.connect(post_save, named(label, moves.after), delivery=Inline(batch=True), **options)
+        after = named(label, moves.after)
+        declaration.connect(post_save, after, delivery=Inline(batch=True), facts=(moves.computed,), **options)
 
     return declare(text, connect, model)
+
+
+class Computed(Gate):
+    """The fact that a write of this thread sets a state which only the database knows: then it is asked afterwards."""
+
+    def __init__(self) -> None:
+        self.thread = local()
+
+    def admits(self, payload: Mapping[str, Any]) -> bool:
+        return getattr(self.thread, "is_open", False)
 
 
 @dataclass(frozen=True)
@@ -79,14 +96,19 @@ class Transitions:
     field: Any
     table: Mapping[Any, frozenset[Any]]
     initial: frozenset[Any] | None
+    computed: Computed = dataclass_field(default_factory=Computed)
 
     def before(self, sender: Any, batch: Batch, **kwargs: Any) -> None:
         """Refuse moves whose new state is known before the write."""
         for event in batch.events:
-            self._refuse(sender, event, event.new(self.field.name))
+            new = event.new(self.field.name)
+            if new is UNKNOWN:
+                self.computed.thread.is_open = True
+            self._refuse(sender, event, new)
 
     def after(self, sender: Any, batch: Batch, **kwargs: Any) -> None:
         """Refuse what the database has computed."""
+        self.computed.thread.is_open = False
         moves = [(event, event.new(self.field.name)) for event in batch.events]
         computed = [event for event, new in moves if new is UNKNOWN]
         states = self._read(computed) if computed else {}

@@ -16,8 +16,21 @@ from typing import Any
 from django.db.models import BooleanField, Case, F, Field, GeneratedField, Model, Q, Value, When
 from django.db.models.lookups import Exact, IsNull
 
-from heliograph.conditions import ANYTHING, Changed, Created, Has, OnFields, Raw, UpdateFields, alternatives, fields_of
-from heliograph.dispatch.condition_base import Both, Condition, Either, Not
+from heliograph import Condition
+from heliograph.building import (
+    ANYTHING,
+    Both,
+    Changed,
+    Created,
+    Either,
+    Has,
+    Not,
+    OnFields,
+    Raw,
+    UpdateFields,
+    alternatives,
+    fields_of,
+)
 
 Rows = Q | bool
 Values = Mapping[str, Any]  # of an update(), by the names of fields or of their columns

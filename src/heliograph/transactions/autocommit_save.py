@@ -9,10 +9,15 @@ from typing import Any
 from django.db import connections, router, transaction
 from django.db.models.signals import post_save, pre_save
 
+from heliograph.changes.current import comparison
 from heliograph.changes.plans import SAVING
-from heliograph.dispatch.guarded import Guarded
+from heliograph.changes.under_way import StaleCopyError
+from heliograph.dispatch.guarded import Guarded, receiver_of
+from heliograph.dispatch.observed_calls import ObservedSend, current_call
 from heliograph.dispatch.options import Gate
+from heliograph.dispatch.scopes import current, watch
 from heliograph.dispatch.sends import guarded_for
+from heliograph.dispatch.skip_reasons import HandledElsewhere, SkipReason
 from heliograph.orm.savepoint_times import SavepointTime, now
 from heliograph.orm.saving import SaveBase, TableWrite
 from heliograph.orm.steps import Proceed
@@ -77,6 +82,8 @@ class AutocommitSave:
         self.blocks = len(self.connection.atomic_blocks)  # none but the blocks that Django puts around a test
         # Whether calls belong to the transaction of the row. `OnRollback()` opens no transaction.
         self.is_joined = any(stage in _JOINED for stage, _ in (*before, *after))
+        joined = (one.options.delivery for stage, one in after if stage in _JOINED)
+        self._waits_for_changes = not before and all(isinstance(one, Staged) and one.is_of_changes for one in joined)
         # The receivers that are called as soon as the row is written.
         self.joined = [receiver for stage, receiver in after if stage is not Stage.AFTER_COMMIT]
         self.outer = running(instance)
@@ -128,6 +135,8 @@ class AutocommitSave:
     def write(self, proceed: Proceed, write: TableWrite) -> Any:
         """Write a row; the last one, of the model itself, with the calls that belong to its transaction."""
         if self.state is None:
+            if self.is_joined and self._waits_for_changes and self._changes_nothing(write):
+                return self._write_alone(proceed, write)
             self.state = _State(self.instance, self.connection, self.is_joined)
         if not write.is_last:
             return proceed(write)
@@ -141,6 +150,27 @@ class AutocommitSave:
         self.is_written = True
         self.after += [one for one in self.pending if one.policy.stage is Stage.AFTER_COMMIT]
         return updated
+
+    def _write_alone(self, proceed: Proceed, write: TableWrite) -> Any:
+        """Write a row that changes nothing, without a transaction; in one after all if the instance was stale."""
+        saving = getattr(self.instance._state, SAVING)
+        self.is_joined, saving.is_alone = False, True
+        try:
+            return self.write(proceed, write)
+        except StaleCopyError:
+            self.is_joined, saving.is_alone = True, False
+            self.state = _State(self.instance, self.connection, self.is_joined)
+            return self.write(proceed, write)
+
+    def _changes_nothing(self, write: TableWrite) -> bool:
+        """Return whether a save changes nothing, as far as its instance knows."""
+        if self.instance._state.adding or write.force_insert:
+            return False
+        save = getattr(self.instance._state, SAVING, None)
+        if save is None or save.plan is None or (save.plan.locked and not save.is_verified()):
+            return False
+        compared = comparison(self.instance, write.update_fields)
+        return compared is not None and not compared.differs(compared.plan.names[compared.plan.keys :])
 
     def _write_in_transaction(self, proceed: Proceed, write: TableWrite) -> Any:
         updated = proceed(write)
@@ -160,11 +190,16 @@ class AutocommitSave:
     def _send_to_joined(self, write: TableWrite, created: bool) -> None:
         """Call the receivers of post_save whose calls belong to the transaction."""
         carried = {"created": created, "update_fields": write.update_fields, "raw": write.raw, "using": self.using}
-        sender = type(self.instance)
+        payload = {"signal": post_save, "sender": type(self.instance), "instance": self.instance, **carried}
+        scopes = current() if watch else ()
         self.is_calling = True
         for receiver in self.joined:
-            if receiver.connection.guarded is receiver:  # otherwise pre_save has disconnected it
-                receiver(signal=post_save, sender=sender, instance=self.instance, **carried)
+            if receiver.connection.guarded is not receiver:  # pre_save has disconnected it
+                continue
+            if scopes:
+                ObservedSend(scopes, payload, current_call()).respond(receiver, receiver_of(receiver))
+            else:
+                receiver(**payload)
         self.is_calling = False
 
 
@@ -248,3 +283,6 @@ class OncePerSave(Gate):
             return True
         save.called.remove(self)  # another send is another event
         return False
+
+    def reason(self, payload: Mapping[str, Any]) -> SkipReason:
+        return HandledElsewhere()

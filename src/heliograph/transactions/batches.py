@@ -8,17 +8,25 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
-from heliograph.changes.comparing import Change, Comparison
+from heliograph.changes.comparing import Change, Comparison, new_columns
 from heliograph.changes.parents import is_key
 from heliograph.changes.plans import is_among
 from heliograph.changes.rows import Kind, Rows, Triple, Values
 from heliograph.changes.tracking import ALL
 from heliograph.changes.values import NO_ROW, UNKNOWN
+from heliograph.context.kept_context import EMPTY, Context
 from heliograph.dispatch.reentrancy import rows_of
 
 
 class Event(ABC):
-    """The net change of one row in a transaction; for a signal that is not about a row, one send."""
+    """The net change of one row in a transaction; for a signal that is not about a row, one send. Frozen.
+
+    - `kind`: "created", "updated" or "deleted"; None for a signal that is not about a row.
+    - `signal` and `sender`: those of the last send about the row.
+    - `kwargs`: the values of that send without these two, with `created` and `update_fields` of all sends about the
+      row.
+    - `context`: the `Context` of that send: who has made it, and why.
+    """
 
     kind: Kind | None  # None for a signal that is not about a row
     signal: Any
@@ -26,6 +34,7 @@ class Event(ABC):
     kwargs: Mapping[str, Any]  # the values of its last send, with `created` and `update_fields` of all its sends
     comparison: Comparison | None
     fields: tuple[str, ...]  # the fields whose changes the receiver asks for
+    context: Context  # of the last send about the row: who has made it, and why
 
     @property
     def instance(self) -> Any:
@@ -34,16 +43,16 @@ class Event(ABC):
 
     @property
     def sent_instance(self) -> Any:
-        """The instance that the writing code holds; None where one would have to be loaded, as for an `update()`.
+        """The instance that the writing code holds; None where it holds none, as for an `update()` of a query.
 
-        That is the object itself, as it is now: also of a deletion, where Django takes its primary key away.
+        This is the object itself, as it is now: also after a deletion, where Django takes its primary key away.
         """
         return None
 
     @property
     @abstractmethod
     def pk(self) -> Any:
-        """The primary key of the row, or None."""
+        """The primary key of the row; None for a signal that is not about a row."""
 
     @cached_property
     def changes(self) -> Mapping[str, Change]:
@@ -61,14 +70,16 @@ class Event(ABC):
     def old(self, name: str) -> Any:
         """Return the value of a field before the transaction: `NO_ROW` if the row is new, `UNKNOWN` if it is not known.
 
-        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
+        Raises LookupError for a field that the receiver does not watch and for an event that is not about a row, and
+        FieldDoesNotExist for a field that the model does not have.
         """
         return self._values(name).old
 
     def new(self, name: str) -> Any:
         """Return the value of a field after the transaction: `NO_ROW` if the row is gone, `UNKNOWN` if it is not known.
 
-        Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
+        Raises LookupError for a field that the receiver does not watch and for an event that is not about a row, and
+        FieldDoesNotExist for a field that the model does not have.
         """
         return self._values(name).new
 
@@ -151,6 +162,7 @@ class SentEvent(Event):
     row: Row | None = field(default=None, repr=False)  # if a bulk write was the last to write the row
     key: Any = field(default=None, repr=False)  # the primary key when it was sent; None if there was none yet
     held: Any = field(default=None, repr=False)  # the last instance that the writing code has sent
+    context: Context = field(default=EMPTY, repr=False)
 
     @property
     def sent_instance(self) -> Any:
@@ -175,6 +187,7 @@ class WrittenRows(NamedTuple):
     rows: Rows
     payload: Mapping[str, Any]  # of a send about one of the rows, without its instance
     fields: tuple[str, ...]  # the fields whose changes the receiver asks for
+    context: Context  # of the write
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +234,10 @@ class RowEvent(Event):
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]  # the same
         return self.written.fields
 
+    @property
+    def context(self) -> Context:  # type: ignore[override]  # the same
+        return self.written.context
+
 
 def payload_of(rows: Rows, signal: Any, origin: Any = None) -> dict[str, Any]:
     """Return the payload of a send about one of these rows, without its instance."""
@@ -259,19 +276,24 @@ class RowEvents(Sequence[Event]):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Everything that one receiver has received from one sender in a transaction, or the rows of one bulk write."""
+    """All events that one receiver has received from one sender in a transaction, or the rows of one bulk write.
+
+    `events` is a sequence of `Event`, one for each row, in the order in which each row was first written. `unknown` has
+    instances of `bulk_create()` of which the database does not say what became of them, after a conflict; it is mostly
+    empty. Frozen.
+    """
 
     events: Sequence[Event]  # in the order in which each began
     unknown: Sequence[Any] = ()  # instances of which nobody knows whether their rows were written
 
     @property
     def instances(self) -> list[Any]:
-        """Each instance once, in its last state, and with its primary key if it was deleted."""
+        """Each instance once, in its last state, and with its primary key if its row was deleted."""
         return _instances(self.events)
 
     @property
     def sent_instances(self) -> list[Any]:
-        """The instances that the writing code holds, of the rows of which it holds one."""
+        """The instances that the writing code itself holds; an `update()` of a query has none."""
         return [one for one in (event.sent_instance for event in self.events) if one is not None]
 
     @property
@@ -295,9 +317,10 @@ class Batch:
         return [event.pk for event in self.events]
 
     def changes(self, name: str) -> list[Triple]:
-        """Return the primary key, the old and the new value of a field, for each row in which it is changed.
+        """Return the primary key, the old and the new value of a field, for each row in which the field has changed.
 
-        Raises LookupError where the receiver does not watch its model, FieldDoesNotExist for a field that it has not.
+        Rows that are new or gone are left out. Raises LookupError for a field that the receiver does not watch, and
+        FieldDoesNotExist for a field that the model does not have.
         """
         found = []
         for event in self.events:
@@ -317,6 +340,9 @@ class Batch:
 
         Raises LookupError for a field that the receiver does not watch, FieldDoesNotExist for an unknown name.
         """
+        columns = self._columns_of_new(names)
+        if columns is not None:
+            return [(event.pk, None, new) for event, new in zip(self.events, zip(*columns, strict=True), strict=True)]
         found, fields = [], dict[Any, Any]()
         for event in self.events:
             kind = event.kind, event.sender, event.fields
@@ -324,6 +350,16 @@ class Batch:
                 fields[kind] = [event._field(name) for name in names]
             found.append(event._row_of(fields[kind]))
         return found
+
+    def _columns_of_new(self, names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+        """Return whole columns of values, if the batch has nothing but new rows of one model; otherwise None."""
+        if not (self.events and names):
+            return None
+        first = self.events[0]
+        alike = ("created", first.sender, first.fields)
+        if any((event.kind, event.sender, event.fields) != alike for event in self.events):
+            return None
+        return new_columns([event.comparison for event in self.events], [first._field(name) for name in names])
 
     def _of(self, kind: Kind) -> list[Any]:
         return _instances(event for event in self.events if event.kind == kind)
@@ -349,13 +385,13 @@ class RowBatch(Batch):
         return [one for written in self.events.writes for one in written.rows.sent_instances]
 
     def changes(self, name: str) -> list[Triple]:
-        for rows, _, fields in self.events.writes:
+        for rows, _, fields, _ in self.events.writes:
             _verify_asked(rows.model, rows.kind, name, fields)
         return [triple for written in self.events.writes for triple in written.rows.changes(name)]
 
     def values(self, *names: str) -> list[Values]:
         found: list[Values] = []
-        for rows, _, watched in self.events.writes:
+        for rows, _, watched, _ in self.events.writes:
             fields = [_watched(rows.model, name, watched) for name in names]
             found += rows.values_of([field.name for field in fields])
         return found

@@ -25,6 +25,7 @@ from heliograph.dispatch.option_errors import named_options
 from heliograph.dispatch.options import Gate, Options
 from heliograph.dispatch.reentrancy import is_reentered, refuse
 from heliograph.dispatch.sends import guarded_for
+from heliograph.dispatch.skip_reasons import HandledElsewhere, SkipReason
 from heliograph.orm.saving import TableWrite, save_table
 from heliograph.orm.steps import Proceed, Step
 from heliograph.transactions import schemas
@@ -42,16 +43,20 @@ T = TypeVar("T")
 @named_options
 @dataclass(frozen=True, repr=False)
 class BeforeWrite(Staged):
-    """Make the call inside the transaction of a write, as the last step before its statement, once for each write.
+    """The delivery policy that makes the call in the transaction of a write, as the last step before its statement.
 
-    The receiver is one of `pre_save`, and has a parameter named `batch`: the rows of the write, with their old values,
-    and with the new values that are about to be written. A save is a batch of one row; with `bulk=True`,
-    `bulk_create()`, `bulk_update()` and `update()` are a batch of all their rows. An error in it undoes the write, and
-    reaches whoever writes. Raises TypeError on other signals.
+    The receiver is one of `pre_save`, and has a parameter named `batch`: the `Batch` of the rows of the write, with
+    their old values, and with the new values that are about to be written. There is one call for each write. A save is
+    a batch of one row; with `bulk=True`, `bulk_create()`, `bulk_update()` and `update()` are a batch of all their rows.
+    An error of the receiver undoes the write, and reaches the code that writes.
 
     With `attempts=2` a receiver can choose a value that must be unique, such as a code. If the database refuses the
-    statement by an IntegrityError, the receiver is called again, and the statement is repeated, at most so many times
-    in all. It has a parameter named `refused`: this error, or None in the first call. An `update()` is not repeated.
+    statement by an IntegrityError, the receiver is called again, and the statement is repeated, until `attempts` calls
+    are made in all. The receiver then has a parameter named `refused`: this error, or None in the first call. An
+    `update()` is not repeated.
+
+    Raises ValueError for a number of attempts below 1. Where a receiver is connected, TypeError is raised for another
+    signal than `pre_save`, and for a receiver that does not take a batch.
     """
 
     stage: ClassVar[Stage] = Stage.BEFORE_WRITE
@@ -89,6 +94,9 @@ class CalledByWrites(Gate):
 
     def admits(self, payload: Mapping[str, Any]) -> bool:
         return isinstance(payload, WritePayload)
+
+    def reason(self, payload: Mapping[str, Any]) -> SkipReason:
+        return HandledElsewhere()
 
 
 def receivers_before(model: Any) -> list[Guarded]:

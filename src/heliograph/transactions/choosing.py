@@ -27,6 +27,11 @@ def those_of(rows: Rows, when: Condition | None, payload: Mapping[str, Any], *, 
     return rows if len(chosen) == len(rows) else rows.only(chosen)
 
 
+def may_hold(when: Condition | None, payload: Mapping[str, Any]) -> bool:
+    """Return whether a condition may hold for one of many rows that share this payload."""
+    return when is None or folded(when, payload) is not False
+
+
 def folded(when: Condition | bool, payload: Mapping[str, Any]) -> Condition | bool:
     """Return the rest of a condition, after the parts that are the same for all rows of a write are answered.
 

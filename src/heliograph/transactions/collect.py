@@ -19,11 +19,13 @@ from heliograph.changes.rows import Deleted, Kind, Rows, normalised
 from heliograph.changes.under_way import Saving, running, written_by
 from heliograph.changes.values import SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
+from heliograph.context.kept_context import Context, current_context
 from heliograph.dispatch import Call
 from heliograph.dispatch.identity import Receiver
-from heliograph.dispatch.observed_calls import current_send
+from heliograph.dispatch.observed_calls import current_call
 from heliograph.dispatch.reentrancy import key_of
 from heliograph.dispatch.routes import value_key
+from heliograph.dispatch.scopes import watch
 from heliograph.transactions.batches import Row
 from heliograph.transactions.deleted_values import Record, record_of, with_values
 from heliograph.transactions.late_calls import Deferral
@@ -53,7 +55,10 @@ class BatchDeferral(Deferral):
         record = record_of(sender, key) if kind == "deleted" else None
         save = _save_of(instance) if compared is not None and payload["signal"] is pre_save else None
         table = table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
-        common = (call.receiver, payload, self, current_send(), table)
+        context = current_context.get()
+        if context.is_open:
+            context = context.pinned()
+        common = (call.receiver, payload, self, current_call() if watch else None, table, context)
         return ReceivedSend(*common, kind, key, compared, record=record, save=save, held=instance)
 
 
@@ -64,6 +69,7 @@ class Received(Call, ABC):
     deferral: BatchDeferral
     send: int | None  # the number under which observers know the send
     table: Table | None  # the table of its row, in the schema at that time; None without a model or a database
+    context: Context  # of the send
 
     def make(self) -> Any:
         """Call the receiver with a batch of nothing else."""
@@ -132,7 +138,7 @@ class ReceivedRows(Received):
 
     def sends(self) -> Iterator[ReceivedSend]:
         rows = self.rows
-        common = (self.receiver, self.payload, self.deferral, self.send, self.table, rows.kind)
+        common = (self.receiver, self.payload, self.deferral, self.send, self.table, self.context, rows.kind)
         sent = rows.sent_instances or repeat(None)
         for at, (key, held) in enumerate(zip(rows.pks, sent, strict=False)):
             yield ReceivedSend(*common, key, self._comparison(at), Row(rows, at), held=held)
@@ -147,7 +153,11 @@ class ReceivedRows(Received):
 
 def received_rows(receiver: Receiver, payload: dict[str, Any], deferral: BatchDeferral, rows: Rows) -> Received:
     """Return the rows of a bulk write, kept for a batch."""
-    return ReceivedRows(receiver, payload, deferral, current_send(), table_of(rows.model, rows.using), rows)
+    context = current_context.get()
+    if context.is_open:
+        context = context.pinned()
+    send, table = current_call() if watch else None, table_of(rows.model, rows.using)
+    return ReceivedRows(receiver, payload, deferral, send, table, context, rows)
 
 
 def _kind(payload: Mapping[str, Any]) -> Kind | None:

@@ -94,11 +94,16 @@ class AtTheEnd(Ending):
 @named_options
 @dataclass(frozen=True, repr=False)
 class BeforeCommit(AtTheEnd):
-    """Make the call as the last step of the transaction, inside it: an error in it rolls the transaction back.
+    """The delivery policy that makes the call as the last step of the transaction, and inside it.
 
-    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
-    `batch`. With `last=True` the call is made when no call without it is left: what it causes is made next, before the
-    other last calls.
+    An error of the receiver rolls the transaction back. With `batch=True` there is one call for all sends of the
+    transaction, and the receiver has a parameter named `batch`, which gets a `Batch`. With `last=True` the call is made
+    when no call without it is left: what it causes is made next, before the other last calls.
+
+    Raises TypeError for a flag that is neither True nor False. Where a receiver is connected, TypeError is raised for a
+    signal that is never about a database, and for a receiver that does not take a batch. A send raises TypeError if it
+    names no database, and TransactionManagementError where commits are made by hand (`set_autocommit(False)`).
+    Receivers that go on causing each other end with `UnsettledError`.
     """
 
     last: bool = False
@@ -133,10 +138,15 @@ class BeforeCommit(AtTheEnd):
 @named_options
 @dataclass(frozen=True, repr=False)
 class OnCommit(AtTheEnd):
-    """Make the call after the outermost commit; an error in it is logged, and the other receivers are still called.
+    """The delivery policy that makes the call after the outermost commit; after a rollback there is no call.
 
-    With `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named
-    `batch`. Async receivers run concurrently, after the sync ones.
+    An error of a receiver is logged under "heliograph.transactions", and the other receivers are still called. With
+    `batch=True` there is one call for all sends of the transaction, and the receiver has a parameter named `batch`,
+    which gets a `Batch`. Async receivers run concurrently, after the sync ones. A process that dies right after the
+    commit loses the call; `Durable` does not.
+
+    Raises TypeError for a `batch` that is neither True nor False. Where a receiver is connected, TypeError is raised
+    for a receiver that does not take a batch. A send raises TransactionManagementError where commits are made by hand.
     """
 
     stage: ClassVar[Stage] = Stage.AFTER_COMMIT
@@ -150,12 +160,16 @@ class OnCommit(AtTheEnd):
 @named_options
 @dataclass(frozen=True, repr=False)
 class OnRollback(AtTheEnd):
-    """Make the call if the transaction of the send, or a savepoint around the send, is rolled back.
+    """The delivery policy that makes the call after a rollback: of the transaction, or of a savepoint around the send.
 
-    The call is made after the rollback, in autocommit or in the transaction that is still open; an error in it is
-    logged, and the other receivers are still called. With `batch=True` there is one call for all sends that one
-    rollback undoes, and the receiver has a parameter named `batch`. Async receivers run concurrently, after the sync
-    ones.
+    The call is made in autocommit, or in the transaction that is still open. An error of a receiver is logged under
+    "heliograph.transactions", and the other receivers are still called. With `batch=True` there is one call for all
+    sends that one rollback undoes, and the receiver has a parameter named `batch`, which gets a `Batch`. Async
+    receivers run concurrently, after the sync ones.
+
+    Raises TypeError for a `batch` that is neither True nor False. Where a receiver is connected, TypeError is raised
+    for a signal that is never about a database, and for a receiver that does not take a batch. A send raises
+    TransactionManagementError where commits are made by hand.
     """
 
     stage: ClassVar[Stage] = Stage.AFTER_ROLLBACK

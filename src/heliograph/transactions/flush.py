@@ -42,7 +42,7 @@ Group = list[Pending]  # one call, or the calls that become one call with a batc
 
 
 class UnsettledError(RuntimeError):
-    """Receivers have gone on causing each other before a commit; the message has their names."""
+    """Receivers before a commit have gone on causing each other; the message has their names."""
 
 
 def flush(connection: Any) -> None:
@@ -106,7 +106,19 @@ class Agenda:
 
 def finish(due: Iterable[Pending]) -> None:
     """Make calls whose stage is reached: those of all receivers that have one kind of policy at once."""
-    _make_groups(_grouped(due))
+    _make_groups(_grouped(one for one in due if not _is_held_back(one)))
+
+
+# The attribute of a connection with the rehearsal that holds the calls back that are due after its commit.
+REHEARSAL = "_heliograph_rehearsal"
+
+
+def _is_held_back(one: Pending) -> bool:
+    """Return whether a rehearsal holds a call back, which remembers it then."""
+    rehearsal = connections[one.using].__dict__.get(REHEARSAL) if one.policy.stage is Stage.AFTER_COMMIT else None
+    if rehearsal is not None:
+        rehearsal.hold(one)
+    return rehearsal is not None
 
 
 def make_alone(one: Pending) -> None:

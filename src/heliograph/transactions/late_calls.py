@@ -9,40 +9,56 @@ from inspect import isawaitable
 from typing import Any
 
 from heliograph.changes import rows
+from heliograph.context.kept_context import Context, current_context, under
 from heliograph.dispatch import Call
+from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.identity import Receiver, is_async
-from heliograph.dispatch.observed_calls import current_send, observed
+from heliograph.dispatch.observed_calls import ObservedSend, current_call, observed_await, observed_call
 from heliograph.dispatch.options import Fact, Options
 from heliograph.dispatch.reentrancy import Handling, key_of
 from heliograph.dispatch.scopes import current, watch
+from heliograph.dispatch.skip_reasons import SkipReason
 from heliograph.orm.steps import Hold
 
 
-def make_late(call: Call, handling: Handling | None, send: int | None) -> Any:
-    """Make a call in its guard against re-entrancy, and let observers see it as a part of the send with this number."""
-    scopes = current() if watch else ()
-    if handling is None and not scopes:
+def make_late(call: Call, handling: Handling | None, send: int | None, context: Context) -> Any:
+    """Make a call under the context of its send, in its guard against re-entrancy.
+
+    Observers see it as a part of the send with this number.
+    """
+    outer, scopes = current_context.get(), current() if watch else ()
+    if outer is context and handling is None and not scopes:
         return call.make()
     if is_async(call.receiver):
-        return _make_late_async(call, handling or nullcontext(), send)
-    with handling or nullcontext():
-        if not scopes:
-            return call.make()
-        with observed(scopes, call.signal, call.sender, call.receiver, send) as outcome:
-            outcome.append(call.make())
-        return outcome[0]
+        return _make_late_async(call, handling or nullcontext(), send, context)
+    current_context.set(context)
+    try:
+        with handling or nullcontext():
+            if not scopes:
+                return call.make()
+            return observed_call(scopes, call.payload, call.receiver, send, call.make)
+    finally:
+        current_context.set(outer)
 
 
-async def _make_late_async(call: Call, handling: AbstractContextManager[None], send: int | None) -> Any:
-    with handling, _observed(call, send) as outcome:
+async def _make_late_async(
+    call: Call, handling: AbstractContextManager[None], send: int | None, context: Context
+) -> Any:
+    async def make() -> Any:
         response = call.make()
-        outcome.append(await response if isawaitable(response) else response)
-    return outcome[0]
+        return await response if isawaitable(response) else response
 
-
-def _observed(call: Call, send: int | None) -> AbstractContextManager[list[Any]]:
     scopes = current()
-    return observed(scopes, call.signal, call.sender, call.receiver, send) if scopes else nullcontext([])
+    with under(context), handling:
+        if not scopes:
+            return await make()
+        return await observed_await(scopes, call.payload, call.receiver, send, make)
+
+
+def skipped(call: Call, send: int | None, reason: SkipReason) -> Any:
+    """Return SKIPPED for a call that is not made in the end, and let observers see it as a part of its send."""
+    scopes = current() if watch else ()
+    return ObservedSend(scopes, call.payload, send).skip(call.receiver, reason) if scopes else SKIPPED
 
 
 async def awaited(response: Awaitable[Any]) -> Any:
@@ -76,7 +92,11 @@ class Deferral:
 
     def __call__(self, receiver: Receiver, payload: dict[str, Any]) -> Call:
         call = self.options.call(receiver, payload)
-        return DeferredCall(receiver, call.payload, call, self, key_of(payload.get("instance")), current_send())
+        context = current_context.get()
+        if context.is_open:
+            context = context.pinned()
+        key = key_of(payload.get("instance"))
+        return DeferredCall(receiver, call.payload, call, self, key, current_call(), context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +107,11 @@ class DeferredCall(Call):
     deferral: Deferral
     primary_key: Any  # of the instance
     send: int | None  # the number under which observers know it
+    context: Context  # of the send
 
     def make(self) -> Any:
         """Make the call, as the send would have."""
         payload = with_key(self.payload, self.primary_key)
         call = self.inner if payload is self.payload else replace(self.inner, payload=payload)
         is_guarded = self.deferral.options.reentrant != "allow" and payload.get("instance") is not None
-        return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send)
+        return make_late(call, Handling(self.receiver, payload) if is_guarded else None, self.send, self.context)

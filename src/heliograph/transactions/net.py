@@ -19,14 +19,16 @@ from heliograph.changes.plans import ABSENT, is_among
 from heliograph.changes.rows import Kind
 from heliograph.changes.values import UNKNOWN
 from heliograph.conditions import NetPayload, asks_for_instance
+from heliograph.context.agreement import agreed
+from heliograph.context.kept_context import Context
 from heliograph.dispatch import Call, Condition
-from heliograph.dispatch.guarded import SKIPPED
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
+from heliograph.dispatch.skip_reasons import NoNetChange, NoRowIsDue, SkipReason
 from heliograph.transactions.batches import Batch, Event, Row, RowBatch, RowEvents, SentEvent, WrittenRows
 from heliograph.transactions.choosing import those_of
 from heliograph.transactions.collect import Fate, Received, ReceivedRows, ReceivedSend
 from heliograph.transactions.database_of_send import alias_of_send
-from heliograph.transactions.late_calls import make_late, with_key
+from heliograph.transactions.late_calls import make_late, skipped, with_key
 from heliograph.transactions.relation_pairs import is_of_pairs, net_of_pairs
 from heliograph.transactions.row_identity import rows_in
 from heliograph.transactions.rows_at_work import HandlingRows
@@ -42,13 +44,24 @@ class BatchCall(Call):
         """Call the receiver, which counts as at work on all rows of the batch."""
         found = self.batch_and_handling()
         if found is None:
-            return SKIPPED
+            return skipped(self, self.sends[0].send, self._reason())
         (batch, handling), first = found, self.sends[0]
         call = Call(self.receiver, {**self.payload, "batch": batch})
-        return make_late(call, handling if first.deferral.options.reentrant != "allow" else None, first.send)
+        guard = handling if first.deferral.options.reentrant != "allow" else None
+        return make_late(call, guard, first.send, first.context if len(self.sends) == 1 else self.context)
 
-    def batch_and_handling(self) -> tuple[Batch, Handling] | None:
-        """Return the batch, and the receiver at work on its rows; None if the batch has no events."""
+    def _reason(self) -> SkipReason:
+        """Return why the batch has no events."""
+        whens = [one.deferral.options.when for one in self.sends]
+        return NoNetChange() if None in whens else NoRowIsDue(whens[0])
+
+    @property
+    def context(self) -> Context:
+        """Return the context on which the sends agree."""
+        return agreed(one.context for one in self.sends)
+
+    def batch_and_handling(self) -> tuple[Batch, Handling | None] | None:
+        """Return the batch, and the receiver at work on its rows, if that matters; None if the batch has no events."""
         return self._of_rows() if _are_apart(self.sends) else self._of_sends()
 
     def _of_rows(self) -> tuple[Batch, Handling] | None:
@@ -58,11 +71,11 @@ class BatchCall(Call):
         found = [(one, rows) for one, rows in chosen if rows is one.rows or len(rows)]
         if not found:
             return None
-        due = [WrittenRows(rows, one.payload, one.deferral.fields) for one, rows in found]
+        due = [WrittenRows(rows, one.payload, one.deferral.fields, one.context) for one, rows in found]
         tables = [one.table for one, _ in found if one.table is not None]
         return RowBatch(RowEvents(due)), HandlingRows(self.receiver, [written.rows for written in due], tables)
 
-    def _of_sends(self) -> tuple[Batch, Handling] | None:
+    def _of_sends(self) -> tuple[Batch, Handling | None] | None:
         sends = [send for one in self.sends for send in one.sends()]
         if len(sends) == 1 and sends[0].row is None and sends[0].payload.get("instance") is not None:
             event = _net(sends)
@@ -71,13 +84,17 @@ class BatchCall(Call):
         nets = {event: of_row for of_row in groups if (event := _net(of_row)) is not None}
         if not nets:
             return None
-        netted = [one for of_row in nets.values() for one in of_row]
+        is_guarded = self.sends[0].deferral.options.reentrant != "allow"
+        return Batch(tuple(nets)), self._handling(nets.values()) if is_guarded else None
+
+    def _handling(self, nets: Iterable[list[ReceivedSend]]) -> Handling:
+        """Return the receiver at work on the rows of a batch, given by the sends of each event."""
+        netted = [one for of_row in nets for one in of_row]
         written = ((one.sender, one.table, one.primary_key) for one in netted if one.row is not None)
         rows = {row for model, table, key in written if table is not None for row in rows_in(model, table, [key])}
         payloads = [one.payload for one in netted if one.row is None]
         is_single = len(payloads) == 1 and not rows and payloads[0].get("instance") is not None
-        handling = Handling(self.receiver, payloads[0]) if is_single else HandlingAll(self.receiver, payloads, rows)
-        return Batch(tuple(nets)), handling
+        return Handling(self.receiver, payloads[0]) if is_single else HandlingAll(self.receiver, payloads, rows)
 
 
 def _are_apart(sends: Sequence[Received]) -> bool:
@@ -147,7 +164,7 @@ def _net(sends: list[ReceivedSend]) -> Event | None:
     kwargs = {name: payload[name] for name in last.payload if name not in ("signal", "sender")}
     sent = (kind, last.payload["signal"], last.payload["sender"], kwargs)
     held = next((one.held for one in reversed(sends) if one.held is not None), None)
-    return SentEvent(*sent, compared, _fields(sends), last.row, last.primary_key, held)
+    return SentEvent(*sent, compared, _fields(sends), last.row, last.primary_key, held, last.context)
 
 
 def _first(sends: Sequence[ReceivedSend]) -> ReceivedSend:

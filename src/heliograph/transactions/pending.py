@@ -44,6 +44,7 @@ class Staged(ABC):
     """A delivery policy that makes its calls at a stage of a transaction."""
 
     stage: ClassVar[Stage]
+    is_of_changes: ClassVar[bool] = False  # whether a save that changes nothing needs no transaction for it
 
 
 class Ending(Staged):
@@ -151,12 +152,16 @@ def verify_commit(connection: Any, receiver: Any) -> None:
 def is_in_transaction(connection: Any) -> bool:
     """Return whether a transaction with a commit to wait for is open."""
     blocks = connection.atomic_blocks
-    return bool(blocks) and not (blocks[-1]._from_testcase and setting("COMMIT_IN_TESTS"))
+    return bool(blocks) and not (blocks[-1]._from_testcase and is_of_test(blocks[-1]))
 
 
 def is_of_test(block: Any) -> bool:
     """Return whether an atomic block is one that Django puts around a test, and counts as none."""
-    return bool(block._from_testcase and setting("COMMIT_IN_TESTS"))
+    return bool(block._from_testcase and (hasattr(block, OF_REHEARSAL) or setting("COMMIT_IN_TESTS")))
+
+
+# The attribute of the block of a rehearsal, which counts as a block of a test whatever the setting says.
+OF_REHEARSAL = "_heliograph_rehearsal"
 
 
 # The attribute of a connection with the functions to call at the end of its transaction.

@@ -23,6 +23,7 @@ MENU = {
     "statistics": "Statistics",
     "activity": "Activity",
     "signals": "Signals",
+    "pages:index": "Applications",
 }
 
 

@@ -16,6 +16,12 @@ class Migration(migrations.Migration):
                 ("to", models.TextField()),
                 ("subject", models.TextField()),
                 ("body", models.TextField()),
+                (
+                    "message_id",
+                    models.TextField(
+                        blank=True, help_text="By this a reader's program knows a mail that was sent twice."
+                    ),
+                ),
             ],
             options={
                 "ordering": ["pk"],

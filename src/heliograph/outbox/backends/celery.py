@@ -27,10 +27,11 @@ _PATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
 
 
 class CeleryBackend(ExternalBackend):
-    """Celery's workers run `heliograph.outbox.run` with the id of a delivery, and look after the table.
+    """The backend whose workers are Celery's: they get the id of a delivery, and look after the table too.
 
-    `APP` names the app, as `celery -A` does; without it, the current app is used. Our queue "default" is the queue that
-    Celery chooses, by its `task_routes` or `task_default_queue`.
+    Its options in `HELIOGRAPH_OUTBOX` are `APP`, the path of the app as for `celery -A`, by default the current app;
+    `QUEUES`, Celery's names of our queues, where "default" is the queue that Celery chooses; and `NOTIFY_AGAIN_AFTER`,
+    in seconds. Raises ImproperlyConfigured for another option, and for a value that does not fit.
     """
 
     options: ClassVar[Mapping[str, Any]] = {**ExternalBackend.options, "APP": None}

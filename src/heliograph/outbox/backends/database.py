@@ -13,7 +13,10 @@ from heliograph.outbox.notify.notices import wake
 
 
 class DatabaseBackend(Backend):
-    """The workers of `manage.py outbox run` look into the table; on PostgreSQL a notice wakes idle ones."""
+    """The backend whose workers, of `manage.py outbox run`, look into the table; on PostgreSQL a notice wakes them.
+
+    Its option in `HELIOGRAPH_OUTBOX` is `NOTICES`, True by default. Raises ImproperlyConfigured for another option.
+    """
 
     is_external = False
     options = {"NOTICES": True}  # noqa: RUF012 - as the base declares it

@@ -32,10 +32,12 @@ else:  # pragma: django<6.0
 
 
 class TasksBackend(ExternalBackend):
-    """The workers of Django's tasks run `deliver` with the id of a delivery.
+    """The backend whose workers are of Django's tasks: they get the id of a delivery.
 
-    `TASK_BACKEND` is the alias in `settings.TASKS`, whose `QUEUES` must have the queues of the deliveries. Nothing in
-    those workers looks after the table: `manage.py outbox run` does.
+    Its options in `HELIOGRAPH_OUTBOX` are `TASK_BACKEND`, the alias in `settings.TASKS`, whose `QUEUES` must have the
+    queues of the deliveries; `QUEUES`, the names there of our queues; and `NOTIFY_AGAIN_AFTER`, in seconds. Nothing in
+    those workers looks after the table: `manage.py outbox run` does. Raises ImproperlyConfigured for another option,
+    and for a value that does not fit.
     """
 
     options: ClassVar[Mapping[str, Any]] = {**ExternalBackend.options, "TASK_BACKEND": DEFAULT_TASK_BACKEND_ALIAS}

@@ -18,7 +18,11 @@ Backoff = Callable[[int], float]
 
 
 class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value that a receiver returns
-    """Raised or returned by a receiver: make another attempt after so many seconds, if one is left."""
+    """A receiver raises or returns it to be attempted again after so many seconds, if an attempt is left.
+
+    The attempt counts as failed. What the receiver has written is undone, unless its policy has `atomic=False`. Raises
+    ValueError for seconds below 0 or above ten years.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -29,7 +33,11 @@ class RetryAfter(Exception):  # noqa: N818 - it is no error, and also a value th
 
 
 class Snooze(Exception):  # noqa: N818 - the same
-    """Raised or returned by a receiver: call it again after so many seconds, and count no attempt."""
+    """A receiver raises or returns it to be called again after so many seconds; the attempt does not count.
+
+    What the receiver has written is undone, unless its policy has `atomic=False`. Raises ValueError for seconds below 0
+    or above ten years.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -40,7 +48,10 @@ class Snooze(Exception):  # noqa: N818 - the same
 
 
 class Discard(Exception):  # noqa: N818 - the same
-    """Raised or returned by a receiver: there is nothing left to do, and that is no failure."""
+    """A receiver raises or returns it where there is nothing left to do; the delivery is discarded with this reason.
+
+    Raised, it undoes what the receiver has written, unless its policy has `atomic=False`; returned, it does not.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -83,7 +94,11 @@ _USUAL = Exponential(1.0, 2.0, 3600.0)
 
 @named_options
 def exponential(first: float = 1.0, factor: float = 2.0, most: float = 3600.0) -> Exponential:
-    """Return a backoff of `first` seconds after the first attempt, `factor` times as many after each, up to `most`."""
+    """Return a backoff of `first` seconds after the first attempt, `factor` times as many after each, up to `most`.
+
+    The defaults give 1, 2, 4, 8 ... seconds, up to an hour. Raises ValueError for a factor below 1, and for seconds
+    below 0 or above ten years.
+    """
     if not factor >= 1:
         raise ValueError(f"exponential(factor=...) is 1 or more, not {factor!r}.")
     return Exponential(_duration("exponential", first), float(factor), _duration("exponential", most))
@@ -91,17 +106,26 @@ def exponential(first: float = 1.0, factor: float = 2.0, most: float = 3600.0) -
 
 @named_options
 def fixed(seconds: float) -> Fixed:
-    """Return a backoff of so many seconds after every attempt."""
+    """Return a backoff of so many seconds after every attempt; ValueError for seconds below 0 or above ten years."""
     return Fixed(_duration("fixed", seconds))
 
 
 @named_options
 @dataclass(frozen=True, slots=True, repr=False)
 class Retry:
-    """How often a delivery is attempted, and when: after an error of `on`, unless it is one of `give_up_on`.
+    """How often a delivery is attempted, and when. Frozen.
 
-    `backoff` is given the number of the attempt that failed, 1 for the first, and returns seconds; these become more
-    or less by a random part of up to `jitter`, so that what failed together does not come back together.
+    - `attempts`: how many attempts there are in all, from 1 to 32767. With the default backoff, eight take about two
+      minutes.
+    - `backoff`: a function of the number of the attempt that failed, 1 for the first, which returns seconds; such as
+      `exponential()` or `fixed()`.
+    - `jitter`: the part, from 0 to 1, by which the seconds are more or less at random, so that calls that failed
+      together do not come back together.
+    - `on` and `give_up_on`: a class of exceptions, or a tuple of classes. Another attempt follows an error of `on` that
+      is none of `give_up_on`. A group of errors counts as the errors in it.
+
+    Raises ValueError for a number out of its range, and TypeError for a backoff that is not callable or a class that is
+    no exception.
     """
 
     attempts: int = 8

@@ -20,7 +20,7 @@ def add_verbs(parser: CommandParser) -> None:
         of_verb = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.")
         _add_database(of_verb)
         add_options(of_verb)
-        _add_options_of_django(of_verb)
+        add_options_of_django(of_verb)
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ _VERBS: tuple[tuple[str, Callable[[CommandParser], None], str], ...] = (
 
 def _add_database(parser: CommandParser) -> None:
     text = "the database that has the deliveries (default: %(default)s)"
-    parser.add_argument("--database", default=DEFAULT_DB_ALIAS, type=_alias, metavar="ALIAS", help=text)
+    parser.add_argument("--database", default=DEFAULT_DB_ALIAS, type=database_alias, metavar="ALIAS", help=text)
 
 
 def _add_filters(parser: CommandParser, states: Sequence[str], by_default: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ def _add_names(parser: CommandParser, flag: str, text: str, **options: Any) -> N
     parser.add_argument(flag, nargs="+", action="extend", default=[], metavar=metavar, help=text, **options)
 
 
-def _add_options_of_django(parser: CommandParser) -> None:
+def add_options_of_django(parser: CommandParser) -> None:
     """Take the options of all commands after the verb, too; a default would hide an option before the verb."""
     for flag in ("--settings", "--pythonpath"):
         parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
@@ -110,7 +110,8 @@ def _add_options_of_django(parser: CommandParser) -> None:
 # --- values -----------------------------------------------------------------------------------------------------
 
 
-def _alias(text: str) -> str:
+def database_alias(text: str) -> str:
+    """Return the alias of a database that an argument names; ArgumentTypeError for another text."""
     if text not in connections:
         raise ArgumentTypeError(f"DATABASES has no {text!r}: it has {', '.join(map(repr, connections))}.")
     return text

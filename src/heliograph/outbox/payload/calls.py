@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from django.db.models import Model
@@ -14,6 +15,7 @@ from django.db.models.signals import ModelSignal, post_delete, post_save, pre_de
 
 from heliograph.bulk.signals import pre_update
 from heliograph.catalogue import entry_of
+from heliograph.context.kept_context import EMPTY, Context
 from heliograph.dispatch import Call
 from heliograph.dispatch.identity import is_async
 from heliograph.outbox.durable.registry import DurableReceiver, known
@@ -23,10 +25,11 @@ from heliograph.outbox.payload.field_values import changes_of_model, encoded_cha
 from heliograph.outbox.payload.instances import loading, loading_unasked
 from heliograph.outbox.payload.kinds import KIND, VALUE
 from heliograph.outbox.payload.named_signals import signal_named
-from heliograph.outbox.payload.secrecy import OF_THE_PROCESS, sensitive_among
+from heliograph.outbox.payload.secrecy import OF_THE_PROCESS
 from heliograph.outbox.payload.stored_batches import as_json, batch_of, encoded_batch
 from heliograph.outbox.payload.value_decoding import Decoder, is_row, read, verified
 from heliograph.outbox.payload.value_encoding import PLAIN, encoded_as, row
+from heliograph.sensitive_names import sensitive_among
 from heliograph.transactions.batches import Batch
 
 # The version of the format. A payload of a later version is an UnreadableError.
@@ -108,15 +111,17 @@ _IMMUTABLE = frozenset((bool, str, type(None), frozenset))
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
-def restored(text: str, using: str, durable: DurableReceiver) -> dict[str, Any]:
-    """Return the arguments of a stored call: signal, sender and the payload.
+def restored(
+    text: str, using: str, durable: DurableReceiver, contexts: Iterable[Context] = repeat(EMPTY)
+) -> dict[str, Any]:
+    """Return the arguments of a stored call: signal, sender and the payload, whose events have these contexts.
 
     Raises MissingError if an instance is gone, unless `missing="call"`; if the receiver has no parameter for it, the
     error is raised when the instance is used. With `missing="discard"`, a batch leaves out its missing instances.
     Raises UnreadableError for what this release cannot read.
     """
     try:
-        return _restored(_parsed(text), using, durable)
+        return _restored(_parsed(text), using, durable, contexts)
     except RecursionError:
         raise UnreadableError("The payload has too much within one another.") from None
 
@@ -131,9 +136,11 @@ def _parsed(text: str) -> dict[str, Any]:
     return stored  # type: ignore[no-any-return]  # as verified
 
 
-def _restored(stored: Mapping[str, Any], using: str, durable: DurableReceiver) -> dict[str, Any]:
+def _restored(
+    stored: Mapping[str, Any], using: str, durable: DurableReceiver, contexts: Iterable[Context]
+) -> dict[str, Any]:
     load = loading(using, is_called=durable.policy.missing == "call")
-    decode = Decoder(load, lambda batch: batch_of(batch, decode, using, durable), partial(_is_about, durable))
+    decode = Decoder(load, lambda batch: batch_of(batch, decode, using, durable, contexts), partial(_is_about, durable))
     unasked = replace(decode, load=loading_unasked(load, is_async=is_async(durable.receiver())))
     signal = None if stored.get("signal") is None else signal_named(stored["signal"], durable)
     sent = {

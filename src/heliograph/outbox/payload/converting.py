@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
@@ -10,6 +11,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from heliograph.catalogue import carried
 from heliograph.changes.rows import Kind
 from heliograph.changes.tracking import ALL
+from heliograph.context.kept_context import current
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.payload.stored_events import StoredEvent
@@ -50,6 +52,7 @@ def _changes_of(event: Event, durable: DurableReceiver) -> dict[str, Any]:
 def _as_batch(payload: Mapping[str, Any], durable: DurableReceiver, using: str) -> dict[str, Any]:
     signal, sender = payload["signal"], payload["sender"]
     event = StoredEvent(*(_kind(payload, durable), signal, sender), *_of_row(payload, durable))
+    event = replace(event, context=current())
     return {"signal": signal, "sender": sender, "using": payload.get("using") or using, "batch": Batch((event,))}
 
 

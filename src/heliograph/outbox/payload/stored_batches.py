@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from django.db.models.base import ModelBase
@@ -16,6 +18,7 @@ from django.db.models.base import ModelBase
 from heliograph.changes.rows import loaded
 from heliograph.changes.tracking import ALL
 from heliograph.changes.values import UNKNOWN
+from heliograph.context.kept_context import EMPTY, Context
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.durable.stored_names import name_of
 from heliograph.outbox.payload.errors import MissingError, UnreadableError
@@ -91,12 +94,18 @@ def _unchanged(event: Event) -> dict[str, Any]:
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
-def batch_of(stored: Any, decode: Decoder, using: str, durable: DurableReceiver) -> Batch:
-    """Return the batch that is stored; with `missing="discard"`, without the events whose instances are gone."""
+def batch_of(
+    stored: Any, decode: Decoder, using: str, durable: DurableReceiver, contexts: Iterable[Context] = repeat(EMPTY)
+) -> Batch:
+    """Return the batch that is stored; with `missing="discard"`, without the events whose instances are gone.
+
+    `contexts` has the context of each event, in their order.
+    """
     _verify(stored)
     commons = [_common(common, decode, durable) for common in stored["commons"]]
     find = _finder(stored, commons, using)
-    events = tuple(_events(stored["events"], commons, decode, find, using, missing=durable.policy.missing))
+    sent = zip(stored["events"], contexts, strict=False)
+    events = tuple(_events(sent, commons, decode, find, using, missing=durable.policy.missing))
     if not events:
         raise MissingError("All instances of the batch are gone")
     return Batch(events)
@@ -145,15 +154,22 @@ def _key(model: Any, parts: Any = None, *more: Any) -> Any:
 
 
 def _events(
-    events: Sequence[Any], commons: Sequence[Any], decode: Decoder, find: Find, using: str, *, missing: str
+    events: Iterable[tuple[Any, Context]],
+    commons: Sequence[Any],
+    decode: Decoder,
+    find: Find,
+    using: str,
+    *,
+    missing: str,
 ) -> Iterator[Event]:
     def found(model: Any, key: Any) -> Any:
         instance = find(model, key)
         return bare(model, key, using) if instance is None and missing == "call" else instance
 
-    for at, *of_one in events:
+    for (at, *of_one), context in events:
         try:
-            yield _event(commons[at], *of_one, decode=decode, find=found, using=using)
+            event = _event(commons[at], *of_one, decode=decode, find=found, using=using)
+            yield replace(event, context=context)
         except MissingError:
             if missing != "discard":
                 raise

@@ -9,6 +9,7 @@ from typing import Any
 from heliograph.changes.comparing import Change
 from heliograph.changes.rows import Kind
 from heliograph.changes.values import NO_ROW, UNKNOWN
+from heliograph.context.kept_context import EMPTY, Context
 from heliograph.outbox.payload.field_values import changes_of_model
 from heliograph.transactions.batches import Event
 
@@ -25,6 +26,7 @@ class StoredEvent(Event):
     stored: Mapping[str, Change] = field(default_factory=dict, repr=False)
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of unchanged fields, after the transaction
     fields: tuple[str, ...] = field(default=(), repr=False)
+    context: Context = EMPTY
     comparison: None = None
 
     @property

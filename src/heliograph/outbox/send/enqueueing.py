@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,21 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from heliograph.context.context_text import text_of_batch, text_of_context
+from heliograph.context.kept_context import EMPTY
 from heliograph.databases import database_with_outbox
 from heliograph.dispatch import Call
+from heliograph.dispatch.observed_calls import notify
+from heliograph.dispatch.scopes import current
 from heliograph.outbox import statements
 from heliograph.outbox.delivery_rows import DeliveryRow, values_of
-from heliograph.outbox.migrating import MIGRATING, has_table
+from heliograph.outbox.events import EnqueuedRows
+from heliograph.outbox.installed_tables import DELIVERIES
 from heliograph.outbox.notify.notifying import notify_after_commit
 from heliograph.outbox.payload.errors import UnsavedError
 from heliograph.outbox.send import key_locks
 from heliograph.outbox.send.storing import StoredCall, durable_of, refusal, stored_call
+from heliograph.transactions.batches import Batch
 from heliograph.transactions.collect import Received
 from heliograph.transactions.net import BatchCall, together
 from heliograph.transactions.pending import Pending, hold_until_end
@@ -29,16 +36,27 @@ logger = logging.getLogger("heliograph.outbox")
 
 def write(due: Sequence[Pending]) -> None:
     """Write the rows of these calls, in one statement for each database."""
-    rows: dict[str, list[DeliveryRow]] = {}
+    rows, texts = dict[str, list[DeliveryRow]](), dict[int, str]()
     for one in due:
-        call = one.call if isinstance(one.call, StoredCall) else _stored_at_last(one.call, one.using)
+        call = one.call if isinstance(one.call, StoredCall) else stored_at_last(one.call, one.using)
         if call is not None:
-            rows.setdefault(one.using, []).append(call.row)
+            row = call.row if call.context is EMPTY else _with_context(call, texts)
+            rows.setdefault(one.using, []).append(row)
     for using, of_database in rows.items():
-        if using in MIGRATING and not has_table(using):
+        if DELIVERIES.are_awaited(using):
             logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
         else:
             _enqueue(using, of_database)
+
+
+def _with_context(call: StoredCall, texts: dict[int, str]) -> DeliveryRow:
+    """Return the row of a call with its context; the text of one context is made once."""
+    context, batch = call.context, call.payload.get("batch")
+    if isinstance(batch, Batch):
+        return replace(call.row, context=text_of_batch(context, [event.context for event in batch.events]))
+    if id(context) not in texts:
+        texts[id(context)] = text_of_context(context)
+    return replace(call.row, context=texts[id(context)])
 
 
 def _enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
@@ -56,19 +74,21 @@ def _enqueue(using: str, rows: Sequence[DeliveryRow]) -> None:
         database.lock(connection, locks, partial(hold_until_end, connection))
     ids = database.insert(connection, statements.insertion(database), [*map(values_of, rows)], locks)
     notify_after_commit(using, rows, ids, database)
+    if scopes := current():
+        notify(scopes, EnqueuedRows(using, rows))
 
 
 # --- calls that could not get their row when they were sent -----------------------------------------------------
 
 
-def _stored_at_last(call: Any, using: str) -> StoredCall | None:
+def stored_at_last(call: Any, using: str) -> StoredCall | None:
     """Return a call of a batch, or one whose instance had no key, with its row; None for an empty batch."""
     if isinstance(call, Received):  # tests may make the pending calls one by one
         call = together([call])
     if isinstance(call, BatchCall):
         return _stored_batch(call, using)
     try:
-        return stored_call(call, durable_of(call), using, call.primary_key)
+        return stored_call(call, durable_of(call), using, call.context, call.primary_key)
     except UnsavedError as error:
         raise refusal(durable_of(call), call, error) from None
 
@@ -78,4 +98,5 @@ def _stored_batch(call: BatchCall, using: str) -> StoredCall | None:
     if found is None:
         return None
     batch, _ = found
-    return stored_call(Call(call.receiver, {**call.payload, "batch": batch}), durable_of(call.sends[0]), using)
+    whole = Call(call.receiver, {**call.payload, "batch": batch})
+    return stored_call(whole, durable_of(call.sends[0]), using, call.context)

@@ -23,7 +23,11 @@ from heliograph.transactions.pending import Stage
 
 
 class ThisDelivery(NamedTuple):
-    """The delivery for which a receiver is called, if it has a parameter named delivery."""
+    """The delivery for which a receiver is called, if the receiver has a parameter named `delivery`.
+
+    `id` is its number. `attempt` is 1 for the first attempt. `idempotency_key` is a text that is the same in all
+    attempts, for another system that must act only once. A named tuple.
+    """
 
     id: int
     attempt: int  # 1 for the first
@@ -33,19 +37,26 @@ class ThisDelivery(NamedTuple):
 @named_options
 @dataclass(frozen=True, repr=False)
 class Durable(DurableOptions):
-    """Store the call in the transaction of the send, and let a worker make it after the commit.
+    """The delivery policy that stores the call in the transaction of the send, for a worker to make after the commit.
 
-    Workers of `backend`, an alias of `settings.HELIOGRAPH_OUTBOX`, take calls from their `queue`. `retry` says how
-    often a call is attempted. Calls of one receiver with the same `key` are made one at a time, in the order of their
-    commits; the key is a path into the payload ("order.customer_id"), or a function of the payload. With `atomic`, the
-    writes of the receiver and the record of its success are one transaction; use False for effects outside the
-    database. `missing` says what happens if an instance that the receiver asks for is gone: "discard", "retry" or
-    "fail" without a call, or "call" with an instance that has only its primary key. `aliases` are old names of the
-    receiver, whose stored calls it takes over. An attempt that takes longer than `warn_after`, in seconds or as a
-    timedelta, is logged; an async receiver that takes longer than `give_up_after` is cancelled. With `batch=True` there
-    is one call for all sends of a transaction.
+    - `batch`: with `True`, there is one call for all sends of a transaction, and the receiver gets a `Batch`.
+    - `queue`: the name of the queue from which workers take the call, up to 64 characters.
+    - `retry`: how often the call is attempted, and when.
+    - `key`: calls of one receiver with the same key are made one at a time, in the order of their commits. The key is a
+      path into the payload ("order.customer_id"), or a function of the payload.
+    - `atomic`: whether the writes of the receiver and the record of its success are one transaction. Use `False` for
+      effects outside the database.
+    - `backend`: the system whose workers make the call, an alias of `settings.HELIOGRAPH_OUTBOX`.
+    - `missing`: what happens if an instance that the receiver asks for is gone. "discard", "retry" and "fail" make no
+      call; "call" makes it with an instance that has only its primary key.
+    - `aliases`: names that the receiver had in older releases, whose stored calls it takes over.
+    - `warn_after`: an attempt that takes longer is logged. Seconds or a timedelta, up to ten years.
+    - `give_up_after`: an async receiver that takes longer is cancelled. Seconds or a timedelta, more than `warn_after`.
 
-    Raises TypeError or ValueError for an option with a wrong value.
+    Raises TypeError or ValueError for an option with a wrong value. Where a receiver is connected, TypeError is raised
+    for a receiver that no worker could find by its name, such as a lambda, for a receiver with `give_up_after` that is
+    not async, and for a signal that is never about a database. A send raises TypeError or ValueError for a value that
+    cannot be stored, and TransactionManagementError where commits are made by hand.
     """
 
     stage: ClassVar[Stage] = Stage.STORED

@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.models import Model
 
 from heliograph.catalogue import entry_of
+from heliograph.context.kept_context import Context
 from heliograph.dispatch import Call
 from heliograph.dispatch.describe import describe
 from heliograph.outbox.delivery_rows import DeliveryRow, options_of
@@ -31,6 +32,7 @@ class StoredCall(Call):
     durable: DurableReceiver
     row: DeliveryRow
     primary_key: Any  # of the instance when it was sent
+    context: Context  # of the send; its text is made when the row is written, since a user may have to be loaded
 
 
 def stored(call: Any, using: str) -> Any:
@@ -45,7 +47,7 @@ def stored(call: Any, using: str) -> Any:
     if isinstance(call, Received):
         return call
     try:
-        return stored_call(call, durable, using, call.primary_key)
+        return stored_call(call, durable, using, call.context, call.primary_key)
     except UnsavedError:
         return call  # pre_save sends it before the database has given it a key
 
@@ -56,7 +58,9 @@ def durable_of(call: Any) -> DurableReceiver:
     return durable
 
 
-def stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: Any = None) -> StoredCall:
+def stored_call(
+    call: Call, durable: DurableReceiver, using: str, context: Context, primary_key: Any = None
+) -> StoredCall:
     """Return a call with its row; UnsavedError if its instance has no key yet."""
     payload, policy = call.payload, durable.policy
     try:
@@ -69,8 +73,8 @@ def stored_call(call: Call, durable: DurableReceiver, using: str, primary_key: A
         raise _excess(durable, call, len(text))
     sender = durable.sender if payload["sender"] is durable.model else label_of(payload["sender"])
     key = "" if policy.key is None else _key(policy.key, durable, payload)
-    columns = [*options_of(policy), durable.name, durable.signal[:255], sender, key, text]
-    return StoredCall(call.receiver, payload, durable, DeliveryRow(*columns), primary_key)
+    columns = [*options_of(policy), durable.name, durable.signal[:255], sender, key, text, ""]
+    return StoredCall(call.receiver, payload, durable, DeliveryRow(*columns), primary_key, context)
 
 
 def _excess(durable: DurableReceiver, call: Call, size: int) -> ValueError:

@@ -7,5 +7,6 @@ goes on with the operations that people have asked for, and *prune* deletes what
 
     CHORES = (Chore("rescue", rescue, lambda: 5.0), ...)
 
-A new chore is a line in this list. An error of a chore is logged, and the others are done all the same.
+A new chore is a line in this list; another package adds one by `add_chore()`, as the audit log does. An error of a
+chore is logged, and the others are done all the same.
 """

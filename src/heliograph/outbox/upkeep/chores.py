@@ -22,6 +22,20 @@ class Chore:
     pause: Callable[[], float]  # returns the seconds from the end of one time to the next
 
 
+# The chores of other packages, which these add when Django is ready: the outbox knows none of them.
+_ADDED: list[Chore] = []
+
+
+def add_chore(chore: Chore) -> None:
+    """Let workers do a chore of another package too, in place of an earlier one with the same name."""
+    _ADDED[:] = [*(one for one in _ADDED if one.name != chore.name), chore]
+
+
+def all_chores() -> tuple[Chore, ...]:
+    """Return the chores of the outbox and of other packages."""
+    return (*CHORES, *_ADDED)
+
+
 CHORES = (
     Chore("rescue", rescue, lambda: min(settings_of("default").lease.total_seconds() / 3, 5.0)),
     Chore("sweep", sweep, lambda: shortest_pause(10.0)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from time import monotonic
 
-from heliograph.outbox.upkeep.chores import CHORES, Chore
+from heliograph.outbox.upkeep.chores import Chore, all_chores
 from heliograph.outbox.work.thread_connections import close_connections
 
 logger = logging.getLogger("heliograph.outbox")
@@ -16,8 +16,8 @@ logger = logging.getLogger("heliograph.outbox")
 class Upkeep:
     """Does the chores that are due; remembers when each is due again, and its last error."""
 
-    def __init__(self, chores: Sequence[Chore] = CHORES) -> None:
-        self._chores = chores
+    def __init__(self, chores: Sequence[Chore] | None = None) -> None:
+        self._chores = all_chores() if chores is None else chores
         self._due: dict[tuple[str, str], float] = {}  # the time, by the names of a chore and a database
         self._errors: dict[tuple[str, str], str] = {}  # the last error, which is logged once
 

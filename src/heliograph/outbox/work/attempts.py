@@ -18,8 +18,9 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import connections
 
+from heliograph.context.kept_context import current_context, under
 from heliograph.dispatch import Call
-from heliograph.dispatch.observed_calls import notify
+from heliograph.dispatch.observed_calls import current_call, notify
 from heliograph.dispatch.reentrancy import Handling, HandlingAll
 from heliograph.dispatch.scopes import open_scopes
 from heliograph.outbox.charset import one_line
@@ -50,7 +51,9 @@ from heliograph.outbox.work.handing_back import handed_back, warn_once
 from heliograph.outbox.work.isolation import isolated
 from heliograph.outbox.work.leftovers import none_left_open
 from heliograph.outbox.work.limits import reported, stack_of, within
+from heliograph.outbox.work.observed_attempts import observed_attempt
 from heliograph.outbox.work.recording import LostError, described, is_recorded, kept_for_later, record
+from heliograph.outbox.work.stored_contexts import context_of_attempt, contexts_in_batch
 from heliograph.outbox.write_transaction import writing
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.late_calls import make_late
@@ -60,7 +63,11 @@ logger = logging.getLogger("heliograph.outbox")
 
 def attempt(claim: Claim, receivers: Sequence[DurableReceiver]) -> Outcome | None:
     """Call the receiver of a delivery, and record the outcome; None if the worker has lost the delivery meanwhile."""
-    durable = registry.chosen(receivers, claim.signal, claim.sender)
+    with under(context_of_attempt(claim)), observed_attempt(claim):
+        return _attempt(claim, registry.chosen(receivers, claim.signal, claim.sender))
+
+
+def _attempt(claim: Claim, durable: DurableReceiver) -> Outcome | None:
     began = perf_counter()
     _observe(claim, "delivery_started")
     try:
@@ -79,7 +86,7 @@ def _made(claim: Claim, durable: DurableReceiver) -> Outcome:
     try:
         _verify_attempts(claim, policy)
         with none_left_open(claim.receiver), forks_end(), writing(claim.using) if policy.atomic else nullcontext():
-            recorded = of_response(_response(claim, durable))
+            recorded = of_response(make_call(claim, durable))
             record(claim, recorded)
         return recorded
     except LostError:
@@ -138,15 +145,15 @@ def close_broken_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _response(claim: Claim, durable: DurableReceiver) -> Any:
+def make_call(claim: Claim, durable: DurableReceiver) -> Any:
     """Call the receiver as the send would have: it is not called again for an instance that it is handling."""
     receiver = durable.receiver()
-    payload = restored(claim.payload, claim.using, durable)
+    payload = restored(claim.payload, claim.using, durable, contexts_in_batch(claim))
     if durable.asks_for_delivery and "delivery" not in payload:
         payload["delivery"] = ThisDelivery(claim.id, claim.attempt, _idempotency_key(claim))
     handling = _handling(receiver, payload, claim.using) if durable.is_guarded else None
     with none_left_open(claim.receiver), forks_end():
-        response = make_late(Call(receiver, payload), handling, None)
+        response = make_late(Call(receiver, payload), handling, current_call(), current_context.get())
         if isawaitable(response):
             response = _waited_for(within(durable.policy.give_up_after, response))
     if isinstance(response, RetryAfter | Snooze):

@@ -185,9 +185,12 @@ def _size_for(seconds: float, size: int) -> int:
 def drain(
     using: str = DEFAULT_DB_ALIAS, queues: Collection[str] | None = None, limit: int | None = None
 ) -> list[Outcome]:
-    """Make every delivery that is due, in this thread, until none is; return the outcomes.
+    """Make every delivery of a database that is due, in this thread, until none is; return the outcomes.
 
-    `queues` are the names of the queues, None for all; `limit` is the largest number of attempts.
+    The outcomes are a list of `Succeeded`, `Again`, `Snoozed`, `HandedBack`, `Discarded` and `Dead`. `using` is the
+    alias of the database, `queues` are the names of the queues to look at, None for all; `limit` is the largest number
+    of attempts. Deliveries for external workers, such as those of Celery, are left alone. Errors of receivers are
+    recorded and not raised. A receiver that is called again later is not waited for.
     """
     runner, made = Runner(using, queues), list[Outcome | None]()
     with runner.kept(), giving_up(runner):

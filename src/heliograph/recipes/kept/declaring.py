@@ -20,9 +20,12 @@ from heliograph.recipes.parent_locks import Link, lock_before_writes, order
 def keep(model: type[Model] | str, **fields: Any) -> Declaration:
     """Keep an aggregate over a reverse relation in each of these fields of a model.
 
-    `keep(Post, comment_count=Count("comments"))` stores in `Post.comment_count` what
-    `Post.objects.annotate(n=Count("comments"))` gives, after each transaction that creates, changes, moves or deletes
-    comments. The model may be named "app.Model". Returns a handle with `disconnect()`.
+        keep(Post, comment_count=Count("comments"), newest=Max("comments__at"))
+
+    Each field stores what `Post.objects.annotate()` gives for the aggregate, after each transaction that creates,
+    changes, moves or deletes comments. Aggregates are `Count`, `Sum`, `Avg`, `Min`, `Max`, `StdDev` and `Variance`.
+    `manage.py recipes verify` compares the fields with the rows, and `recipes backfill` fills them. The model may be
+    named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.
@@ -40,10 +43,18 @@ def keep_groups(
 ) -> Declaration:
     """Keep aggregates of a model's rows, by groups, in a model that has one row for each group.
 
-    `keep_groups(Payment, into=DailyRevenue, by={"day": TruncDate("paid_at")}, revenue=Sum("amount", default=0),
-    payments=Count("*"))` keeps the revenue of each day, and makes the row of a day with its first payment. The fields
-    of `by` must be unique together. Days are those of the time zone in the settings. Returns a handle with
-    `disconnect()`.
+        keep_groups(
+            Payment,
+            into=DailyRevenue,
+            by={"day": TruncDate("paid_at")},
+            revenue=Sum("amount", default=0),
+            payments=Count("*"),
+        )
+
+    This keeps the revenue of each day, and makes the row of a day with its first payment. `into` is the model of the
+    groups. `by` has the names of the fields that identify a group, each with its expression; these fields must be
+    unique together. Days are those of the time zone in the settings. Models may be named "app.Model". Returns a
+    `Declaration`.
 
     Raises TypeError, with what to do, for what cannot be kept right; if models are not loaded yet, a system check
     reports it.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connections
 from django.db.models import (
     Aggregate,
     Count,
@@ -34,6 +32,7 @@ from heliograph.recipes.chunking import in_chunks
 from heliograph.recipes.kept.arithmetic import Contribution, Row, contribution, type_of
 from heliograph.recipes.kept.cutting import Cutter, is_path
 from heliograph.recipes.kept.kept_fields import ALIAS, KeptField
+from heliograph.recipes.kept.site_days import SiteDate
 
 _AT_ONCE = 100  # groups of one SELECT
 
@@ -95,11 +94,12 @@ class GroupField(KeptField):
         key = tuple(value(row) for value in self.by.values.values())
         return None if None in key else key
 
-    def key_of_parent(self, instance: Any) -> Any:
-        return tuple(getattr(instance, self._column(name)) for name in self.target)
+    @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        return tuple(str(self.parent._meta.get_field(name).attname) for name in self.target)  # type: ignore[union-attr]
 
-    def _column(self, name: str) -> str:
-        return str(self.parent._meta.get_field(name).attname)  # type: ignore[union-attr]
+    def key_from(self, values: Sequence[Any]) -> Any:
+        return tuple(values)
 
     # --- the truth ------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class GroupField(KeptField):
         if missing:
             self.create(missing, using)
             found.update(self._find(missing, using))
-        return found, missing if self.recounts_on(using) else ()
+        return found, missing
 
     def _possible(self, keys: list[Any], using: str) -> list[Any]:
         """Return the keys whose foreign keys refer to rows that exist."""
@@ -156,19 +156,14 @@ class GroupField(KeptField):
                 keys = [key for key in keys if key[at] in there]
         return keys
 
-    def recounts_on(self, using: str) -> bool:
-        """Return whether a database can compute the groups: the days of a time zone need its tables of time zones."""
-        zones = [getattr(one, "tzinfo", None) for one in self.by.expressions.values()]
-        return not any(zones) or bool(connections[using].features.has_zoneinfo_database)
-
     def create(self, keys: Collection[Any], using: str) -> None:
         """Create rows for groups; another transaction may have done the same."""
-        columns = [self._column(name) for name in self.target]
+        columns = self.key_columns
         rows = [self.parent(**dict(zip(columns, key, strict=True))) for key in keys]
         self.parent._base_manager.using(using).bulk_create(rows, ignore_conflicts=True)
 
     def _find(self, keys: list[Any], using: str) -> dict[Any, Any]:
-        columns = [self._column(name) for name in self.target]
+        columns = self.key_columns
         found: dict[Any, Any] = {}
         for some in in_chunks(keys, _AT_ONCE):
             wanted = Q()
@@ -265,9 +260,7 @@ def _grouped_by(cutter: GroupCutter, child: type[Model], given: Any) -> tuple[An
 def _date(expression: TruncDate, path: str) -> tuple[Any, Contribution]:
     """Return a date in the zone of the site, not in the one that a request has activated."""
     zone = (expression.tzinfo or timezone.get_default_timezone()) if settings.USE_TZ else None
-    pinned = copy.copy(expression)
-    pinned.tzinfo = zone
-    pinned.set_source_expressions([F(path)])
+    pinned = SiteDate(path, tzinfo=zone)
 
     def date(row: Row) -> Any:
         value = row[path]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -150,9 +150,18 @@ class KeptField:
         """The foreign keys of the child that refer to the parent."""
         return (self.cut.key,)
 
+    @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """The attributes of a parent's fields by which its children refer to it."""
+        return (self.target,)
+
+    def key_from(self, values: Sequence[Any]) -> Any:
+        """Return the value of the foreign key of a parent's children, from the values of its key columns."""
+        return values[0]
+
     def key_of_parent(self, instance: Any) -> Any:
         """Return the value of the foreign key of a parent's children."""
-        return getattr(instance, self.target)
+        return self.key_from([getattr(instance, name) for name in self.key_columns])
 
     def locate(self, keys: Iterable[Any], using: str) -> tuple[Mapping[Any, Any], Collection[Any]]:
         """Return the primary keys of parents by the values of foreign keys, and the new ones to recount: none."""

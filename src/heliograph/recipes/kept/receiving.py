@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw
 from heliograph.recipes.cached_parents import cached_parents
 from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.kept.flushing import flush_later
+from heliograph.recipes.kept.heirs import OfHeirs, heirs_of, recounts
 from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
-from heliograph.recipes.kept.work import Pair, State, Work, has_unknown, work_of
+from heliograph.recipes.kept.moved_parents import OfMovedParents
+from heliograph.recipes.kept.work import Counted, State, Work, counted, has_unknown, work_of
 from heliograph.signals import post_delete, post_save
 
 Values = tuple[Any, State | None, State | None]  # of a child: its primary key, and its row before and after
@@ -42,12 +44,12 @@ class OfChildren:
         if work:
             flush_later(using, work, [*cached_parents(batch.sent_instances, self.keys, using)])
 
-    def _pairs(self, rows: Sequence[Values], using: str) -> list[Pair]:
-        pairs = [*map(itemgetter(1, 2), rows)]
-        if not has_unknown(new for _, new in pairs):
+    def _pairs(self, rows: Sequence[Values], using: str) -> Counted:
+        pairs = counted([*map(itemgetter(1, 2), rows)])
+        if not has_unknown(new for (_, new), _ in pairs):
             return pairs
         read = self._read([key for key, _, new in rows if new is not None and UNKNOWN in new], using)
-        return [(self._with_key(old, read.get(key)), read.get(key, new)) for key, old, new in rows]
+        return counted([(self._with_key(old, read.get(key)), read.get(key, new)) for key, old, new in rows])
 
     def _with_key(self, old: State | None, new: State | None) -> State | None:
         """Return a row with its foreign keys from the row after, where an update has not set them and not read them."""
@@ -68,20 +70,10 @@ class OfChildren:
         Such a row is saved as the inheriting model alone, and deleted as both. So a row that is new there may not be
         new in our table, and one that is deleted from ours may be one whose creation was reported there only.
         """
-        work = Work()
-        if is_own and not _has_heirs(self.child):
-            return work
-        for state in (old or new for _, old, new in rows if (new if is_own else old) is None):
-            row = dict(zip(self.names, state or (), strict=True))
-            for kept in self.fields:
-                if (key := kept.key_of(row)) is not None:
-                    work.add(kept, key, RECOUNT)
-        return work
-
-
-def _has_heirs(model: Any) -> bool:
-    """Return whether a model has children by inheritance, with tables of their own."""
-    return any(getattr(one, "parent_link", False) for one in model._meta.related_objects)
+        if is_own and not any(heirs_of(self.child)):
+            return Work()
+        found = (old or new for _, old, new in rows if (new if is_own else old) is None)
+        return recounts(self.fields, self.names, (state for state in found if state is not None))
 
 
 def has_figures(fields: Sequence[KeptField], instance: Any, created: bool, **kwargs: Any) -> bool:
@@ -99,12 +91,12 @@ def of_new_parents(fields: Sequence[KeptField], sender: Any, instance: Any, usin
 
 def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     """Connect the receivers of children, and of parents that are written with values of before."""
-    for child, of_child in _grouped(fields):
+    for of_child in _grouped(fields, attrgetter("child")):
         counting = OfChildren(of_child)
         declaration.connect(
             [post_save, post_delete],
             counting,
-            sender=child,
+            sender=counting.child,
             subclasses=True,
             when=created | changed(*counting.names),
             fetch="lock",
@@ -113,15 +105,18 @@ def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
             # The flush may write rows that this receiver was at work on when it caused the flush, in a chain.
             reentrant="allow",
         )
+        OfHeirs(of_child, counting.names).connect(declaration, counting.__name__)
     mending, when = partial(of_new_parents, fields), raw | partial(has_figures, fields)
     declaration.connect(post_save, mending, sender=fields[0].parent, subclasses=True, when=when)
+    for alike in _grouped(fields, attrgetter("key_columns")):
+        OfMovedParents(alike).connect(declaration, _name(alike))
 
 
-def _grouped(fields: Iterable[KeptField]) -> Iterator[tuple[Any, list[KeptField]]]:
+def _grouped(fields: Iterable[KeptField], by: Callable[[KeptField], Any]) -> Iterator[list[KeptField]]:
     groups: dict[Any, list[KeptField]] = {}
     for kept in fields:
-        groups.setdefault(kept.child, []).append(kept)
-    return iter(groups.items())
+        groups.setdefault(by(kept), []).append(kept)
+    return iter(groups.values())
 
 
 def _name(fields: Sequence[KeptField]) -> str:

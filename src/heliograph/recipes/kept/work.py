@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -14,6 +14,7 @@ from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
 
 State = tuple[Any, ...]  # the values of a child
 Pair = tuple[State | None, State | None]  # a child before and after; None where there was no row
+Counted = Collection[tuple[Pair, int]]  # different pairs, and how many children have each
 Numbers = Mapping[State, int]  # how many rows have the same values
 Deltas = dict[KeptField, Any]  # for each kept field a number, what comes to an extreme, or RECOUNT
 
@@ -59,28 +60,28 @@ class Work:
         return any(self.parents.values())
 
 
-def work_of(fields: Mapping[KeptField, bool], names: Sequence[str], pairs: Sequence[Pair]) -> Work:
+def counted(pairs: Sequence[Pair]) -> Counted:
+    """Return how many children have each pair; each one by itself, if a value has no hash, as a list."""
+    try:
+        return Counter(pairs).items()
+    except TypeError:
+        return [(pair, 1) for pair in pairs]
+
+
+def work_of(fields: Mapping[KeptField, bool], names: Sequence[str], pairs: Counted) -> Work:
     """Return what the changes of children make of the kept fields; equal changes are computed once.
 
     `fields` says of each whether numbers are added to it on the database; otherwise it is recounted. A change is a pair
     of rows, before and after, which have the values of the fields with these names.
     """
-    work, rows = Work(), [[*filter(None, side)] for side in zip(*pairs, strict=True)]
+    work = Work()
     for kept, adds in fields.items():
-        grown = _grown(_picker(names, kept.columns), *rows) if adds else None
+        grown = _grown(_picker(names, kept.columns), pairs) if adds else None
         if grown is not None:
             _add_sums(work, kept, grown)
         else:
-            _add_each(work, kept, names, pairs if adds else _distinct(pairs), adds=adds)
+            _add_each(work, kept, names, pairs, adds=adds)
     return work
-
-
-def _distinct(pairs: Sequence[Pair]) -> Iterable[Pair]:
-    """Return each pair once; all of them, if a value has no hash, as a list."""
-    try:
-        return dict.fromkeys(pairs)
-    except TypeError:
-        return pairs
 
 
 def has_unknown(rows: Iterable[State | None]) -> bool:
@@ -88,17 +89,21 @@ def has_unknown(rows: Iterable[State | None]) -> bool:
     return type(UNKNOWN) in {*map(type, chain.from_iterable(filter(None, rows)))}
 
 
-def _grown(pick: Callable[[State], State], olds: Sequence[State] = (), news: Sequence[State] = ()) -> Numbers | None:
+def _grown(pick: Callable[[State], State], pairs: Counted) -> Numbers | None:
     """Return by how much the number of rows with the same values has grown, as far as they matter for a field.
 
     None if a value is not known, or has no hash, as a list.
     """
+    grown: dict[State, int] = {}
     try:
-        before, after = Counter(map(pick, olds)), Counter(map(pick, news))
+        for sides, number in pairs:
+            for row, sign in zip(sides, (-number, number), strict=True):
+                if row is not None:
+                    state = pick(row)
+                    grown[state] = grown.get(state, 0) + sign
     except TypeError:
         return None
-    after.subtract(before)
-    return None if has_unknown(after) else after
+    return None if has_unknown(grown) else grown
 
 
 def _add_sums(work: Work, kept: KeptField, grown: Numbers) -> None:
@@ -121,9 +126,9 @@ def _picker(names: Sequence[str], columns: Sequence[str]) -> Callable[[State], S
     return itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
 
 
-def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Iterable[Pair], *, adds: bool) -> None:
+def _add_each(work: Work, kept: KeptField, names: Sequence[str], pairs: Counted, *, adds: bool) -> None:
     """Add what each change makes of a field."""
-    for pair in pairs:
+    for pair, number in pairs:
         old, new = (None if row is None else dict(zip(names, row, strict=True)) for row in pair)
         for key, what in kept.work(old, new, adds=adds):
-            work.add(kept, key, what)
+            work.add(kept, key, what if what is RECOUNT else number * what)

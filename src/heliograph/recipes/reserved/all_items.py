@@ -1,4 +1,4 @@
-"""All items that take units of a stock now, each with the line where they are declared."""
+"""All items that take units of a stock now."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from heliograph.recipes.declarations import Declaration
 from heliograph.recipes.reserved.items import Items
 from heliograph.recipes.reserved.stocks import Stock
 
-_lines: dict[Items, str] = {}
+_all: list[Items] = []
 
 
 def add(declaration: Declaration, items: Items) -> None:
-    """Add the items of a declaration, until that is disconnected."""
-    _lines[items] = declaration.line
-    declaration.undone_by(_lines.pop, items)
+    """Add the items of a declaration, until that is disconnected.
 
-
-def line_of(items: Items) -> str | None:
-    """Return the file and line where the same items take from the same stock already."""
-    return _lines.get(items)
+    Raises TypeError if they take from the stock already.
+    """
+    declaration.claim(items, f"{items.label} takes from {items.stock.label} already", "Take one away.")
+    _all.append(items)
+    declaration.undone_by(_all.remove, items)
 
 
 def items_of(stock: Stock) -> list[Items]:
     """Return all items that take from a stock."""
-    return [items for items in _lines if items.stock == stock]
+    return [items for items in _all if items.stock == stock]

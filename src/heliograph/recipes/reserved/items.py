@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Model
 
 from heliograph import UNKNOWN, Batch, Condition
-from heliograph.conditions import fields_of
+from heliograph.building import fields_of
 from heliograph.recipes.cached_parents import cached_parents
 from heliograph.recipes.reserved.stocks import Amounts, Stock, items_changed
 from heliograph.signals import post_save

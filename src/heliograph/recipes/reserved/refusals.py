@@ -10,9 +10,8 @@ from typing import Any
 from django.db.models import DecimalField, ForeignKey, IntegerField, Model
 
 from heliograph import Condition
-from heliograph.conditions import Has, fields_of
+from heliograph.building import Has, fields_of
 from heliograph.recipes.fields import field_named
-from heliograph.recipes.reserved.all_items import line_of
 from heliograph.recipes.reserved.items import Items
 from heliograph.recipes.reserved.stocks import Stock
 
@@ -78,9 +77,7 @@ def _verify_condition(text: str, model: type[Model], when: Any) -> None:
 
 def _problems(items: Items) -> Iterator[str]:
     """Yield what is wrong with items and their stock, and what to do."""
-    stock, label, line = items.stock, items.model._meta.label, line_of(items)
-    if line is not None:
-        yield f"{items.label} takes from {stock.label} already, at {line}. Take one away."
+    stock, label = items.stock, items.model._meta.label
     if stock.field.null:
         yield f"{stock.label} may be NULL, from which nothing can be taken. Give it default=0, and not null=True."
     has, needs = _decimals(stock.field), _decimals(items.quantity)

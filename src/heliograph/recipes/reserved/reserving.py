@@ -31,14 +31,21 @@ def reserve(
 ) -> Declaration:
     """Let each row of a model take a quantity from the stock of the row to which its foreign key refers.
 
-    `reserve(OrderItem, "quantity", from_="product.stock", when=has(is_cancelled=False))` takes what new items want,
-    takes or gives back the difference when an item is changed or moved, and gives back what an item has taken when it
-    is deleted, or when the condition does not hold any more. Whatever a transaction writes is added up, and taken at
-    its end: wholly, or not at all, with an `OutOfStock` error. Fixtures are left alone. The model may be named
-    "app.Model". Returns a handle with `disconnect()`.
+        is_wanted = has(is_cancelled=False)
+        reserve(OrderItem, "quantity", from_="product.stock", when=is_wanted)
 
-    `low_signal` is sent when `low` units or more were left of a product, and fewer are left now. `total` is the field
-    of the product that has the number of all units, with those that are taken: `manage.py recipes verify` compares.
+    New items take their quantity. When an item is changed or moved, the difference is taken or given back; when it is
+    deleted, or when the condition does not hold any more, the item gives back what it has taken. Whatever a transaction
+    writes is added up, and taken at its end: wholly, or not at all, with an `OutOfStock` error. Fixtures are left
+    alone.
+
+    - `when`: a condition made of `has()`; None for all rows.
+    - `low` and `low_signal`: the signal is sent with `product` and `left` when `low` units or more were left of a
+      product, and fewer are left now.
+    - `total`: the field of the product that has the number of all units, with those that are taken, with which
+      `manage.py recipes verify` compares.
+
+    The model may be named "app.Model". Returns a `Declaration`.
 
     Raises TypeError, with what to do, for fields or a condition that do not fit; if models are not loaded yet, a system
     check reports it.
@@ -50,10 +57,10 @@ def reserve(
 
     def connect(declaration: Declaration, model: type[Model]) -> None:
         items = refusals.verified_items(text, model, quantity, from_, when)
+        add(declaration, items)
         if total is not None:
             declaration.subjects = (subject_of(items.stock, refusals.verified_total(text, items.stock, total)),)
         stocks.connect(declaration, None if low is None else LowLevel(items.stock, low, low_signal))
-        add(declaration, items)
         _connect(declaration, items)
 
     return declare(text, connect, model)

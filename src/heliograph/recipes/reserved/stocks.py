@@ -27,7 +27,10 @@ items_changed = Signal(name="heliograph.recipes.items_changed")
 
 
 class OutOfStock(ValidationError):  # noqa: N818  # as Django names what a caller handles: DoesNotExist
-    """A transaction was refused, because it takes `wanted` units more of `product`, of which only `left` are left."""
+    """A transaction was rolled back, because it takes `wanted` units more of `product`, and only `left` are left.
+
+    The code of this ValidationError is "out_of_stock"; a view may give it to `form.add_error()`.
+    """
 
     def __init__(self, product: Any, wanted: Any, left: Any) -> None:
         params = {"product": product, "wanted": wanted, "left": left}

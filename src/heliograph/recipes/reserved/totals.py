@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph.recipes.inserting import locked, writing
+from heliograph.building import writing
+from heliograph.recipes.inserting import locked
 from heliograph.recipes.reserved.all_items import items_of
 from heliograph.recipes.reserved.stocks import Stock
 from heliograph.recipes.subjects import ENDS, Difference, Sample, SubjectOfRows, ends_of

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from heliograph.databases import database_of
+from heliograph.building import database_of
 
 Documents = Mapping[Any, Mapping[str, Any]]
 
@@ -22,7 +22,11 @@ searched: set[Any] = set()  # the models whose rows have documents in the databa
 
 
 class DocumentIndex:
-    """The documents of one model."""
+    """The index of one model in the project's own database, a `ComparableBackend` with one document for each row.
+
+    `search_index()` makes it if no other index is given. Raises ImproperlyConfigured if the app
+    "heliograph.recipes.search" is not installed.
+    """
 
     def __init__(self, model: Any) -> None:
         if not apps.is_installed("heliograph.recipes.search"):

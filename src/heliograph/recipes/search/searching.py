@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db.models import CharField, F, FloatField, Func, Lookup, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast
 
-from heliograph.databases import database_of
+from heliograph.building import database_of
 from heliograph.recipes.search.document_index import DocumentIndex, searched
 
 M = TypeVar("M", bound=Model)
@@ -18,12 +18,12 @@ _WORD = re.compile(r"\w+")
 
 
 def search(rows: type[M] | QuerySet[M], words: str) -> QuerySet[M]:
-    """Return the rows of a model, or of a query, that have all these words in a `search_index()`, the best ones first.
+    """Return a queryset of the rows that have all these words in a `search_index()`, the best ones first.
 
-    Capitals do not matter. There are no operators, so a text may come as a visitor has typed it; without a word in it,
-    the query is empty. The rows are those that workers have indexed until now.
+    `rows` is a model or a queryset. Capitals do not matter. There are no operators, so a text may come as a visitor has
+    typed it; without a word in it, the query is empty. The rows are those that workers have indexed until now.
 
-    Raises TypeError for a model without such an index.
+    Raises TypeError for a model without such an index in the database.
     """
     found: QuerySet[M] = rows if isinstance(rows, QuerySet) else rows._default_manager.all()
     concrete: Any = found.model._meta.concrete_model

@@ -10,8 +10,8 @@ wants the event. Each *attempt* is one request, and a row. An endpoint that answ
     order.save()              # in its transaction: one delivery of the outbox, with the JSON
     manage.py outbox run      # a message; for each endpoint a delivery; for each delivery a request
 
-The rooms: `webhook` (the recipe), `models`, `delivering` (the receivers that a worker calls), `endpoints` (what becomes
-of an endpoint), `addresses` (which hosts may be called), `posting` (the HTTP client), `signing`, `retention`.
+The rooms: `declared_events` (the recipe), `models`, `delivering` (the receivers that a worker calls), `endpoints` (what
+becomes of an endpoint), `addresses` (which hosts may be called), `posting` (the HTTP client), `signing`, `retention`.
 """
 
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from heliograph.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from heliograph.recipes.webhooks.declared_events import webhook
     from heliograph.recipes.webhooks.endpoints import disable, enable, rotate_secret, send_again, send_test
     from heliograph.recipes.webhooks.signals import endpoint_disabled
-    from heliograph.recipes.webhooks.webhook import webhook
 
 __all__ = ["disable", "enable", "endpoint_disabled", "rotate_secret", "send_again", "send_test", "webhook"]
 
@@ -30,7 +30,7 @@ __all__ = ["disable", "enable", "endpoint_disabled", "rotate_secret", "send_agai
 _MODULES = {
     **dict.fromkeys(("disable", "enable", "rotate_secret", "send_again", "send_test"), "endpoints"),
     "endpoint_disabled": "signals",
-    "webhook": "webhook",
+    "webhook": "declared_events",
 }
 
 __getattr__ = lazy_names(__name__, _MODULES)

@@ -20,8 +20,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from heliograph.recipes.webhooks import endpoints
+from heliograph.recipes.webhooks.declared_events import known_events
 from heliograph.recipes.webhooks.models import Attempt, Endpoint
-from heliograph.recipes.webhooks.webhook import known_events
 
 # --- endpoints ----------------------------------------------------------------------------------------------------
 

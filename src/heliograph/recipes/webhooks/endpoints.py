@@ -83,7 +83,10 @@ def failed(endpoint: Endpoint, status: int | None) -> None:
 
 
 def disable(endpoint: Endpoint, reason: str) -> bool:
-    """Send an endpoint nothing more, and send `endpoint_disabled`. Return whether it was active until now."""
+    """Send an endpoint nothing more, send the signal `endpoint_disabled`, and return whether it was active until now.
+
+    `reason` is a text for people; its first 255 characters are stored.
+    """
     with transaction.atomic(database()):
         values = {"is_active": False, "disabled_at": timezone.now(), "disabled_reason": reason[:255]}
         if not _rows(endpoint).filter(is_active=True).update(**values):
@@ -103,7 +106,7 @@ def enable(endpoint: Endpoint) -> None:
 
 
 def rotate_secret(endpoint: Endpoint) -> None:
-    """Give an endpoint a new secret; the present one signs beside it for the time that the settings say."""
+    """Give an endpoint a new secret; the present one signs beside it for the time of the setting `ROTATION`."""
     with transaction.atomic(database()):
         locked = _rows(endpoint).select_for_update().get()
         until = timezone.now() + webhook_settings().rotation
@@ -124,7 +127,7 @@ def send_to(endpoints: Iterable[Endpoint], message: Message) -> int:
 
 
 def send_test(endpoint: Endpoint) -> Message:
-    """Send an endpoint the event "webhook.test", whatever events it wants."""
+    """Send an endpoint the event "webhook.test", whatever events it wants, and return the message."""
     body = envelope(TEST_EVENT, {"endpoint": endpoint.pk})
     with transaction.atomic(database()):
         message = Message.objects.using(database()).create(
@@ -135,9 +138,9 @@ def send_test(endpoint: Endpoint) -> Message:
 
 
 def send_again(endpoint: Endpoint, since: datetime) -> int:
-    """Send an endpoint all messages since a time that it has not accepted, also those that it missed while disabled.
+    """Send an endpoint all messages since a datetime that it has not accepted, and return how many these are.
 
-    Return how many these are.
+    Messages that it missed while it was disabled are sent too.
     """
     accepted = Attempt.objects.using(database()).filter(message=OuterRef("pk"), endpoint=endpoint, error="")
     messages = Message.objects.using(database()).filter(~Exists(accepted), created_at__gte=since, owner=endpoint.owner)

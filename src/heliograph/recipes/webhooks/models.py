@@ -20,7 +20,11 @@ def new_secret() -> str:
 
 
 class Endpoint(models.Model):
-    """A URL that gets events."""
+    """A URL that gets events, with its secret and its state.
+
+    For code: `url`, `description`, `owner` (whose events it gets, "" for events without an owner), `events` (a list,
+    empty for all), `is_active`, `disabled_at` and `disabled_reason`.
+    """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
     url = models.CharField(max_length=1000, help_text="Where events are POSTed to.")

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @Signal.define
 def endpoint_disabled(sender: Any, *, endpoint: Endpoint, reason: str) -> None:
-    """An endpoint was disabled: it has answered "410 Gone", or has failed for days, or somebody has disabled it."""
+    """An endpoint was disabled: it has answered "410 Gone", or has failed for days, or code has called `disable()`.
+
+    `endpoint` is the `Endpoint`, `reason` a text for people. An error of a receiver is logged.
+    """
 
 
 @Signal.define

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.db import migrations, models
 
 import heliograph.outbox.fields
-from heliograph.databases import database_of
+from heliograph.building import database_of
 
 TABLE = "heliograph_search_searchdocument"
 

@@ -1,0 +1,1 @@
+"""The blog: posts that are published, found, and announced to followers."""

@@ -1,0 +1,1 @@
+"""The bookstore: books with reviews and stock, and points for whoever buys them."""

@@ -1,0 +1,1 @@
+"""The comments on posts: replies, mentions, and moderation."""

@@ -1,0 +1,1 @@
+"""The courses: lessons, progress, and a certificate for whoever finishes them."""

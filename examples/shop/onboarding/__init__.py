@@ -1,0 +1,1 @@
+"""Onboarding: registration, and what each new user has from then on."""

@@ -1,0 +1,1 @@
+"""Payments of books: charged once, refused for good, refunded once."""

@@ -1,0 +1,7 @@
+"""The app of the patterns."""
+
+from django.apps import AppConfig
+
+
+class TutorialConfig(AppConfig):
+    name = "examples.tutorial"

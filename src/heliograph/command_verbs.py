@@ -1,0 +1,25 @@
+"""The verbs of a management command, such as `list` of `manage.py signals list`: what a module of a verb has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of a command."""
+
+    help: str
+    add_arguments: Callable[[Any], object]
+    run: Callable[[Any, dict[str, Any]], object]  # is called with the command and its options
+
+
+def add_verbs(parser: Any, verbs: Mapping[str, Verb], *of_all: Callable[[Any], object]) -> None:
+    """Add verbs to the parser of a command; the functions `of_all` add arguments to each verb."""
+    parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, verb in verbs.items():
+        of_verb = parsers.add_parser(name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}.")
+        for add in (*of_all, verb.add_arguments):
+            add(of_verb)

@@ -1,0 +1,38 @@
+"""The body of a streaming response is made under the context of its request, after the middleware has returned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from heliograph.context.kept_context import Context, under
+
+_END = object()
+
+
+def stream_under(response: Any, context: Context) -> None:
+    """Let each part of a streamed body be made under a context; a file, which the server may send itself, is left."""
+    if response.streaming and getattr(response, "file_to_stream", None) is None:
+        parts = response.streaming_content
+        response.streaming_content = _async_parts(parts, context) if response.is_async else _parts(parts, context)
+
+
+# Between two parts other requests run in this thread or task, so the context is set for each part anew.
+
+
+def _parts(parts: Iterator[bytes], context: Context) -> Iterator[bytes]:
+    while True:
+        with under(context):
+            part = next(parts, _END)
+        if part is _END:
+            return
+        yield part  # type: ignore[misc]  # as it is not the end
+
+
+async def _async_parts(parts: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+    while True:
+        with under(context):
+            part = await anext(parts, _END)
+        if part is _END:
+            return
+        yield part  # type: ignore[misc]  # the same

@@ -1,0 +1,45 @@
+"""Performing: a durable receiver is called with what a worker would read from the table."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+from django.utils import timezone
+
+from heliograph.dispatch.describe import describe
+from heliograph.outbox.delivery_rows import Claim
+from heliograph.outbox.durable.registry import DurableReceiver
+from heliograph.outbox.send.enqueueing import stored_at_last
+from heliograph.outbox.send.storing import StoredCall
+from heliograph.outbox.work.attempts import make_call
+from heliograph.outbox.write_transaction import writing
+from heliograph.testing.due_calls import DescribedSend, Receiver
+from heliograph.testing.listening_receivers import connections_to
+
+
+def perform(send: DescribedSend, using: str) -> Any:
+    """Make the call of a send into text and back, call the receiver with it, and return its response.
+
+    Raises NotCalledError if the receiver is not due, TypeError for a value that cannot be stored, MissingError for an
+    instance that has no row, and what the receiver raises.
+    """
+    _verify_durable(send.receiver)
+    call = send.late_call()
+    sent_using = call.payload.get("using") or using
+    stored = stored_at_last(call, sent_using)
+    if stored is None:
+        raise send.refused()
+    return _made(stored, sent_using)
+
+
+def _made(stored: StoredCall, using: str) -> Any:
+    claim = Claim(**asdict(stored.row), id=0, attempt=1, created_at=timezone.now(), worker="", using=using)
+    with writing(using) if stored.durable.policy.atomic else nullcontext():
+        return make_call(claim, stored.durable)
+
+
+def _verify_durable(receiver: Receiver) -> None:
+    if not any(one.connection.options.find(DurableReceiver) for one in connections_to(receiver)):
+        raise TypeError(f"{describe(receiver)} has no delivery=Durable(...), and no worker calls it: use deliver().")

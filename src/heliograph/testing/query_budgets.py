@@ -1,0 +1,45 @@
+"""Query budgets: how many queries a call of a receiver may make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from heliograph.dispatch import Called
+from heliograph.dispatch.describe import full_name
+from heliograph.flow.trace import trace
+from heliograph.flow.tree import Node, Tree
+from heliograph.testing.counted import failure
+from heliograph.testing.matching import lines_of
+
+# pytest and unittest leave this module out of the traceback of a failed assertion.
+__tracebackhide__ = __unittest = True
+
+
+@contextmanager
+def max_queries(receiver: Callable[..., Any], most: int) -> Iterator[None]:
+    """A context manager and decorator: no call of a receiver may make more queries than `most`.
+
+    The queries of everything that the receiver has caused, such as a save with its receivers, count too. AssertionError
+    at the end of the block lists them; it is raised too if the receiver was not called at all. Calls in other threads
+    do not count.
+    """
+    with trace() as flow:
+        yield
+    calls = [*_calls(flow.tree, receiver)]
+    if not calls:
+        raise failure(f"{full_name(receiver)} was not called, so that its queries say nothing.", [])
+    for call in calls:
+        _verify(call, full_name(receiver), most)
+
+
+def _calls(tree: Tree, receiver: Callable[..., Any]) -> Iterator[Node]:
+    return (one for one in tree.nodes() if isinstance(one.event, Called) and one.event.receiver == receiver)
+
+
+def _verify(call: Node, name: str, most: int) -> None:
+    queries = call.all_queries
+    if len(queries) > most:
+        lines = lines_of([f"{query.using}: {query.sql}" for query in queries])
+        raise failure(f"{name} has made more queries than {most}, namely {len(queries)}:", lines)

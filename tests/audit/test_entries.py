@@ -1,0 +1,120 @@
+"""Each row that a transaction has changed has one entry, in the same transaction."""
+
+import contextlib
+import json
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+
+from heliograph import mute
+from heliograph.audit import audit
+from heliograph.audit.audited_models import AUDITED
+from heliograph.audit.entry_insertion import FEW
+from heliograph.audit.models import Entry
+from tests.app.models import Cart, Item, Ware
+from tests.app.models_of_books import Page
+from tests.audit.logs import findings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def item():
+    audit(Item)
+    return Item.objects.create(cart=Cart.objects.create())
+
+
+def entries():
+    return [(one.kind.action, one.object, json.loads(one.text)) for one in Entry.objects.select_related("kind")]
+
+
+def test_a_transaction_has_one_entry_for_a_row(item):
+    with transaction.atomic():
+        item.quantity = 5
+        item.save()
+        item.quantity = 6
+        item.save()
+
+    assert entries()[1:] == [("updated", str(item.pk), {"quantity": [1, 6]})]
+
+
+def test_a_stale_copy_that_reverts_a_column_has_an_entry(item):
+    Item.objects.update(quantity=F("quantity") + 1)
+
+    item.save()
+
+    assert [changes for *_, changes in entries()][1:] == [{"quantity": [1, 2]}, {"quantity": [2, 1]}]
+
+
+def test_a_row_with_nothing_but_its_key_has_an_entry_for_its_deletion():
+    audit(Page)
+    page = Page.objects.create()
+    key = str(page.pk)
+
+    page.delete()
+
+    assert entries() == [("created", key, {}), ("deleted", key, {})]
+
+
+def test_muting_everything_does_not_silence_the_audit(item):
+    with mute():
+        item.quantity = 8
+        item.save()
+
+    assert entries()[1:] == [("updated", str(item.pk), {"quantity": [1, 8]})]
+
+
+def test_a_model_that_is_not_audited_any_more_has_no_entries(item):
+    AUDITED[Item].disconnect()
+    item.quantity = 5
+    item.save()
+
+    assert len(entries()) == 1
+
+
+def test_what_is_rolled_back_has_no_entry(item):
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        item.delete()
+        raise ZeroDivisionError
+
+    assert len(entries()) == 1
+
+
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1, 3 * FEW])
+@pytest.mark.parametrize("is_mixed", [False, True], ids=["one kind", "several kinds"])
+def test_few_and_many_entries_are_written_alike(is_mixed, count):
+    rows = [Ware.objects.create(name=str(number)) for number in range(count)]
+    audit(Ware)
+    with transaction.atomic():
+        for number, one in enumerate(rows):
+            one.name = f"é' %s {number}"
+            one.stock += number % 2 if is_mixed else 1
+            one.save()
+
+    assert [(key, changes["name"], "stock" in changes) for _, key, changes in entries()] == [
+        (str(one.pk), [str(number), f"é' %s {number}"], bool(number % 2) or not is_mixed)
+        for number, one in enumerate(rows)
+    ]
+    assert findings() == []
+
+
+# --- writes that nobody is told of --------------------------------------------------------------------------------
+
+
+def _by_sql(item):
+    table = connection.ops.quote_name(Item._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET quantity = 9 WHERE id = %s", [item.pk])
+
+
+@pytest.mark.parametrize(
+    "write",
+    [_by_sql, lambda item: Item.objects.filter(pk=item.pk)._raw_delete("default")],
+    ids=["SQL of the project's own", "_raw_delete()"],
+)
+def test_a_write_past_the_signals_has_no_entry(item, write):
+    write(item)
+
+    assert [action for action, *_ in entries()] == ["created"]
+    assert not Item.objects.filter(pk=item.pk, quantity=1).exists()

@@ -15,9 +15,9 @@ from django.db import connection, transaction
 from django.db.models import Count
 
 from tests.app.models import Cart, Item, Shopper, Wallet
+from tests.helpers.retrying import Retrying
 from tests.helpers.threads import at_once
 from tests.recipes.mixed_writes import OF_CHILDREN, OF_ONE_CHILD, OF_OTHERS, OF_PARENTS, Writes, keep_all
-from tests.recipes.retrying import Retrying
 from tests.recipes.tutorial_forms import FORMS
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from django.db.models import Avg, Count, F, Max, Min, Q, Sum
 
 from tests.app.models import Cart, Item, Shopper
+from tests.helpers.retrying import ISOLATIONS, Retrying
 from tests.helpers.threads import LONG, at_once
-from tests.recipes.retrying import ISOLATIONS, Retrying
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,9 +12,9 @@ from heliograph import OnCommit, Signal, has
 from heliograph.recipes import OutOfStock, keep, reserve
 from heliograph.signals import post_save, pre_save
 from tests.app.models import Cart, Goods, Item, PurchaseLine, Sale
+from tests.helpers.retrying import Retrying
 from tests.helpers.statements import statements
 from tests.helpers.threads import LONG, at_once, in_thread
-from tests.recipes.retrying import Retrying
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -351,7 +351,11 @@ TAMPERING = {
         " '1998-01-01' FROM payments_payment WHERE status = 'refused' LIMIT 1"
     ),
     "what was paid and is cancelled has one refund": "DELETE FROM payments_charge WHERE cents < 0",
-    "no payment waits, and those of cancelled purchases are refused or refunded, and no others": (
+    "a charge that is withdrawn was not made": (
+        "UPDATE payments_payment SET status = 'withdrawn' WHERE id = (SELECT MIN(id) FROM payments_payment"
+        " WHERE status = 'paid')"
+    ),
+    "no payment waits, and only payments of cancelled purchases are refused, refunded or withdrawn": (
         "UPDATE payments_payment SET status = 'waiting' WHERE status = 'refused'"
     ),
     "nothing is charged for what nobody has paid": (

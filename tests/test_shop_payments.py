@@ -62,9 +62,7 @@ def test_a_worker_that_is_killed_between_a_charge_and_its_record_charges_once(tm
 def test_without_the_idempotency_key_the_card_is_charged_twice(tmp_path, shop):
     replace(shop / "payments" / "provider.py", "    if is_new:", "    if is_new and Charge.objects.count() == 1:")
     receivers = shop / "payments" / "receivers.py"
-    replace(
-        receivers, "_reference(instance), key=delivery.idempotency_key", "_reference(instance), key=delivery.attempt"
-    )
+    replace(receivers, "key=str(instance.charge_key)", "key=str(__import__('uuid').uuid4())")
 
     assert killed(tmp_path, shop) == 1
 

@@ -1,5 +1,7 @@
 """Payments of purchases, and the book of the payment service. Money is in whole cents."""
 
+from uuid import uuid4
+
 from django.db import models
 
 from bookstore.models import Purchase
@@ -10,6 +12,7 @@ class Card(models.TextChoices):
 
     GOOD = "good", "A card that works"
     ANSWER_LOST = "answer lost", "A card whose first answer is lost"
+    BANK_AWAY = "away", "A card whose bank is away"
     REFUSED = "refused", "A card that is refused"
 
 
@@ -23,10 +26,12 @@ class Payment(models.Model):
         PAID = "paid", "paid"
         REFUSED = "refused", "refused"
         REFUNDED = "refunded", "refunded"
+        WITHDRAWN = "withdrawn", "not charged"
 
     purchase = models.OneToOneField(Purchase, on_delete=models.CASCADE, related_name="payment")
     card = models.CharField(max_length=20, choices=Card)
     cents = models.PositiveIntegerField()
+    charge_key = models.UUIDField("idempotency key of the charge", default=uuid4, editable=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.WAITING, editable=False)
 
     class Meta:
@@ -35,12 +40,17 @@ class Payment(models.Model):
     def __str__(self) -> str:
         return f"{self.purchase}: {self.get_status_display()}"
 
+    @property
+    def reference(self) -> str:
+        """The text by which the payment service knows the purchase."""
+        return f"purchase {self.purchase_id}"
+
 
 class Charge(models.Model):
     """A line in the book of the payment service, which has one for each idempotency key.
 
     The table stands for a database of another company: no foreign key leads to it or out of it, and nothing but
-    `provider.py` writes to it. Cents are below zero in a refund.
+    `provider.py` writes to it. Cents are below zero in a refund, and 0 if a charge was withdrawn before it was made.
     """
 
     key = models.CharField("idempotency key", max_length=100, unique=True)

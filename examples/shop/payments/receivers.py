@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from heliograph import Discard, Durable, Retry, Snooze, changed, created, fixed, receiver
+from heliograph import Discard, Durable, Retry, changed, created, fixed, receiver
 from heliograph.audit import audit
 from heliograph.outbox import ThisDelivery
 from heliograph.signals import post_save
@@ -20,12 +20,17 @@ KEPT = [audit(Payment)]
 
 # Not atomic: no transaction is open while the service answers, and it keeps a charge whatever becomes of the worker.
 @receiver(post_save, sender=Payment, when=created, delivery=Durable(queue="payments", atomic=False, retry=RETRY))
-def charge(sender: type[Payment], instance: Payment, delivery: ThisDelivery, **kwargs: Any) -> Discard | None:
-    """Charge the card once: all attempts have one key, also after a lost answer or the death of a worker."""
+def charge(sender: type[Payment], instance: Payment, **kwargs: Any) -> Discard | None:
+    """Charge the card once: all attempts have one key, also after a lost answer or the death of a worker.
+
+    The key is a column of the payment, since `refund` withdraws the charge by it.
+    """
     try:
-        provider.charge(instance.card, instance.cents, _reference(instance), key=delivery.idempotency_key)
+        provider.charge(instance.card, instance.cents, instance.reference, key=str(instance.charge_key))
     except provider.CardRefusedError as error:
         services.refuse(instance)
+        return Discard(str(error))
+    except provider.WithdrawnError as error:
         return Discard(str(error))
     services.settle(instance, Status.WAITING, Status.PAID)
     return None
@@ -40,16 +45,16 @@ def charge(sender: type[Payment], instance: Payment, delivery: ThisDelivery, **k
     delivery=Durable(queue="payments", key="instance.pk", atomic=False, retry=RETRY),
 )
 def refund(sender: type[Purchase], instance: Purchase, delivery: ThisDelivery, **kwargs: Any) -> Discard | None:
-    """Give back what was paid for a purchase that is cancelled, once; a charge that is on its way ends first."""
+    """Give back what was paid for a purchase that is cancelled, once.
+
+    A payment that waits may have a charge that comes later, whose answer was lost, or that is dead. So the charge is
+    withdrawn, and the service says what it had charged before.
+    """
     payment = Payment.objects.filter(purchase=instance).first()
     if payment and payment.status == Status.WAITING:
-        raise Snooze(1)
+        services.withdraw(payment)
     if not payment or payment.status != Status.PAID:
         return Discard("There is nothing to give back.")
-    provider.refund(payment.card, payment.cents, _reference(payment), key=delivery.idempotency_key)
+    provider.refund(payment.card, payment.cents, payment.reference, key=delivery.idempotency_key)
     services.settle(payment, Status.PAID, Status.REFUNDED)
     return None
-
-
-def _reference(payment: Payment) -> str:
-    return f"purchase {payment.purchase_id}"

@@ -1,10 +1,11 @@
-"""The steps of a payment, each in one transaction."""
+"""The steps of a payment."""
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from bookstore.models import Purchase
 from bookstore.services import cancel
+from payments import provider
 from payments.models import Payment
 from store.locks import lock
 
@@ -34,3 +35,10 @@ def refuse(payment: Payment) -> None:
     """Cancel the purchase whose card is refused: its copies and points go back by the bookstore's own receivers."""
     if settle(payment, Status.WAITING, Status.REFUSED):
         cancel(payment.purchase)
+
+
+def withdraw(payment: Payment) -> None:
+    """Let a payment that waits be charged no more, and store whether its card had been charged before."""
+    cents = provider.withdraw(payment.reference, key=str(payment.charge_key))
+    settle(payment, Status.WAITING, Status.PAID if cents else Status.WITHDRAWN)
+    payment.refresh_from_db(fields=["status"])  # `charge` may have been faster

@@ -10,13 +10,18 @@ from django.db import transaction
 from django.test import TestCase
 from heliograph import mute
 from heliograph.audit import history
-from heliograph.outbox import Again, Discarded, Snoozed, Succeeded, drain
+from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.testing import OutboxTests, redelivered
 
 from bookstore.models import Book, Points, Purchase
 from bookstore.services import buy, cancel
 from payments import provider, receivers, services
 from payments.models import Card, Charge, Payment
+
+
+def redeliver(state: str) -> None:
+    charges = {"receiver": ["payments.receivers.charge"], "state": [state], "stdout": StringIO()}
+    call_command("outbox", "redeliver", interactive=False, reason="a test", **charges)
 
 
 class PaymentTestCase(OutboxTests, TestCase):
@@ -31,10 +36,11 @@ class PaymentTestCase(OutboxTests, TestCase):
         return services.pay(self.purchase, card)
 
     def work(self) -> list:
-        return self.outbox.drain(until=timedelta(minutes=1))
+        return self.outbox.drain(until=timedelta(minutes=1), raising=False)
 
     def charged(self) -> list[int]:
-        return list(Charge.objects.order_by("pk").values_list("cents", flat=True))
+        """What was charged and given back; a charge that was withdrawn is a line of 0 cents."""
+        return list(Charge.objects.exclude(cents=0).order_by("pk").values_list("cents", flat=True))
 
     def status(self) -> str:
         return Payment.objects.get(purchase=self.purchase).status
@@ -156,22 +162,55 @@ class RefundTests(PaymentTestCase):
         self.work()
         self.cancel()
         self.work()
-        charges = {"receiver": ["payments.receivers.charge"], "state": ["SUCCESSFUL"], "stdout": StringIO()}
-        call_command("outbox", "redeliver", interactive=False, reason="by mistake", **charges)
+        redeliver("SUCCESSFUL")
         self.assertEqual([type(outcome) for outcome in self.work()], [Succeeded])
         self.assertEqual((self.status(), self.charged()), ("refunded", [2700, -2700]))
 
-    def test_a_refund_waits_for_a_charge_that_has_no_answer_yet(self):
+    def test_what_is_cancelled_before_the_shop_has_an_answer_is_charged_once_and_refunded(self):
         self.pay(Card.ANSWER_LOST)
         self.cancel()
         outcomes = [type(outcome) for outcome in self.work()]
-        self.assertEqual(outcomes, [Again, Snoozed, Succeeded, Again, Succeeded])
+        self.assertEqual(outcomes, [Again, Again, Succeeded, Succeeded])
         self.assertEqual((self.status(), self.charged()), ("refunded", [2700, -2700]))
 
     def test_what_was_never_paid_is_not_refunded(self):
         self.cancel()
         self.assertEqual(self.work(), [Discarded("There is nothing to give back.")])
         self.assertEqual(self.charged(), [])
+
+    def test_nothing_is_refunded_if_all_attempts_of_the_charge_have_failed(self):
+        self.pay(Card.BANK_AWAY)
+        *attempts, dead = self.work()
+        self.assertEqual(({*map(type, attempts)}, type(dead)), ({Again}, Dead))
+        self.cancel()
+        self.assertEqual(self.work(), [Discarded("There is nothing to give back.")])
+        self.assertEqual((self.status(), self.charged()), ("withdrawn", []))
+
+    def test_a_dead_charge_that_somebody_redelivers_after_that_charges_nothing(self):
+        self.pay(Card.BANK_AWAY)
+        self.work()
+        self.cancel()
+        self.work()
+        Payment.objects.update(card=Card.GOOD)  # the bank is back
+        redeliver("DEAD")
+        self.assertEqual(self.work(), [Discarded("The shop has withdrawn this charge.")])
+        self.assertEqual((self.status(), self.charged()), ("withdrawn", []))
+
+    def test_a_charge_that_comes_after_the_refund_charges_nothing(self):
+        self.pay(Card.GOOD)
+        self.cancel()
+        services.withdraw(Payment.objects.get())
+        self.assertEqual([type(outcome) for outcome in self.work()], [Discarded, Discarded])
+        self.assertEqual((self.status(), self.charged()), ("withdrawn", []))
+
+    def test_what_was_charged_is_refunded_though_the_charge_was_given_up_before_it_had_an_answer(self):
+        self.pay(Card.ANSWER_LOST)
+        drain()
+        call_command("outbox", "discard", state=["READY"], interactive=False, reason="a test", stdout=StringIO())
+        self.assertEqual((self.status(), self.charged()), ("waiting", [2700]))
+        self.cancel()
+        self.assertEqual([type(outcome) for outcome in self.work()], [Again, Succeeded])
+        self.assertEqual((self.status(), self.charged()), ("refunded", [2700, -2700]))
 
     def test_nobody_pays_what_is_cancelled(self):
         self.cancel()
@@ -205,6 +244,17 @@ class PageTests(PaymentTestCase):
         for page in self.pages():
             self.assertContains(page, '<span class="badge">refused</span>')
             self.assertContains(page, '<span class="badge">cancelled</span>')
+
+    def test_the_pages_say_that_nothing_was_charged_for_what_was_cancelled_while_the_bank_was_away(self):
+        self.send("away")
+        self.work()
+        self.assertContains(self.pages()[0], '<span class="badge">waiting for payment</span>')
+        self.client.post(f"/books/purchases/{self.purchase.pk}/cancel/")
+        self.work()
+        for page in self.pages():
+            self.assertContains(page, '<span class="badge">not charged</span>')
+            self.assertContains(page, '<span class="badge">cancelled</span>')
+        self.assertContains(self.pages()[0], f"<b>nothing</b> for purchase {self.purchase.pk}")
 
     def test_the_book_of_the_service_has_a_charge_and_its_refund(self):
         self.send("good")

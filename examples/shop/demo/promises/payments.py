@@ -6,7 +6,8 @@ PAYMENTS = (
     "SELECT 1 FROM (SELECT p.*, b.is_cancelled, 'purchase ' || CAST(p.purchase_id AS VARCHAR(20)) AS reference"
     " FROM payments_payment p JOIN bookstore_purchase b ON b.id = p.purchase_id) r"
 )
-CHARGES = "SELECT COUNT(*) FROM payments_charge c WHERE c.reference = r.reference"
+# A line of 0 cents is a charge that was withdrawn before it was made.
+CHARGES = "SELECT COUNT(*) FROM payments_charge c WHERE c.reference = r.reference AND c.cents <> 0"
 CHARGED = f"({CHARGES} AND c.cents = r.cents)"
 REFUNDED = f"({CHARGES} AND c.cents = -r.cents)"
 
@@ -21,7 +22,13 @@ PROMISES = (
         "payments",
         "a card that is refused has no charge",
         f"{PAYMENTS} WHERE r.card = 'refused'",
-        f"{PAYMENTS} WHERE r.card = 'refused' AND (({CHARGES}) <> 0 OR r.status <> 'refused')",
+        f"{PAYMENTS} WHERE r.card = 'refused' AND (({CHARGES}) <> 0 OR r.status NOT IN ('refused', 'withdrawn'))",
+    ),
+    Promise(
+        "payments",
+        "a charge that is withdrawn was not made",
+        f"{PAYMENTS} WHERE r.status = 'withdrawn'",
+        f"{PAYMENTS} WHERE r.status = 'withdrawn' AND (({CHARGES}) <> 0 OR NOT r.is_cancelled)",
     ),
     Promise(
         "payments",
@@ -31,9 +38,10 @@ PROMISES = (
     ),
     Promise(
         "payments",
-        "no payment waits, and those of cancelled purchases are refused or refunded, and no others",
+        "no payment waits, and only payments of cancelled purchases are refused, refunded or withdrawn",
         PAYMENTS,
-        f"{PAYMENTS} WHERE r.status = 'waiting' OR r.is_cancelled <> (r.status IN ('refused', 'refunded'))",
+        f"{PAYMENTS} WHERE r.status = 'waiting'"
+        " OR r.is_cancelled <> (r.status IN ('refused', 'refunded', 'withdrawn'))",
     ),
     Promise(
         "payments",

@@ -1,5 +1,6 @@
 """Declarations, the settings and the checks: a mistake fails where it was typed, or as a system check."""
 
+import json
 import sys
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from heliograph.audit.models import Entry
 from tests.app.models import Novel, Pinned, Post, Ware
 from tests.audit.entries import entries
 from tests.helpers.bare import run
+from tests.helpers.signals_command import signals
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -177,6 +179,23 @@ def test_a_declaration_takes_the_place_of_the_settings():
         audit(Ware, exclude=["stock"])
         declare_settings()
     assert [*AUDITED[Ware].fields] == ["name", "rank"]
+
+
+@pytest.mark.parametrize("verb", [("list", "--model", "app.Ware"), ("explain", "app.Ware", "create", "--analyze")])
+def test_listing_and_explain_name_the_setting_where_a_declaration_has_a_file_and_line(verb):
+    with settings_of(MODELS=["app.Ware"]):
+        declare_settings()
+        shown = signals(*verb)
+    assert "HELIOGRAPH['AUDIT']['MODELS']" in shown.out
+
+
+def test_a_listing_as_json_has_no_file_for_a_model_that_the_settings_name():
+    with settings_of(MODELS=["app.Ware"]):
+        declare_settings()
+        shown = signals("list", "--model", "app.Ware", "--json")
+    found = [one for one in json.loads(shown.out)["receivers"] if one["receiver"].endswith("audit(app.Ware)")]
+    assert [(one["file"], one["line"]) for one in found] == [(None, None)] * len(found)
+    assert found
 
 
 # --- checks -----------------------------------------------------------------------------------------------------

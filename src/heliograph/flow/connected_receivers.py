@@ -17,7 +17,7 @@ from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import full_name, source
 from heliograph.dispatch.identity import is_async
 from heliograph.dispatch.inspection import connections_of
-from heliograph.flow.source_lines import file_and_line, short_source
+from heliograph.flow.source_lines import file_and_line, short_line, short_source
 from heliograph.receivers.facts import AsksFor, DeclaredBy
 
 
@@ -46,16 +46,19 @@ class ConnectedReceiver:
 
     @property
     def source(self) -> tuple[str, int] | None:
-        """The file and line of the declaration, or else of the receiver; None where there is no Python source."""
+        """The file and line of the declaration, or else of the receiver; None where there is no Python source.
+
+        A model that `HELIOGRAPH["AUDIT"]["MODELS"]` names is declared by a setting, which has no line.
+        """
         if self.declared is None:
             return source(self.receiver)
         file, _, line = self.declared.line.rpartition(":")
-        return file, int(line)
+        return (file, int(line)) if file else None
 
     @property
     def where(self) -> str:
-        """The source as text, with the file as seen from here."""
-        return short_source(self.source)
+        """The source as text, with the file as seen from here; the name of the setting that declares the receiver."""
+        return short_source(self.source) if self.declared is None else short_line(self.declared.line)
 
     @cached_property
     def sender(self) -> str:

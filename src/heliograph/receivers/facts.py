@@ -50,7 +50,7 @@ class DeclaredBy(Fact):
     """
 
     text: str  # the declaration as it was written
-    line: str  # its file and line
+    line: str  # its file and line, or the setting that has it
     writes: Callable[[], Iterable[str]] = tuple  # returns what it keeps, such as "shop.Order.total"
 
 

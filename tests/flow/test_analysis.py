@@ -13,6 +13,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from heliograph import BeforeCommit, Durable, OnCommit, changed, created
+from heliograph.audit import audit
 from heliograph.flow.analyzing import analysis as analyzing
 from heliograph.flow.analyzing.analysis import analyze
 from heliograph.flow.analyzing.analysis_facts import ChangedField, HeldFunction, SavedRow, StoredDelivery
@@ -170,7 +171,7 @@ def test_a_row_that_there_is_not_is_refused():
 
 def test_a_new_row_without_what_it_needs_is_refused_by_name():
     with pytest.raises(
-        ValueError, match=r"^app\.Reading cannot be created without novel, reader: a row needs them\. Give"
+        ValueError, match=r"^app\.Reading cannot be created without novel, reader: a row needs them\. .* --set novel="
     ):
         analyze(AskedWrite(Reading, "create"))
 
@@ -330,6 +331,45 @@ def test_the_text_has_the_line_where_a_recipe_is_declared():
     finally:
         declaration.disconnect()
     assert f"  tests/flow/test_analysis.py:{declaration.line.rpartition(':')[2]}  " in text
+
+
+def shown_calls(name, **asked):
+    """Return what the text of an analysis says behind the arrow of each call of a receiver."""
+    lines = str(analyze(AskedWrite(Article, **asked))).splitlines()
+    return [line.partition("-> ")[2] for line in lines if name in line and "-> " in line]
+
+
+def test_the_text_says_of_a_batch_that_it_is_called_once_for_both_of_its_calls(receive):
+    @receive(post_save, sender=Article, delivery=BeforeCommit(batch=True))
+    def report(batch, **kwargs):
+        """Have two calls in one batch."""
+
+    @receive(post_save, sender=Article, when=created, delivery=BeforeCommit(), order=-1)
+    def save_again(instance, **kwargs):
+        instance.save()
+
+    assert shown_calls("report", operation="create") == ["in one batch with its other call"]
+
+
+def test_the_text_says_of_a_batch_that_it_is_not_called_if_the_write_fails(receive):
+    @receive(post_save, sender=Article, delivery=BeforeCommit(batch=True))
+    def report(batch, **kwargs):
+        """Be put off, and never called."""
+
+    @receive(post_save, sender=Article, delivery=BeforeCommit(), order=-1)
+    def fail(instance, **kwargs):
+        raise ValueError("no")
+
+    assert shown_calls("report", operation="create") == ["not called: the write has failed"]
+
+
+def test_the_text_says_of_the_audit_log_that_it_is_written_at_the_end():
+    declaration = audit(Article)
+    try:
+        calls = shown_calls("audit(", operation="create")
+    finally:
+        declaration.disconnect()
+    assert calls == ["written at the end, if a change is left"]
 
 
 def test_the_text_has_the_statements_where_they_are_asked_for():

@@ -285,6 +285,11 @@ MISTAKES = {
         lambda: transitions(Parcel, "status", {"new": "paid"}),
         r": 'paid' is not a set of states. Write \{'paid'\}.$",
     ),
+    "pairs for a table": (
+        lambda: transitions(Parcel, "status", [("new", "paid")]),
+        r"^transitions\(app.Parcel, 'status', \[\('new', 'paid'\)\]\): the table is a mapping, such as"
+        r" \{'new': \{'paid'\}\}, not \[\('new', 'paid'\)\].$",
+    ),
     "field of the parent": (
         lambda: transitions(Registered, "status", TABLE),
         r": 'status' is a column of app.Parcel, which others may write. Declare it for 'app.Parcel'.$",
@@ -343,6 +348,7 @@ def test_a_trace_shows_it_by_its_name(moves):
     with trace() as flow:
         to("paid", one).save()
     assert "transitions(app.Parcel.status)" in str(flow)
+    assert "is not called: no state was computed by the database" in str(flow)
 
 
 # --- the receiver of tutorials ------------------------------------------------------------------------------------

@@ -198,7 +198,13 @@ def condition(value: Any) -> Condition:
     if callable(value):
         verify_function("when=", value)
         return Predicate(value)
-    several = " Combine conditions with & or |." if isinstance(value, list | tuple | set) else ""
     raise TypeError(
-        f"when= takes a condition or a function of the payload, not {value!r}. Pass e.g. when=is_paid.{several}"
+        "when= takes a condition, such as created, changed('status') or has(status='paid'), or a function of what is"
+        f" sent, such as lambda instance, **kwargs: ..., not {value!r}.{_hint(value)}"
     )
+
+
+def _hint(value: Any) -> str:
+    if isinstance(value, str):
+        return " A condition is written without quotes."
+    return " Combine conditions with & or |." if isinstance(value, list | tuple | set) else ""

@@ -30,9 +30,10 @@ class mute(Scope):
         self._receivers = [target for target in targets if callable(target) and target not in self._senders]
         known = len(self._signals) + len(self._senders) + len(self._receivers)
         if known < len(targets):
+            by_name = " Import what a string names." if any(isinstance(one, str) for one in targets) else ""
             raise TypeError(
                 "mute() takes signals that Heliograph runs, receivers and sender classes,"
-                f" not {targets!r}; other senders go into sender=."
+                f" not {targets!r}; other senders go into sender=.{by_name}"
             )
         if sender is not None:
             self._senders += sender if isinstance(sender, list) else [sender]

@@ -90,4 +90,6 @@ class Inline:
 def no_policy(value: object) -> TypeError:
     """Return the error for a value that is no delivery policy; a class is the usual slip."""
     hint = f" Write {value.__name__}()." if isinstance(value, type) and hasattr(value, "deliver") else ""
-    return TypeError(f"delivery= takes a delivery policy such as Inline(), not {value!r}.{hint}")
+    return TypeError(
+        f"delivery= takes a delivery policy such as Inline(), OnCommit() or Durable(), not {value!r}.{hint}"
+    )

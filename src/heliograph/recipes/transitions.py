@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from heliograph import NO_ROW, UNKNOWN, Batch, BeforeWrite, Inline, changed, created, raw
-from heliograph.building import Gate
+from heliograph.building import Gate, KeptAway
 from heliograph.recipes.declarations import Declaration, declare, named, written
 from heliograph.recipes.fields import field_named
 from heliograph.signals import post_save, pre_save
@@ -59,7 +59,10 @@ def transitions(
     Raises TypeError, with what to do, for an unknown field, or for states that are not among its choices; if models are
     not loaded yet, a system check reports it.
     """
-    text = written("transitions", model, field, dict(table), **({} if initial is None else {"initial": initial}))
+    given: Any = table
+    shown = dict(given) if isinstance(given, Mapping) else given
+    text = written("transitions", model, field, shown, **({} if initial is None else {"initial": initial}))
+    _verify_table(text, table)
     for states in [*table.values(), *([] if initial is None else [initial])]:
         _verify_states(text, states)
     allowed = {state: frozenset(states) for state, states in table.items()}
@@ -87,6 +90,9 @@ class Computed(Gate):
 
     def admits(self, payload: Mapping[str, Any]) -> bool:
         return getattr(self.thread, "is_open", False)
+
+    def reason(self, payload: Mapping[str, Any]) -> KeptAway:
+        return KeptAway("no state was computed by the database")
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,11 @@ def _shown(state: Any) -> str:
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------
+
+
+def _verify_table(text: str, table: Any) -> None:
+    if not isinstance(table, Mapping):
+        raise TypeError(f"{text}: the table is a mapping, such as {{'new': {{'paid'}}}}, not {table!r}.")
 
 
 def _verify_states(text: str, states: Any) -> None:

@@ -130,14 +130,15 @@ def _row(analysis: AnalysisFacts, node: Node, depth: int) -> Row:
             raised = f"raised {outcome!r}" if isinstance(outcome, BaseException) else ""
             return Row("", short_name(receiver), where(receiver), seconds, count, raised or _written(node), depth)
         case PutOff(receiver=receiver, policy=policy):
-            return Row("", short_name(receiver), where(receiver), remark=_later(policy), depth=depth)
+            later = _later(analysis, receiver, policy)
+            return Row("", short_name(receiver), where(receiver), remark=later, depth=depth)
         case Calling(receiver=receiver):
             return Row("", short_name(receiver), where(receiver), remark="is running", depth=depth)
     raise AssertionError(node)
 
 
-def _later(policy: Any) -> str:
-    """Return when a call is made that has not been made."""
+def _later(analysis: AnalysisFacts, receiver: Any, policy: Any) -> str:
+    """Return when a call is made that has not been made, or why it is not made."""
     if isinstance(policy, Durable):
         return f"-> outbox, queue {policy.queue}, by a worker"
     match getattr(policy, "stage", None):
@@ -145,8 +146,11 @@ def _later(policy: Any) -> str:
             return "-> after the commit"
         case Stage.AFTER_ROLLBACK:
             return "-> only after a rollback"
-        case _:
-            return "-> in one batch with its other call"
+        case Stage.STORED:
+            return "-> written at the end, if a change is left"
+    others = [one for one in analysis.tree.nodes() if isinstance(one.event, PutOff) and one.event.receiver is receiver]
+    is_called = any(one.children for one in others)
+    return "-> in one batch with its other call" if is_called else "-> not called: the write has failed"
 
 
 def _changes(saved: SavedRow | None) -> str:

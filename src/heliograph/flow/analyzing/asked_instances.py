@@ -58,7 +58,8 @@ def _new(asked: AskedWrite) -> Model:
     if missing := [field.name for field in asked.model._meta.concrete_fields if _is_missing(instance, field)]:
         raise ValueError(
             f"{asked.model._meta.label} cannot be created without {', '.join(missing)}: a row needs"
-            f" {'it' if len(missing) == 1 else 'them'}. Give values, such as {missing[0]}=..."
+            f" {'it' if len(missing) == 1 else 'them'}. Give values, such as {missing[0]}=..., in the command"
+            f" --set {missing[0]}=..."
         )
     return instance
 

@@ -66,8 +66,24 @@ def test_calls_of_others_are_listed_where_none_of_the_receiver_waits(outbox, con
     assert f"  {__name__}.mail from None: using='default', number=1" in failure(outbox.assert_enqueued, index)
 
 
-def test_an_empty_outbox_is_said_to_be_empty(outbox):
+def test_an_empty_outbox_is_said_to_be_empty(outbox, connect):
+    connect(post_save, index, sender=Genre, delivery=Durable())
     assert failure(outbox.assert_enqueued, index) == f"{NAME} was not enqueued.\nNo call waits in the table."
+
+
+def test_of_a_receiver_that_is_not_durable_the_assertion_says_so(outbox, connect):
+    connect(post_save, index, sender=Genre, delivery=OnCommit())
+    assert failure(outbox.assert_enqueued, index).splitlines()[1:] == [
+        "No call waits in the table.",
+        "It is not connected with delivery=Durable() here.",
+    ]
+
+
+@pytest.mark.parametrize("verb", ["assert_enqueued", "assert_not_enqueued"])
+def test_a_receiver_is_not_given_by_its_name(outbox, verb):
+    text = "An assertion about a receiver takes the receiver itself, not 'index'. Import it."
+    with pytest.raises(TypeError, match=exactly(text)):
+        getattr(outbox, verb)("index")
 
 
 def test_a_call_whose_row_is_gone_waits_too(outbox, connect):

@@ -7,8 +7,7 @@ from typing import Any
 
 from heliograph.catalogue import title
 from heliograph.dispatch import Called
-from heliograph.dispatch.describe import full_name
-from heliograph.testing.counted import section, verify_count, verify_none
+from heliograph.testing.counted import receiver_name, section, verify_count, verify_none
 from heliograph.testing.kept_events import KeptEvents
 from heliograph.testing.matching import Found, Wanted, nearest_first
 from heliograph.testing.uncalled import reasons
@@ -23,14 +22,14 @@ def assert_called(kept: KeptEvents, receiver: Receiver, wanted: Wanted, times: i
     """Return the first call of a receiver that is asked for; AssertionError says why it was not called."""
     calls = kept.calls_of(receiver)
     matching = [one for one in calls if wanted.matches(_found_in(one))]
-    verify_count(full_name(receiver), "called", wanted, len(matching), times, _listing(kept, receiver, wanted))
+    verify_count(receiver_name(receiver), "called", wanted, len(matching), times, _listing(kept, receiver, wanted))
     return matching[0]
 
 
 def assert_not_called(kept: KeptEvents, receiver: Receiver, wanted: Wanted) -> None:
     """Raise AssertionError, which lists the calls, if a receiver was called as is asked for."""
     calls = [found for one in kept.calls_of(receiver) if wanted.matches(found := _found_in(one))]
-    verify_none(full_name(receiver), "called", wanted, calls)
+    verify_none(receiver_name(receiver), "called", wanted, calls)
 
 
 def _listing(kept: KeptEvents, receiver: Receiver, wanted: Wanted) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from heliograph.dispatch.describe import full_name
 from heliograph.testing.matching import Wanted, lines_of
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
@@ -31,6 +33,13 @@ def verify_none(subject: str, verb: str, wanted: Wanted, matching: Sequence[obje
     """Raise AssertionError if something has happened, which is listed."""
     if matching:
         raise failure(f"{subject} was {verb} {_often(len(matching))}{wanted}:", lines_of(matching))
+
+
+def receiver_name(receiver: Any) -> str:
+    """Return the name of a receiver; raise TypeError for what is none, of which nothing would ever be found."""
+    if not callable(receiver):
+        raise TypeError(f"An assertion about a receiver takes the receiver itself, not {receiver!r}. Import it.")
+    return full_name(receiver)
 
 
 def failure(sentence: str, listing: Iterable[str]) -> AssertionError:

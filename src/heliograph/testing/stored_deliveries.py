@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from heliograph.dispatch.describe import full_name
 from heliograph.outbox.durable import registry
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.models import UNFINISHED, Delivery
 from heliograph.outbox.payload.calls import restored
 from heliograph.outbox.payload.errors import MissingError, UnreadableError
-from heliograph.testing.counted import section, verify_count, verify_none
+from heliograph.testing.counted import receiver_name, section, verify_count, verify_none
 from heliograph.testing.matching import Found, Wanted, nearest_first
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
@@ -78,15 +78,15 @@ def assert_enqueued(using: str, receiver: Receiver, wanted: Wanted, times: int |
     waiting = enqueued(using)
     of_receiver = [one for one in waiting if one.receiver == receiver]
     matching = [one for one in of_receiver if wanted.matches(_found_in(one))]
-    listing = _listing(of_receiver or waiting, wanted)
-    verify_count(full_name(receiver), "enqueued", wanted, len(matching), times, listing)
+    listing = chain(_listing(of_receiver or waiting, wanted), _not_durable(receiver))
+    verify_count(receiver_name(receiver), "enqueued", wanted, len(matching), times, listing)
     return matching[0]
 
 
 def assert_not_enqueued(using: str, receiver: Receiver, wanted: Wanted) -> None:
     """Raise AssertionError, which lists the calls, if a call of a receiver waits as is asked for."""
     found = [_found_in(one) for one in enqueued(using, receiver)]
-    verify_none(full_name(receiver), "enqueued", wanted, [one for one in found if wanted.matches(one)])
+    verify_none(receiver_name(receiver), "enqueued", wanted, [one for one in found if wanted.matches(one)])
 
 
 def _durable(known: Mapping[str, Sequence[DurableReceiver]], row: Delivery) -> DurableReceiver | None:
@@ -97,6 +97,12 @@ def _durable(known: Mapping[str, Sequence[DurableReceiver]], row: Delivery) -> D
 def _found_in(one: Enqueued) -> Found:
     payload = {**one.payload, "queue": one.queue, "key": one.key}
     return Found(one.delivery.receiver, payload.get("sender"), payload)
+
+
+def _not_durable(receiver: Receiver) -> Iterator[str]:
+    """Yield a line about a receiver whose calls are never enqueued."""
+    if not any(durable.receiver() == receiver for receivers in registry.known().values() for durable in receivers):
+        yield "It is not connected with delivery=Durable() here."
 
 
 def _listing(waiting: Sequence[Enqueued], wanted: Wanted) -> Iterator[str]:

@@ -198,6 +198,29 @@ def test_a_listing_as_json_has_no_file_for_a_model_that_the_settings_name():
     assert found
 
 
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"INSTALLED_APPS": [one for one in APPS if one != "heliograph"]}, "Add 'heliograph' to INSTALLED_APPS"),
+        ({"INSTALLED_APPS": APPS, "HELIOGRAPH": {"ADOPT_DJANGO_SIGNALS": False}}, "turn it on"),
+    ],
+)
+def test_without_heliograph_as_the_dispatcher_a_declaration_says_what_to_do(settings, advice):
+    [text] = run(
+        """
+        from django.core.exceptions import ImproperlyConfigured
+        from heliograph.audit import audit
+        try:
+            audit("auth.User")
+        except ImproperlyConfigured as error:
+            report(str(error))
+        """,
+        **settings,
+    )
+    assert text.startswith("The audit log needs Heliograph to run Django's signals. ")
+    assert advice in text
+
+
 # --- checks -----------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,8 @@ from heliograph.bulk.signals import m2m_changes
 from heliograph.callers import line_of_caller
 from heliograph.conditions import changed, created
 from heliograph.dispatch import Condition
+from heliograph.dispatch.names import is_signal
+from heliograph.installed import how_to_adopt
 from heliograph.model_senders import when_models_are_loaded
 from heliograph.outbox.payload.secrecy import is_secret
 from heliograph.receivers.facts import DeclaredBy
@@ -166,6 +168,8 @@ def _declare(declaration: Declaration) -> None:
 
 def _audit(model: Any, wishes: _Wishes, line: str, *, is_implied: bool = False) -> None:
     """Connect the receivers of a model; an implied declaration, such as that of a parent, gives way to it."""
+    if not is_signal(post_save):
+        raise ImproperlyConfigured(f"The audit log needs Heliograph to run Django's signals. {how_to_adopt()}")
     if model in AUDITED:
         AUDITED[model].disconnect()
     AUDITED[model] = audited = _audited(model, wishes, line, is_implied=is_implied)

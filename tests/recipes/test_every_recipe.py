@@ -22,6 +22,7 @@ from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import ForbiddenTransition
 from heliograph.signals import post_save
+from heliograph.testing import isolated
 from tests.app import models
 from tests.helpers.indexes import Index
 
@@ -165,9 +166,9 @@ of_every_recipe = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def receivers():
-    """Return the receivers of all signals, by signal."""
+    """Return the keys of the receivers of all signals, by signal."""
     signals = [one for one in all_objects() if issubclass(type(one), Signal)]
-    return {id(one): [*one.receivers] for one in signals if one.receivers}
+    return {id(one): [key for key, *_ in one.receivers] for one in signals if one.receivers}
 
 
 def test_no_recipe_is_left_out():
@@ -208,3 +209,32 @@ def test_r18_a_trace_shows_it_by_its_name(case):
     with trace() as flow:
         case.works()
     assert f"{declaration.recipe}(" in str(flow)
+
+
+@of_every_recipe
+def test_r18_declared_in_an_isolated_test_it_ends_with_it(case, no_kept_error):
+    before = patched_methods(), receivers()
+    with isolated():
+        declaration = case.declare()
+    assert (patched_methods(), receivers()) == before
+    assert not declaration.disconnect()
+    assert not case.works()
+
+
+@of_every_recipe
+def test_r18_disconnected_in_an_isolated_test_it_is_back_after_it(case):
+    declaration = case.declare()
+    with isolated():
+        declaration.disconnect()
+    assert case.works()
+
+
+@of_every_recipe
+def test_r18_what_is_back_after_an_isolated_test_can_be_disconnected(case, no_kept_error):
+    before = patched_methods(), receivers()
+    declaration = case.declare()
+    with isolated():
+        declaration.disconnect()
+    assert (patched_methods(), receivers()) != before
+    assert (declaration.disconnect(), declaration.disconnect()) == (True, False)
+    assert (patched_methods(), receivers()) == before

@@ -29,7 +29,6 @@ from examples.tutorial import (
     welcome_mail,
 )
 from examples.tutorial.models import Cart, Guide, Item, Member, Order, OrderLine, Product, Profile
-from heliograph.audit.audit_declarations import AUDITED
 from heliograph.outbox import drain
 from heliograph.recipes import OutOfStock
 from heliograph.signals import post_save, pre_save
@@ -47,8 +46,6 @@ def _isolated(settings, tmp_path):
     with isolated():
         yield
     cache.clear()
-    for audited in [*AUDITED.values()]:
-        audited.disconnect()
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

@@ -62,19 +62,19 @@ class Declaration:
     model: Any
     line: str  # its file and line
     wishes: _Wishes = field(default_factory=_Wishes, repr=False)
+    audited: Audited | None = field(default=None, repr=False)  # what it has connected, once models are loaded
     is_over: bool = False
 
     def disconnect(self) -> bool:
         """End the audit of the model, and of parents for which there is no declaration; return whether it went on."""
-        was_over, self.is_over = self.is_over, True
-        if was_over or isinstance(self.model, str) or AUDITED.get(self.model) is None:
+        self.is_over = True
+        if self.audited is None or not self.audited.disconnect():
             return False
-        is_ended = AUDITED[self.model].disconnect()
         needed = {parent for one in AUDITED if not _is_implied(one) for parent in one._meta.all_parents}
         for parent in self.model._meta.all_parents:
             if parent in AUDITED and _is_implied(parent) and parent not in needed:
                 AUDITED[parent].disconnect()
-        return is_ended
+        return True
 
 
 def _is_implied(model: Any) -> bool:
@@ -159,14 +159,14 @@ def _declare(declaration: Declaration) -> None:
             f"audit({model._meta.label}) is declared already, at {before.line}: put all options into one declaration."
         )
     _verify_fields(model, wishes)
-    _audit(model, wishes, declaration.line)
+    declaration.audited = _audit(model, wishes, declaration.line)
     # A write of the row of a parent is a write of its children too.
     for parent in model._meta.all_parents:
         if parent not in AUDITED and not parent._meta.proxy:
             _audit(parent, wishes.only(parent), declaration.line, is_implied=True)
 
 
-def _audit(model: Any, wishes: _Wishes, line: str, *, is_implied: bool = False) -> None:
+def _audit(model: Any, wishes: _Wishes, line: str, *, is_implied: bool = False) -> Audited:
     """Connect the receivers of a model; an implied declaration, such as that of a parent, gives way to it."""
     if not is_signal(post_save):
         raise ImproperlyConfigured(f"The audit log needs Heliograph to run Django's signals. {how_to_adopt()}")
@@ -174,6 +174,7 @@ def _audit(model: Any, wishes: _Wishes, line: str, *, is_implied: bool = False) 
         AUDITED[model].disconnect()
     AUDITED[model] = audited = _audited(model, wishes, line, is_implied=is_implied)
     _connect(audited)
+    return audited
 
 
 def _audited(model: Any, wishes: _Wishes, line: str, *, is_implied: bool) -> Audited:

@@ -62,8 +62,8 @@ class Audited:
         if AUDITED.get(self.model) is not self:
             return False
         del AUDITED[self.model]
-        while self.undo:
-            self.undo.pop()()
+        for undo in self.undo:
+            undo()
         return True
 
 

@@ -23,6 +23,10 @@ from heliograph.recipes.subjects import Subject
 _REFUSALS = (TypeError, ValueError, LookupError, FieldDoesNotExist)
 
 
+def _nothing() -> None:
+    """Do nothing for a declaration that is not connected yet."""
+
+
 @dataclass(eq=False)
 class Declaration:
     """The handle that a recipe returns: one call of the recipe, and what it has connected.
@@ -37,6 +41,7 @@ class Declaration:
     problem: Exception | None = None  # why it is refused, if it was declared before models were loaded
     undo: list[Callable[[], Any]] = field(default_factory=list)
     claims: set[Hashable] = field(default_factory=set)  # what no other declaration of the recipe may have
+    again: Callable[[], None] = _nothing  # connects the declaration again after it was disconnected
 
     def __repr__(self) -> str:
         return f"<{self.text} at {self.line}>"
@@ -56,6 +61,10 @@ class Declaration:
 
     def _kept(self) -> list[str]:
         return [one.label for one in self.subjects]
+
+    def has_connected(self, fact: DeclaredBy) -> bool:
+        """Return whether it is this declaration that has connected a receiver with this fact."""
+        return fact.writes == self._kept
 
     def claim(self, thing: Hashable, problem: str, remedy: str) -> None:
         """Let no other declaration of the recipe have the same thing, such as a field, while this one is connected.
@@ -102,7 +111,8 @@ def declare(text: str, connect: Callable[..., None], *models: type[Model] | str)
     register(check_declarations)
     register(check_rows, Tags.database)
     declarations.append(declaration)
-    when_models_are_loaded(partial(_connect, declaration, connect, models, apps.models_ready))
+    declaration.again = partial(_connect, declaration, connect, models, raises=False)
+    when_models_are_loaded(partial(_connect, declaration, connect, models, raises=apps.models_ready))
     return declaration
 
 
@@ -115,7 +125,7 @@ def _verify_model(model: Any, recipe: str) -> None:
         raise TypeError(f"{recipe}() takes a model with a table, and {model._meta.label} is abstract or swapped.")
 
 
-def _connect(declaration: Declaration, connect: Callable[..., None], models: tuple[Any, ...], raises: bool) -> None:
+def _connect(declaration: Declaration, connect: Callable[..., None], models: tuple[Any, ...], *, raises: bool) -> None:
     if declaration not in declarations:  # disconnected before models were loaded
         return
     try:

@@ -65,7 +65,6 @@ class Link:
 
 
 _links: list[Link] = []  # of all declarations; a link of two declarations is there twice
-_lockers: dict[Any, Locker] = {}  # by model of the children
 
 
 def lock_before_writes(declaration: Declaration, links: Iterable[Link]) -> None:
@@ -87,17 +86,17 @@ def _remove(link: Link) -> None:
 
 def _connect(child: Any) -> None:
     """Connect one receiver for all foreign keys of a model, in place of the one for those before."""
-    if child in _lockers:
-        pre_save.disconnect(_lockers.pop(child), sender=child, subclasses=True)
+    found: dict[str, Any] = {"sender": child, "subclasses": True, "dispatch_uid": "heliograph.recipes lock_parents"}
+    pre_save.disconnect(**found)
     aliases, links = [*filter(is_needed, connections)], _links_of(child)
     if not (aliases and links):
         return
-    locker = _lockers[child] = Locker(links)
-    where: dict[str, Any] = {"sender": child, "subclasses": True, "using": aliases}
+    locker = Locker(links)
     # A row that gets another primary key is a new one to the database, which checks its foreign keys again.
     names = dict.fromkeys([child._meta.pk.name, *locker.names, *(name for link in links for name in link.names)])
     when, policy = created | changed(*names), BeforeWrite()
-    receiver(pre_save, **where, when=when, fetch="lock", bulk=True, delivery=policy, weak=False)(locker)
+    options: Any = {"when": when, "fetch": "lock", "bulk": True, "delivery": policy, "using": aliases, "weak": False}
+    receiver(pre_save, **found, **options)(locker)
 
 
 def _links_of(child: Any) -> Sequence[Link]:

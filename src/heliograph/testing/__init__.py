@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliograph.dispatch import mute
     from heliograph.testing.batches_described import batch_of
     from heliograph.testing.due_calls import NotCalledError
+    from heliograph.testing.isolating import isolated
     from heliograph.testing.outbox_test_case import OutboxTests
     from heliograph.testing.outbox_verbs import Outbox
     from heliograph.testing.query_budgets import max_queries
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from heliograph.testing.rolling_back import rolled_back
     from heliograph.testing.signal_test_case import SignalTests
     from heliograph.testing.signal_verbs import Signals
-    from heliograph.testing.silencing import isolated, only
+    from heliograph.testing.silencing import only
     from heliograph.testing.stored_deliveries import Enqueued
 
 __all__ = [
@@ -61,7 +62,7 @@ _MODULES = {
     "SignalTests": "signal_test_case",
     "Signals": "signal_verbs",
     "batch_of": "batches_described",
-    "isolated": "silencing",
+    "isolated": "isolating",
     "max_queries": "query_budgets",
     "mute": "silencing",
     "only": "silencing",

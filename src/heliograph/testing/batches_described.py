@@ -12,6 +12,7 @@ from heliograph.changes.plans import plan_of_all
 from heliograph.changes.rows import Kind
 from heliograph.changes.tracking import ALL
 from heliograph.changes.under_way import InBulk
+from heliograph.context.kept_context import current
 from heliograph.testing.described_sends import usual_values
 from heliograph.testing.writes_under_way import Changes, compared, write_of
 from heliograph.transactions.batches import Batch, Event, SentEvent
@@ -35,7 +36,11 @@ def _event(instance: Model, kind: Kind, changes: Changes) -> Event:
     signal = post_delete if kind == "deleted" else post_save
     sent = usual_values(signal, {"instance": instance, "created": kind == "created"})
     return SentEvent(
-        *(kind, signal, type(instance), sent), _compared(instance, kind, changes), ALL, key=instance.pk, held=instance
+        *(kind, signal, type(instance), sent),
+        *(_compared(instance, kind, changes), ALL),
+        key=instance.pk,
+        held=instance,
+        context=current(),
     )
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
 
+from heliograph.context.kept_context import under
 from heliograph.dispatch.describe import describe
 from heliograph.outbox.delivery_rows import Claim
 from heliograph.outbox.durable.registry import DurableReceiver
-from heliograph.outbox.send.enqueueing import stored_at_last
+from heliograph.outbox.send.enqueueing import row_with_context, stored_at_last
 from heliograph.outbox.send.storing import StoredCall
 from heliograph.outbox.work.attempts import make_call
+from heliograph.outbox.work.isolation import isolated
+from heliograph.outbox.work.stored_contexts import context_of_attempt
 from heliograph.outbox.write_transaction import writing
 from heliograph.testing.due_calls import DescribedSend, Receiver
 from heliograph.testing.listening_receivers import connections_to
 
 
 def perform(send: DescribedSend, using: str) -> Any:
-    """Make the call of a send into text and back, call the receiver with it, and return its response.
+    """Make the call of a send, and its context, into text and back, call the receiver, and return its response.
 
     Raises NotCalledError if the receiver is not due, TypeError for a value that cannot be stored, MissingError for an
     instance that has no row, and what the receiver raises.
@@ -35,9 +39,15 @@ def perform(send: DescribedSend, using: str) -> Any:
 
 
 def _made(stored: StoredCall, using: str) -> Any:
-    claim = Claim(**asdict(stored.row), id=0, attempt=1, created_at=timezone.now(), worker="", using=using)
-    with writing(using) if stored.durable.policy.atomic else nullcontext():
-        return make_call(claim, stored.durable)
+    row = row_with_context(stored, {})
+    claim = Claim(**asdict(row), id=0, attempt=1, created_at=timezone.now(), worker="", using=using)
+    with under(context_of_attempt(claim)):
+        return isolated(partial(_called, claim, stored.durable))
+
+
+def _called(claim: Claim, durable: DurableReceiver) -> Any:
+    with writing(claim.using) if durable.policy.atomic else nullcontext():
+        return make_call(claim, durable)
 
 
 def _verify_durable(receiver: Receiver) -> None:

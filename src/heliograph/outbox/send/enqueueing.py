@@ -40,8 +40,7 @@ def write(due: Sequence[Pending]) -> None:
     for one in due:
         call = one.call if isinstance(one.call, StoredCall) else stored_at_last(one.call, one.using)
         if call is not None:
-            row = call.row if call.context is EMPTY else _with_context(call, texts)
-            rows.setdefault(one.using, []).append(row)
+            rows.setdefault(one.using, []).append(row_with_context(call, texts))
     for using, of_database in rows.items():
         if DELIVERIES.are_awaited(using):
             logger.info("migrate has not made the table yet: %d calls on %r are left out", len(of_database), using)
@@ -49,8 +48,10 @@ def write(due: Sequence[Pending]) -> None:
             _enqueue(using, of_database)
 
 
-def _with_context(call: StoredCall, texts: dict[int, str]) -> DeliveryRow:
-    """Return the row of a call with its context; the text of one context is made once."""
+def row_with_context(call: StoredCall, texts: dict[int, str]) -> DeliveryRow:
+    """Return the row of a call with its context. `texts` has the texts that are made already, by ids of contexts."""
+    if call.context is EMPTY:
+        return call.row
     context, batch = call.context, call.payload.get("batch")
     if isinstance(batch, Batch):
         return replace(call.row, context=text_of_batch(context, [event.context for event in batch.events]))

@@ -1,4 +1,4 @@
-"""Alterations that an entry shows by itself: its values, its kind and its change set do not fit their digests."""
+"""Alterations that are found without a seal: values, a kind or a change set do not fit the digests of an entry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HALVES = (("the label", Link.LABELS), ("the reason or the context", Link.REASON
 
 
 class Alterations:
-    """Finds alterations of the entries with ids in a range; knows what was forgotten by the command."""
+    """Finds alterations of the entries with ids in a range; reads which of them `audit forget` has emptied."""
 
     def __init__(self, using: str, first: int, last: int) -> None:
         self.forgotten = 0  # how many entries had no values any more
@@ -23,7 +23,7 @@ class Alterations:
         self._of_sets: dict[int, list[str]] = {}  # what is wrong with the last change sets
 
     def of(self, leaf: Leaf) -> list[str]:
-        """Return what is wrong with an entry by itself."""
+        """Return the sentences about an entry whose columns do not fit its own digests."""
         return [*self._of_values(leaf.entry), *_of_kind(leaf), *self._of_change_set(leaf)]
 
     def _of_values(self, entry: EntryRow) -> Iterator[str]:

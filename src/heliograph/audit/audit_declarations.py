@@ -100,10 +100,10 @@ def audit(
     - `exclude`: names of fields that an entry leaves out.
     - `mask`: names of fields of which an entry says only that they have changed. Fields that look like secrets are
       always masked.
-    - `names`: names of foreign keys whose objects are also named as they were called then.
+    - `names`: names of foreign keys; an entry also stores `str()` of their objects, as it was at that time.
     - `subject`: the foreign key to the person whom the rows are about, for `manage.py audit forget`.
-    - `exact`: with `False`, old values are those that the instance remembers, which is cheaper: neither does the
-      UPDATE verify them, nor is a row locked.
+    - `exact`: with `False`, old values are taken from the instance, which is cheaper: the UPDATE does not verify them,
+      and no row is locked.
     - `keep`: how long entries are kept, as a timedelta; None for the setting `KEEP`.
 
     Raises TypeError, ValueError, LookupError or FieldDoesNotExist for what does not fit the model: here if models are
@@ -199,7 +199,7 @@ def _own_fields(options: Any) -> Iterable[Any]:
 
 
 def declare_settings() -> None:
-    """Audit the models that the settings name, except where a declaration does; a system check reports mistakes."""
+    """Audit the models that the settings name and no declaration audits; a system check reports mistakes."""
     try:
         models = [*models_of_settings()]
     except (ImproperlyConfigured, LookupError):
@@ -297,7 +297,7 @@ def _connect_one(audited: Audited, signal: Any, record: Callable[..., None], *, 
 
 
 def _entries_of(audited: Audited) -> list[str]:
-    """Return what entries of the log are about."""
+    """Return the line that says which fields the entries have, as `explain()` shows it."""
     names = [f"{name} (masked)" if name in audited.masked else name for name in (*audited.fields, *audited.relations)]
     return [f"the audit log ({', '.join(names) or 'no field'})"]
 

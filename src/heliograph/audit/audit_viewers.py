@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from heliograph.audit.stored_changes import model_labelled
 
-# Which permission for the model undoes an entry with an action.
+# The permission for the model that a user needs to revert an entry, by the action of the entry.
 _UNDOING = {"created": "delete", "updated": "change", "related": "change", "deleted": "add"}
 
 

@@ -17,7 +17,7 @@ from heliograph.changes.values import UNKNOWN
 
 @dataclass
 class Before:
-    """How a row was before some entries, as far as they have that."""
+    """How a row was before some entries, as far as these entries say."""
 
     existed: bool | None = None  # None: no entry says
     values: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def _add(found: Before, entry: Entry) -> None:
 
 
 def why_unknown(entry: Entry, name: str, side: str = "old") -> str | None:
-    """Return why nobody knows the old or the new value of a field from an entry; None if somebody does."""
+    """Return why an entry does not have the old or the new value of a field; None if it has the value."""
     if entry.is_forgotten:
         return f"entry {entry.pk} was forgotten"
     change = entry.changes.get(name)

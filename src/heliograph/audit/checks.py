@@ -15,7 +15,7 @@ from heliograph.audit.audited_models import AUDITED, PROBLEMS
 from heliograph.audit.conf import audit_settings, models_of_settings
 from heliograph.audit.log_tables import TABLES
 
-# How the database itself changes rows, of which nothing in Python learns.
+# The values of `on_delete` by which the database itself changes rows, without any code in Python.
 _BY_DATABASE = ("DB_CASCADE", "DB_SET_NULL", "DB_SET_DEFAULT")
 
 
@@ -96,7 +96,8 @@ def check_routers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_tables(app_configs: Any, databases: Iterable[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Return a warning for each of these databases that lacks the tables of the audit log.
 
-    It is no error: `migrate` asks the checks of the database first, and makes the tables only if none of them is.
+    It is a warning and no error: `migrate` runs the checks of the database first, and an error would keep it from
+    making the tables.
     """
     needed = {alias for _, alias in _allowed()} if AUDITED else set()
     found = (alias for alias in databases or () if alias in needed and _has_log(alias))

@@ -29,7 +29,7 @@ Values = dict[str, Any]  # by the names of fields, as JSON
 
 @dataclass(frozen=True)
 class Continuity:
-    """Verifies that each entry begins with the values that the former entry of its row has left."""
+    """Verifies that the old values of each entry are the new values of the entry before it of the same row."""
 
     using: str
     labels: Collection[str] = ()  # of the models; all that are audited if there are none
@@ -55,7 +55,7 @@ class Continuity:
                 yield from self._again(audited, key)
 
     def _again(self, audited: Audited, key: str) -> Iterator[str]:
-        """Yield the gaps of a row; the row is read between two readings of its entries, until these are the same.
+        """Yield the gaps of a row; it is read between two readings of its entries, until both find the same entries.
 
         Somebody may have written it since, perhaps by the first write of its kind.
         """

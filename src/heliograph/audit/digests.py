@@ -1,4 +1,4 @@
-"""Digests: what an entry, a change set and a seal are reduced to, so that an alteration is seen.
+"""Digests: a hash of each entry, change set and seal, by which an alteration is found.
 
 A digest is a SHA-256, shown as 43 characters of base64. Texts about people are hashed with a random salt: without it,
 an e-mail address is guessed in seconds. When text and salt are removed, the digest stays and says nothing.
@@ -54,7 +54,7 @@ def salts_and_digests(label: str, reason: str, context: str) -> tuple[str, str]:
 
 
 def halves(label: str, reason: str, context: str) -> tuple[str, str]:
-    """Return the two texts of a change set that are forgotten by themselves: who it was, and why."""
+    """Return the two texts of a change set of which either is forgotten alone: of the actor, and of the reason."""
     return label, dumps([reason, context]) if reason or context else ""
 
 

@@ -54,7 +54,7 @@ class EntryFilters(forms.Form):
 
 
 def _choose(field: Any, names: Iterable[str], given: str | None) -> None:
-    """Let a field have these choices, and the one that was given: its entries may have been removed since."""
+    """Let a field have these choices, and the given value too, whose entries may have been removed since."""
     field.choices = [("", "Any"), *((name, name) for name in sorted({*names, *([given] if given else [])}))]
 
 
@@ -75,7 +75,7 @@ def actor_of(text: str) -> str:
 
 @dataclass(frozen=True)
 class Scope:
-    """The entries of a page before they are filtered: of all these kinds, or of some objects of them."""
+    """The entries of a page before they are filtered: entries of all these kinds, or only of some objects."""
 
     using: str
     kinds: Sequence[Any]

@@ -31,11 +31,11 @@ AT_ONCE, MOST = 1000, 2000
 # How many branches a statement has: SQLite takes 500, and PostgreSQL needs half a millisecond to plan each.
 BRANCHES = 100
 
-# How many entries a change set has at most whose entries are read all at once.
+# A change set with at most so many entries is small: the entries of all small change sets are read by one query.
 _SMALL = 50
 
-# How many change sets at each end of a time are looked at: their numbers follow their times but for the ones that were
-# written at the same time, or while somebody has set the clock of the database back.
+# How many change sets at each end of a span of time are read: a change set with a higher number usually has a later
+# time, except where two were written at the same time, or somebody has set the clock of the database back.
 _WINDOW = 100
 
 _LAST = 2**63 - 1
@@ -89,7 +89,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which entries a page has: these branches, or all; and of them the ones with these kinds, actor and times."""
+    """The entries that a page asks for: of some branches or of all, filtered by kinds, actor and times."""
 
     using: str
     branches: Sequence[Branch] = field(default_factory=lambda: [{}])
@@ -100,7 +100,7 @@ class Wanted:
 
     @property
     def is_by_actor(self) -> bool:
-        """Whether the change sets of the actor lead to the entries, for want of other branches."""
+        """Whether the entries are found by the change sets of the actor, because no other branch leads to them."""
         return self.actor is not None and [*self.branches] == [{}]
 
     @property

@@ -2,8 +2,8 @@
 
 These entries are about a person: those of the person's own row, also in tables of parents and children; all entries of
 rows that have belonged to the person at any time, by the `subject` of their model; and entries that name the person by
-a foreign key in `names`. Of change sets by the person the label, the reason and the context go; of change sets about
-the person alone, the reason and the context.
+a foreign key in `names`. Change sets by the person lose the label, the reason and the context; change sets about the
+person alone lose the reason and the context.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Forgotten:
 
 @dataclass
 class Forgetting:
-    """Forgets a person; what a killed process has left, the next one does."""
+    """Forgets a person; if the process is killed, the next run forgets the rest."""
 
     person: Person
-    reason: str = ""  # is kept with the proof that this was no attack
+    reason: str = ""  # stored in the seal, which shows an auditor that this was no attack
     with_shared: bool = False  # whether reasons of change sets go that are about others too
     is_dry: bool = False
     progress: Progress = lambda count: None

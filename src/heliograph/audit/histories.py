@@ -16,7 +16,7 @@ from heliograph.audit.models import Action, ChangeSet, Entry, UneditableQuerySet
 from heliograph.audit.named_rows import NamedRow, named, tables_of
 from heliograph.context.actors import Actor, actor_of
 
-# All change sets of a transaction are written at its end: they are looked for so near to each other.
+# The change sets of a transaction are written together at its end, so their numbers differ by no more than this.
 _END = timedelta(hours=1)
 
 

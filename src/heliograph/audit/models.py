@@ -84,7 +84,7 @@ class ChangeSet(Uneditable):
     """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
-    # Where several actors have written in one transaction, each has a change set, and these have one first set.
+    # If several actors have written in one transaction, each has a change set, and all of these refer to the first one.
     first = models.BigIntegerField(
         null=True, help_text="The first change set of the same transaction, if not this one."
     )
@@ -118,7 +118,8 @@ class Entry(Uneditable):
     """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
-    # Without constraints: a check of each row is a good part of what an entry costs, and entries outlive nothing.
+    # No constraints in the database: checking them is a large part of the cost of an entry, and change sets and kinds
+    # are deleted only after their entries.
     change_set = models.ForeignKey(
         ChangeSet, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="entries"
     )
@@ -203,7 +204,7 @@ class Entry(Uneditable):
 
 
 class Link(models.TextChoices):
-    """The kinds of statements that a seal makes about its entries; all seals are one chain."""
+    """What a seal says about its entries, such as that they were pruned; all seals are one chain."""
 
     SEALED = "sealed", "sealed"
     PRUNED = "pruned", "pruned"
@@ -214,7 +215,7 @@ class Link(models.TextChoices):
 
 
 class Seal(Uneditable):
-    """A range of entries that was closed, or entries that were pruned or forgotten; each seal has the former's digest.
+    """A range of entries that was closed, or entries that were pruned or forgotten; it has the former seal's digest.
 
     Seals have the numbers from 1 without a gap.
     """

@@ -17,7 +17,7 @@ _Column = tuple[Any, str]  # a model, and the field by which its objects are fou
 
 
 class NamedObjects:
-    """The objects of a page: all that it needs are asked for first, and then found together."""
+    """The objects of a page: `want()` is called for each object, and `find()` then reads all of them."""
 
     def __init__(self, viewer: Viewer, using: str | None = None) -> None:
         self._viewer = viewer

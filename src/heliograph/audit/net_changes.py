@@ -27,7 +27,7 @@ class NetChange:
         return self.audited, None, self.key
 
     def followed_by(self, other: NetChange) -> None:
-        """Become one change in place of this one and the next change of the same row."""
+        """Join this change and the next change of the same row into this one."""
         if self.new is None and other.old is not None:  # the same deletion, or a row that the log has not seen come
             return
         if self.old is not None:
@@ -70,7 +70,7 @@ class NetPairs:
         return self.audited, self.field, self.key
 
     def followed_by(self, other: NetPairs) -> None:
-        """Become one change in place of this one and the next change of the same relation."""
+        """Join this change and the next change of the same relation into this one."""
         for key, count in other.counts.items():
             self.counts[key] = self.counts.get(key, 0) + count
 

@@ -1,4 +1,4 @@
-"""Fields that are newer than a point: the log has them only since an entry that came after it."""
+"""Fields that are newer than a point in time: the first entry that has them came after it."""
 
 from __future__ import annotations
 

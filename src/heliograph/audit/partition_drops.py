@@ -1,4 +1,4 @@
-"""Retention by partitions: one whose entries are all older than they are kept is dropped, and the chain records it."""
+"""Retention by partitions: a partition whose entries have all expired is dropped, and the chain of seals records it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drop_partitions(using: str, keep: Mapping[str, timedelta]) -> Iterator[int]:
     database = database_of(connection)
     ranges = [one for one in database.partitions(connection, TABLE) if one.end is not None]
     for one in ranges if keep else ():
-        # A partition with ids that are still to be given is left, though it may be empty.
+        # A partition for ids that no entry has yet stays, though it may be empty.
         if one.end is not None and one.end <= database.last_id(connection, TABLE):
             yield _drop_if_old(using, one, keep)
 

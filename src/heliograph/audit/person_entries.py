@@ -1,6 +1,6 @@
-"""The entries about a person, in batches; the entries by which a row is known to be the person's come last.
+"""The entries about a person, in batches; the entries that say that a row belonged to the person come last.
 
-So a process that is killed leaves enough for the next one to find the rest.
+So if the process is killed, the next run still finds which rows belonged to the person.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Person:
         return [f"{label} {self.key}" for label in self.labels]
 
     def values_in(self, field: Any) -> list[Any]:
-        """Return what a foreign key to the person has, now or earlier, as JSON."""
+        """Return the values, as JSON, that a foreign key to the person has or had."""
         target = field.target_field
         if target.primary_key:
             return [encoded(target.to_python(self.key))]

@@ -93,8 +93,8 @@ def verify_audited(model: Any, point: Point) -> None:
 def _verify_not_pruned(labels: Collection[str], point: Point) -> None:
     """Raise UnknownPastError if entries of models after a point may have been pruned, as far as the chain records that.
 
-    Entries are pruned from the oldest one on: if the first entry that is younger than the last pruned one is not after
-    the point, no pruned one is.
+    Entries are pruned from the oldest one on. So if the first entry that was not pruned is at or before the point, no
+    pruned entry is after the point.
     """
     pruned = Seal.objects.using(point.using).filter(is_about(labels), link=Link.PRUNED).order_by("-last").first()
     if pruned is not None and _may_be_after(pruned, point):

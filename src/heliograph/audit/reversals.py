@@ -1,4 +1,4 @@
-"""Reversals: what a revert does, step by step, and what refuses it, as values with a text that people can read."""
+"""Reversals: the steps of a revert and the reasons against them, as values with a text that people can read."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _after(viewer: Viewer, shown: Shown) -> str:
 
 
 def _seen(reversal: Reversal) -> str:
-    """Return the refusals as a text that nobody else can write."""
+    """Return the refusals as a signed text, so that the form cannot be sent with other refusals."""
     return signing.Signer(salt=_SALT).signature("\n".join(map(str, reversal.refusals)))
 
 

@@ -1,4 +1,4 @@
-"""Plans of reverts: what is to be done to the row of an entry, and what refuses it."""
+"""Plans of reverts: the change to the row of an entry, and the reasons against it."""
 
 from __future__ import annotations
 

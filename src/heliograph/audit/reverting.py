@@ -38,8 +38,8 @@ def revert(
     of entry 12".
 
     - `preview`: with `True`, nothing is done.
-    - `force`: `True` also loses what came later, and gives values that nobody knows their defaults; a list of names
-      does so for these fields only.
+    - `force`: with `True`, later changes are overwritten, and fields whose old value nobody knows get their default; a
+      list of names does so for these fields only.
     - `fields`: the names of the fields of an update that are reverted; None for all.
     - `validate`: whether `full_clean()` validates the fields that are set.
 

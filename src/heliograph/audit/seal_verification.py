@@ -107,7 +107,7 @@ class Verification:
         return dict(zip(ids, leaves, strict=True))
 
     def _wrong_leaves(self, seal: Seal, expected: dict[int, bytes], pruned: RecordedIds) -> Iterator[str]:
-        """Yield a sentence if the leaves of a seal are lost; those of a seal whose entries are all pruned are not."""
+        """Yield a sentence if a seal has no leaves, unless all its entries are pruned."""
         if any(expected.values()) or all(number in pruned for number in expected):
             return
         hashes = [one.hash for one in self._leaves.between(seal.first - 1, seal.last)]

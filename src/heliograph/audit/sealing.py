@@ -41,7 +41,8 @@ class Sealed:
 def seal(using: str, wait: float = 0.0, progress: Progress = lambda count: None) -> Sealed:
     """Seal the entries of transactions that have ended; wait for open ones for so many seconds at most.
 
-    A mark that an earlier call has left comes first: transactions that overlap each other for ever hinder nobody.
+    A mark that an earlier call has left comes first: otherwise transactions that overlap each other would put off the
+    seal for ever.
     """
     until, count = monotonic() + wait, 0
     for is_last in (False, True):
@@ -74,7 +75,7 @@ def _marked(using: str) -> tuple[Chain, bool]:
 
 
 def _open_writers(using: str, chain: Chain, until: float) -> int:
-    """Return how many transactions are open that may have entries up to the mark; wait for them until a time."""
+    """Wait, until a time, for the transactions that may have entries up to the mark; return how many are still open."""
     connection = connections[using]
     database, table = database_of(connection), Entry._meta.db_table
     while (count := database.open_writers(connection, table, chain.marked_at)) and monotonic() < until:

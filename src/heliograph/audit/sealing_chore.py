@@ -18,7 +18,7 @@ def add() -> None:
 
 
 def seal_where_it_is(using: str) -> None:
-    """Seal the entries of a database, if it has the tables; wait for no transaction, which the next time seals."""
+    """Seal the entries of a database, if it has the tables; leave entries of open transactions to the next run."""
     if router.allow_migrate_model(using, Entry):
         seal(using)
         if is_partitioned(using):

@@ -77,7 +77,7 @@ def _changed_values(audited: Audited, compared: Comparison) -> tuple[Values, Val
     plan, olds, news, *_ = compared
     before, after = {}, {}
     for name, at, field in audited.positions_in(plan):
-        # A value that is the same object has not changed; this test alone answers most questions.
+        # A value that is the same object has not changed; for most fields, this test is enough.
         if olds[at] is news[at] and news[at] is not UNKNOWN and not plan.presented:
             continue
         change = compared.change(at)

@@ -144,7 +144,7 @@ class Shown:
 
     @property
     def other_lines(self) -> list[Line]:
-        """The other fields, which somebody has to ask for."""
+        """The fields that the page shows only after a click."""
         return self.lines[AT_ONCE:]
 
     def want(self) -> None:

@@ -18,8 +18,8 @@ Rows = dict[Any, dict[str, Any]]  # values by the names of fields, by primary ke
 def read_unknown(changes: Sequence[Net], using: str) -> None:
     """Read the values of changes that are not known, by one query for each model.
 
-    The transaction holds the locks of these rows, so that what they have now is what the commit will leave. Of several
-    actors who have changed a row, the last one has left it.
+    The transaction holds the locks of these rows, so the values that it reads are those that the commit will leave. If
+    several actors have changed a row, the values belong to the change of the last one.
     """
     if all(one.is_read for one in changes):
         return

@@ -2,10 +2,10 @@
 
     manage.py audit import simple_history shop.Product
 
-A *source* reads one table of theirs, from the oldest row on, and gives a *foreign entry* for each row that says
-something. `foreign_entries` has their shape, `importing_chunks` writes them: a change set for each, whose context says
+A *source* reads one table of such a package, from the oldest row on, and gives a *foreign entry* for each row that has
+a change. `foreign_entries` has their shape, `importing_chunks` writes them: a change set for each, whose context says
 where it came from, `{"imported": "auditlog shop.Product 123"}`. A second run goes on behind the last imported row.
 
-Imported entries have numbers below zero, so that they come before the entries that the log has written itself, and no
-row is imported from the time since which the log has the model itself.
+Imported entries have numbers below zero, so that they come before the entries that the log has written itself. Rows
+that are younger than the first entry that the log itself has of the model are not imported.
 """

@@ -1,4 +1,4 @@
-"""The shape that the logs of the three packages get: a source of foreign entries, with the rows that it leaves out."""
+"""The one shape of the logs of the three packages: a source of foreign entries, and of the rows that are left out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Source(Protocol):
         """Return the position behind the row with an origin."""
 
     def chunks(self, position: Any) -> Iterator[Found]:
-        """Yield what the table has behind a position, or from its beginning on, in the order of time."""
+        """Yield the entries of the table in chunks, after a position or from its beginning on, in the order of time."""
 
 
 def value_of(model_field: Any, value: Any) -> Any:

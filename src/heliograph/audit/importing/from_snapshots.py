@@ -1,4 +1,4 @@
-"""Tables of snapshots: each row of theirs is a row as it was, and an entry is the difference to the snapshot before."""
+"""Tables of snapshots: each snapshot is a row as it was, and an entry is the difference to the snapshot before it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SnapshotSource:
             yield Found([one for one in found if one is not None], left_out, last)
 
     def action(self, snapshot: Any) -> str | None:
-        """Return what a snapshot was taken at: created, updated or deleted; None if nobody knows."""
+        """Return the action after which a snapshot was taken: created, updated or deleted; None if nobody knows."""
         raise NotImplementedError
 
     def author(self, snapshot: Any) -> Author:
@@ -55,14 +55,14 @@ class SnapshotSource:
         raise NotImplementedError
 
     def context(self, snapshot: Any) -> Mapping[str, Any]:
-        """Return what else the package has of the change."""
+        """Return the other values that the package has stored about the change."""
         return {}
 
     def _all(self) -> Any:
         return self.snapshots._base_manager.using(self.using)
 
     def _related(self) -> Any:
-        """Return the snapshots with what the author is read from."""
+        """Return the snapshots, joined with the related row from which the author is read."""
         return self._all()
 
     def _behind(self, time: Any, number: Any) -> Q:

@@ -64,7 +64,8 @@ def _before_own(found: Found, using: str, since: dict[str, datetime | None]) -> 
     return entries
 
 
-# Theirs has the time of the write, and this log the time of the commit: for so long, both may have one change.
+# Other packages store the time of the write, and this log the time of the commit: within this span, a change may be in
+# both logs.
 _LONGEST_TRANSACTION = timedelta(minutes=10)
 
 Since = Mapping[str, datetime | None]

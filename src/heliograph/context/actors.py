@@ -19,7 +19,7 @@ class Actor:
 
     - `model`: the label of the model of users, such as "auth.User"; "" for an actor that is no user.
     - `key`: the primary key as text; for an actor that is no user, its label.
-    - `label`: how the user was called then; "" if nobody has loaded the user.
+    - `label`: the name of the user at that time; "" if nobody has loaded the user.
 
     Actors with the same model and key are equal.
     """

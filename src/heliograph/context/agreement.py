@@ -10,7 +10,7 @@ _AGREED = ("reason", "request_id", "correlation_id", "command")
 
 
 def agreed(contexts: Iterable[Context]) -> Context:
-    """Return the context of a call for several sends: the first cause is the parent, the others are links."""
+    """Return the context of a call for several sends: its parent is the trace of the first, the others are links."""
     first, *others = {id(one): one for one in contexts}.values()
     return _agreed(first, others) if others else first
 

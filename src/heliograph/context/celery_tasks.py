@@ -44,7 +44,7 @@ def _send(headers: dict[str, Any] | None = None, **_: Any) -> None:
         headers.setdefault(HEADER, text)  # the message of a retry has that of the first one
 
 
-# What is called at once, as with task_always_eager, has no message, and keeps the context of its caller.
+# A task that is called at once, as with task_always_eager, has no message, and keeps the context of its caller.
 
 
 def _begin(task: Any, **_: Any) -> None:

@@ -29,7 +29,7 @@ def text_of_context(context: Context) -> str:
 
 
 def text_of_batch(context: Context, of_events: Sequence[Context]) -> str:
-    """Return the text of the context of a batch, with those of its events where they differ from it."""
+    """Return the text of the context of a batch, with the contexts of events that have another one."""
     distinct = {id(one): one for one in of_events}
     if all(one == context for one in distinct.values()):
         return text_of_context(context)
@@ -76,9 +76,9 @@ def contexts_of_events(text: str) -> Iterable[Context]:
 
 
 def resumed(text: str) -> Context:
-    """Return the context for a call that was caused under the written one: a span of its own, with that as its parent.
+    """Return the context for a call that was caused under a written one: a new span, whose parent is the written span.
 
-    It has a new trace where none was written. Raises UnreadableContextError.
+    If the written context has no trace, the call has a new trace. Raises UnreadableContextError.
     """
     return continued(context_in(text))
 

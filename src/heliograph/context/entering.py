@@ -46,14 +46,14 @@ class Block:
 
 
 class acting(Block):  # noqa: N801 - it is used like a function
-    """A context manager and decorator that says who does what happens in a block or a function, and why.
+    """A context manager and decorator that names who acts in a block or a function, and why.
 
         with acting(user, reason="import"):
             order.save()
 
     The user is an object of the model of users, lazy as `request.user` or not; None for nobody; or a text for an actor
-    that is no user, such as "cron". Without a reason, the one of the block around stays. It decorates async functions
-    too.
+    that is no user, such as "cron". Without a reason, the reason of the block around it stays. It decorates async
+    functions too.
 
     Raises TypeError for an object that is no user, and ValueError for a user that is not saved.
     """
@@ -97,7 +97,7 @@ class context(Block):  # noqa: N801 - it is used like a function
 
     @staticmethod
     def carried(function: F) -> F:
-        """Return the function with the context of now around each call of it, for a thread or an executor.
+        """Return a function that calls this one under the context of this moment, for a thread or an executor.
 
         The function may be async. Raises TypeError for a class or a generator, whose code would run after the call.
         """

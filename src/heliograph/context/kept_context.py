@@ -20,8 +20,8 @@ class Context:
       did.
     - `correlation_id`: a text that several requests and deliveries have in common.
     - `command`: the management command that the process was started for.
-    - `traceparent`: the trace and the span, as W3C Trace Context writes them; `parent` is that of the cause, and
-      `links` has those of the other causes, if a batch has several.
+    - `traceparent`: the trace and the span, as W3C Trace Context writes them; `parent` is the traceparent of the cause,
+      and `links` has the traceparents of the other causes, if a batch has several.
 
     Values that the project has declared are attributes too: `current().tenant` is None where nobody has given one.
     """
@@ -60,7 +60,7 @@ current_context: ContextVar[Context] = ContextVar("heliograph_context", default=
 
 
 def current() -> Context:
-    """Return the `Context` of what runs now; `EMPTY` where nobody has given any."""
+    """Return the `Context` of the running code; `EMPTY` where nobody has set one."""
     return current_context.get().pinned()
 
 

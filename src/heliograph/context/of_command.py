@@ -1,4 +1,4 @@
-"""The context of a management command: the one of the process that was started for it."""
+"""The context of a management command, for the process that was started to run it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LEFT_OUT = ("runserver", "test", "testserver")
 
 
 def begin_command(arguments: Sequence[str]) -> None:
-    """Let the thread that sets Django up have the context of the command in the arguments of its process, if any.
+    """Give the thread that sets Django up the context of its management command, if the process was started for one.
 
     Threads that it starts for requests or deliveries do not have it.
     """

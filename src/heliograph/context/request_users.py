@@ -1,4 +1,4 @@
-"""The actor of a request: its user, who is not loaded for this, and whom login() and logout() exchange."""
+"""The actor of a request: its user, without a query for it, who may change by login() and logout()."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class RequestUser:
 
     def __init__(self, request: Any) -> None:
         self._request = request
-        # The last context that was pinned, the user and the actor of that time, and what came of it: mostly all sends
-        # of a request have the same, and a batch of these compares nothing.
+        # The last context that was pinned, its user, its actor, and the resulting context. Most sends of a request have
+        # the same user, so they share one context, and a batch of them compares nothing.
         self._last: tuple[Context, Any, UserActor | None, Context] | None = None
 
     def pinned(self, context: Context) -> Context:
-        """Return a context with the actor that the user of now is."""
+        """Return a context whose actor is the user whom the request has now."""
         user, last = getattr(self._request, "user", None), self._last
         if last is not None and last[1] is user:
             if last[0] is context:
@@ -40,7 +40,7 @@ class RequestUser:
         return pinned
 
     def release(self) -> None:
-        """Forget what was pinned, at the end of the request: it would keep the request in memory for longer."""
+        """Forget the pinned context at the end of the request, since it would keep the request in memory for longer."""
         self._last = None
 
 
@@ -56,9 +56,9 @@ class _UserOfRequest(UserActor):
             self.actor()
 
     def actor(self) -> Actor | None:
-        """Return the actor; where no query is possible, the one that the session names, if that is loaded.
+        """Return the actor; where no query is possible, the actor whom the session names, if the session is loaded.
 
-        That is in async code, and in a transaction that an error has broken.
+        No query is possible in async code, and in a transaction that an error has broken.
         """
         try:
             return super().actor()

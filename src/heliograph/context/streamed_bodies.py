@@ -11,7 +11,7 @@ _END = object()
 
 
 def stream_under(response: Any, context: Context) -> None:
-    """Let each part of a streamed body be made under a context; a file, which the server may send itself, is left."""
+    """Make each part of a streamed body under a context; leave a file as it is, since the server may send it itself."""
     if response.streaming and getattr(response, "file_to_stream", None) is None:
         parts = response.streaming_content
         response.streaming_content = _async_parts(parts, context) if response.is_async else _parts(parts, context)

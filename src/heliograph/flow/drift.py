@@ -60,13 +60,13 @@ def differences(before: Sequence[Record], after: Sequence[Record]) -> list[Diffe
 
 
 def _module_and_name(record: Record) -> tuple[str, str]:
-    """Return module and name of a receiver; what a recipe has in brackets belongs to the name."""
+    """Return the module and the name of a receiver; the text in the brackets of a recipe belongs to the name."""
     head, bracket, rest = record["receiver"].removeprefix("partial(").partition("(")
     module, _, name = head.rpartition(".")
     return module, f"{name}{bracket}{rest}"
 
 
-# By what a record before and a record after are taken for the same receiver: the strictest comes first.
+# The keys by which a record before and a record after count as the same receiver: the strictest key comes first.
 _KEYS: tuple[Callable[[Record], Hashable], ...] = (
     lambda one: (one["signal"], one["sender"], one["receiver"], repr(one["options"])),
     lambda one: (one["signal"], one["sender"], one["receiver"]),
@@ -76,7 +76,7 @@ _KEYS: tuple[Callable[[Record], Hashable], ...] = (
 
 
 def _all_but_name(one: Record) -> Hashable:
-    """Return by what a receiver with another name is taken for the same one, if no other receiver has this key too."""
+    """Return the key by which a renamed receiver is recognized, if no other receiver has the same key."""
     return one["signal"], one["sender"], _module_and_name(one)[0], repr(one["options"])
 
 
@@ -146,7 +146,7 @@ def _difference(change: Change, record: Record, text: str) -> Difference:
 
 
 def _reordered(before: Sequence[Record], after: Sequence[Record]) -> Iterator[Difference]:
-    """Yield the receivers that are called before others of the same send which they were called after."""
+    """Yield the receivers that have moved in the order in which the receivers of a send are called."""
     old, new = _by_send(before), _by_send(after)
     for send in sorted(old.keys() & new.keys()):
         known = _single(old[send]) & _single(new[send])
@@ -171,7 +171,7 @@ def _by_send(records: Sequence[Record]) -> dict[tuple[str, str], list[str]]:
 
 
 def _moved(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Return the names that must be moved to make one order of the other."""
+    """Return the names that must be moved to turn one order into the other."""
     blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     stayed = {at for block in blocks for at in range(block.b, block.b + block.size)}
     return [name for at, name in enumerate(after) if at not in stayed]

@@ -23,7 +23,7 @@ class _Saving(NamedTuple):
 
 
 class Saving(ObservedEvent, _Saving):
-    """An instance is about to be saved: what is sent, written and called until its `Ended` has it as parent."""
+    """An instance is about to be saved. The sends, statements and calls until its `Ended` have it as their parent."""
 
     __slots__ = ()
 

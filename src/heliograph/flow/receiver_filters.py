@@ -41,7 +41,7 @@ F = TypeVar("F", bound=Filtered)
 
 @dataclass(frozen=True)
 class Filters:
-    """The names of which a receiver matches one of each kind; a kind without names is no question."""
+    """Names of several kinds: a receiver must match one name of each kind; a kind without names filters nothing."""
 
     parts: Sequence[str] = ()  # contained in the name of the signal, of the receiver or of the sender
     apps: Sequence[str] = ()

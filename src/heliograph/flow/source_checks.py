@@ -1,4 +1,4 @@
-"""A system check, off by default: receivers whose own source does in the middle of a save what belongs after it."""
+"""A system check, off by default: receivers whose source has effects in the middle of a save, such as a mail."""
 
 from __future__ import annotations
 

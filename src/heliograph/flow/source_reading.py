@@ -55,7 +55,7 @@ def source_of(receiver: Any) -> Source | None:
 
 # --- calls ----------------------------------------------------------------------------------------------------------
 
-# What is in one of these is called later, elsewhere, or by nobody.
+# Code inside one of these nodes is called later, elsewhere, or by nobody.
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _MAYBE = (ast.If, ast.IfExp, ast.BoolOp, ast.While, ast.For, ast.AsyncFor, ast.Match, ast.Try, ast.TryStar)
 
@@ -81,7 +81,7 @@ class _Reading:
 
 
 def _names_of(node: ast.AST, function: Any) -> dict[str, str]:
-    """Return the dotted names of what the names in a function stand for: imports, and what calls have returned."""
+    """Return the dotted names that the names in a function stand for: of imports, and of the results of calls."""
     names = {name: path for name, value in function.__globals__.items() if (path := _path_of(value))}
     for one in ast.walk(node):
         match one:

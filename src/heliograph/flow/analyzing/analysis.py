@@ -62,7 +62,7 @@ def analyze(asked: AskedWrite, *, sql: bool = False, hook: bool = False) -> Anal
     whole database. Files, sockets, programs and threads are seen with `hook=True`: by an audit hook of Python, which
     stays in the process.
 
-    Raises LookupError for a row or a field that there is not, ValueError for a required value that is missing, and
+    Raises LookupError for a missing row or an unknown field, ValueError for a required value that is missing, and
     TransactionManagementError inside a transaction.
     """
     raised, rows, flow = None, WrittenRows(), trace(sql=sql)
@@ -86,7 +86,7 @@ def _tree(events: Iterable[Any]) -> Tree:
 
 @contextmanager
 def _prepared(asked: AskedWrite) -> Iterator[tuple[Rehearsal, Prepared]]:
-    """Rehearse a block, with the write that it is for; all models are watched, so that changes are known."""
+    """Rehearse a block, and yield the write to make in it; all models are watched, so that their changes are known."""
     watching, connection = watch(None, ALL), connections[asked.using]
     with rehearsal() as held, database_of(connection).limiting_statements(connection, LONGEST_STATEMENT):
         yield held, prepared(asked)

@@ -1,4 +1,4 @@
-"""An analysis as JSON: the tree of a trace, with what the analysis knows beside it."""
+"""An analysis as JSON: the tree of a trace, and the facts of the analysis beside it."""
 
 from __future__ import annotations
 

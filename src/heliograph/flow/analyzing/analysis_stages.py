@@ -1,4 +1,4 @@
-"""The rows of what ran in an analysis, by its stages: the signals and statements of the write, and its commit."""
+"""The rows of a report about the signals and statements of a write, in their stages, and about its commit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _steps(analysis: AnalysisFacts) -> list[Node | Queried]:
 
 
 def _is_shown(node: Node) -> bool:
-    """Return whether a node is of what ran: sends of a write are shown also where nobody receives them."""
+    """Return whether a node has a row; sends of the write itself have one also where nobody receives them."""
     match node.event:
         case Sent():
             return not node.is_silent or _signal(node.event) in _OF_WRITES
@@ -138,7 +138,7 @@ def _row(analysis: AnalysisFacts, node: Node, depth: int) -> Row:
 
 
 def _later(analysis: AnalysisFacts, receiver: Any, policy: Any) -> str:
-    """Return when a call is made that has not been made, or why it is not made."""
+    """Return when a call that was put off will be made, or why it will not be made."""
     if isinstance(policy, Durable):
         return f"-> outbox, queue {policy.queue}, by a worker"
     match getattr(policy, "stage", None):

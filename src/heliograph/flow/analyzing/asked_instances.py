@@ -21,7 +21,7 @@ class Prepared(NamedTuple):
 def prepared(asked: AskedWrite) -> Prepared:
     """Return the instance of a write, read from the database of the write and from no replica, and the write.
 
-    Raises LookupError for a row or a field that there is not, and ValueError for a value that is missing.
+    Raises LookupError for a missing row or an unknown field, and ValueError for a required value that is missing.
     """
     match asked.operation:
         case "create":

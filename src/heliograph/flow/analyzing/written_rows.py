@@ -41,7 +41,7 @@ def _delivery(row: Any) -> StoredDelivery:
 
 
 def _saved(sent: Sent) -> SavedRow:
-    """Return what the save has changed that sends post_save; all models are watched, so nothing is asked."""
+    """Return the changes of the save that sends this post_save; all models are watched, so no query is needed."""
     if sent.kwargs["created"]:
         return SavedRow(is_created=True)
     compared = comparison(sent.kwargs["instance"], sent.kwargs["update_fields"], sent.sender)

@@ -1,4 +1,4 @@
-"""JSON Schema of annotations: what the outbox stores of the values that have such a type."""
+"""JSON Schema of annotations: the JSON that the outbox stores for a value with this annotation."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def labels_of(model: type[Model]) -> list[str]:
 
 
 def _of_field(field: Any) -> Schema:
-    """Return the schema of a key; a foreign key has that of the field to which it refers."""
+    """Return the schema of a key; a foreign key has the schema of the field to which it refers."""
     while field.remote_field is not None:
         field = field.target_field
     return next((schema_of(kind) for kind, names in _KEYS.items() if _is_of(field, names)), ANYTHING)

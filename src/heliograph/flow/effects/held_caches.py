@@ -33,7 +33,7 @@ def held() -> Iterator[None]:
 class HeldCache(BaseCache):
     """A cache that reads another one and never writes it.
 
-    Whatever only the other cache has, such as `lock()` of a backend for Redis, is used there, and recorded.
+    A method that only the other cache has, such as `lock()` of a backend for Redis, is called there, and recorded.
     """
 
     def __init__(self, alias: str, cache: Any) -> None:

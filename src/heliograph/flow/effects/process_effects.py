@@ -45,7 +45,7 @@ def _audit_threads() -> None:
 
 
 def _hook(events: Any, is_wanted: Callable[[], bool], event: str, args: tuple[Any, ...]) -> None:
-    # The first two are given, because Python empties this module at its end, and calls the hook still.
+    # The first two are parameters, because Python empties this module when it exits, and still calls the hook then.
     of_event = events.get(event)
     if of_event is None or not is_wanted():
         return
@@ -91,7 +91,7 @@ def _opened(path: Any, mode: Any, flags: Any) -> str:
 
 
 def _is_kept(path: Any) -> bool:
-    """Return whether a path is that of a file, and of none that Python writes itself: the code of a module."""
+    """Return whether a path counts as a file: no descriptor, no module that Python has compiled, and no /dev/null."""
     return not isinstance(path, int) and "__pycache__" not in _shown(path) and _shown(path) != os.devnull
 
 

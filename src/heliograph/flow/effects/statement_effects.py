@@ -20,7 +20,7 @@ _INSERT = re.compile(r'\s*INSERT\s+(?:IGNORE\s+)?INTO\s+[`"]?(\w+)[`"]?\s*(?:\((
 
 
 def record_statement(proceed: Proceed, cursor: Any, sql: Any, *args: Any) -> Any:
-    """Execute a statement; record what of it a rollback does not undo, where effects are recorded."""
+    """Execute a statement; where effects are recorded, record those of its effects that a rollback does not undo."""
     if is_recording() and is_write(str(sql)):
         _record(cursor.db, str(sql))
     return proceed(cursor, sql, *args)

@@ -14,8 +14,9 @@ def watched_effects(*, hook: bool = True) -> Iterator[list[Effect]]:
     """A context manager that records the effects of a block which a rollback does not undo, as a list of `Effect`.
 
     Mails are not sent. Caches are not written: code in the block reads what it has written, and nothing of it stays.
-    The other effects happen, and are only recorded. With `hook=False`, no audit hook of Python is installed, which
-    would stay in the process: unless it is there already, files, sockets, programs and threads are not recorded.
+    The other effects happen, and are only recorded. An audit hook of Python, which stays in the process, sees files,
+    sockets, programs and threads. With `hook=False` it is not installed, so these effects are recorded only if it is
+    there already.
     """
     recorder = Recorder()
     if hook:

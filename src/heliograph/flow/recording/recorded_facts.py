@@ -1,4 +1,4 @@
-"""What a recording has that a test can assert: sends with receivers, calls, and what waits in the outbox."""
+"""The facts of a recording that a test can assert: sends with receivers, calls, and calls that wait in the outbox."""
 
 from __future__ import annotations
 

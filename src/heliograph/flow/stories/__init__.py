@@ -2,8 +2,8 @@
 
 A *story* (`story`) has *chapters*: pre_save, the row, before the commit, the commit, post_save, after the commit, in a
 worker. A chapter lists *expected* receivers (`expected_receivers`) in the order of their calls, each with a *verdict*:
-it is called, it is not called because of its condition or a mute, or the row decides. `foreseen` asks conditions what
-is known of them before the write.
+it is called, it is not called because of its condition or a mute, or the row decides. `foreseen` asks each condition
+whether it will hold, as far as that is known before the write.
 
 Each kind of write has a module that knows its order: `save_story`, `delete_story` with the rows that go with a row
 (`cascades`), `add_story` for many-to-many fields. They share `transaction_end`, the chapters from "before the commit"

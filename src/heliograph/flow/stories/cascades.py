@@ -1,4 +1,4 @@
-"""The rows that go with a deleted row, and what becomes of the rows that refer to it, by the relations of models."""
+"""The rows that are deleted with a row, and the rows that refer to it otherwise, by the relations of the models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Cascade:
 
 
 def cascade_of(model: Any, using: str) -> Cascade:
-    """Return what goes with a row of a model, as if each relation had rows; a collector of Django decides the order."""
+    """Return which rows a deletion concerns, as if each relation had rows; a collector of Django decides the order."""
     walk = _Walk(Collector(using, origin=None), Cascade())
     walk.visit(model)
     walk.found.collected = [*walk.collector.data]

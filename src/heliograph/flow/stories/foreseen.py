@@ -1,4 +1,4 @@
-"""What is known of a condition before a write: that it will hold, that it will not, or on which parts it depends."""
+"""The answer of a condition before a write: it will hold, it will not, or some of its parts depend on the row."""
 
 from __future__ import annotations
 
@@ -132,14 +132,14 @@ def _change(leaf: Changed, known: Known) -> Part:
 
 
 def _change_by_deletion(leaf: Changed, known: Known) -> Part:
-    """Every field of a deleted row changes, and only the row knows from what."""
+    """Foresee a change by a deletion: every field changes, and only the row has the old value."""
     plan = plan_of_all(known.model)
     is_possible = _may_hold(leaf, known, Comparison(plan, [UNKNOWN] * len(plan.fields), plan.nothing))
     return Part(leaf, None if is_possible and leaf.was is not ANYTHING else is_possible)
 
 
 def _change_by_update(leaf: Changed, known: Known) -> Part:
-    """A field that is set may have had the value before; a field that is left alone stays unless a receiver sets it."""
+    """Foresee a change: a field that is set may have the value already; others change only if a receiver sets them."""
     if not known.values:
         return Part(leaf, None)
     asked = [*(fields_of(known.model, leaf.fields) if leaf.fields else known.model._meta.concrete_fields)]
@@ -170,7 +170,7 @@ def _may_hold(leaf: Changed, known: Known, compared: Comparison) -> bool:
 
 
 def _having(leaf: Has, known: Known) -> Part:
-    """Ask for each value that the write sets; a value that it leaves alone is in the row."""
+    """Foresee `has(...)`: values that the write sets are known, and for all others the row decides."""
     asked = [(name, wanted, one) for name, wanted in leaf.values for one in fields_of(known.model, (name,))]
     answers = [_has(name, wanted, one, known) for name, wanted, one in asked]
     holds = False if False in answers else None if None in answers or not answers else True
@@ -191,7 +191,7 @@ def _is_set(one: Any, known: Known) -> bool:
 
 
 def _given(fields: Iterable[Any], known: Known) -> str:
-    """Return to what the fields are set that the write sets."""
+    """Return the values that the write sets, by the names of the fields."""
     return ", ".join(
         f"{one.name} is set to {shown_value(one.name, known.values[one.attname])}"
         for one in fields

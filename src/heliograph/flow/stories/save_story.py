@@ -134,8 +134,7 @@ def _in_autocommit(save: _Save) -> Iterator[Chapter]:
 def _early(save: _Save) -> tuple[Expected, ...]:
     """Return the receivers that are called right after the commit, and not when the save is over.
 
-    They are those of sends that belong to a transaction: of m2m_changes always, of pre_save if the row is written in
-    one.
+    Their sends belong to a transaction: m2m_changes always does, and pre_save does if the row is written in one.
     """
     model: Any = save.asked.model._meta.concrete_model
     is_joined = opens_transaction((*save.before, *save.after)) or bool(model._meta.parents)

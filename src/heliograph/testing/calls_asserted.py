@@ -19,7 +19,7 @@ Receiver = Callable[..., Any]
 
 
 def assert_called(kept: KeptEvents, receiver: Receiver, wanted: Wanted, times: int | None) -> Called:
-    """Return the first call of a receiver that is asked for; AssertionError says why it was not called."""
+    """Return the first call of a receiver with the wanted values; AssertionError says why it was not called."""
     calls = kept.calls_of(receiver)
     matching = [one for one in calls if wanted.matches(_found_in(one))]
     verify_count(receiver_name(receiver), "called", wanted, len(matching), times, _listing(kept, receiver, wanted))
@@ -27,7 +27,7 @@ def assert_called(kept: KeptEvents, receiver: Receiver, wanted: Wanted, times: i
 
 
 def assert_not_called(kept: KeptEvents, receiver: Receiver, wanted: Wanted) -> None:
-    """Raise AssertionError, which lists the calls, if a receiver was called as is asked for."""
+    """Raise AssertionError, which lists the calls, if a receiver was called with the unwanted values."""
     calls = [found for one in kept.calls_of(receiver) if wanted.matches(found := _found_in(one))]
     verify_none(receiver_name(receiver), "called", wanted, calls)
 

@@ -1,4 +1,4 @@
-"""How often something has happened, compared with how often it was to happen."""
+"""How often something has happened, compared with the number of times that a test asserts."""
 
 from __future__ import annotations
 

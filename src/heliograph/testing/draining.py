@@ -21,7 +21,7 @@ _TICK = timedelta(milliseconds=1)
 
 @dataclass(frozen=True)
 class Drain:
-    """One drain of a database: of which queues, and how far time passes."""
+    """One drain of a database: which queues it takes, and how much time passes for it."""
 
     using: str
     queues: Collection[str] | None  # None for all
@@ -58,7 +58,7 @@ class Drain:
         return next((due_at - now for due_at, now in found), None)
 
     def _let_pass(self, time: timedelta) -> None:
-        """Bring all deliveries that wait forward, which is to them as if time has passed."""
+        """Bring the due times of all waiting deliveries forward, as if this time had passed for them."""
         self._waiting().update(due_at=F("due_at") - time)
 
     def _waiting(self) -> QuerySet[Delivery]:

@@ -1,4 +1,4 @@
-"""What an attempt leaves behind: rows, files, what is in caches, and whatever a test adds."""
+"""The state that an attempt leaves behind: rows, files, values in caches, and values that a test adds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeftBehind:
     also: Any  # whatever the test compares in addition
 
     def differences(self, later: LeftBehind) -> Iterator[str]:
-        """Yield a line for each thing that is another one later."""
+        """Yield a line for each row, file or value that differs in the later state."""
         for alias, tables in self.tables.items():
             for before, after in zip(tables, later.tables[alias], strict=True):
                 yield from differences(before, after)

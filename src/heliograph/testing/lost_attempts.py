@@ -66,7 +66,7 @@ def claimed(using: str, number: int) -> Claimed | None:
 
 
 def _block_of_test(using: str) -> AbstractContextManager[Any]:
-    """Return a savepoint in the transaction of a test, which counts as none, as the block of the test does."""
+    """Return a savepoint in a test's transaction; like the block of the test, it does not count as a transaction."""
     if not connections[using].in_atomic_block:
         return nullcontext()
     block: Any = transaction.atomic(using)
@@ -79,7 +79,7 @@ class _DiedError(Exception):
 
 
 def _died(claim: Claim, durable: DurableReceiver) -> None:
-    """Call the receiver. What a transaction would undo is undone, and nobody is left to call receivers about that."""
+    """Call the receiver, and roll back its transaction without calls after the rollback, as when a worker is killed."""
     with suppress(_DiedError, RetryAfter, Snooze), writing(claim.using) if durable.policy.atomic else nullcontext():
         make_call(claim, durable)
         take_rollback_calls(connections[claim.using])

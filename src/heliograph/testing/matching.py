@@ -1,4 +1,4 @@
-"""What an assertion asks for, and how far a send or a call is from it."""
+"""The sender and the values that an assertion asks for, and how a send or a call differs from them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Wanted:
         return f"{sender} with {shown(self.values)}" if self.values else sender
 
     def matches(self, found: Found) -> bool:
-        """Return whether something is what is asked for."""
+        """Return whether a send, a call or a delivery has the wanted sender and values."""
         return not self.differing(found)
 
     def differing(self, found: Found) -> list[str]:
-        """Return the names that keep something from being what is asked for; "sender" for the sender."""
+        """Return the names of the values in which something differs; "sender" if the sender differs."""
         is_other = self.sender is not None and not same_sender(found.sender, self.sender)
         names = [name for name, value in self.values.items() if not _has(found.payload, name, value)]
         return [*names, "sender"] if is_other else names
@@ -53,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Something with the names that keep it from being what is asked for."""
+    """A send, a call or a delivery, with the names of the values in which it differs."""
 
     found: Found
     differing: list[str]

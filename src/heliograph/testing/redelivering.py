@@ -1,4 +1,4 @@
-"""Redelivering: each delivery that a path causes is made twice, and what is there after once and twice is compared."""
+"""Redelivering: each delivery that a function causes is made twice, and the states after each time are compared."""
 
 from __future__ import annotations
 

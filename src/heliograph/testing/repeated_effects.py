@@ -13,7 +13,7 @@ _IDEMPOTENT = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}
 
 
 def repeated(first: Sequence[Effect], second: Sequence[Effect]) -> Iterator[str]:
-    """Yield a line for each effect of the second attempt that nobody can know to be the one of the first."""
+    """Yield a line for each effect of the second attempt that the outside cannot recognize as a repetition."""
     yield from _mails(first, second)
     yield from _requests(first, second)
     yield from _connections(first, second)

@@ -1,4 +1,4 @@
-"""Rolling back: a path of the code runs in a transaction that is undone, and the effects that stay are found."""
+"""Rolling back: a function runs in a transaction that is rolled back, and the effects that stay are found."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _UndoneError(Exception):
 def _effects_before_rollback(function: Callable[[], Any], aliases: Collection[str]) -> list[Effect]:
     """Run a function and its receivers before the commit, roll back, and return the effects until the rollback.
 
-    Receivers with `OnRollback` are called. They undo what others have done, so their own effects are none.
+    Receivers with `OnRollback` are called. They undo effects of others, so their own effects do not count.
     """
     made = list[Effect]()
     try:

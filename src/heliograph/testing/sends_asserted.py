@@ -19,7 +19,7 @@ __tracebackhide__ = __unittest = True
 
 
 def assert_sent(sends: Sequence[Sent], signal: Any, wanted: Wanted, times: int | None) -> Sent:
-    """Return the first send of a signal that is asked for; AssertionError lists the sends instead."""
+    """Return the first send of a signal with the wanted values; AssertionError lists the sends that there were."""
     _verify_signal(signal)
     matching = _matching(sends, signal, wanted)
     verify_count(title(signal), "sent", wanted, len(matching), times, _listing(sends, signal, wanted))
@@ -27,7 +27,7 @@ def assert_sent(sends: Sequence[Sent], signal: Any, wanted: Wanted, times: int |
 
 
 def assert_not_sent(sends: Sequence[Sent], signal: Any, wanted: Wanted) -> None:
-    """Raise AssertionError, which lists the sends, if a signal was sent as is asked for."""
+    """Raise AssertionError, which lists the sends, if a signal was sent with the unwanted values."""
     _verify_signal(signal)
     verify_none(title(signal), "sent", wanted, [_found_in(one) for one in _matching(sends, signal, wanted)])
 

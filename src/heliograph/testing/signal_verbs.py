@@ -94,11 +94,11 @@ class Signals:
     ) -> Any:
         """Call one receiver as a send with these values would, and return its response.
 
-        Its condition is asked: `NotCalledError` says why it is not called. Values that a signal of a model sends, and
-        that are not given, are those of an update. `changes` has pairs of the old and the new value by the names of the
-        fields; without it, an instance has changed in the fields that are not saved. A receiver of batches takes an
-        `instance`, or the `batch` of `batch_of()`. A receiver whose policy calls it later is called now. `signal` and
-        `sender` are for a receiver that is connected several times.
+        Its condition must hold: `NotCalledError` says why it is not called. Values of a signal of a model that are not
+        given are those of an update. `changes` has pairs of the old and the new value by the names of the fields;
+        without it, fields that were assigned and not saved count as changed. A receiver of batches takes an `instance`,
+        or the `batch` of `batch_of()`. A receiver whose policy calls it later is called now. `signal` and `sender` are
+        for a receiver that is connected several times.
 
         Raises NotCalledError if the receiver is not due, LookupError for a receiver that is not connected so, TypeError
         for values that the signal does not send, and what the receiver raises.

@@ -1,4 +1,4 @@
-"""Silence around a test: all receivers of the project but a few."""
+"""Silence around a test: all receivers of the project except a few are muted."""
 
 from __future__ import annotations
 

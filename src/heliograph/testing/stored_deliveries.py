@@ -74,7 +74,7 @@ def enqueued(using: str, receiver: Receiver | None = None) -> list[Enqueued]:
 
 
 def assert_enqueued(using: str, receiver: Receiver, wanted: Wanted, times: int | None) -> Enqueued:
-    """Return the first waiting call of a receiver that is asked for; AssertionError lists the calls that wait."""
+    """Return the first waiting call of a receiver with the wanted values; AssertionError lists the calls that wait."""
     waiting = enqueued(using)
     of_receiver = [one for one in waiting if one.receiver == receiver]
     matching = [one for one in of_receiver if wanted.matches(_found_in(one))]
@@ -84,7 +84,7 @@ def assert_enqueued(using: str, receiver: Receiver, wanted: Wanted, times: int |
 
 
 def assert_not_enqueued(using: str, receiver: Receiver, wanted: Wanted) -> None:
-    """Raise AssertionError, which lists the calls, if a call of a receiver waits as is asked for."""
+    """Raise AssertionError, which lists the calls, if a call of a receiver with the unwanted values waits."""
     found = [_found_in(one) for one in enqueued(using, receiver)]
     verify_none(receiver_name(receiver), "enqueued", wanted, [one for one in found if wanted.matches(one)])
 

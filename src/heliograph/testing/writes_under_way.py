@@ -22,8 +22,8 @@ Changes = Mapping[str, tuple[Any, Any]]
 def write_of(payload: Mapping[str, Any], changes: Changes | None) -> AbstractContextManager[object]:
     """Return the block of a write that a payload is about; an empty block for other signals.
 
-    Without `changes`, an instance has changed in the fields that it has not saved. Raises TypeError for changes of
-    anything but the update of an instance.
+    Without `changes`, fields of the instance that were assigned and not saved count as changed. Raises TypeError for
+    changes of anything but the update of an instance.
     """
     signal, instance = payload["signal"], payload.get("instance")
     is_about_row = instance is not None and isinstance(signal, ModelSignal)

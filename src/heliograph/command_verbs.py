@@ -1,4 +1,4 @@
-"""The verbs of a management command, such as `list` of `manage.py signals list`: what a module of a verb has."""
+"""The verbs of a management command, such as `list` of `manage.py signals list`: a module each, with this protocol."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 A *declaration* is a call of a recipe. It stands in `receivers.py` or `models.py`, connects ordinary receivers, which
 `signals list` shows, and returns a handle with `disconnect()`. What cannot be kept right is refused where it is
-declared. `manage.py recipes list` prints all declarations with their lines. What a declaration keeps right and can be
-compared with its truth is a *subject*, such as a field: `verify`, `verify --repair` and `backfill` walk through these.
+declared. `manage.py recipes list` prints all declarations with their lines. A *subject* is a thing that a declaration
+keeps right and that can be compared with its truth, such as a kept field: `verify`, `verify --repair` and `backfill`
+walk through all subjects.
 
 A recipe is one file, uses public names of Heliograph, and imports no other recipe. `declarations` connects it:
 
@@ -69,5 +70,5 @@ __all__ = [
     "webhook",
 ]
 
-# It is imported when somebody asks for it: the app of the recipe is imported before there are models.
+# These modules are imported when somebody asks for their names: the package is imported before models can be.
 __getattr__ = lazy_names(__name__, {"webhook": "webhooks.declared_events"})

@@ -21,8 +21,8 @@ from heliograph.signals import post_save, pre_bulk_create, pre_save
 
 Function = Callable[[Any], Any]
 
-# The order of the receivers; others have 0. A value is computed of what others have set before, and is one more change
-# of a row that others have received as created before.
+# The order of the receivers; other receivers have 0, and so are called before. A value is computed from the fields that
+# they have set, and they receive the row as created before they receive the value as a change.
 _LATE = 900
 
 
@@ -138,7 +138,7 @@ class Generating:
                 setattr(row, name, None)
 
     def _fill(self, row: Any) -> dict[str, Any]:
-        """Give a row the values that it lacks. Return what it had in their places."""
+        """Give a row the values that it lacks, and return the old values of these fields."""
         before = {name: getattr(row, name) for name in self.functions if is_empty(getattr(row, name))}
         for name in before:
             setattr(row, name, computed(self.text, name, self.functions[name], row))
@@ -168,7 +168,7 @@ def _remember(row: Any, before: Mapping[str, Any]) -> None:
 
 
 def _forget(row: Any) -> None:
-    """Take away values that were computed of a key that the row has no more, since an error has undone its INSERT."""
+    """Remove values that were computed from a key which the row has lost, because an error has undone its INSERT."""
     for name, (key, value, before) in vars(row).pop(_COMPUTED, {}).items():
         if key != row.pk and getattr(row, name) == value:
             setattr(row, name, before)

@@ -39,7 +39,7 @@ def _stored(rows: Sequence[Any], names: Sequence[str], using: str) -> Left:
 
 
 def _refusal(rows: Sequence[Any], names: Sequence[str], using: str) -> str:
-    """Store fields of rows; return what the database says if it refuses that, or else nothing."""
+    """Store fields of rows; return the message of the database if it refuses, or else an empty text."""
     try:
         with transaction.atomic(using):
             type(rows[0])._base_manager.using(using).bulk_update(rows, names)

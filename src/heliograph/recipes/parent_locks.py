@@ -1,4 +1,4 @@
-"""Parent locks: where the check of a foreign key keeps others from an UPDATE of the parent, parents are locked before.
+"""Parent locks: on MariaDB and MySQL, parents that a recipe will update are locked before their children are written.
 
 MariaDB and MySQL take a shared lock on the parent of a new child. Two transactions that have both added a child, and
 then both update its parent, wait for each other. So the parent is locked for an update before the child is written: a
@@ -7,7 +7,7 @@ new child's parent, and the old and the new parent of a child that moves.
 All transactions lock in one order: a child that exists before its parents, the parents of the lowest rank first, and
 the rows of a model in the order of their keys. Items of an order that a customer has given to another one have two ways
 to customers, `item.order.customer` and `item.receiver`. If the receiver is locked before an item is written, the order
-and its customer are locked with it: their turn would come too late at the end of the transaction.
+and its customer are locked with it: at the end of the transaction they would be locked in the wrong order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Protect: rows that must not be deleted are refused before a deletion begins, whatever it is that deletes them."""
+"""Protect: a deletion of rows that must stay is refused before it begins, whichever method of Django deletes them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _verify(text: str, model: type[Model], when: Any) -> None:
 
 @dataclass(frozen=True)
 class Protection:
-    """What refuses to delete some rows of a model."""
+    """The receivers that refuse to delete some rows of a model."""
 
     model: type[Model]
     when: Any

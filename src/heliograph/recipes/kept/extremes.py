@@ -1,8 +1,8 @@
-"""Extremes: what becomes of a stored maximum or minimum when children with some values come, and others go.
+"""Extremes: a stored maximum or minimum, when children with some values are added and others are removed.
 
-A stored maximum is at least as great as every value that goes. If a greater value comes, this or the stored one is the
-maximum. If none comes, and the stored one is greater than all that go, it stays. Only otherwise may it have gone, and
-the children are asked.
+A stored maximum is at least as great as each removed value. If an added value is greater than all removed values, the
+new maximum is the added value or the stored one, whichever is greater. Otherwise the stored one stays if it is greater
+than all removed values. If it equals a removed value, it may be gone, and a query asks the children.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Moved parents: rows that get another key, or groups another day, and have the figures of the old one.
 
-Their children have to move along in the same transaction. So a row with the figures of five items gets five more, if
-what each item adds to it counts; it is recounted instead.
+The children have to move along in the same transaction. A row that has the figures of five items already would get them
+a second time, if the delta of each item were added; so it is recounted instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from heliograph.signals import post_save, pre_save
 
 @dataclass(frozen=True)
 class SetsKeys(Gate):
-    """The gate of a receiver of the bulk writes that set one of some fields; other writes pass it by, for nothing."""
+    """A gate: the receiver gets only the bulk writes that set one of some fields, and other writes cost nothing."""
 
     names: frozenset[str]
 

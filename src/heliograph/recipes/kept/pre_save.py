@@ -13,7 +13,7 @@ from heliograph.signals import pre_bulk_create, pre_save
 
 
 def is_new(instance: Any, update_fields: Any = None, **kwargs: Any) -> bool:
-    """Return whether a save inserts a row, for all that is known before it; a copy by `pk = None` has no key."""
+    """Return whether a save inserts a row, as far as that is known before it; a copy by `pk = None` has no key."""
     return update_fields is None and (instance._state.adding or not instance._is_pk_set())
 
 

@@ -82,7 +82,7 @@ def has_figures(fields: Sequence[KeptField], instance: Any, created: bool, **kwa
 
 
 def of_new_parents(fields: Sequence[KeptField], sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
-    """Recount a parent that was written with values of before: by a fixture, or as a copy with a key of its own."""
+    """Recount a new parent that was written with old figures: by a fixture, or as a copy with a key of its own."""
     work = Work()
     for kept in fields:
         work.add(kept, kept.key_of_parent(instance), RECOUNT)
@@ -102,7 +102,8 @@ def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
             fetch="lock",
             bulk=True,
             delivery=BeforeCommit(batch=True),
-            # The flush may write rows that this receiver was at work on when it caused the flush, in a chain.
+            # The flush may write rows which this receiver is handling already, since the receiver itself has caused the
+            # flush.
             reentrant="allow",
         )
         OfHeirs(of_child, counting.names).connect(declaration, counting.__name__)

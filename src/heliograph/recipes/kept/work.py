@@ -69,7 +69,7 @@ def counted(pairs: Sequence[Pair]) -> Counted:
 
 
 def work_of(fields: Mapping[KeptField, bool], names: Sequence[str], pairs: Counted) -> Work:
-    """Return what the changes of children make of the kept fields; equal changes are computed once.
+    """Return the work on kept fields that follows from changes of children; equal changes are computed once.
 
     `fields` says of each whether numbers are added to it on the database; otherwise it is recounted. A change is a pair
     of rows, before and after, which have the values of the fields with these names.
@@ -90,7 +90,7 @@ def has_unknown(rows: Iterable[State | None]) -> bool:
 
 
 def _grown(pick: Callable[[State], State], pairs: Counted) -> Numbers | None:
-    """Return by how much the number of rows with the same values has grown, as far as they matter for a field.
+    """Return, by the values that matter for a field, by how much the number of rows with these values has grown.
 
     None if a value is not known, or has no hash, as a list.
     """

@@ -57,7 +57,7 @@ class Items:
         return [one.name for one in self.fields]
 
     def amounts(self, batch: Batch, using: str) -> Amounts:
-        """Return what a batch of items takes more of which product; only what is not zero."""
+        """Return how many units more a batch of items takes, by the product, without zeros."""
         amounts = Counter[Any]()
         for old, new in self._states(batch, using):
             for state, sign in ((old, -1), (new, 1)):

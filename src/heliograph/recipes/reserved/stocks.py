@@ -1,4 +1,4 @@
-"""Stocks: what a transaction takes in all is taken at its end, wholly or not at all."""
+"""Stocks: the sum of all units that a transaction takes is taken at its end, wholly or not at all."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from heliograph.recipes.subjects import CHUNK
 
 Amounts = Mapping[Any, Any]  # how many units more are taken of which product, by its primary key; fewer are negative
 
-# Sent for each batch of items; its receiver is called once for all of them. So an item that is made in place of another
-# model's row, such as that of a cart, takes only what is wanted more. It is called before the last calls, in which kept
-# fields are changed: all transactions lock the rows of stocks first.
+# Sent for each batch of items; its receiver is called once for all of them. So if an item of an order replaces an item
+# of a cart, which is another model, only the difference is taken. The receiver is called before the last calls, in
+# which kept fields are changed: all transactions lock the rows of stocks first.
 items_changed = Signal(name="heliograph.recipes.items_changed")
 
 

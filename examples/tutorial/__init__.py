@@ -1,1 +1,1 @@
-"""Nine patterns as tutorials show them, and ours beside each: `as_written()` connects the one, `ours()` the other."""
+"""Nine patterns of tutorials. In each module, `as_written()` connects the tutorial's form, `ours()` Heliograph's."""

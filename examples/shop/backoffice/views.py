@@ -44,7 +44,7 @@ class CustomerListView(ListView):
     }
 
     def get_queryset(self) -> QuerySet[CustomerStatistics]:
-        """Return the customers whose number, here or in the full data set, begins with what is searched for."""
+        """Return the customers whose number, here or in the full data set, begins with the searched digits."""
         search = self.request.GET.get("q", "").strip()
         found = Q(customer__number__startswith=search) | Q(customer__cdnow_number__startswith=search)
         return _statistics().filter(found).order_by(*self.sorts[self.sort][1])

@@ -1,4 +1,4 @@
-"""Posts, who follows their authors, and what followers and authors get to know."""
+"""Posts, the followers of their authors, notifications of followers, and statistics of authors."""
 
 from django.conf import settings
 from django.db import models

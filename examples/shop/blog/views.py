@@ -21,7 +21,7 @@ PUBLISHED = Q(status=Post.Status.PUBLISHED)
 
 
 class PostListView(ListView):
-    """The posts that are published, or those in which all words are that somebody looks for."""
+    """The posts that are published; with a search, only the posts that have all searched words."""
 
     template_name = "blog/posts.html"
     paginate_by = 10

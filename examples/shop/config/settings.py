@@ -90,8 +90,8 @@ DATABASES = {"default": POSTGRESQL if POSTGRESQL["NAME"] else SQLITE}
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# How long after its last sign a worker counts as lost. A minute is usual; the demonstration, which kills one and waits
-# for what that had in its hands, is in a hurry.
+# How long after its last heartbeat a worker counts as lost. A minute is usual. The demonstration kills a worker and
+# waits until another one may take its deliveries, so it takes less.
 HELIOGRAPH_OUTBOX = {"default": {"LEASE": timedelta(seconds=2)}}
 
 # With the address of a broker, such as amqp://guest:guest@127.0.0.1//, workers of Celery make all deliveries.

@@ -9,7 +9,7 @@ Table = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that is not what it must be."""
+    """A number that differs from the expected one."""
 
     which: str
     what: str

@@ -1,4 +1,4 @@
-"""What became of the deliveries, as their table says."""
+"""The outcomes of the deliveries, read from their table."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ LONGEST = 60  # characters of a name
 
 @dataclass(frozen=True)
 class Step:
-    """A signal that was sent, or a receiver that ran and its time; the deeper, the more remote the cause."""
+    """A signal that was sent, or a receiver that ran, with its time; `depth` is how many causes are above it."""
 
     depth: int
     text: str

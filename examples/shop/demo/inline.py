@@ -1,7 +1,7 @@
-"""What an order causes as tutorials have it: every receiver inside the save, once for each item and each statistic.
+"""The receivers of an order as tutorials write them: all inside the save, once for each item and each statistic.
 
-These receivers do what those of the shop and its kept figures do, one order after the other. What they do in a bulk
-write or under load is wrong, as the page on kept fields explains.
+They have the same results as the shop's own receivers and kept figures while one order comes after the other. In a bulk
+write or under load their results are wrong, as the page on kept fields explains.
 """
 
 import importlib

@@ -84,7 +84,7 @@ class _Shop:
         return self._place(self._customers[purchase.customer], purchase.day, lines)
 
     def _refuse(self, purchase: Purchase) -> None:
-        """Place an order, and then find that nobody pays for it."""
+        """Place an order, and roll it back because the card is refused."""
         with suppress(CardRefusedError), transaction.atomic():
             self._order(purchase)
             raise CardRefusedError

@@ -1,4 +1,4 @@
-"""Whether what the receivers kept is what comes of the files."""
+"""Whether the values that receivers have kept are those that follow from the files."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ RECEIVERS = ("mailing.", "store.")  # what the names begin with of those in the 
 
 
 def verify(expected: Expected) -> Iterator[Check]:
-    """Compare everything that the receivers keep with what it must be."""
+    """Compare everything that the receivers keep with the expected values."""
     prices = expected_prices.from_files(catalogue.PATH, repricings.PATH, until=expected.total.last)
     yield _orders(expected)
     yield _customers(expected)
@@ -121,7 +121,7 @@ def _shelves() -> Check:
 
 
 def _prices(prices: Prices) -> Check:
-    """Compare what products cost, and what receivers kept of what they cost before."""
+    """Compare the prices of products, and the earlier prices that receivers have kept."""
     changes = Counter((title, *change) for title, changes in prices.changes.items() for change in changes)
     kept = Counter(PriceChange.objects.values_list("product__title", "day", "old", "new"))
     return Check.of(
@@ -166,7 +166,7 @@ def _confirmations(expected: Expected) -> Check:
 
 
 def _deliveries(expected: Expected) -> Check:
-    """Compare what became of the deliveries with what must have, although a worker was killed in the middle of one."""
+    """Compare the outcomes of the deliveries with the expected ones; one worker was killed in the middle of one."""
     counted = deliveries(RECEIVERS)
     made, attempts = sum(of_one.made for of_one in counted), sum(of_one.attempts for of_one in counted)
     lost = sum(of_one.errors.get("LostWorkerError", 0) for of_one in counted)

@@ -20,7 +20,7 @@ from demo import commands
 
 LOG = settings.DATA_DIR / "workers.log"
 
-# How many seconds a worker may be silent. On a slow machine all takes longer, but it does not stop.
+# How many seconds a worker may write no line. On a slow machine everything takes longer, but the lines do not stop.
 PATIENCE = 120.0
 SOON = 0.05  # seconds of silence, after which the table is asked whether anything is left
 
@@ -97,7 +97,7 @@ def finish() -> None:
 def follow_to_the_end(worker: Worker, most: float = inf) -> None:
     """Listen to a worker until nothing waits any more, or until it has made so many deliveries.
 
-    What waits is counted in the table: a worker may say that a delivery is made shortly before its row says so.
+    The waiting deliveries are counted in the table: a worker may write its line shortly before it commits the row.
     """
     made, heard = 0, perf_counter()
     while made < most:
@@ -110,7 +110,7 @@ def follow_to_the_end(worker: Worker, most: float = inf) -> None:
 
 
 def _left_by_a_killed_one(total: int, show: Show) -> Counter[str]:
-    """Kill a worker when half of the deliveries are made, and one more if it had nothing in its hands just then."""
+    """Kill a worker when half of the deliveries are made, and another one if the first had none under way."""
     left = _left()
     while left and not left[State.RUNNING]:
         made = total - left.total()

@@ -13,7 +13,7 @@ FLOW = "flow"  # the key in the session
 class FlowMiddleware:
     """Keeps the flow of each POST in the session, for `{% flow_panel %}` on the next page.
 
-    A trace for each request is for a demonstration: it keeps every statement of the request.
+    Do not copy this into a site: a trace keeps every statement of the request in memory.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,4 +1,4 @@
-"""The albums that the shop opens with: invented ones, for the purchases name no titles."""
+"""The albums that the shop opens with. They are invented, since the data of the purchases have no titles."""
 
 import csv
 from collections.abc import Iterator

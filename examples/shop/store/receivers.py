@@ -1,4 +1,4 @@
-"""What the store derives from what is stored: slugs, shelves, inventory and what prices were."""
+"""The receivers that derive values from the store's rows: slugs, shelves, inventory and earlier prices."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def count_albums(sender: type, added: Pairs, removed: Pairs, **kwargs: Any) -> N
 
 @receiver([post_save, post_delete], sender=Product, when=changed("cents"), bulk=True, delivery=BeforeCommit(batch=True))
 def keep_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
-    """Keep what products cost before that were repriced, one by one or by a query, and are still there."""
+    """Keep the earlier prices of products that were repriced, by saves or by a query, and still exist."""
     days = {product.pk: product.priced_on for product in batch.updated}
     PriceChange.objects.bulk_create(
         PriceChange(product_id=key, day=days[key], old=old, new=new) for key, old, new in batch.changes("cents")
@@ -53,7 +53,7 @@ def keep_prices(sender: type[Product], batch: Batch, **kwargs: Any) -> None:
 
 @receiver([post_save, post_delete], sender=OrderItem, bulk=True, delivery=BeforeCommit(batch=True))
 def take_from_stock(sender: type[OrderItem], batch: Batch, **kwargs: Any) -> None:
-    """Take sold CDs from their shelves, and put those of deleted items back; where few are left, say so first."""
+    """Take sold CDs from their shelves, and put CDs of deleted items back; send `stock_low` first if few are left."""
     sold = Counter(item.product_id for item in _sold(batch))
     sold.subtract(item.product_id for item in batch.deleted)
     items = {item.product_id: item for item in batch.created}
@@ -85,12 +85,12 @@ def stock_catalogue(sender: AppConfig, apps: Apps = installed, **kwargs: Any) ->
 
 
 def _sold(batch: Batch) -> Iterator[OrderItem]:
-    """Yield the new items, but for those of a fixture, which has the inventory too."""
+    """Yield the new items, except items of a fixture, which has the inventory too."""
     return (event.instance for event in batch.events if event.kind == "created" and not event.kwargs.get("raw"))
 
 
 def _reorder_for(shelf: Inventory, item: OrderItem | None) -> None:
-    """Say that stock is low, as often as it takes until enough is coming, for the item that was sold last."""
+    """Send `stock_low`, for the item that was sold last, as often as it takes until enough CDs are coming."""
     missing = shelf.sold - (shelf.received + shelf.coming - REORDER_POINT)
     for _ in range(0, missing if item else 0, REORDER_QUANTITY):
         stock_low.send(sender=Product, product=item.product, day=item.order.placed_on)

@@ -21,7 +21,7 @@ class Line:
 
 @transaction.atomic
 def place_order(customer: Customer, day: date, lines: Sequence[Line]) -> Order:
-    """Store an order with its items, and send `order_placed`; what it comes to is known once that is committed."""
+    """Store an order with its items, and send `order_placed`; the total of the order is known after the commit."""
     if not lines:
         raise ValueError(f"{customer} orders nothing: an order has one line at least.")
     order = Order.objects.create(customer=customer, placed_on=day)
@@ -37,5 +37,5 @@ def cancel_order(order: Order) -> None:
 
 
 def reprice(products: QuerySet[Product], cents: int, day: date) -> int:
-    """Let products cost so much more from a day on, or less if it is negative, and return how many they are."""
+    """Raise prices from a day on, or lower them by a negative amount, and return how many products have changed."""
     return products.update(cents=F("cents") + cents, priced_on=day)

@@ -8,9 +8,10 @@ from django.db import connection
 
 @dataclass(frozen=True)
 class Promise:
-    """What an application promises, of which rows, and how the rows are found that break it.
+    """A promise of an application: its text, the rows that it is about, and how to find the rows that break it.
 
-    `wrong` is SQL that selects the broken rows, or a function that returns how many there are of what is no row.
+    `wrong` is SQL that selects these rows. If the promise is about files and not about rows, it is a function that
+    returns how many are wrong.
     """
 
     application: str

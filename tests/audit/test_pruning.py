@@ -160,6 +160,14 @@ def test_the_option_takes_the_place_of_what_models_say_and_labels_choose(cart):
     assert labels() == ["app.Item"]
 
 
+def test_a_time_of_0_keeps_nothing_whatever_models_say(cart):
+    Item.objects.create(cart=cart)
+    grow_old(1)
+
+    assert command("prune", "app.Item", "--older-than", "0") == "Pruned 1 entry.\n"
+    assert labels() == ["app.Cart"]
+
+
 def test_a_dry_run_says_that_nothing_is_old_enough(cart):
     assert command("prune", "--older-than", "30d", "--dry-run") == "Would prune 0 entries.\n"
 
@@ -172,10 +180,15 @@ def test_a_dry_run_says_how_many_and_deletes_nothing(cart):
     assert len(labels()) == 2
 
 
-@pytest.mark.parametrize("given", ["90", "0d", "x", "-1d"])
+@pytest.mark.parametrize("given", ["x", "-1d"])
 def test_a_duration_that_is_none_is_refused(given):
-    with pytest.raises(CommandError, match="takes a duration such as 90d"):
+    with pytest.raises(CommandError, match="takes a duration such as 90d, 12h, 30m, 10s or 0, at most a hundred years"):
         command("prune", f"--older-than={given}")
+
+
+def test_a_number_that_might_mean_days_or_seconds_is_refused():
+    with pytest.raises(CommandError, match="takes a duration with its unit, such as 90d or 90s, not '90'"):
+        command("prune", "--older-than=90")
 
 
 def test_a_prune_that_dies_in_the_middle_is_followed_by_one_that_does_the_rest(cart, monkeypatch):

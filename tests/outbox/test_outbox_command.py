@@ -543,6 +543,12 @@ def test_another_age_can_be_said():
     assert run("prune", "--older-than", 10) == "Pruned 1 delivery."
 
 
+@pytest.mark.parametrize(("age", "count"), [("1d", 0), ("1h", 0), ("2m", 0), ("30s", 1), ("0.5m", 1), ("0", 1)])
+def test_an_age_may_have_a_unit(age, count):
+    deliver(State.SUCCESSFUL, finished_at=ago(60))
+    assert run("prune", "--older-than", age, "--dry-run").startswith(f"Would prune {count} ")
+
+
 def test_dead_letters_are_pruned_where_it_is_said():
     deliver(State.DEAD)
     assert run("prune", "--older-than", 10) == "Pruned 0 deliveries."
@@ -675,14 +681,21 @@ def test_a_worker_makes_one_delivery_at_a_time_at_least(number):
         ("run", "--grace"),
         ("status", "--max-age"),
         ("status", "--max-running"),
-        ("prune", "--older-than"),
-        ("discard", "--older-than"),
     ],
 )
 @pytest.mark.parametrize("number", ["-1", "nan", "inf", "soon"])
 def test_a_time_is_a_number_of_seconds(verb, flag, number):
     message = error_of(verb, f"{flag}={number}")
     assert message == (f"Error: argument {flag}: it takes seconds, from 0 to a hundred years of them, not {number!r}.")
+
+
+@pytest.mark.parametrize("age", ["-1", "-1d", "nan", "infd", "soon", "", "d", "36600d"])
+def test_an_age_is_a_duration(age):
+    message = error_of("prune", f"--older-than={age}")
+    assert message == (
+        "Error: argument --older-than: it takes a duration such as 90d, 12h, 30m, 10s or 0,"
+        f" at most a hundred years, not {age!r}."
+    )
 
 
 def test_a_verb_must_be_named():

@@ -33,7 +33,9 @@ def keeps(using: str, labels: Collection[str] = (), older_than: timedelta | None
     there = {*rows(Kind, using).values_list("model", flat=True)}
     declared = {one.label: one.keep for one in AUDITED.values()}
     wanted = sorted(there & {*labels} if labels else there)
-    found = {label: older_than or declared.get(label) or audit_settings().keep for label in wanted}
+    if older_than is not None:  # also 0, which keeps nothing
+        return dict.fromkeys(wanted, older_than)
+    found = {label: declared.get(label) or audit_settings().keep for label in wanted}
     return {label: keep for label, keep in found.items() if keep is not None}
 
 

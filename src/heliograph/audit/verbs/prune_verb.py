@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from heliograph.audit.pruning import expired, keeps, prune
-from heliograph.audit.verbs.verb_options import duration, end_progress, entries, progress_of
+from heliograph.audit.verbs.verb_options import duration_with_unit, end_progress, entries, progress_of
 
 
 def add_arguments(parser: Any) -> None:
     """Add the arguments of the verb."""
     text = "delete entries that are older than this, such as 90d, in place of what models and settings say"
-    parser.add_argument("--older-than", type=duration, metavar="DURATION", help=text)
+    parser.add_argument("--older-than", type=duration_with_unit, metavar="DURATION", help=text)
     parser.add_argument("--dry-run", action="store_true", help="say how many entries there are, and do nothing")
     parser.add_argument("labels", nargs="*", metavar="LABEL", help="only the entries of these models")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +9,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from heliograph.outbox.manage.commandline import database_alias
+from heliograph.outbox.manage.commandline import database_alias, duration
 
 
 def add_database(parser: Any) -> None:
@@ -19,15 +18,12 @@ def add_database(parser: Any) -> None:
     parser.add_argument("--database", default=DEFAULT_DB_ALIAS, type=database_alias, metavar="ALIAS", help=text)
 
 
-def duration(text: str) -> timedelta:
-    """Return the duration of a text such as 90d, 12h or 30m."""
-    found = re.fullmatch(r"(\d{1,6})([dhms])", text)
-    if found is None or int(found[1]) == 0:
-        raise ArgumentTypeError(f"it takes a duration such as 90d, 12h, 30m or 10s, not {text!r}.")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-
-
-_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+def duration_with_unit(text: str) -> timedelta:
+    """Return the duration of a text such as 90d or 0; ArgumentTypeError for 90, by which somebody may mean days."""
+    seconds = duration(text)
+    if seconds and not text[-1].isalpha():
+        raise ArgumentTypeError(f"it takes a duration with its unit, such as 90d or 90s, not {text!r}.")
+    return timedelta(seconds=seconds)
 
 
 def entries(count: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Sequence
-from math import isfinite
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -80,8 +79,8 @@ def _add_filters(parser: CommandParser, states: Sequence[str], by_default: Seque
     _add_names(parser, "--receiver", "only those of these receivers, by module and name")
     text = f"only those in these states: {', '.join(states)} (default: {', '.join(by_default)})"
     _add_names(parser, "--state", text, type=str.upper, choices=states)
-    text = "only what finished longer ago, or what was sent longer ago if it has not finished"
-    parser.add_argument("--older-than", type=_seconds, metavar="SECONDS", help=text)
+    text = "only what finished longer ago than this, such as 90d, or what was sent longer ago if it has not finished"
+    parser.add_argument("--older-than", type=duration, metavar="DURATION", help=text)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(default_states=by_default)
 
@@ -117,6 +116,20 @@ def database_alias(text: str) -> str:
     return text
 
 
+def duration(text: str) -> float:
+    """Return the seconds of a text such as 90d, 12h, 30m, 10s, 10 or 0; ArgumentTypeError for another text."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _MOST:  # nor "nan"
+        raise ArgumentTypeError(
+            f"it takes a duration such as 90d, 12h, 30m, 10s or 0, at most a hundred years, not {text!r}."
+        )
+    return seconds
+
+
 def _at_least_one(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 2**63):
         raise ArgumentTypeError(f"it takes whole numbers from 1, not {text!r}.")
@@ -128,9 +141,10 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1
-    if not isfinite(seconds) or not 0 <= seconds <= _MOST:
+    if not 0 <= seconds <= _MOST:  # nor "nan"
         raise ArgumentTypeError(f"it takes seconds, from 0 to a hundred years of them, not {text!r}.")
     return seconds
 
 
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _MOST = 100 * 365 * 24 * 3600

@@ -16,20 +16,23 @@ from django.test.utils import CaptureQueriesContext
 from heliograph import Durable, Retry, Signal
 from heliograph.outbox.installed_tables import not_migrated
 from heliograph.outbox.manage.operations import CHUNK
+from heliograph.outbox.manage.performing import perform, request, stop
+from heliograph.outbox.manage.selecting import look_at
 from heliograph.outbox.management.commands import outbox
-from heliograph.outbox.models import Delivery, Operation, State
+from heliograph.outbox.models import Delivery, Operation, State, Verb
 from tests.helpers.deliveries import RECEIVER, ago, deliver, deliver_many, states
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+only_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has settings to warn of")
 really_committed = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 sent = Signal(name="shop.sent")
 
 
-def run(*arguments):
+def run(*arguments, **options):
     """Return what the command says."""
     out = StringIO()
-    call_command("outbox", *map(str, arguments), stdout=out, stderr=out)
+    call_command("outbox", *map(str, arguments), stdout=out, stderr=out, **options)
     return out.getvalue().rstrip("\n")
 
 
@@ -52,6 +55,12 @@ def status(*arguments):
     except CommandError as error:
         return out.getvalue(), error
     return out.getvalue(), None
+
+
+def asked():
+    """Return an operation that redelivers the dead letters, of which nothing is done yet."""
+    selection = look_at("default", [Delivery.objects.filter(state=State.DEAD)])
+    return request(selection, Verb.REDELIVER, [State.DEAD], by="ada", reason="no use")
 
 
 def facts(*arguments):
@@ -200,7 +209,33 @@ def test_programs_read_it_as_json(name):
         "problems": ["1 dead letter"],
         "total": numbers,
         "receivers": [{"queue": "mail", "receiver": name, "is_known": True, **numbers}],
+        "operations": [],
     }
+
+
+def test_an_operation_that_has_not_ended_has_a_line(name):
+    deliver_many(CHUNK + 1, State.DEAD, receiver=name)
+    operation = asked()
+    assert status()[0].splitlines()[-1] == (
+        f"Operation {operation.pk}, redeliver {CHUNK + 1} deliveries: waiting, {CHUNK + 1} left (by ada)"
+    )
+    perform(operation, seconds=0)
+    assert status()[0].splitlines()[-1] == (
+        f"Operation {operation.pk}, redeliver {CHUNK + 1} deliveries: running, 1 left (by ada)"
+    )
+
+
+def test_an_operation_that_has_ended_has_no_line():
+    deliver(State.DEAD)
+    stop(asked())
+    perform(asked())
+    assert "Operation" not in status()[0]
+
+
+def test_programs_read_operations_too(name):
+    deliver(State.DEAD, receiver=name)
+    operation = {"id": asked().pk, "verb": "redeliver", "by": "ada", "reason": "no use", "status": "waiting"}
+    assert facts()["operations"] == [{**operation, "total": 1, "done": 0, "changed": 0}]
 
 
 def test_another_database_can_be_asked_for(name):
@@ -649,9 +684,17 @@ def test_it_says_nothing_to_who_wants_to_receive_nothing(name, capsys, monkeypat
 
 
 @really_committed
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite has settings to warn of")
-def test_a_worker_says_what_is_wrong_with_its_database():
-    assert "(heliograph.W103)" in run("run", "--drain")
+@only_sqlite
+def test_a_worker_says_once_what_is_wrong_with_its_database(capsys):
+    said = run("run", "--drain", "--verbosity", 0, skip_checks=False)
+    assert (said + capsys.readouterr().err).count("(heliograph.W103)") == 1
+
+
+@really_committed
+@only_sqlite
+def test_it_does_not_say_what_the_settings_silence(settings):
+    settings.SILENCED_SYSTEM_CHECKS = ["heliograph.W102", "heliograph.W103"]
+    assert run("run", "--drain", "--verbosity", 0) == ""
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------

@@ -57,6 +57,11 @@ def perform(operation: Operation, seconds: float | None = None, progress: Progre
     operation.refresh_from_db()
 
 
+def unfinished(using: str) -> QuerySet[Operation]:
+    """Return the operations that have not ended, which wait for a worker or are under way."""
+    return Operation.objects.using(using).filter(finished_at=None).order_by("pk")
+
+
 def perform_waiting(using: str, seconds: float | None = None) -> int:
     """Do the operations that are not finished, for so many seconds at most; return how many there were.
 
@@ -64,7 +69,7 @@ def perform_waiting(using: str, seconds: float | None = None) -> int:
     others are done before its error is raised.
     """
     until = None if seconds is None else monotonic() + seconds
-    waiting = [*Operation.objects.using(using).filter(finished_at=None).order_by("pk")]
+    waiting = [*unfinished(using)]
     errors: list[Exception] = []
     for operation in waiting:
         try:

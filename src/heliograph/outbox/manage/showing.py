@@ -12,7 +12,7 @@ from django.db.models import Count, QuerySet
 from heliograph.outbox.counting import counted
 from heliograph.outbox.manage.reporting import Line, Report
 from heliograph.outbox.manage.selecting import Selection
-from heliograph.outbox.models import Delivery, State
+from heliograph.outbox.models import Delivery, Operation, State
 
 _COLUMNS = ("queue", "receiver", "ready", "running", "failing", "dead", "waiting", "working")
 _NUMBERS = ("ready", "running", "failing", "dead", "unknown", "unreadable")
@@ -28,6 +28,11 @@ def table(report: Report) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row, remark in zip(rows, remarks, strict=True):
         yield "  ".join(_aligned(row, widths)) + remark
+
+
+def line_of(one: Operation) -> str:
+    """Return how far an operation is."""
+    return f"Operation {one.pk}, {one}: {one.status}, {one.total - one.done:,} left (by {one.by})"
 
 
 def _remark(line: Line) -> str:
@@ -57,13 +62,14 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def as_json(report: Report, problems: Sequence[str]) -> str:
-    """Return a report as JSON; times are in seconds."""
+def as_json(report: Report, operations: Iterable[Operation], problems: Sequence[str]) -> str:
+    """Return a report and the operations under way as JSON; times are in seconds."""
     facts = {
         "database": report.using,
         "problems": problems,
         "total": {**{name: report.total(name) for name in _NUMBERS}, **_times(report)},
         "receivers": [*map(_facts, report.lines)],
+        "operations": [*map(_facts_of_operation, operations)],
     }
     return json.dumps(facts, indent=2)
 
@@ -72,6 +78,11 @@ def _facts(line: Line) -> dict[str, Any]:
     numbers = {name: getattr(line, name) for name in _NUMBERS}
     names = {"queue": line.queue, "receiver": line.receiver, "is_known": line.is_known}
     return {**names, **numbers, **_times(line)}
+
+
+def _facts_of_operation(one: Operation) -> dict[str, Any]:
+    names = ("verb", "by", "reason", "status", "total", "done", "changed")
+    return {"id": one.pk, **{name: getattr(one, name) for name in names}}
 
 
 def _times(of: Report | Line) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from heliograph.outbox.database_checks import check_databases
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
 from heliograph.outbox.manage import operations, showing
 from heliograph.outbox.manage.commandline import add_verbs
-from heliograph.outbox.manage.performing import STATES, perform, request, stop
+from heliograph.outbox.manage.performing import STATES, perform, request, stop, unfinished
 from heliograph.outbox.manage.reporting import report
 from heliograph.outbox.manage.selecting import look_at
 from heliograph.outbox.models import Delivery, Operation, State, Verb
@@ -46,7 +46,8 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> None:
         for message in check_databases(None, databases=[options["database"]]):
-            self.stderr.write(str(message))
+            if not message.is_silenced():
+                self.stderr.write(str(message))
         worker = Worker(options["database"], options["queue"] or None, options["concurrency"], options["grace"])
         with _shown_log(options["verbosity"]):
             try:
@@ -55,9 +56,12 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from None
 
     def _status(self, options: dict[str, Any]) -> None:
-        found = report(options["database"])
+        found, under_way = report(options["database"]), unfinished(options["database"]).defer("ids")
         problems = [*found.problems(options["max_age"], options["max_running"])]
-        self.stdout.write(showing.as_json(found, problems) if options["json"] else "\n".join(showing.table(found)))
+        if options["json"]:
+            self.stdout.write(showing.as_json(found, under_way, problems))
+        else:
+            self.stdout.write("\n".join([*showing.table(found), *map(showing.line_of, under_way)]))
         if problems:
             raise CommandError(f"Look after {found.using!r}: {'; '.join(problems)}.", returncode=1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 from functools import cache
-from pathlib import Path
 
 from benchmarks import project
+from benchmarks.made_databases import drop, make
 
 TITLES = {project.FILE: "SQLite", project.POSTGRESQL: "PostgreSQL"}
 
@@ -19,10 +19,11 @@ def available() -> list[str]:
 @cache
 def create(alias: str) -> None:
     """Make a database that is there until the process ends."""
-    _drop(alias)
-    if alias == project.POSTGRESQL:
-        _execute_beside(alias, "CREATE DATABASE {}")
-    atexit.register(_drop, alias)
+    from django.db import connections
+
+    drop(connections[alias])
+    make(connections[alias])
+    atexit.register(lambda: drop(connections[alias]))
 
 
 def execute(alias: str, statement: str) -> None:
@@ -37,22 +38,3 @@ def vacuum(alias: str, table: str) -> None:
     """Remove what earlier rounds have left behind in a table."""
     if alias == project.POSTGRESQL:
         execute(alias, f"VACUUM {table}")
-
-
-def _drop(alias: str) -> None:
-    from django.db import connections
-
-    connections[alias].close()
-    if alias == project.POSTGRESQL:
-        _execute_beside(alias, "DROP DATABASE IF EXISTS {}")
-    else:
-        Path(connections[alias].settings_dict["NAME"]).unlink(missing_ok=True)
-
-
-def _execute_beside(alias: str, statement: str) -> None:
-    """Execute a statement about a database, from outside of it."""
-    from django.db import connections
-
-    connection = connections[alias]
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(statement.format(connection.ops.quote_name(connection.settings_dict["NAME"])))

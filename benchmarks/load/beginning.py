@@ -1,6 +1,5 @@
 """The databases of a run: the opened shop with its customers, once for each variant."""
 
-import shutil
 import sys
 
 import django
@@ -10,13 +9,14 @@ from django.db import connection
 from django.utils import timezone
 
 from benchmarks.load.variants import CUSTOMERS, VARIANTS
+from benchmarks.made_databases import drop, make
 
 
 def main() -> None:
     """Make the databases anew, or remove them if the argument says so."""
     django.setup()
     for name in _names():
-        _drop(name)
+        drop(connection, name)
     if sys.argv[1:] != ["remove"]:
         _make()
 
@@ -24,15 +24,11 @@ def main() -> None:
 def _make() -> None:
     """Open the shop in the template, and copy it for each variant."""
     template, *copies = _names()
-    if connection.vendor == "postgresql":
-        _execute(f"CREATE DATABASE {_quoted(template)}")
+    make(connection)
     _open()
     connection.close()
     for copy in copies:
-        if connection.vendor == "postgresql":
-            _execute(f"CREATE DATABASE {_quoted(copy)} TEMPLATE {_quoted(template)}")
-        else:
-            shutil.copyfile(template, copy)
+        make(connection, copy, template)
 
 
 def _open() -> None:
@@ -51,24 +47,6 @@ def _names() -> list[str]:
     template = str(settings.DATABASES["default"]["NAME"])
     stem = template.removesuffix(".sqlite3").removesuffix(settings.TEMPLATE)
     return [template, *(template.replace(f"{stem}{settings.TEMPLATE}", f"{stem}{one.key}") for one in VARIANTS)]
-
-
-def _drop(name: str) -> None:
-    if connection.vendor == "postgresql":
-        _execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
-    else:
-        for ending in ("", "-wal", "-shm"):
-            (settings.FOLDER / f"{name}{ending}").unlink(missing_ok=True)
-
-
-def _quoted(name: str) -> str:
-    return connection.ops.quote_name(name)
-
-
-def _execute(statement: str) -> None:
-    """Execute a statement about a database, from outside of it."""
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(statement)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
+from benchmarks.made_databases import drop, make
 from benchmarks.outbox import systems
 from benchmarks.outbox.systems import System
 
@@ -54,9 +54,8 @@ def _set_up(key: str) -> None:
     django.setup()
     _system.append(systems.named(key))
     for alias in connections:
-        _drop_database(alias)
-        if connections[alias].vendor == "postgresql":
-            _execute_beside(alias, "CREATE DATABASE {}")
+        drop(connections[alias])
+        make(connections[alias])
         call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
 
 
@@ -68,27 +67,6 @@ def _remove(system: System) -> None:
     from django.db import connections
 
     for alias in connections:
-        _drop_database(alias)
+        drop(connections[alias])
     if system.broker is not None:
         system.broker.remove(system.key)
-
-
-def _drop_database(alias: str) -> None:
-    from django.db import connections
-
-    connection = connections[alias]
-    connection.close()
-    if connection.vendor == "postgresql":
-        _execute_beside(alias, "DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    else:
-        for ending in ("", "-wal", "-shm"):
-            Path(f"{connection.settings_dict['NAME']}{ending}").unlink(missing_ok=True)
-
-
-def _execute_beside(alias: str, statement: str) -> None:
-    """Execute a statement about a database, from outside of it."""
-    from django.db import connections
-
-    connection = connections[alias]
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(statement.format(connection.ops.quote_name(connection.settings_dict["NAME"])))

@@ -18,7 +18,7 @@ from django.core.files.storage import FileSystemStorage
 from django.core.mail import send_mail
 from django.db import connection, transaction
 
-from heliograph import BeforeCommit, Durable, Inline, OnCommit, OnRollback, created
+from heliograph import BeforeCommit, Durable, Inline, OnCommit, OnRollback, created, rehearsal
 from heliograph.dispatch.describe import source
 from heliograph.outbox.models import Delivery
 from heliograph.signals import post_save
@@ -252,6 +252,70 @@ def test_the_error_of_the_path_is_raised_and_the_transaction_is_rolled_back():
     with pytest.raises(LookupError, match="no carrier"):
         rolled_back(fail)
     assert not Genre.objects.exists()
+
+
+# --- durable blocks -----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic(durable=True)
+def create_durably():
+    Genre.objects.create()
+
+
+@pytest.mark.parametrize("kind", ["db", "transactional_db"])
+def test_a_durable_block_is_rolled_back_with_its_receivers(receive, request, kind):
+    request.getfixturevalue(kind)
+    receive(post_save, sender=Genre, delivery=BeforeCommit())(send)
+    receive(post_save, sender=Genre, delivery=OnCommit())(export)
+
+    stayed = rolled_back(create_durably, raising=False)
+
+    assert [(one.kind, one.receiver) for one in stayed] == [("mail", send)]
+    assert not Genre.objects.exists()
+
+
+def test_receivers_on_rollback_are_called_for_a_durable_block(receive):
+    called = []
+
+    @receive(post_save, sender=Genre, delivery=OnRollback())
+    def clean_up(**kwargs):
+        called.append(connection.in_atomic_block)
+
+    assert rolled_back(create_durably) == []
+    assert len(called) == 1
+
+
+def test_two_durable_blocks_are_rolled_back_together():
+    def create_twice():
+        create_durably()
+        create_durably()
+
+    assert rolled_back(create_twice) == []
+    assert not Genre.objects.exists()
+
+
+def test_a_durable_block_inside_of_a_block_is_refused_as_in_production():
+    with pytest.raises(RuntimeError, match="cannot be nested"):
+        rolled_back(transaction.atomic(create_durably))
+
+
+def test_a_rehearsal_of_the_path_is_refused_as_in_production():
+    def rehearse():
+        with rehearsal("default"):
+            Genre.objects.create()
+
+    with pytest.raises(transaction.TransactionManagementError, match="begin the rehearsal outside"):
+        rolled_back(rehearse)
+
+
+def test_after_the_proof_a_durable_block_of_the_test_is_as_before():
+    rolled_back(create_durably)
+    create_durably()
+
+    assert Genre.objects.count() == 1
+
+
+# --- where it is refused ------------------------------------------------------------------------------------------
 
 
 def test_inside_of_a_transaction_of_the_test_it_is_refused():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from heliograph import rehearsal
 from heliograph.dispatch.describe import describe
@@ -15,6 +15,7 @@ from heliograph.flow.effects.seen_effects import Effect, EffectKind
 from heliograph.flow.effects.watching_effects import watched_effects
 from heliograph.testing.called_paths import call_path
 from heliograph.transactions.flush import flush
+from heliograph.transactions.rehearsing import rehearsed_transaction
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -35,7 +36,8 @@ def rolled_back(
     AssertionError lists them, each with its receiver and the remedy; `raising=False` only returns them, as a list of
     `Effect`. `allowed` names receivers and kinds of effects, such as "cache", that are meant. `using` is the alias of
     the database, or several; a write to another one stays. Mails and caches are held: nothing is sent, and nothing is
-    written. The numbers that sequences have given out are no effect here.
+    written. The numbers that sequences have given out are no effect here. The function may have `atomic(durable=True)`,
+    whose end is no commit here.
 
     Raises TransactionManagementError inside a transaction that the test has opened, and an exception of the function.
     """
@@ -59,7 +61,7 @@ def _effects_before_rollback(function: Callable[[], Any], aliases: Collection[st
     try:
         with rehearsal(*aliases), watched_effects() as effects, ExitStack() as blocks:
             for alias in aliases:
-                blocks.enter_context(transaction.atomic(alias))
+                blocks.enter_context(rehearsed_transaction(alias))
             call_path(function)
             for alias in aliases:
                 flush(connections[alias])

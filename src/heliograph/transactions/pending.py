@@ -157,10 +157,14 @@ def is_in_transaction(connection: Any) -> bool:
 
 def is_of_test(block: Any) -> bool:
     """Return whether an atomic block is one that Django puts around a test, and counts as none."""
-    return bool(block._from_testcase and (hasattr(block, OF_REHEARSAL) or setting("COMMIT_IN_TESTS")))
+    if not block._from_testcase:
+        return False
+    is_rehearsal = getattr(block, OF_REHEARSAL, None)
+    return bool(setting("COMMIT_IN_TESTS") if is_rehearsal is None else is_rehearsal)
 
 
-# The attribute of the block of a rehearsal, which counts as a block of a test whatever the setting says.
+# The attribute of the block of a rehearsal, which counts as a block of a test whatever the setting says. It is False
+# for a block inside of a rehearsal that is a transaction to us, and the block of a test to Django.
 OF_REHEARSAL = "_heliograph_rehearsal"
 
 

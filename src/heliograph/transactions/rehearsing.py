@@ -63,7 +63,7 @@ def _aliases() -> Sequence[str]:
 
 
 def _verify_none_open(connection: Any) -> None:
-    if not all(block._from_testcase for block in connection.atomic_blocks):
+    if not all(block._from_testcase and getattr(block, OF_REHEARSAL, True) for block in connection.atomic_blocks):
         raise TransactionManagementError(
             f"rehearsal() would roll back the transaction that is open on {connection.alias!r}: begin the rehearsal"
             " outside of atomic()."
@@ -87,6 +87,19 @@ def _rehearsed(connection: Any, held: Rehearsal) -> Iterator[None]:
             connection.__dict__[REHEARSAL] = before
             held.functions += [(connection.alias, entry[1]) for entry in connection.run_on_commit[callbacks:]]
             transaction.set_rollback(True, connection.alias)
+
+
+@contextmanager
+def rehearsed_transaction(using: str) -> Iterator[None]:
+    """A transaction inside of a rehearsal, in which `atomic(durable=True)` is allowed: its end is no commit."""
+    block: Any = transaction.atomic(using)
+    setattr(block, OF_REHEARSAL, False)
+    with block:
+        block._from_testcase = True  # so that Django allows it
+        try:
+            yield
+        finally:
+            block._from_testcase = False
 
 
 def _check_constraints(connection: Any, held: Rehearsal) -> None:

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.manager import BaseManager
 
 from heliograph.changes.plans import Plan
+from heliograph.changes.values import UNKNOWN
 
 Row = Mapping[str, Any]  # values by the attributes of their fields
 
@@ -33,9 +34,23 @@ class LockingRead:
         with connection.cursor() as cursor:
             cursor.execute(self.sql, _parameters(self.keys, key, connection))
             rows = cursor.fetchall()
-        for row in self.compiler.apply_converters(rows, self.converters) if self.converters else rows:
-            return dict(zip(self.names, row, strict=True))
+        for row in rows:
+            return dict(zip(self.names, self._converted(row) if self.converters else row, strict=True))
         return None
+
+    def _converted(self, row: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of the fields; UNKNOWN for those that Django cannot read, which a save may overwrite."""
+        try:
+            return next(iter(self.compiler.apply_converters([row], self.converters)))
+        except Exception:  # a field may raise any error for what it finds, such as a text that it cannot decrypt
+            return [self._converted_alone(at, value) for at, value in enumerate(row)]
+
+    def _converted_alone(self, at: int, value: Any) -> Any:
+        converters = {0: self.converters[at]} if at in self.converters else {}
+        try:
+            return next(iter(self.compiler.apply_converters([[value]], converters)))[0]
+        except Exception:  # as above
+            return UNKNOWN
 
 
 def rows_to_lock(plan: Plan, names: Collection[str], connection: Any, *, are_kept: bool) -> QuerySet[Any, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import Error, OperationalError
 
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import SQL, TEXTS, Clock, Problem
+from heliograph.databases.pieces import SQL, Clock, Problem
 
 
 class MySQL(Database):
@@ -31,11 +31,13 @@ class MySQL(Database):
     describes_tables = True
 
     def same(self, column: str, kind: str, field: Any) -> str | None:
-        if kind in TEXTS:  # two texts that differ in capitals, or in spaces at their end, have different bytes
-            return " <=> ".join(f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (column, "%s"))
-        if kind == "DecimalField":  # with a text, a number is compared as a float
-            return f"{column} <=> CAST(%s AS DECIMAL({field.max_digits}, {field.decimal_places}))"
-        return f"{column} <=> %s"
+        """Return the condition; the bytes of texts differ also in capitals, and in spaces at their ends.
+
+        Numbers and dates are compared as texts too: an `IntegerField` may have a column of texts, and MySQL refuses an
+        UPDATE that compares the text `5 kg` with a number.
+        """
+        value = f"CAST(%s AS {_PRECISE[kind]})" if kind in _PRECISE else "%s"
+        return " <=> ".join(f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (column, value))
 
     def returns_rows(self, connection: Any, *, of: str) -> bool:
         """Return whether a statement can return rows: on MariaDB an INSERT and a DELETE, on MySQL none."""
@@ -179,6 +181,9 @@ class MySQL(Database):
                 "Use MariaDB 10.6 or newer, or MySQL 8.0.1 or newer.",
             )
 
+
+# The types of columns whose texts always have fractions of seconds, as those of Django's columns do.
+_PRECISE = {"DateTimeField": "DATETIME(6)", "TimeField": "TIME(6)"}
 
 _INCORRECT_STRING = 1366  # the number of an error
 _STATUS_IN_TRANSACTION = 1  # the bit of the status that the server sends with each answer

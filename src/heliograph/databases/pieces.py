@@ -9,8 +9,6 @@ from typing import Any
 
 SQL = tuple[str, list[Any]]  # a piece of SQL, with its parameters
 
-TEXTS = frozenset(["CharField", "SlugField", "TextField"])  # the internal types of fields whose columns are texts
-
 ROW_NUMBER = "heliograph_number"  # the column of `Database.at_locators`
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from heliograph.databases import postgresql_partitions as parts
 from heliograph.databases.general import Database
-from heliograph.databases.pieces import ROW_NUMBER, SQL, TEXTS, Clock, Insertion, Marks, Partition
+from heliograph.databases.pieces import ROW_NUMBER, SQL, Clock, Insertion, Marks, Partition
 
 
 class PostgreSQL(Database):
@@ -29,8 +29,13 @@ class PostgreSQL(Database):
     describes_tables = True
 
     def same(self, column: str, kind: str, field: Any) -> str | None:
-        of_text = f'{column}::text COLLATE "C"' if kind in TEXTS else column
-        return f"{of_text} IS NOT DISTINCT FROM %s"
+        """Return the condition; PostgreSQL refuses to compare a column of another type than the field's with a value.
+
+        An `IntegerField` may have a column of texts, and a plain UPDATE casts to it.
+        """
+        if kind == "DecimalField":  # 1.5 and 1.50 are one number with two texts
+            return f"to_jsonb({column}) IS NOT DISTINCT FROM to_jsonb(CAST(%s AS numeric))"
+        return f'{column}::text COLLATE "C" IS NOT DISTINCT FROM CAST(%s AS text)'
 
     @contextmanager
     def limiting_statements(self, connection: Any, seconds: float) -> Iterator[None]:

@@ -45,12 +45,14 @@ def _checks() -> tuple[Callable[..., Any], ...]:
     from heliograph.discovery import check_modules
     from heliograph.flow.source_checks import check_sources
     from heliograph.installed import check_entry
+    from heliograph.lost_receivers import check_lost_receivers
     from heliograph.outbox.checks import check_installed
 
     return (
         checks.check_settings,
         check_entry,
         check_modules,
+        check_lost_receivers,
         checks.check_conditions,
         checks.check_relations,
         checks.check_batches,

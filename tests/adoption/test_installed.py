@@ -207,3 +207,45 @@ def test_o3_migrating_the_outbox_back_leaves_no_table():
         report(bool(before), tables())
     """
     assert run(script, INSTALLED_APPS=["heliograph", "heliograph.outbox"]) == [True, []]
+
+
+# --- receivers that nothing has kept ------------------------------------------------------------------------------
+
+LOCAL = """
+    from django.apps import AppConfig
+    from django.db.models.signals import post_save
+    from heliograph import created, receiver
+
+    class ShopConfig(AppConfig):
+        name = "shop"
+
+        def ready(self):
+            {connect}
+            def greet(**kwargs): ...
+            {after}
+"""
+
+
+@pytest.mark.parametrize(
+    "connect", ["@receiver(post_save)", "@receiver(post_save, sender='contenttypes.ContentType', when=created)"]
+)
+def test_a_local_function_that_nothing_has_kept_is_a_warning(app, connect):
+    folder = app("shop", apps=LOCAL.format(connect=connect, after=""))
+    [(number, text, hint)] = checked(["heliograph", "django.contrib.contenttypes", "shop"], folder=folder)
+    assert number == "heliograph.W004"
+    assert text.startswith("A receiver of django.db.models.signals.post_save was garbage collected, and is never")
+    assert hint == "Define it in a module, such as receivers.py, keep a reference to it, or pass weak=False."
+
+
+@pytest.mark.parametrize(
+    ("connect", "after"),
+    [
+        ("@receiver(post_save, weak=False)", ""),
+        ("@receiver(post_save)", "self.greet = greet"),
+        ("@receiver(post_save)", "post_save.disconnect(greet)"),
+        ("", "post_save.connect(self.greet)"),
+    ],
+)
+def test_a_local_function_that_is_kept_or_disconnected_is_right(app, connect, after):
+    text = LOCAL.format(connect=connect, after=after) + "\n        def greet(self, **kwargs): ...\n"
+    assert checked(["heliograph", "django.contrib.contenttypes", "shop"], folder=app("shop", apps=text)) == []

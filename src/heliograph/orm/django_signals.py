@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any
 
 import django
+from django.apps import apps as all_apps
 from django.db.models.signals import ModelSignal
 from django.dispatch import dispatcher
 
@@ -21,6 +22,7 @@ from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.django_shape import all_objects
 from heliograph.dispatch.fast_send import is_generated, learned_send
 from heliograph.dispatch.signal import OURS
+from heliograph.lost_receivers import remember
 from heliograph.orm.patching import Patch, applied, forwarding_code, undo
 
 _replaced: list[Patch] = []
@@ -133,6 +135,8 @@ def _connect_model(
 ) -> None:
     """Connect to a model, to several, or to one that is named "app.Model" and may not be loaded yet."""
     self._connector.connect(self, receiver, sender, weak, dispatch_uid, options, apps)
+    if weak and not all_apps.ready:
+        remember(self, receiver)
 
 
 def _disconnect_model(

@@ -18,7 +18,7 @@ class Auditor:
     package: ClassVar[str] = ""  # the module that it needs
     apps: ClassVar[Sequence[str]] = ()
     databases: ClassVar[Sequence[str]] = (project.FILE, project.POSTGRESQL)
-    is_plain: ClassVar[bool] = False  # whether its model is that of Django as it ships
+    is_plain: ClassVar[bool] = False  # whether its model runs on Django as it ships
     hears_bulk: ClassVar[bool] = False
 
     def attributes(self) -> Mapping[str, Any]:

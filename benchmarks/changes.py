@@ -1,4 +1,4 @@
-"""What changed? What it costs to know, in time and in memory, and where nobody wants to know."""
+"""The costs of knowing what changed, in time and in memory, also where nobody wants to know."""
 
 from __future__ import annotations
 

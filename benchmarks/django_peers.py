@@ -16,7 +16,7 @@ from heliograph import Signal
 
 
 class Djangoish(Peer):
-    """What the signals of Django and those of Heliograph have in common."""
+    """The base class of the signals of Django and of Heliograph."""
 
     sends_robust = True
     sends_async = True

@@ -1,4 +1,4 @@
-"""What is measured, and what came of it."""
+"""The candidates of a benchmark, its measurements and its targets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one group measured: the best round of each candidate in each column."""
+    """The results of one group: the best round of each candidate in each column."""
 
     columns: tuple[str, ...]
     cells: Mapping[tuple[str, str], float]
@@ -59,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a ratio of a table is to stay under."""
+    """A target: the number under which a ratio of a table is to stay."""
 
     what: str
     limit: float

@@ -1,4 +1,4 @@
-"""What receives the rows that a bulk write writes."""
+"""The receivers of rows that a bulk write writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection takes in memory."""
+"""The memory that a connection of a receiver takes."""
 
 from __future__ import annotations
 

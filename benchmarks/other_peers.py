@@ -97,7 +97,7 @@ class PyDispatcher(Peer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plugin:
-    """What pluggy registers."""
+    """The plugin that pluggy registers."""
 
     order_saved: Receiver
 

@@ -1,4 +1,4 @@
-"""What a dispatcher is to the benchmarks."""
+"""The base class of the dispatchers that the benchmarks compare."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ PACKAGED: tuple[Kind, ...] = (*KINDS, *TRACKERS, *LISTENERS, *KEEPERS)
 
 
 def installed() -> list[Peer]:
-    """Return those of the dispatchers that are installed."""
+    """Return the dispatchers that are installed."""
     return [kind() for kind in KINDS if _is_installed(kind)]
 
 

@@ -72,7 +72,7 @@ class Entry:
         return rows
 
     def empty(self) -> None:
-        """Remove all rows, also those of the outbox."""
+        """Remove all rows, also from the outbox."""
         from django.core import mail
 
         from heliograph.outbox.models import Delivery

@@ -1,4 +1,4 @@
-"""Sends: to few and to many receivers, beside those of other senders, to methods, and robust ones."""
+"""Sends: to few and to many receivers, beside receivers of other senders, to methods, and robust ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps track of the changes of a model."""
+"""The trackers of changes of a model that the benchmarks compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves out on a developer's machine, which is a failure in CI."""
+"""A run on a developer's machine may leave something out that is missing there; in CI that is a failure."""
 
 import os
 import sys

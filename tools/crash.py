@@ -24,7 +24,7 @@ SHARED = (*DATABASES, of_url("rabbitmq", URLS["rabbitmq"]))
 
 @dataclass(frozen=True)
 class Count:
-    """What was counted in a database, in one scenario or in many."""
+    """The counts of one scenario in a database, or of many."""
 
     sent: int = 0
     done: int = 0
@@ -68,7 +68,7 @@ class Result:
 
 
 def counts(output: str) -> tuple[Count, ...]:
-    """What each scenario has counted, in the lines that say so."""
+    """The counts of each scenario, from the lines that have them."""
     found = re.findall(r"^.+: (\d+) sent, (\d+) done, (-?\d+) lost, (\d+) twice$", output, re.MULTILINE)
     return tuple(Count(*map(int, numbers)) for numbers in found)
 

@@ -28,7 +28,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def moved_names(where: Iterable[ModuleType]) -> list[MovedNames]:
-    """What these modules say of the names that they had."""
+    """Return the former names of these modules, for the modules that have some."""
     found = [vars(module).get("__getattr__") for module in where]
     return [names for names in found if isinstance(names, MovedNames)]
 

@@ -147,7 +147,7 @@ LEFT_OUT = ("pylibmc", "pywatchman")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run of Django's suite came to."""
+    """The result of one run of Django's suite."""
 
     passed: int
     failed: frozenset[str]

@@ -23,7 +23,7 @@ If no user sees it, write the line "{TRAILER}" at the end of a commit message.""
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git prints; nothing, where there is no such commit, or no repository, as in an unpacked sdist."""
+    """Return the output of git; nothing, where there is no such commit, or no repository, as in an unpacked sdist."""
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 

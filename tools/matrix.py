@@ -56,7 +56,7 @@ class Cell:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What tells the tests their database; the wheel is tested, and no other copy of Heliograph."""
+        """The variables that tell the tests their database; the wheel is tested, and no other copy of Heliograph."""
         return {"HELIOGRAPH_TEST_DATABASE": self.database, "HELIOGRAPH_TEST_CELL": self.name, "PYTHONPATH": ""}
 
     @property
@@ -119,7 +119,7 @@ def own_pair() -> Pair:
 
 
 def how_to_install(python: str) -> str:
-    """What is missing, with the command that brings it."""
+    """Say which Python is missing, with the command that brings it."""
     return f"Python {python} is not found: install it, e.g. `pyenv install {python}`"
 
 
@@ -150,7 +150,7 @@ def prepare(chosen: Sequence[Pair], bases: Mapping[str, Path]) -> dict[Pair, Env
 
 
 def arguments_of(cell: Cell, *, quick: bool) -> list[str]:
-    """What pytest runs in a cell; in a quick run, all of the newest Django, and of the others what differs most."""
+    """Return which tests pytest runs in a cell; a quick run has all of them only for the newest Django."""
     selected = selection(cell.database, is_common_python=cell.pair.python == COMMON_PYTHON)
     return [*selected, *(SMOKE if quick and not cell.is_newest else ())]
 

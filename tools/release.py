@@ -26,7 +26,7 @@ class Candidate:
     tags: Collection[str]
 
     def problems(self) -> list[str]:
-        """What has to be done first, one line for each step."""
+        """The steps that have to be done first, one line for each."""
         return [*self._of_version(), *self._of_changelog(), *self._of_commit()]
 
     def _of_version(self) -> list[str]:

@@ -51,5 +51,5 @@ def silent(services: tuple[Service, ...] = (*DATABASES, *BROKERS)) -> list[Servi
 
 
 def how_to_start(service: Service) -> str:
-    """What is missing, with the command that brings it."""
+    """Say which service is missing, with the command that brings it."""
     return f"{service} does not answer: start it, e.g. `{START[service.name]}`"

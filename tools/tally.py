@@ -14,7 +14,7 @@ NOTHING_SELECTED = 5  # pytest's code where options such as -k leave nothing of 
 
 @dataclass(frozen=True)
 class Tally:
-    """What one part came to."""
+    """The result of one part."""
 
     part: str
     passed: int
@@ -53,7 +53,7 @@ def record(tally: Tally) -> None:
 
 
 def recorded() -> list[Tally]:
-    """What was kept since the run began."""
+    """The results that were kept since the run began."""
     lines = RECORD.read_text().splitlines() if RECORD.exists() else []
     return [Tally(**json.loads(line)) for line in lines]
 

@@ -9,7 +9,7 @@ from config.settings import *  # noqa: F403 - as settings do
 
 from tests.helpers.databases import PREFIX, SERVERS
 
-TEMPLATE = "template"  # the database that those of the variants are copies of
+TEMPLATE = "template"  # the database of which each variant has a copy
 VARIANT = os.environ["HELIOGRAPH_LOAD_VARIANT"]
 IS_TEMPLATE = VARIANT == TEMPLATE
 

@@ -1,1 +1,1 @@
-"""What a durable delivery costs, beside other ways to have work done after a commit."""
+"""The costs of a durable delivery, beside other ways to have work done after a commit."""

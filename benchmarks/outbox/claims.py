@@ -1,4 +1,4 @@
-"""What a claim costs where a million deliveries are finished, beside a table that has none of them."""
+"""The costs of a claim beside a million finished deliveries, and in a table without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a unit of work costs: the processor's time of all who take part, and the time on the clock."""
+"""The costs of a unit of work: the processor's time of all who take part, and the time on the clock."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Cost:
 
     @property
     def both(self) -> float:
-        """The processor's time without that of a broker."""
+        """The processor's time of all but a broker."""
         return self.client + self.database
 
     @property
     def all(self) -> float:
-        """The processor's time with that of a broker."""
+        """The processor's time of all, also of a broker."""
         return self.both + self.broker
 
 

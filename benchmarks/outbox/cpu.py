@@ -1,4 +1,4 @@
-"""The processor's time of processes, those of servers included."""
+"""The processor's time of processes, servers included."""
 
 from __future__ import annotations
 

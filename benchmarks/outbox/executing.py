@@ -138,7 +138,7 @@ def _measured_rates() -> Table:
 
 @cache
 def _runs(concurrency: int) -> dict[str, list[Cost]]:
-    """Return the rounds of each system, in the order of the table; those of all its commands together."""
+    """Return the rounds of each system, in the order of the table; all its commands count together."""
     runs: dict[str, list[Cost]] = {}
     with projects(present(EXECUTING)) as every:
         for _ in range(ROUNDS[concurrency]):
@@ -186,7 +186,7 @@ def started(system: System, command: Sequence[str], **variables: str) -> Worker:
 
 
 def cost_of_executing(system: System, concurrency: int, number: int) -> Cost:
-    """Return what one delivery costs, of those of a round, whose worker has one of the commands of the system."""
+    """Return the costs of one delivery, from a round of many by one of the worker commands of the system."""
     _fill(system)
     worker = started(system, system.commands(concurrency)[number])
     try:

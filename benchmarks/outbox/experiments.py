@@ -1,4 +1,4 @@
-"""What is measured for one table."""
+"""The measurements for one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and with."""
+"""The machine, the servers and the software with which the figures were measured."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _round(every: list[Project], receivers: int) -> dict[str, Cost]:
 
 
 def cost_of_sending(system: System, receivers: int) -> Cost:
-    """Return what one transaction costs, of those of a round."""
+    """Return the costs of one transaction, from a round of many."""
     from benchmarks.outbox.shop.models import Order, Parcel
 
     model: Any = {1: Order, 10: Parcel}[receivers]

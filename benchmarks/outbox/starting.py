@@ -18,7 +18,7 @@ from benchmarks.outbox.experiments import Experiment
 from benchmarks.outbox.project import Project, projects
 from benchmarks.outbox.systems import WAITING, Heliograph, HeliographOnSqlite, Procrastinate, System, present
 
-SAMPLES, IDLE = 50, (0.1, 0.9)  # seconds between two rounds; each worker idles for those of all others besides
+SAMPLES, IDLE = 50, (0.1, 0.9)  # seconds between two rounds; each worker also idles during the rounds of all others
 PATIENCE = 20  # seconds
 MEDIAN, TENTH = "median", "of ten, the slowest"
 

@@ -155,7 +155,7 @@ class HeliographNotifyingInside(HeliographWithoutNotices):
 
 
 class HeliographLoaded(Heliograph):
-    """The same, where the delivery is that of a save, whose instance is loaded."""
+    """The same, for a delivery of a save, whose instance is loaded."""
 
     name, key = "Heliograph, an instance loaded", "heliograph_loaded"
 

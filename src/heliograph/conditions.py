@@ -157,7 +157,7 @@ def asks_for_instance(leaf: Condition) -> bool:
 
 
 class Problem(NamedTuple):
-    """What is wrong with a condition on a model, what to do, and the error that says so."""
+    """A mistake in a condition on a model, the advice, and the error that says so."""
 
     text: str
     hint: str
@@ -222,7 +222,7 @@ ANYTHING: Final[Any] = _Anything()
 
 
 class NetPayload(dict[str, Any]):
-    """What several sends about a row come to: how it differs is not to be asked of the instance."""
+    """The payload of several sends about a row: `comparison` says how the row differs, and the instance does not."""
 
     comparison: Comparison | None = None
 

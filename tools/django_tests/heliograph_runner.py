@@ -74,7 +74,7 @@ class Runner(DiscoverRunner):
 
 
 def label(test_id):
-    """What runs this test again: without its subtest, for a class that could not set up the class, and so on."""
+    """The name that runs this test again: without its subtest, or of the class whose setup failed, and so on."""
     if test_id.startswith(("setUpClass (", "tearDownClass (")):
         return test_id.partition("(")[2].rstrip(")")
     return test_id.split(" ")[0].removeprefix("unittest.loader._FailedTest.")

@@ -1,4 +1,4 @@
-"""What deliveries do, the same in every system."""
+"""The work of deliveries, the same in every system."""
 
 import os
 import time

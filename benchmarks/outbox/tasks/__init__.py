@@ -1,1 +1,1 @@
-"""What each system does for an order, in its own words."""
+"""The work of each system for an order, written as that system has it."""

@@ -56,7 +56,7 @@ def _statement(audience: Audience | None, model: Any, using: str, values: Mappin
 def is_awaited(audience: Audience, name: str, model: Any, using: str, updated: Collection[str]) -> bool:
     """Return whether somebody receives rows of an update of these fields; receivers of new rows alone do not.
 
-    `name` is that of the bulk signal, which would be sent with all rows.
+    `name` names the bulk signal that would be sent with all rows.
     """
     if not audience.signals.keys().isdisjoint((name, "m2m_changes")):
         return True

@@ -57,7 +57,7 @@ class Changes(dict[str, Change]):
 
 
 def by_name(fields: Iterable[Any], changes: Iterable[Change]) -> dict[str, Change]:
-    """Return changes by the names of their fields; that of a foreign key is found by the name of its column too."""
+    """Return changes by the names of their fields; a foreign key is found by the name of its column too."""
     fields = [*fields]
     names = {field.attname: field.name for field in fields if field.attname != field.name}
     found = {field.name: change for field, change in zip(fields, changes, strict=True)}

@@ -67,8 +67,8 @@ def without_wrapper(instance: Any) -> Any:
 def changes_of(instance: Any, *names: str) -> Mapping[str, Change]:
     """Return the changes of an instance that are not saved, as a mapping of the names of fields to `Change`.
 
-    The changes are those of the named fields, or of all fields that a receiver watches, and cost no query. During a
-    save, they are the changes of this save. A new instance has no changes.
+    It has the named fields, or all fields that a receiver watches, and costs no query. During a save it has the changes
+    of this save. A new instance has no changes.
 
     Raises LookupError for a model that no receiver watches, and FieldDoesNotExist for a field that is not watched.
     """

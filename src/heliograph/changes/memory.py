@@ -77,13 +77,13 @@ def recalled(memory: Any, instance: Any, plan: Plan) -> Sequence[Any]:
 
 
 def _some_values(memory: Any, plan: Plan) -> Sequence[Any]:
-    """Return the values that are in a memory of other fields than those of the plan."""
+    """Return the values from a memory whose fields are not the fields of the plan."""
     known = memory.as_dict() if type(memory) is Saved else memory
     return [known.get(name, UNKNOWN) for name in plan.names] if isinstance(known, dict) else plan.unknown
 
 
 def _is_of_row(plan: Plan, values: Sequence[Any], instance: Any) -> bool:
-    """Return whether values are those of the row that the instance stands for; it may have got another primary key."""
+    """Return whether values belong to the row of the instance, which may have got another primary key."""
     keys = [instance.__dict__.get(name) for name in plan.names[: plan.keys]]
     return all(map(is_same, plan.fields, values, keys))
 

@@ -56,7 +56,7 @@ def _from_db(plan: Plan) -> Callable[..., None]:
         if type(instance) is owner:
             if columns is not owner._meta.concrete_fields and (plan_now := plan.watching.plan()) is not None:
                 columns, memory = plan_now.columns, plan_now.memory
-            # A reference to all values takes no time; those of some fields need their names.
+            # A reference to all values takes no time; values of some fields need the names of these.
             is_row = len(values) == len(columns)
             setattr(instance._state, memory, values if is_row else dict(zip(field_names, values, strict=False)))
 

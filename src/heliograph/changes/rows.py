@@ -74,7 +74,7 @@ class Rows(ABC):
         return [self.written(at).values(name) for at in range(len(self))]
 
     def _unread(self, name: str) -> Iterable[Any]:
-        """Return the values of a field that was not read: those of the key are known all the same."""
+        """Return the values of a field that was not read; keys are known all the same."""
         return self.pks if is_key(self.model, self.model._meta.get_field(name)) else repeat(UNKNOWN, len(self))
 
     @abstractmethod
@@ -118,7 +118,7 @@ class Created(Whole):
     ) -> Created:
         """Return the rows of these instances, with the keys and the values that they have now.
 
-        Others may change the instances afterwards. Without a plan, the values are those of the watched fields.
+        Others may change the instances afterwards. Without a plan, the rows have the values of the watched fields.
         """
         plan = plan or PLANS.get(model) or plan_for(model, ())
         values = [written_values(plan, without_wrapper(one)) for one in made]

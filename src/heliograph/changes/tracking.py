@@ -182,7 +182,7 @@ def _plan_one(model: Any) -> None:
 
 
 def _renewed(model: Any) -> Plan | None:
-    """Return a new plan for a model whose fields differ from those of its plan."""
+    """Return a new plan for a model whose fields differ from the fields of its plan."""
     _plan_again([model])
     return PLANS.get(model)
 

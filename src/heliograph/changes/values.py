@@ -76,7 +76,7 @@ SCALARS = frozenset([*_IMMUTABLE, bool, datetime.datetime, type(None), Unknown, 
 
 
 def may_mutate(field: Any) -> bool:
-    """Return whether the values of a field may be changed in place; those of Django's own scalar fields are not."""
+    """Return whether the values of a field may be changed in place; values of Django's scalar fields may not."""
     return isinstance(field, JSONField) or not type(field).__module__.startswith("django.db.models.fields")
 
 

@@ -13,7 +13,7 @@ from heliograph.databases.pieces import SQL, Clock, Insertion, Marks, Partition,
 
 
 class Database:
-    """What a database can do. A subclass claims its capabilities, and gives the SQL that they need.
+    """The capabilities of a database. A subclass claims those that it has, and gives the SQL that they need.
 
     Facts that Django knows are asked of `connection.features`: whether rows can be locked, how strongly, and whether
     locked rows can be skipped.

@@ -74,7 +74,7 @@ class MySQL(Database):
     # --- the outbox -----------------------------------------------------------------------------------------------
 
     carries_outbox = True
-    # There is no clock but that of the beginning of a statement; those who write have their locks before.
+    # The only clock says when the statement began; whoever writes has the locks before that.
     clock = Clock(*("UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL %s SECOND") * 2)
     most_parameters = 2**16 - 1  # of a statement that is prepared; the drivers write parameters into the text
 
@@ -202,7 +202,7 @@ _MOST_CONNECTIONS = "SELECT least(@@max_connections, coalesce(nullif(@@max_user_
 
 
 def _name_of(connection: Any, number: int) -> str:
-    """Return the name of a lock: the server has them, so those of another database on it have other names."""
+    """Return the name of a lock: locks belong to the server, so its other databases need other names."""
     return f"heliograph {zlib.crc32(connection.settings_dict['NAME'].encode()):08x} {number}"
 
 

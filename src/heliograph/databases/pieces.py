@@ -74,7 +74,7 @@ class Insertion:
 
 @dataclass(frozen=True)
 class Problem:
-    """What hinders the outbox on a database, as a system check says it."""
+    """A problem that the outbox has with a database, in the words of a system check."""
 
     number: str  # of the check, such as "E108": an error, or "W101": a warning
     text: str

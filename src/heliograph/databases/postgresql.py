@@ -343,9 +343,9 @@ def _insertion(
 ) -> tuple[str, str, str]:
     """Return what comes before the rows, each row, and what comes after them.
 
-    The columns with the indexes `same` have one value for all rows: their parameters come first, and then those of each
-    row. Before all of them, if some rows have keys, is a list of locks: so those of a key are numbered as they are
-    committed.
+    The columns with the indexes `same` have one value for all rows: their parameters come first, and then the
+    parameters of each row. If rows have keys, a list of locks comes before all of them: so rows with one key are
+    numbered in the order of their commits.
     """
     locks, held = (_LOCKS, ", held") if is_keyed else ("", "")
     one, others = ([insertion.columns[at] for at in indexes] for indexes in (same, varying))

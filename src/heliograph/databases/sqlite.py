@@ -95,7 +95,7 @@ class SQLite(Database):
             return [number for (number,) in cursor.fetchall()]
 
     def row_lock(self, alias: str, *, skips_locked: bool = False) -> str:
-        """Return nothing: the one lock is that of the whole database."""
+        """Return nothing: the only lock is on the whole database."""
         return ""
 
     def has_begun(self, connection: Any) -> bool:

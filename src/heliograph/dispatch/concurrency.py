@@ -19,7 +19,7 @@ class Concurrency(Protocol):
         """Run async receivers, and return their responses in order."""
 
     async def both(self, sync: Callable[[], Awaitable[list[Any]]], coroutines: Coroutines) -> list[Any]:
-        """Run the sync receivers and the async ones, and return all responses, those of the sync ones first."""
+        """Run the sync and the async receivers, and return the responses of both, in this order."""
 
 
 class InTurn:

@@ -21,7 +21,7 @@ from heliograph.dispatch.verification import COUNTS_REFERENCES, UNHELD, refuse_f
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one call of `connect` asks for, for each of its senders."""
+    """The options of one call of `connect`, which hold for each of its senders."""
 
     weak: bool
     dispatch_uid: Hashable | None
@@ -34,7 +34,7 @@ class Request:
 class Connector:
     """How receivers are connected to the signals of one kind.
 
-    The kinds differ in the senders that they have, in the options that they take beyond those of every signal, and in
+    The kinds differ in the senders that they have, in the options that they take and other signals do not, and in
     whether a sender may be named before it exists: `targets`, `options_at`, `connect_when_loaded`, `disconnect_one`.
     """
 

@@ -28,7 +28,7 @@ class IdentityRef(weakref.ref[Any]):
 
 
 class OptionalCall(Protocol):
-    """What a send calls instead of a receiver with options: the one implementation is `Guarded`."""
+    """The protocol of objects that a send calls in place of a receiver with options; `Guarded` implements it."""
 
     options: Options
 

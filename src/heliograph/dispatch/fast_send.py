@@ -59,9 +59,9 @@ def make(_signal, _table, _watch, _class, _send, _live, _absent, _id, _len, _unk
 """
 
 
-# The receivers are held before the first one is called, which may drop the last reference to another; but not those of
-# a steady route, which do not die like that. A comprehension is a little faster than a loop, but before Python 3.12 it
-# had a frame of its own.
+# The receivers are held before the first one is called, which may drop the last reference to another. Receivers
+# of a steady route do not die like that. A comprehension is a little faster than a loop, but before Python 3.12 it had
+# a frame of its own.
 _CALLS = """
                     if _route.steady:
                         return [

@@ -33,7 +33,7 @@ class _Sent(NamedTuple):
 class Sent(ObservedEvent, _Sent):
     """A send has begun. A named tuple.
 
-    - `signal` and `sender`: those of the send.
+    - `signal` and `sender`: of the send.
     - `kwargs`: the payload without these two; the values are the objects themselves.
     - `number`: the number of the send.
     - `parent`: the number of the call in which the send was made, or None.
@@ -70,7 +70,7 @@ class _Called(NamedTuple):
 class Called(ObservedEvent, _Called):
     """A call of a receiver has ended. A named tuple.
 
-    - `signal`, `sender` and `receiver`: those of the call.
+    - `signal`, `sender` and `receiver`: of the call.
     - `seconds`: how long the call took.
     - `outcome`: the response of the receiver, or its exception.
     - `number`: the number of the call.
@@ -94,8 +94,8 @@ class _PutOff(NamedTuple):
 class PutOff(ObservedEvent, _PutOff):
     """A delivery policy has kept the call of a receiver for later. A named tuple.
 
-    `signal`, `sender` and `receiver` are those of the call, `policy` is the delivery policy, `number` the number of
-    this event, and `parent` the number of the send.
+    `signal`, `sender` and `receiver` belong to the call, `policy` is the delivery policy, `number` the number of this
+    event, and `parent` the number of the send.
     """
 
     __slots__ = ()

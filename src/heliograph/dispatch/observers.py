@@ -61,7 +61,7 @@ class observe(Scope):
 def add_observer(observer: Callable[[E], object], *kinds: type[E]) -> Callable[[], None]:
     """Call a function with the events of every thread and task, and return the function that ends this.
 
-    The kinds are those of `observe()`. The returned function may be called more than once, and by any thread. A send
+    `observe()` takes the same kinds. The returned function may be called more than once, and by any thread. A send
     that has begun calls the observer to its end. An error of the observer is logged under "heliograph.observers".
     Raises TypeError for a function that is async or not callable, and for a kind that is no class of events.
     """

@@ -63,7 +63,7 @@ class Options:
     blocking: bool = True
     call: Callable[[Callable[..., Any], dict[str, Any]], Call] = Call  # makes what the policy is handed, for each send
     facts: tuple[Fact, ...] = ()  # one of each kind
-    gives: frozenset[str] = frozenset()  # the names that a call has beyond those of the signal
+    gives: frozenset[str] = frozenset()  # the names that a call has beyond the names of the signal
     defers: bool = False  # whether the policy only keeps a call for later: it does so in the sender's thread
     asks_batch: bool = False  # whether the policy asks `when` about a batch, so that no single send is asked
 
@@ -142,7 +142,7 @@ def options_of(
     call: Callable[..., Call] = Call,
     facts: tuple[Fact, ...] = (),
 ) -> Options:
-    """Return the options of a receiver's calls: PLAIN itself for those of Django, which cost nothing.
+    """Return the options of a receiver's calls: PLAIN itself for a receiver of Django, since that costs nothing.
 
     Raises TypeError or ValueError for a condition, a policy or a `reentrant` that cannot work.
     """

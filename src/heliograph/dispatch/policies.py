@@ -46,7 +46,7 @@ class DeliveryPolicy(Protocol):
     def deliver(self, call: Call) -> Any:
         """Make the call now or later, and return the response that the send lists for the receiver.
 
-        For an async receiver, the method may return an awaitable. An exception is that of the receiver for the send.
+        For an async receiver, the method may return an awaitable. The send takes an exception for the receiver's own.
         """
 
 

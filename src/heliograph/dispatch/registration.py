@@ -80,5 +80,5 @@ def each(signal: Any) -> Sequence[Any]:
 
 
 def with_defaults(signal: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with the defaults of `receiver`, where they differ from those of `connect`."""
+    """Return options with the defaults of `receiver`, where they differ from the defaults of `connect`."""
     return {"reentrant": "skip", **options} if getattr(signal, "_guards_instance", False) else {**options}

@@ -173,7 +173,7 @@ class Signal(Generic[P]):
             """Call every receiver, and return a list of pairs of a receiver and its response.
 
             The first exception ends the send and is raised. Async receivers run after the sync ones, in an event loop.
-            A declared signal raises TypeError for other names than those of its contract, as the three sends below do
+            A declared signal raises TypeError for names that its contract does not have, as the three sends below do
             too.
             """
             if "send" not in self.__dict__ and type(self).send is OURS[0]:

@@ -12,7 +12,7 @@ from typing import Any
 from heliograph.dispatch.describe import describe, qualified_name
 
 # sys.getrefcount() of an object shows whether somebody beside the call refers to it: on CPython with the GIL, up to
-# 3.13. Later versions borrow references, and a free-threaded one counts those of functions lazily.
+# 3.13. Later versions borrow references, and a free-threaded one counts references to functions lazily.
 COUNTS_REFERENCES = (
     sys.implementation.name == "cpython"
     and sys.version_info < (3, 14)
@@ -150,7 +150,7 @@ def _owner_is_unheld(receiver: Any) -> bool:
 
 
 def names_of(receiver: Any) -> tuple[list[str], list[str]]:
-    """Return the names that a receiver can be called with, and those of them that it cannot be called without."""
+    """Return the names of all parameters of a receiver, and the names of the required ones."""
     parameters = parameters_of(receiver) or []
     return [one.name for one in parameters], [one.name for one in parameters if _is_needed(one)]
 

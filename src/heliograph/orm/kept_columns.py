@@ -61,7 +61,7 @@ def _pre_save(inner: Proceed, run: Proceed) -> Proceed:
     return pre_save
 
 
-# Of one field, not of its class. Django calls this for each value that a save writes, but for those of a fixture.
+# Of one field, not of its class. Django calls this for each value that a save writes, but not for a fixture.
 pre_save = Method("pre_save", ("keep",), _pre_save)
 
 

@@ -129,7 +129,7 @@ def reading(name: str) -> Method:
 
 
 class ReadAttribute:
-    """A descriptor around that of a field: it calls a function before a value that the instance has is read."""
+    """A descriptor around the descriptor of a field: it calls a function before somebody reads a value."""
 
     def __init__(self, name: str, inner: Any, read: Callable[[Any, Any], None]) -> None:
         self.name = name

@@ -1,6 +1,6 @@
 """Savepoint times: when in a transaction something was done, and whether a rollback has undone it.
 
-Django reports neither the rollback of a savepoint nor that of a transaction. So the steps of `savepoints` record both
+Django reports no rollback, neither of a savepoint nor of a transaction. So the steps of `savepoints` record both
 on the connection, while somebody needs them. The time goes on at each savepoint and at each rollback:
 
     with transaction.atomic():              # savepoint time 0

@@ -8,8 +8,8 @@ from typing import Any
 
 _LONGEST = 2000
 
-# The characters that character sets lack, the rarest first: emoji and others (MySQL's utf8mb3), all but those of
-# Western Europe (LATIN1), and all but those of English.
+# The characters that character sets lack, the rarest first: emoji and others (MySQL's utf8mb3), all beyond
+# Western Europe (LATIN1), and all beyond English (ASCII).
 _BEYOND = (re.compile("[^\x00-\uffff]"), re.compile("[^\x00-\xff]"), re.compile("[^\x00-\x7f]"))
 
 

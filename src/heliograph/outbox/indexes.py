@@ -25,7 +25,7 @@ class StateIndex(models.Index):
 
     def create_sql(self, model: Any, schema_editor: Any, using: str = "", **options: Any) -> Any:
         if schema_editor.connection.features.supports_partial_indexes:
-            # SQLite compares the texts of conditions: these are those of the queries.
+            # SQLite uses the index if this condition has the same text as the condition of a query.
             one = len(self.states) == 1
             condition = models.Q(state=self.states[0]) if one else models.Q(state__in=self.states)
             if self.filled:

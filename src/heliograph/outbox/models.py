@@ -32,8 +32,8 @@ class Delivery(models.Model):
 
     For queries: `state` ("READY", "RUNNING", "SUCCESSFUL", "DEAD" or "DISCARDED"), `backend`, `queue`, `receiver` (its
     module and name), `signal`, `sender`, `key`, `attempts` (how many have begun), `worker`, `error` and `traceback` (of
-    the last attempt), and the times `due_at`, `created_at`, `claimed_at`, `leased_until` and `finished_at`, which are
-    those of the database.
+    the last attempt), and the times `due_at`, `created_at`, `claimed_at`, `leased_until` and `finished_at`, by the
+    clock of the database.
     """
 
     id: models.BigAutoField[Any, Any] = models.BigAutoField(primary_key=True)
@@ -90,7 +90,7 @@ class Delivery(models.Model):
 
 
 class Verb(models.TextChoices):
-    """What an operation does to deliveries."""
+    """The verbs of operations, which redeliver or discard deliveries."""
 
     REDELIVER = "redeliver", "redeliver"
     DISCARD = "discard", "discard"
@@ -99,8 +99,8 @@ class Verb(models.TextChoices):
 class Operation(models.Model):
     """The row of an operation on many deliveries that a person has asked for in the admin, with its progress.
 
-    For queries: `verb` ("redeliver" or "discard"), `by`, `reason`, `total` (the deliveries that were shown), `done`
-    (those that have been looked at), `changed`, and the times `created_at` and `finished_at`, which are those of the
+    For queries: `verb` ("redeliver" or "discard"), `by`, `reason`, `total` (how many deliveries were shown), `done`
+    (how many have been looked at), `changed`, and the times `created_at` and `finished_at`, by the clock of the
     database.
     """
 

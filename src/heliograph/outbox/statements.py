@@ -78,7 +78,7 @@ def _may_be_claimed(database: Database, receivers: int) -> str:
 
 @cache
 def claim_at_once(database: Database, chosen: str) -> str:
-    """Return a statement that claims what a query finds: its parameters are those of the query, worker and lease.
+    """Return a statement that claims what a query finds; it takes the parameters of the query, worker and lease.
 
     It is for databases that return what they update.
     """
@@ -130,7 +130,7 @@ FENCE = "id = %s AND state = 'RUNNING' AND worker = %s AND attempts = %s"
 
 @cache
 def success(database: Database) -> str:
-    """Return the statement that writes that a delivery has succeeded; its parameters are those of FENCE."""
+    """Return the statement that writes that a delivery has succeeded; it takes the parameters of FENCE."""
     now = database.clock.now
     return f"UPDATE {table(database)} SET state = 'SUCCESSFUL', finished_at = {now}, leased_until = NULL WHERE {FENCE}"
 

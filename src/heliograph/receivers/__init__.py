@@ -1,4 +1,4 @@
-"""What `@receiver` adds for Django's signals: databases, old values, fields that a receiver writes, and bulk writes.
+"""The options that `@receiver` adds for Django's signals: databases, old values, written fields, and bulk writes.
 
 The dispatcher knows signals, senders and conditions. This package knows models. `receiver` (`decorator`) connects a
 function to signals of either kind, also to Django's own where Heliograph does not run them, and leaves out the models

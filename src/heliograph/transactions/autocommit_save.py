@@ -254,7 +254,7 @@ def _mark(instance: Any, save: AutocommitSave | None) -> None:
 def running(instance: Any) -> AutocommitSave | None:
     """Return the `AutocommitSave` of an instance that is under way."""
     save: AutocommitSave | None = getattr(instance._state, _NAME, None)
-    return save if save is not None and save.instance is instance else None  # a copy has that of its source
+    return save if save is not None and save.instance is instance else None  # a copy refers to the save of its source
 
 
 def save_of(payload: Mapping[str, Any]) -> AutocommitSave | None:

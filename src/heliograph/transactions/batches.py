@@ -22,7 +22,7 @@ class Event(ABC):
     """The net change of one row in a transaction; for a signal that is not about a row, one send. Frozen.
 
     - `kind`: "created", "updated" or "deleted"; None for a signal that is not about a row.
-    - `signal` and `sender`: those of the last send about the row.
+    - `signal` and `sender`: of the last send about the row.
     - `kwargs`: the values of that send without these two, with `created` and `update_fields` of all sends about the
       row.
     - `context`: the `Context` of that send: who has made it, and why.

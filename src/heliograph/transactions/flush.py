@@ -105,7 +105,7 @@ class Agenda:
 
 
 def finish(due: Iterable[Pending]) -> None:
-    """Make calls whose stage is reached: those of all receivers that have one kind of policy at once."""
+    """Make the calls whose stage is reached; receivers with one kind of policy are called together."""
     _make_groups(_grouped(one for one in due if not _is_held_back(one)))
 
 

@@ -69,7 +69,7 @@ async def awaited(response: Awaitable[Any]) -> Any:
 def with_key(payload: dict[str, Any], primary_key: Any) -> dict[str, Any]:
     """Return a payload whose instance has the primary key that it had when it was sent.
 
-    Django takes that of an instance away once it is deleted, and others do so to save it as a copy.
+    Django removes the key of an instance that is deleted, and projects remove it to save the instance as a copy.
     """
     if primary_key is None:
         return payload

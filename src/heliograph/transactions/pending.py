@@ -37,7 +37,7 @@ class Stage(Enum):
 
 
 class WritePayload(dict[str, Any]):
-    """What a send of pre_save or post_save would carry that comes from the write itself."""
+    """The part of a payload of pre_save or post_save that comes from the write itself."""
 
 
 class Staged(ABC):
@@ -146,7 +146,7 @@ def verify_commit(connection: Any, receiver: Any) -> None:
 
 
 # While COMMIT_IN_TESTS is set, the blocks of atomic() that Django puts around a test count as none: the block inside of
-# them is the transaction, although its end is only that of a savepoint.
+# them is the transaction, although it ends as a savepoint does.
 
 
 def is_in_transaction(connection: Any) -> bool:

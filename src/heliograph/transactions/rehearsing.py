@@ -47,7 +47,7 @@ def rehearsal(*aliases: str) -> Iterator[Rehearsal]:
     `transaction.on_commit()` are held back. At the end the databases check their constraints, as a commit would. A
     rollback does not undo sequences, caches, files, mails, requests, other threads, or instances in memory.
 
-    Raises TransactionManagementError inside a transaction, unless it is that of a test.
+    Raises TransactionManagementError inside a transaction, except the transaction of a test.
     """
     held, connected = Rehearsal(), [connections[alias] for alias in aliases or _aliases()]
     for connection in connected:

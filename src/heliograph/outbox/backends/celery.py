@@ -1,4 +1,4 @@
-"""The backend whose workers are those of Celery."""
+"""The backend that sends deliveries to workers of Celery."""
 
 from __future__ import annotations
 

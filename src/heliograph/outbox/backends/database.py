@@ -1,4 +1,4 @@
-"""The backend whose workers look into the table: those of `manage.py outbox run`."""
+"""The backend for workers of `manage.py outbox run`, which look for deliveries in the table."""
 
 from __future__ import annotations
 

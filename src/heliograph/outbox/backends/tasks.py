@@ -1,4 +1,4 @@
-"""The backend whose workers are those of Django's tasks, or of the package django-tasks before Django 6.0."""
+"""The backend that sends deliveries to Django's tasks, or to the package django-tasks before Django 6.0."""
 
 from __future__ import annotations
 

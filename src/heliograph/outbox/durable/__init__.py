@@ -1,4 +1,4 @@
-"""What is declared of durable receivers: their options, retries and names, and which of them are connected.
+"""The declarations of durable receivers: their options, retries and names, and which receivers are connected.
 
 `Durable(queue="mail", retry=Retry(attempts=8))` is a frozen value; `durable_options` verifies it where it is typed.
 When the receiver is connected, it becomes a `DurableReceiver`: a fact in the options of its connection, with the *name*

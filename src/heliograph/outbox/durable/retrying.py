@@ -155,7 +155,7 @@ class Retry:
         return attempt < self.attempts and is_wanted and not any(isinstance(one, self.give_up_on) for one in errors)
 
     def seconds(self, attempt: int) -> float:
-        """Return the seconds to the next attempt; if the backoff fails, those of the usual one."""
+        """Return the seconds to the next attempt; the usual backoff decides if the given one fails."""
         try:
             seconds = float(self.backoff(attempt))
             if not math.isfinite(seconds):
@@ -168,7 +168,7 @@ class Retry:
 
 
 def errors_in(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors in a group, also those of groups within it; none for an error that is no group."""
+    """Yield the errors in a group and in the groups within it; none for an error that is no group."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from errors_in(one) if isinstance(one, BaseExceptionGroup) else [one]

@@ -1,4 +1,4 @@
-"""What people see of deliveries, and do to them: reports, selections and operations, for the command and the admin.
+"""Reports about deliveries, selections of some, and operations on them, for the command and the admin.
 
 `reporting` counts the deliveries of each queue and receiver, and `showing` prints that for people or as JSON. To change
 deliveries takes three steps. A *selection* (`selecting`) is what somebody was shown: the numbers, and the time of the

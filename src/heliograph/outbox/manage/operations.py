@@ -1,4 +1,4 @@
-"""What people do to deliveries: redeliver, discard and delete them, in chunks, and never while they run.
+"""Deliveries are redelivered, discarded and deleted for people: in chunks, and never while they run.
 
 The state is a condition of each statement, so that a delivery which a worker has claimed meanwhile stays as it is.
 """
@@ -104,7 +104,7 @@ def expired(using: str) -> list[QuerySet[Delivery]]:
     for alias, of_alias in settings.items():
         if of_alias.keep is not None:
             old = select(using, PASSING, older_than=of_alias.keep.total_seconds())
-            # Deliveries of a backend that is no longer in the settings are kept as long as those of the default one.
+            # The default backend says how long deliveries are kept whose own backend is no longer in the settings.
             found.append(old.exclude(backend__in=others) if alias == "default" else old.filter(backend=alias))
     return found
 

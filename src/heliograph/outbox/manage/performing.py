@@ -120,7 +120,7 @@ def _step(operation: Operation, ids: Sequence[int], *, skips: bool) -> Operation
 
 
 def _as_shown(operation: Operation, using: str, ids: Sequence[int]) -> QuerySet[Delivery]:
-    """Return those of the deliveries that no worker has attempted since somebody looked at them."""
+    """Return the deliveries that no worker has attempted since somebody looked at them."""
     before = Q(claimed_at=None)
     if operation.last_claim is not None:
         before |= Q(claimed_at__lte=operation.last_claim)

@@ -1,4 +1,4 @@
-"""What a backend is, and how one is notified of deliveries after a commit.
+"""The base class of backends, and the notification of a backend after a commit that wrote deliveries.
 
 A *backend* is the system whose workers make the calls. The table is the truth: a notification only says that there may
 be something to do, and it may be lost, come twice or come too early. `backend` has the class that all backends extend,

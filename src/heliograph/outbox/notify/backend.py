@@ -1,4 +1,4 @@
-"""What a backend is: the system whose workers make the calls."""
+"""The base class of backends; a backend is the system whose workers make the calls."""
 
 from __future__ import annotations
 

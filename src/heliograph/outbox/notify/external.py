@@ -1,4 +1,4 @@
-"""What all backends with external workers have in common, those of Celery and of Django's tasks."""
+"""The base class of backends with external workers, which are Celery and Django's tasks."""
 
 from __future__ import annotations
 

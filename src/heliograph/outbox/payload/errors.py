@@ -18,7 +18,7 @@ class UnreadableError(ValueError):
 
 
 class MissingError(LookupError):
-    """An instance that was sent is gone, or all those of a batch are."""
+    """An instance that was sent is gone, or all instances of a batch are gone."""
 
     @classmethod
     def of(cls, model: Any, key: Any, using: str) -> Self:

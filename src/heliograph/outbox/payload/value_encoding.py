@@ -85,7 +85,7 @@ def _instance(instance: Any) -> dict[str, Any]:
 def row(model: Any, key: Any, using: str, label: str | None = None) -> dict[str, Any]:
     """Return the JSON of a reference to a row, which `value_decoding.reference_of` reads.
 
-    `label` is that of the model, if it is known.
+    `label` is the label of the model, if it is known.
     """
     if key is None:
         raise UnsavedError(f"{model.__name__} has no primary key yet: save it first")

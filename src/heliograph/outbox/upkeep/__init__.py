@@ -1,4 +1,4 @@
-"""What is done to the table again and again: a list of chores, and the loop that does them.
+"""The upkeep of the tables: a list of chores, and the loop that does them again and again.
 
 A *chore* has a name, a function that is called with the alias of a database, and a pause. There are four: *rescue*
 takes deliveries from workers whose lease has run out, *sweep* notifies backends again of what still waits, *perform*

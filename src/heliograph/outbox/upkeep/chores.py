@@ -1,4 +1,4 @@
-"""What is done to the tables again and again, both by our workers and beside external ones: a line for each chore."""
+"""The list of chores, which our own workers and threads beside external workers do again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thread that looks after the tables in a process of workers that are not ours, such as those of Celery."""
+"""A thread that looks after the tables in a process of external workers, such as Celery."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from heliograph.outbox.work.thread_connections import close_connections, leave_p
 # The seconds from one look at the tables to the next, at most. The thread opens its connections for each look.
 _PAUSE = 5.0
 
-# Held during a look at the tables. A process that is forked then would have its locks for ever, among them those of
-# SQLite, and its connections. Celery forks when one of its processes has died, or has done its share.
+# Held during a look at the tables. A process that is forked then would have its connections, and its locks for ever,
+# also the locks of SQLite. Celery forks when one of its processes has died, or has done its share.
 at_work = threading.RLock()
 
 if hasattr(os, "register_at_fork"):

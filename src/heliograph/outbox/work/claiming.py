@@ -97,8 +97,8 @@ def renew_leases(using: str, workers: Collection[str]) -> None:
     """Renew the leases of what these workers have claimed.
 
     A locked row is skipped: the transaction that has written its outcome is about to commit, and no other worker can
-    take it. On MariaDB and MySQL, where the time is that of the beginning of a statement, the SELECT waits for a lock
-    on the table, so that the UPDATE begins after it.
+    take it. On MariaDB and MySQL the time in a statement is when it began. So the SELECT waits for a lock on
+    the table, and the UPDATE begins after it.
     """
     can_skip = connections[using].features.has_select_for_update_skip_locked
     running = Delivery.objects.using(using).filter(state=State.RUNNING, worker__in=workers)

@@ -1,4 +1,4 @@
-"""What an external worker, such as one of Celery, does when it gets a message with the id of a delivery."""
+"""An external worker, such as a worker of Celery, makes the delivery whose id a message has."""
 
 from __future__ import annotations
 

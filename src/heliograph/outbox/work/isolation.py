@@ -1,4 +1,4 @@
-"""What a receiver sets for its thread, such as the language, does not reach the next delivery of that thread."""
+"""A delivery leaves nothing for the next one in its thread, such as a language that a receiver has activated."""
 
 from __future__ import annotations
 

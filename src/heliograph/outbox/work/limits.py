@@ -39,7 +39,7 @@ def _reporting(report: Callable[[], object]) -> None:
     try:
         report()
     finally:
-        close_connections()  # those of an observer, in a thread that ends here
+        close_connections()  # which an observer has opened, in a thread that ends here
 
 
 async def within(limit: Limit, response: Awaitable[Any]) -> Any:

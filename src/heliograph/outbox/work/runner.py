@@ -61,7 +61,7 @@ class Runner:
         self._lock = threading.Lock()
         self._broken: tuple[Claim, Outcome] | None = None  # an attempt whose outcome is not recorded
         self._is_unsure = False  # whether it may have claimed more, in the table, than it knows of
-        self._connection: Any = None  # that of the thread that makes deliveries
+        self._connection: Any = None  # of the thread that makes deliveries
 
     def outcomes(self, limit: int | None = None) -> Iterator[Outcome | None]:
         """Claim once, and yield the outcome of each attempt; None for a delivery that another worker has taken."""
@@ -189,7 +189,7 @@ def drain(
 
     The outcomes are a list of `Succeeded`, `Again`, `Snoozed`, `HandedBack`, `Discarded` and `Dead`. `using` is the
     alias of the database, `queues` are the names of the queues to look at, None for all; `limit` is the largest number
-    of attempts. Deliveries for external workers, such as those of Celery, are left alone. Errors of receivers are
+    of attempts. Deliveries for external workers, such as Celery, are left alone. Errors of receivers are
     recorded and not raised. A receiver that is called again later is not waited for.
     """
     runner, made = Runner(using, queues), list[Outcome | None]()

@@ -25,6 +25,9 @@ def batch_of(*instances: Model, kind: Kind = "updated", changes: Changes | None 
     already. Raises FieldDoesNotExist for an unknown field, and ValueError for another kind, for `changes` of rows that
     are not updated, and for an instance with another value than the new one.
     """
+    for one in instances:
+        if not isinstance(one, Model):
+            raise TypeError(f"batch_of() takes instances of models, one by one, not {one!r}.")
     if kind not in ("created", "updated", "deleted"):
         raise ValueError(f"batch_of(kind={kind!r}): the rows of a batch are 'created', 'updated' or 'deleted'.")
     if changes and kind != "updated":

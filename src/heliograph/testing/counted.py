@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from heliograph.dispatch.describe import full_name
 from heliograph.testing.matching import Wanted, lines_of
+from heliograph.testing.verified_arguments import verify_times
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -18,10 +17,9 @@ def verify_count(
     """Raise AssertionError unless something has happened as often as asked: once at least, if `times` is None.
 
     `listing` is read only then: the text of an instance may make queries.
-    Raises ValueError for a number of times that is not above zero.
+    Raises TypeError or ValueError for what is no number of times above zero.
     """
-    if times is not None and times < 1:
-        raise ValueError(f"times={times!r} asserts that nothing happens: take the assertion with `not` in its name.")
+    verify_times(times)
     if count == times or (count and times is None):
         return
     if times is None:
@@ -33,13 +31,6 @@ def verify_none(subject: str, verb: str, wanted: Wanted, matching: Sequence[obje
     """Raise AssertionError if something has happened, which is listed."""
     if matching:
         raise failure(f"{subject} was {verb} {_often(len(matching))}{wanted}:", lines_of(matching))
-
-
-def receiver_name(receiver: Any) -> str:
-    """Return the name of a receiver; raise TypeError for what is none, of which nothing would ever be found."""
-    if not callable(receiver):
-        raise TypeError(f"An assertion about a receiver takes the receiver itself, not {receiver!r}. Import it.")
-    return full_name(receiver)
 
 
 def failure(sentence: str, listing: Iterable[str]) -> AssertionError:

@@ -14,6 +14,7 @@ from heliograph.outbox.events import DeliveryEvent
 from heliograph.outbox.models import Delivery, State
 from heliograph.outbox.outcomes import Outcome
 from heliograph.outbox.work.runner import drain as make_due
+from heliograph.testing.verified_arguments import verify_time
 
 # SQLite's clock has milliseconds: a delivery is due for sure when one more has passed.
 _TICK = timedelta(milliseconds=1)
@@ -31,8 +32,9 @@ class Drain:
         """Make the deliveries that are due, or become due, in their order.
 
         With `raising`, the errors of deliveries that have failed in the end are raised: one as it is, several as a
-        group.
+        group. Raises TypeError or ValueError for a time that is no timedelta, or goes backwards.
         """
+        verify_time("until", self.until)
         last = dict[int, DeliveryEvent]()
         with observe(lambda event: last.__setitem__(event.id, event), DeliveryEvent):
             outcomes = [*self._made()]

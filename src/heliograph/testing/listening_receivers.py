@@ -14,7 +14,8 @@ from heliograph.dispatch.names import is_signal
 from heliograph.dispatch.scopes import same_sender
 from heliograph.flow.tree_text import sender_name
 from heliograph.testing.counted import failure, section
-from heliograph.testing.matching import lines_of, shown, text_of
+from heliograph.testing.matching import is_from, lines_of, shown, text_of
+from heliograph.testing.verified_arguments import verify_receiver
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -34,7 +35,11 @@ class ConnectedTo(NamedTuple):
 
 
 def connections_to(receiver: Receiver) -> list[ConnectedTo]:
-    """Return the connections of a receiver to all signals. Raises LookupError if it has none."""
+    """Return the connections of a receiver to all signals.
+
+    Raises LookupError if it has none, and TypeError for what is no function.
+    """
+    verify_receiver(receiver, "deliver() or perform()")
     signals = live_signals()
     found = [ConnectedTo(one, to) for one in signals for to in connections_of(one) if to.receiver() == receiver]
     if not found:
@@ -50,10 +55,22 @@ def chosen(receiver: Receiver, signal: Any, sender: Any, names: Mapping[str, Any
     """
     connected = connections_to(receiver)
     found = [one for one in connected if _may_be_sent(one, signal, sender, names)]
-    if not found or any(one.signal is not found[0].signal for one in found):
-        wish = "signal=, and sender= if it has several" if found else "what one of these sends"
-        raise LookupError(f"{describe(receiver)} is connected to {', '.join(map(str, connected))}: name {wish}.")
-    return found[0]
+    if found and all(one.signal is found[0].signal for one in found):
+        return found[0]
+    there = f"{describe(receiver)} is connected to {', '.join(map(str, connected))}"
+    if found:
+        raise LookupError(f"{there}: name signal=, and sender= if it has several.")
+    raise LookupError(
+        f"{there}, and {_described(signal, sender, names)} does not reach it: name what one of these sends."
+    )
+
+
+def _described(signal: Any, sender: Any, names: Mapping[str, Any]) -> str:
+    """Return the words for a send that a test describes."""
+    of_signal = "" if signal is None else f" of {title(signal) if is_signal(signal) else repr(signal)}"
+    from_sender = "" if sender is None else f" from {sender_name(sender)}"
+    with_names = f" with {', '.join(names)}" if names else ""
+    return f"a send{of_signal}{from_sender}{with_names}"
 
 
 def _may_be_sent(one: ConnectedTo, signal: Any, sender: Any, names: Mapping[str, Any]) -> bool:
@@ -81,6 +98,7 @@ def assert_listening(signal: Any, receiver: Receiver, sender: Any, options: Mapp
     """
     if not is_signal(signal):
         raise TypeError(f"assert_listening() takes a signal that Heliograph runs, and a receiver, not {signal!r}.")
+    verify_receiver(receiver, "assert_listening()")
     connected = inspect(signal)
     of_receiver = [one for one in connected if one.receiver == receiver]
     matching = [one for one in of_receiver if not [*_differences(one, sender, options)]]
@@ -94,7 +112,7 @@ def assert_listening(signal: Any, receiver: Receiver, sender: Any, options: Mapp
 
 def _differences(one: Connected, sender: Any, options: Mapping[str, Any]) -> Iterator[str]:
     written = {"order": one.order, "subclasses": one.subclasses, "dispatch_uid": one.dispatch_uid, **one.options}
-    if sender is not None and not same_sender(one.sender, sender):
+    if sender is not None and not is_from(one.sender, sender):
         yield f"its sender is {'every one' if one.sender is None else sender_name(one.sender)}"
     for name, value in options.items():
         if name not in written or written[name] != value:

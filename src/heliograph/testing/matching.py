@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Model
+from django.utils.functional import LazyObject
+
+from heliograph.changes.current import without_wrapper
 from heliograph.dispatch.scopes import same_sender
 from heliograph.flow.tree_text import sender_name
 
@@ -46,7 +50,7 @@ class Wanted:
 
     def differing(self, found: Found) -> list[str]:
         """Return the names of the values in which something differs; "sender" if the sender differs."""
-        is_other = self.sender is not None and not same_sender(found.sender, self.sender)
+        is_other = self.sender is not None and not is_from(found.sender, self.sender)
         names = [name for name, value in self.values.items() if not _has(found.payload, name, value)]
         return [*names, "sender"] if is_other else names
 
@@ -67,6 +71,13 @@ class Compared:
         if name == "sender":
             return f"it is from {sender_name(self.found.sender)}"
         return f"{name} is {text_of(payload[name])}" if name in payload else f"there is no {name}"
+
+
+def is_from(sender: Any, wanted: Any) -> bool:
+    """Return whether a sender is the wanted one, which may be the label of a model, as in `connect()`."""
+    if isinstance(wanted, str) and isinstance(sender, type) and issubclass(sender, Model):
+        return sender._meta.label_lower == wanted.lower()
+    return same_sender(sender, wanted)
 
 
 def nearest_first(found: Iterable[Found], wanted: Wanted) -> list[str]:
@@ -90,10 +101,15 @@ def shown(values: Mapping[str, Any]) -> str:
 def text_of(value: Any) -> str:
     """Return the text of a value in one line, shortened; also of a value that has no text."""
     try:
-        text = " ".join(repr(value).split())
+        text = " ".join(repr(_loaded(value)).split())
     except Exception as error:
         text = f"<{type(value).__name__} whose repr() raises {type(error).__name__}>"
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
+
+
+def _loaded(value: Any) -> Any:
+    """Return the object in a lazy one, such as the instance of a delivery, which is read from the database."""
+    return without_wrapper(value) if issubclass(type(value), LazyObject) else value
 
 
 def _has(payload: Mapping[str, Any], name: str, wanted: Any) -> bool:

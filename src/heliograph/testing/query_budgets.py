@@ -12,6 +12,7 @@ from heliograph.flow.trace import trace
 from heliograph.flow.tree import Node, Tree
 from heliograph.testing.counted import failure
 from heliograph.testing.matching import lines_of
+from heliograph.testing.verified_arguments import verify_receiver
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -25,6 +26,9 @@ def max_queries(receiver: Callable[..., Any], most: int) -> Iterator[None]:
     at the end of the block lists them; it is raised too if the receiver was not called at all. Calls in other threads
     do not count.
     """
+    verify_receiver(receiver, "max_queries()")
+    if type(most) is not int or most < 0:
+        raise TypeError(f"max_queries() takes the number of queries that a call may make, not {most!r}.")
     with trace() as flow:
         yield
     calls = [*_calls(flow.tree, receiver)]

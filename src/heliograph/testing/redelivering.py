@@ -20,6 +20,7 @@ from heliograph.testing.lost_attempts import Claimed, claimed
 from heliograph.testing.matching import text_of
 from heliograph.testing.repeated_effects import repeated
 from heliograph.testing.usable_databases import usable_databases
+from heliograph.testing.verified_arguments import verify_ignored, verify_path
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -54,6 +55,9 @@ def redelivered(
     AssertionError lists what has changed, unless `raising=False`; it is raised too if the function has caused no
     delivery. An exception of the function, or of a receiver in its first attempt, is raised.
     """
+    verify_path(function, "redelivered()")
+    verify_path(also, "also=")
+    verify_ignored(ignoring)
     proof = _Proof(using, by_hand, also, ignoring)
     before = proof.due()
     call_path(function)

@@ -14,6 +14,7 @@ from heliograph.dispatch.describe import describe
 from heliograph.flow.effects.seen_effects import Effect, EffectKind
 from heliograph.flow.effects.watching_effects import watched_effects
 from heliograph.testing.called_paths import call_path
+from heliograph.testing.verified_arguments import verify_aliases, verify_allowed, verify_path
 from heliograph.transactions.flush import flush
 from heliograph.transactions.rehearsing import rehearsed_transaction
 
@@ -41,6 +42,9 @@ def rolled_back(
 
     Raises TransactionManagementError inside a transaction that the test has opened, and an exception of the function.
     """
+    verify_path(function, "rolled_back()")
+    verify_allowed(allowed)
+    verify_aliases(using)
     made = _effects_before_rollback(function, [using] if isinstance(using, str) else using)
     stayed = [one for one in _without_scratch_files(made) if not _is_allowed(one, allowed)]
     if stayed and raising:

@@ -8,11 +8,10 @@ from typing import Any
 from heliograph.bulk.signals import WriteSignal
 from heliograph.catalogue import title
 from heliograph.dispatch import Sent
-from heliograph.dispatch.names import is_signal
-from heliograph.dispatch.scopes import same_sender
 from heliograph.flow.tree_text import sender_name
 from heliograph.testing.counted import failure, section, verify_count, verify_none
-from heliograph.testing.matching import Found, Wanted, lines_of, nearest_first
+from heliograph.testing.matching import Found, Wanted, is_from, lines_of, nearest_first
+from heliograph.testing.verified_arguments import verify_names, verify_signal
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -20,32 +19,44 @@ __tracebackhide__ = __unittest = True
 
 def assert_sent(sends: Sequence[Sent], signal: Any, wanted: Wanted, times: int | None) -> Sent:
     """Return the first send of a signal with the wanted values; AssertionError lists the sends that there were."""
-    _verify_signal(signal)
+    verify_signal(signal)
     matching = _matching(sends, signal, wanted)
     verify_count(title(signal), "sent", wanted, len(matching), times, _listing(sends, signal, wanted))
     return matching[0]
 
 
 def assert_not_sent(sends: Sequence[Sent], signal: Any, wanted: Wanted) -> None:
-    """Raise AssertionError, which lists the sends, if a signal was sent with the unwanted values."""
-    _verify_signal(signal)
+    """Raise AssertionError, which lists the sends, if a signal was sent with the unwanted values.
+
+    Raises TypeError for a name that the signal never sends.
+    """
+    verify_signal(signal)
+    verify_names(signal, wanted.values)
     verify_none(title(signal), "sent", wanted, [_found_in(one) for one in _matching(sends, signal, wanted)])
 
 
 def assert_sent_in_order(sends: Sequence[Sent], wanted: Sequence[Any]) -> None:
     """Raise AssertionError unless signals were sent in an order, perhaps with others in between.
 
-    Each is a signal, or a pair of a signal and a sender.
+    Each is a signal, or a pair of a signal and a sender. Raises TypeError for anything else, and for none.
     """
-    pairs = [one if isinstance(one, tuple) else (one, None) for one in wanted]
-    for signal, _ in pairs:
-        _verify_signal(signal)
+    pairs = [*map(_pair, wanted)]
+    if not pairs:
+        raise TypeError("assert_sent_in_order() takes signals, in the order in which they are to be sent.")
     begins, before = 0, ""
     for pair in pairs:
         at = next((at for at in range(begins, len(sends)) if _is_of(sends[at], pair)), None)
         if at is None:
             raise failure(f"{_shown(pair)} was not sent{before}.", _in_order(sends, pairs))
         begins, before = at + 1, f" after {_shown(pair)}"
+
+
+def _pair(one: Any) -> tuple[Any, Any]:
+    if isinstance(one, tuple) and len(one) != 2:
+        raise TypeError(f"assert_sent_in_order() takes signals and pairs of a signal and a sender, not {one!r}.")
+    signal, sender = one if isinstance(one, tuple) else (one, None)
+    verify_signal(signal)
+    return signal, sender
 
 
 def _matching(sends: Sequence[Sent], signal: Any, wanted: Wanted) -> list[Sent]:
@@ -70,7 +81,7 @@ def _listing(sends: Sequence[Sent], signal: Any, wanted: Wanted) -> Iterator[str
 
 def _is_of(sent: Sent, pair: tuple[Any, Any]) -> bool:
     signal, sender = pair
-    return sent.signal is signal and (sender is None or same_sender(sent.sender, sender))
+    return sent.signal is signal and (sender is None or is_from(sent.sender, sender))
 
 
 def _in_order(sends: Sequence[Sent], pairs: Sequence[tuple[Any, Any]]) -> list[str]:
@@ -83,8 +94,3 @@ def _in_order(sends: Sequence[Sent], pairs: Sequence[tuple[Any, Any]]) -> list[s
 def _shown(pair: tuple[Any, Any]) -> str:
     signal, sender = pair
     return title(signal) if sender is None else f"{title(signal)} from {sender_name(sender)}"
-
-
-def _verify_signal(signal: Any) -> None:
-    if not is_signal(signal):
-        raise TypeError(f"An assertion about sends takes a signal that Heliograph runs, not {signal!r}.")

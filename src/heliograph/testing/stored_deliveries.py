@@ -9,13 +9,15 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
+from heliograph.dispatch.describe import full_name
 from heliograph.outbox.durable import registry
 from heliograph.outbox.durable.registry import DurableReceiver
 from heliograph.outbox.models import UNFINISHED, Delivery
 from heliograph.outbox.payload.calls import restored
 from heliograph.outbox.payload.errors import MissingError, UnreadableError
-from heliograph.testing.counted import receiver_name, section, verify_count, verify_none
+from heliograph.testing.counted import section, verify_count, verify_none
 from heliograph.testing.matching import Found, Wanted, nearest_first
+from heliograph.testing.verified_arguments import verify_receiver
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -67,6 +69,8 @@ class Enqueued:
 
 def enqueued(using: str, receiver: Receiver | None = None) -> list[Enqueued]:
     """Return the calls that wait in the table, or are being made, in the order of their sends."""
+    if receiver is not None:
+        verify_receiver(receiver, "enqueued()")
     known = registry.known()
     rows = Delivery.objects.using(using).filter(state__in=UNFINISHED).order_by("pk")
     found = [Enqueued(row, _durable(known, row)) for row in rows]
@@ -75,18 +79,20 @@ def enqueued(using: str, receiver: Receiver | None = None) -> list[Enqueued]:
 
 def assert_enqueued(using: str, receiver: Receiver, wanted: Wanted, times: int | None) -> Enqueued:
     """Return the first waiting call of a receiver with the wanted values; AssertionError lists the calls that wait."""
+    verify_receiver(receiver, "assert_enqueued()")
     waiting = enqueued(using)
     of_receiver = [one for one in waiting if one.receiver == receiver]
     matching = [one for one in of_receiver if wanted.matches(_found_in(one))]
     listing = chain(_listing(of_receiver or waiting, wanted), _not_durable(receiver))
-    verify_count(receiver_name(receiver), "enqueued", wanted, len(matching), times, listing)
+    verify_count(full_name(receiver), "enqueued", wanted, len(matching), times, listing)
     return matching[0]
 
 
 def assert_not_enqueued(using: str, receiver: Receiver, wanted: Wanted) -> None:
     """Raise AssertionError, which lists the calls, if a call of a receiver with the unwanted values waits."""
+    verify_receiver(receiver, "assert_not_enqueued()")
     found = [_found_in(one) for one in enqueued(using, receiver)]
-    verify_none(receiver_name(receiver), "enqueued", wanted, [one for one in found if wanted.matches(one)])
+    verify_none(full_name(receiver), "enqueued", wanted, [one for one in found if wanted.matches(one)])
 
 
 def _durable(known: Mapping[str, Sequence[DurableReceiver]], row: Delivery) -> DurableReceiver | None:

@@ -12,6 +12,7 @@ from heliograph.outbox.clock import DatabaseNow
 from heliograph.outbox.models import Delivery, State
 from heliograph.testing.counted import failure
 from heliograph.testing.matching import lines_of
+from heliograph.testing.verified_arguments import verify_time
 
 # pytest and unittest leave this module out of the traceback of a failed assertion.
 __tracebackhide__ = __unittest = True
@@ -25,6 +26,7 @@ def wait_for_workers(using: str, timeout: timedelta) -> None:
 
     Raises RuntimeError in a transaction, whose rows no worker sees.
     """
+    verify_time("timeout", timeout)
     if connections[using].in_atomic_block:
         raise RuntimeError(
             "No worker sees the rows of an open transaction, such as that of a TestCase: use TransactionTestCase or"

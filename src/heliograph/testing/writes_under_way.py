@@ -14,6 +14,7 @@ from heliograph.changes.plans import PLANS, plan_of_all
 from heliograph.changes.under_way import Deleting, InBulk
 from heliograph.changes.values import is_same
 from heliograph.conditions import DELETIONS
+from heliograph.testing.verified_arguments import verify_changes
 
 # The old and the new value of each field that is changed, by its name.
 Changes = Mapping[str, tuple[Any, Any]]
@@ -41,6 +42,7 @@ def compared(instance: Any, changes: Changes) -> Comparison:
 
     Raises FieldDoesNotExist for an unknown field, and ValueError if the instance has another value than the new one.
     """
+    verify_changes(changes)
     plan = plan_of_all(type(instance))
     new = plan.of_instance(instance)
     old = [*new]

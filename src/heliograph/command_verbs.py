@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,3 +24,21 @@ def add_verbs(parser: Any, verbs: Mapping[str, Verb], *of_all: Callable[[Any], o
         of_verb = parsers.add_parser(name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}.")
         for add in (*of_all, verb.add_arguments):
             add(of_verb)
+
+
+@contextmanager
+def escaping(stream: Any) -> Iterator[None]:
+    """Let a stream write a character that its encoding does not have as an escape, as the error stream does.
+
+    A docstring may have an arrow, and the output of a command that is piped on Windows is no UTF-8.
+    """
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is None:
+        yield
+        return
+    before = stream.errors
+    reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        reconfigure(errors=before)

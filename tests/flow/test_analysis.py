@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -17,12 +18,12 @@ from heliograph.audit import audit
 from heliograph.flow.analyzing import analysis as analyzing
 from heliograph.flow.analyzing.analysis import analyze
 from heliograph.flow.analyzing.analysis_facts import ChangedField, HeldFunction, SavedRow, StoredDelivery
-from heliograph.flow.asked_writes import AskedWrite
+from heliograph.flow.asked_writes import AskedWrite, asked_write
 from heliograph.orm.steps import patched_methods
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import normalize
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
-from tests.app.models import Article
+from tests.app.models import Article, Branch, Seat
 from tests.app.models_of_books import Genre, Novel, Reading
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -174,6 +175,32 @@ def test_a_new_row_without_what_it_needs_is_refused_by_name():
         ValueError, match=r"^app\.Reading cannot be created without novel, reader: a row needs them\. .* --set novel="
     ):
         analyze(AskedWrite(Reading, "create"))
+
+
+@pytest.mark.parametrize(
+    ("model", "pk"), [(Branch, "north"), (Seat, (1, 2)), (Article, 4711)], ids=["natural", "composite", "number"]
+)
+def test_a_new_row_has_the_key_that_is_asked_for(model, pk):
+    analyzed = analyze(asked_write(model, "create", pk=pk))
+
+    assert (analyzed.raised, analyzed.pk) == (None, pk)
+
+
+def test_a_new_row_without_its_key_says_how_to_give_it():
+    with pytest.raises(ValueError, match=r"^app\.Seat cannot be created without row, number: a .* key by pk\.$"):
+        analyze(AskedWrite(Seat, "create"))
+
+
+def test_a_receiver_that_ends_the_process_is_a_part_of_the_result(receive):
+    @receive(post_save, sender=Article)
+    def leave(**kwargs):
+        sys.exit(3)
+
+    analyzed = analyze(AskedWrite(Article, "create"))
+
+    assert isinstance(analyzed.raised, SystemExit)
+    assert "raised SystemExit(3)" in str(analyzed)
+    assert not Article.objects.exists()
 
 
 def test_the_row_is_read_from_the_database_of_the_write_and_from_no_replica(settings):

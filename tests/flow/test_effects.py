@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import create_server, socket
@@ -15,7 +16,7 @@ import pytest
 from django.core import mail
 from django.core.cache import cache, caches
 from django.core.mail import EmailMessage
-from django.db import connection, connections
+from django.db import Error, connection, connections
 
 from heliograph import Signal, rehearsal
 from heliograph.databases import database_of
@@ -284,6 +285,18 @@ def test_a_write_of_a_thread_is_recorded(watched):
         ("thread", "thread other is started", False),
         ("database", "UPDATE app_article on another connection to 'default'", False),
     ]
+
+
+def test_a_write_that_another_connection_has_refused_is_no_effect(receive):
+    @receive(post_save, sender=Genre)
+    def write_elsewhere(**kwargs):
+        with suppress(Error), connections["other"].cursor() as cursor:
+            cursor.execute("UPDATE no_such_table SET words = 1")
+
+    with rehearsal("default"), watched_effects() as effects:
+        Genre.objects.create()
+
+    assert [effect.kind for effect in effects if effect.kind != "sequence"] == []
 
 
 @pytest.mark.skipif(connection.features.can_rollback_ddl, reason="a rollback undoes DDL")

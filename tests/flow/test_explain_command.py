@@ -1,14 +1,17 @@
 """The command `signals explain`, and what explain() refuses."""
 
 import json
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models import Count
 
 from heliograph import changed, explain, has
 from heliograph.audit import audit
+from heliograph.flow.asked_writes import asked_write
 from heliograph.recipes import keep
 from heliograph.signals import post_save
 from tests.app.models import Article, Branch, Cart, Item, Ticket, Writer
@@ -74,6 +77,13 @@ def test_another_database_is_named():
             ["app.Article", "--set", "labels={"],
             "'{' is no value of app.Article.labels (JSONField): Enter a valid JSON.",
         ),
+        (["app.Article", "--set", "pk=7"], "app.Article.pk is the primary key: say which row is written by pk."),
+        (
+            ["app.Article", "--set", "author=null"],
+            "'null' is no value of app.Article.author (a key of app.Writer): “null” value must be an integer."
+            " For NULL, give nothing: author=",
+        ),
+        (["app.Article", "--sql"], "--sql shows the statements of a write that was run: add --analyze."),
         (["app.Article", "--set", "id=7"], "app.Article.id is the primary key: say which row is written by pk."),
         (["app.Account", "--set", "twice=7"], "app.Account.twice is generated: no save sets it."),
         (["app.Article", "delete", "--set", "words=7"], "'delete' of app.Article sets no field: leave the values out."),
@@ -153,3 +163,66 @@ def test_conditions_of_relations_are_about_their_columns(receive):
     def follow(**kwargs): ...
 
     assert "if changed('author') (author is set to 3)" in explained("app.Article", "update", "--set", "author_id=3")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("{}", {}), ("[]", []), ("null", None), ('"x"', "x"), ("0", 0), ('{"a": [1]}', {"a": [1]})]
+)
+def test_json_is_any_json(text, value):
+    assert asked_write(Article, values={"labels": text}).values == {"labels": value}
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "TRUE"])
+def test_a_boolean_is_written_as_in_python_or_in_json(text):
+    assert asked_write(User, values={"is_staff": text}).values == {"is_staff": True}
+    assert asked_write(User, values={"is_staff": "false"}).values == {"is_staff": False}
+
+
+def test_a_receiver_without_a_docstring_has_none_of_python():
+    class Silent:
+        def __call__(self, sender, **kwargs): ...
+
+    silent = Silent()
+    post_save.connect(silent, sender=Article)
+    try:
+        assert [one.about for one in explain(Article).receivers()] == [""]
+    finally:
+        post_save.disconnect(silent, sender=Article)
+
+
+def test_a_character_that_the_output_has_not_is_escaped(receive):
+    @receive(post_save, sender=Article)
+    def follow(**kwargs):
+        """Old → new."""
+
+    out = TextIOWrapper(BytesIO(), encoding="ascii")
+    call_command("signals", "explain", "app.Article", stdout=out)
+    out.flush()
+
+    assert b"Old \\u2192 new." in out.buffer.getvalue()
+    assert out.errors == "strict"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_receivers_print_on_the_error_stream_while_they_are_analyzed(receive, capsys):
+    @receive(post_save, sender=Article)
+    def say(**kwargs):
+        print("said")
+
+    call_command("signals", "explain", "app.Article", "create", "--analyze", "--json")
+
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["operation"] == "create"
+    assert printed.err == "said\n"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_table_that_there_is_not_is_an_error_of_the_command():
+    with connection.schema_editor() as editor:
+        editor.delete_model(Cart)
+    try:
+        with pytest.raises(CommandError, match="app_cart"):
+            explained("app.Cart", "update", "--analyze")
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(Cart)

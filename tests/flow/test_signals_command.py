@@ -2,7 +2,8 @@
 
 import functools
 import re
-from io import StringIO
+from contextlib import suppress
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -274,3 +275,23 @@ def test_the_columns_are_aligned(connect):
 
 def test_the_receivers_of_django_itself_are_listed():
     assert any("django.db.close_old_connections" in line for line in listing("request_started"))
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize(
+    "arguments", [("signals", "patches"), ("recipes", "list"), ("outbox", "status"), ("audit", "verify")], ids=" ".join
+)
+def test_each_command_escapes_what_its_output_cannot_encode_and_leaves_the_stream_as_it_was(arguments):
+    written = []
+
+    class Ascii(TextIOWrapper):
+        def write(self, text):
+            written.append(self.errors)
+            return super().write(text)
+
+    out = Ascii(BytesIO(), encoding="ascii")
+    with suppress(SystemExit):
+        call_command(*arguments, stdout=out)
+
+    assert {*written} == {"backslashreplace"}
+    assert out.errors == "strict"

@@ -63,6 +63,20 @@ def test_the_tree_is_written_to_a_file_as_json(tmp_path):
     assert [node["sender"] for node in nodes if node["kind"] == "save"] == ["app.Article"]
 
 
+@pytest.mark.parametrize("name", [".", "no/flow.json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_command_runs(name, tmp_path):
+    with pytest.raises(CommandError, match=r"cannot be written: (it is a|there is no) directory"):
+        traced("--json", tmp_path / name, "--", "shell", "--command", CREATE)
+    assert not Article.objects.exists()
+
+
+def test_the_command_prints_on_the_error_stream_where_json_is_printed(capsys):
+    call_command("signals", "trace", "--json", "-", "--", "shell", "--command", f"{CREATE}; print('said')")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["version"] == 1
+    assert "said" in printed.err
+
+
 def test_the_tree_of_a_command_that_fails_is_printed_before_its_error():
     out = StringIO()
     with pytest.raises(ZeroDivisionError):

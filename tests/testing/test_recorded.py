@@ -135,9 +135,10 @@ def test_nothing_is_written_where_the_test_could_not_pass(project, arguments, er
         (["--as-test", "test_a.py"], "Say which command to record: manage.py signals record --as-test FILE -- COMMAND"),
         (["--", "check"], "Say where to write the test: --as-test tests/test_orders.py"),
         (["--as-test", __file__, "--", "check"], f"{__file__} is there already: name another file, or remove it."),
+        (["--as-test", "no/test_a.py", "--", "check"], "no/test_a.py cannot be written: there is no directory no."),
         (["--as-test", "test_a.py", "--", "check"], "There is nothing to assert: the command has sent nothing that"),
     ],
-    ids=["no command", "no file", "a file that is there", "nothing sent"],
+    ids=["no command", "no file", "a file that is there", "no directory", "nothing sent"],
 )
 @pytest.mark.django_db(databases="__all__")
 def test_the_error_says_what_is_missing(arguments, error):

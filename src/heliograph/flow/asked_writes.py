@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import JSONField, Model
+from django.db.models import BooleanField, JSONField, Model
 from django.db.models.base import ModelBase
 
 from heliograph.conditions import columns_of, shown_value, suggestion
@@ -132,11 +132,11 @@ def _converted(model: type[Model], values: Mapping[str, Any]) -> Iterator[tuple[
     by_name = {name: one for one in options.concrete_fields for name in (one.name, one.attname)}
     for name, value in values.items():
         found = by_name.get(name)
+        if name == "pk" or found in options.pk_fields:
+            raise ValueError(f"{options.label}.{name} is the primary key: say which row is written by pk.")
         if found is None:
             hint = suggestion(name, columns_of(model))
             raise LookupError(f"{options.label} has no field {name!r} with a column. {hint}")
-        if found in options.pk_fields:
-            raise ValueError(f"{options.label}.{name} is the primary key: say which row is written by pk.")
         if found.generated:
             raise ValueError(f"{options.label}.{name} is generated: no save sets it.")
         yield found.attname, _value(options.label, found, value)
@@ -151,13 +151,23 @@ def _value(label: str, one: Any, value: Any) -> Any:
     try:
         return _cleaned(one, value)
     except (ValidationError, TypeError) as error:
-        text = " ".join(getattr(error, "messages", [str(error)]))
+        text = " ".join([*getattr(error, "messages", [str(error)]), *_hint(one, value)])
         raise ValueError(f"{value!r} is no value of {label}.{one.name} ({_kind(one)}): {text}") from None
 
 
+def _hint(one: Any, value: Any) -> Iterator[str]:
+    if one.null and isinstance(value, str) and value.lower() in ("null", "none"):
+        yield f"For NULL, give nothing: {one.name}="
+
+
 def _cleaned(one: Any, value: Any) -> Any:
-    is_json = isinstance(one, JSONField) and isinstance(value, str)
-    found = one.formfield().clean(value) if is_json else one.to_python(value)
+    if isinstance(one, JSONField) and isinstance(value, str):
+        form_field: Any = one.formfield(required=False)  # which accepts {} and [], as a model does
+        found = form_field.clean(value)
+    elif isinstance(one, BooleanField) and isinstance(value, str) and value.lower() in ("true", "false"):
+        found = value.lower() == "true"
+    else:
+        found = one.to_python(value)
     if one.choices:
         one.validate(found, None)
     return found

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from django.core.management import BaseCommand, CommandError, call_command, get_commands, load_command_class
 
 from heliograph.context import current
 from heliograph.context.kept_context import under
 from heliograph.flow.trace import trace
+
+
+def file_to_write(name: str) -> Path:
+    """Return the path of a file that is written when a command has run; raise CommandError if it has no directory."""
+    path = Path(name)
+    if path.is_dir():
+        raise CommandError(f"{path} cannot be written: it is a directory.")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path} cannot be written: there is no directory {path.parent}.")
+    return path
 
 
 def run_under(flow: trace, line: Sequence[str]) -> None:

@@ -70,7 +70,7 @@ def analyze(asked: AskedWrite, *, sql: bool = False, hook: bool = False) -> Anal
         before, began = instance.pk, perf_counter()
         try:
             write()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a receiver that ends the process is a result, too
             raised = error
         seconds = perf_counter() - began
         pk = instance.pk if before is None else before

@@ -65,7 +65,7 @@ class AnalysisFacts:
     deliveries: tuple[StoredDelivery, ...]
     after_commit: tuple[HeldFunction, ...]
     refused: Mapping[str, Error]  # why a database would refuse the commit, by alias
-    raised: Exception | None  # what the write has raised
+    raised: BaseException | None  # what the write has raised
     effects: tuple[Effect, ...]
     sql: bool = False  # whether the text has all statements
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -54,14 +54,25 @@ def _advice(asked: AskedWrite) -> str:
 
 
 def _new(asked: AskedWrite) -> Model:
-    instance = _with_values(asked.model(), asked)
-    if missing := [field.name for field in asked.model._meta.concrete_fields if _is_missing(instance, field)]:
+    instance = asked.model()
+    if asked.pk is not None:
+        instance.pk = asked.pk
+    missing = [one for one in asked.model._meta.concrete_fields if _is_missing(_with_values(instance, asked), one)]
+    if missing:
+        names = ", ".join(field.name for field in missing)
         raise ValueError(
-            f"{asked.model._meta.label} cannot be created without {', '.join(missing)}: a row needs"
-            f" {'it' if len(missing) == 1 else 'them'}. Give values, such as {missing[0]}=..., in the command"
-            f" --set {missing[0]}=..."
+            f"{asked.model._meta.label} cannot be created without {names}: a row needs"
+            f" {'it' if len(missing) == 1 else 'them'}. {_advice_for_new(missing)}"
         )
     return instance
+
+
+def _advice_for_new(missing: Sequence[Any]) -> str:
+    """Return how to give the first value that is missing."""
+    first = missing[0]
+    if first in first.model._meta.pk_fields:
+        return "Give the primary key by pk."
+    return f"Give values, such as {first.name}=..."
 
 
 def _is_missing(instance: Model, field: Field[Any, Any]) -> bool:

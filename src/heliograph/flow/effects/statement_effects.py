@@ -21,15 +21,18 @@ _INSERT = re.compile(r'\s*INSERT\s+(?:IGNORE\s+)?INTO\s+[`"]?(\w+)[`"]?\s*(?:\((
 
 def record_statement(proceed: Proceed, cursor: Any, sql: Any, *args: Any) -> Any:
     """Execute a statement; where effects are recorded, record those of its effects that a rollback does not undo."""
-    if is_recording() and is_write(str(sql)):
-        _record(cursor.db, str(sql))
-    return proceed(cursor, sql, *args)
+    if not is_recording() or not is_write(str(sql)):
+        return proceed(cursor, sql, *args)
+    if _is_rolled_back(cursor.db):
+        _record(cursor.db, str(sql))  # also if the statement fails: a number of a sequence is taken nevertheless
+        return proceed(cursor, sql, *args)
+    result = proceed(cursor, sql, *args)
+    record("database", f"{in_short(str(sql))} on another connection to {cursor.db.alias!r}")
+    return result
 
 
 def _record(connection: Any, sql: str) -> None:
-    if not _is_rolled_back(connection):
-        record("database", f"{in_short(sql)} on another connection to {connection.alias!r}")
-    elif is_ddl(sql) and not connection.features.can_rollback_ddl:
+    if is_ddl(sql) and not connection.features.can_rollback_ddl:
         record("database", f"{in_short(sql)} on {connection.alias!r}, which commits the transaction")
     elif (column := _generated(sql)) and not database_of(connection).undoes_sequences:
         record("sequence", f"sequence of {column}")

@@ -82,8 +82,9 @@ class Expected:
     @property
     def about(self) -> str:
         """The first line of the docstring of the receiver."""
-        text = inspect.getdoc(origin(self.receiver)) if not self.declared else None
-        return text.partition("\n")[0] if text else ""
+        # Not of `inspect.getdoc()`, which gives a `__call__` without a docstring that of Python's own.
+        text = None if self.declared else getattr(origin(self.receiver), "__doc__", None)
+        return inspect.cleandoc(text).partition("\n")[0] if text else ""
 
 
 def expected(signal: Any, known: Sequence[Known]) -> list[Expected]:

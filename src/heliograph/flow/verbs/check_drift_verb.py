@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 
 from heliograph.flow import drift, receiver_json
 from heliograph.flow.connected_receivers import connected_receivers
+from heliograph.flow.traced_commands import file_to_write
 
 
 def add_arguments(parser: Any) -> None:
@@ -23,7 +24,7 @@ def run(command: Any, options: dict[str, Any]) -> None:
     """Print the differences from a file, with exit status 1 if there are any; or write the file."""
     path, records = Path(options["file"]), drift.records_to_compare(connected_receivers())
     if options["write"]:
-        path.write_text(f"{receiver_json.text_of(records)}\n")
+        file_to_write(options["file"]).write_text(f"{receiver_json.text_of(records)}\n")
         command.stdout.write(f"{path} has {len(records)} connections now.")
         return
     found = drift.differences(_remembered(path), records)

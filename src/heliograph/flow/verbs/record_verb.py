@@ -11,7 +11,7 @@ from django.core.management import CommandError
 from heliograph.flow.recording.recorded_facts import Recording, recording_of
 from heliograph.flow.recording.written_tests import written_test
 from heliograph.flow.trace import trace
-from heliograph.flow.traced_commands import run_under
+from heliograph.flow.traced_commands import file_to_write, run_under
 
 
 def add_arguments(parser: Any) -> None:
@@ -56,7 +56,7 @@ def _free_path(file: str | None) -> Path:
         raise CommandError("Say where to write the test: --as-test tests/test_orders.py")
     if Path(file).exists():
         raise CommandError(f"{file} is there already: name another file, or remove it.")
-    return Path(file)
+    return file_to_write(file)
 
 
 def _verify(recording: Recording, wanted: list[str]) -> None:

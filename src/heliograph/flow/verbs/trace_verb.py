@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 from django.core.management import CommandError
 
 from heliograph.flow.trace import trace
-from heliograph.flow.traced_commands import run_under
+from heliograph.flow.traced_commands import file_to_write, run_under
 
 
 def add_arguments(parser: Any) -> None:
@@ -26,14 +27,14 @@ def run(command: Any, options: dict[str, Any]) -> None:
     line = given[1:] if given[:1] == ["--"] else given
     if not line:
         raise CommandError("Say which command to trace: manage.py signals trace -- COMMAND ...")
+    file = options["json"]
+    path = None if file in (None, "-") else file_to_write(file)
     try:
-        run_under(flow, line)
+        # The standard output is the JSON alone, so that a program can read it.
+        with redirect_stdout(sys.stderr) if file == "-" else nullcontext():
+            run_under(flow, line)
     finally:
-        _show(command, flow, options["json"])
-
-
-def _show(command: Any, flow: trace, file: str | None) -> None:
-    if file is None or file == "-":
-        command.stdout.write(str(flow) if file is None else flow.to_json(indent=1))
-    else:
-        Path(file).write_text(flow.to_json(indent=1), encoding="utf-8")
+        if path is not None:
+            path.write_text(flow.to_json(indent=1), encoding="utf-8")
+        else:
+            command.stdout.write(str(flow) if file is None else flow.to_json(indent=1))

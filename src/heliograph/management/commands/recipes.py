@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
+from heliograph.command_verbs import escaping
 from heliograph.recipes import verbs
 
 
@@ -29,7 +30,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            getattr(self, f"_{options['verb']}")(**options)
+            with escaping(self.stdout):
+                getattr(self, f"_{options['verb']}")(**options)
         except LookupError as error:
             raise CommandError(str(error)) from error
 

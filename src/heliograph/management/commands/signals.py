@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from heliograph.command_verbs import add_verbs
+from heliograph.command_verbs import add_verbs, escaping
 from heliograph.flow.verbs import VERBS
 
 
@@ -19,4 +19,5 @@ class Command(BaseCommand):
         add_verbs(parser, VERBS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        VERBS[options["verb"]].run(self, options)
+        with escaping(self.stdout):
+            VERBS[options["verb"]].run(self, options)

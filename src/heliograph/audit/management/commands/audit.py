@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from heliograph.audit.verbs import VERBS
 from heliograph.audit.verbs.verb_options import add_database
-from heliograph.command_verbs import add_verbs
+from heliograph.command_verbs import add_verbs, escaping
 from heliograph.outbox.manage.commandline import add_options_of_django
 
 
@@ -21,4 +21,5 @@ class Command(BaseCommand):
         add_verbs(parser, VERBS, add_database, add_options_of_django)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        VERBS[options["verb"]].run(self, options)
+        with escaping(self.stdout):
+            VERBS[options["verb"]].run(self, options)

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.db.models import QuerySet
 
+from heliograph.command_verbs import escaping
 from heliograph.outbox.counting import counted
 from heliograph.outbox.database_checks import check_databases
 from heliograph.outbox.installed_tables import is_migrated, not_migrated
@@ -38,7 +39,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            getattr(self, f"_{options['verb']}")(options)
+            with escaping(self.stdout):
+                getattr(self, f"_{options['verb']}")(options)
         except Error as error:
             if _is_migrated(options["database"]):
                 raise

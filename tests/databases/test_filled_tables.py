@@ -3,8 +3,9 @@
 import pytest
 from django.db import connection
 
-from tests.app.models import Novel
+from tests.app.models import Novel, Writer
 from tests.helpers.emptying import FilledTables
+from tests.helpers.sessions import end_others, has_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLE = Novel._meta.db_table
@@ -12,7 +13,9 @@ TABLE = Novel._meta.db_table
 
 @pytest.fixture
 def filled():
-    return FilledTables("default")
+    tables = FilledTables("default")
+    yield tables
+    tables.close()
 
 
 @pytest.fixture
@@ -64,5 +67,27 @@ def test_a_table_that_is_away_for_a_while_is_found_again(filled, without_table):
 
 def test_which_tables_there_are_is_asked_once(filled, django_assert_num_queries):
     filled()
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1, connection=filled.connection):
         filled()
+
+
+@has_sessions
+def test_tables_are_found_after_all_other_sessions_have_ended(filled):
+    Novel.objects.create(name="Emma")
+    assert TABLE in filled()
+    end_others()
+    assert TABLE in filled()
+
+
+def test_tables_are_emptied_whatever_refers_to_them(filled):
+    Novel.objects.create(name="Emma", writer=Writer.objects.create(name="Jane"))
+    filled.empty()
+    assert filled() == []
+
+
+def test_tables_are_emptied_beside_a_transaction_that_was_left_open(filled):
+    Novel.objects.create(name="Emma")
+    connection.set_autocommit(False)
+    Novel.objects.update(name="Persuasion")
+    filled.empty()
+    assert filled() == []

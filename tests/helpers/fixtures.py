@@ -3,19 +3,17 @@
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.core.management.color import no_style
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
 from heliograph import BeforeCommit, receiver
 from tests.helpers.bare import stop_server
-from tests.helpers.emptying import FilledTables
+from tests.helpers.emptying import filled_tables
 from tests.helpers.fresh import fresh
 
 
@@ -145,14 +143,17 @@ def _tables_are_emptied_where_they_have_rows():
 
 def _empty(self):
     for alias in self._databases_names(include_mirrors=False):
-        connection = connections[alias]
-        if filled := _filled_tables(alias)():
-            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), filled))
+        filled_tables(alias).empty()
     if apps.is_installed("django.contrib.contenttypes"):  # the crash tests have a project without it
         apps.get_model("contenttypes", "ContentType").objects.clear_cache()
 
 
-_filled_tables = cache(FilledTables)
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    """End the sessions that have emptied tables before the databases are dropped."""
+    yield
+    for alias in connections:
+        filled_tables(alias).close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from heliograph import Durable
 from heliograph.recipes.webhooks import delivering, signals
 from tests.app.models import Article
 from tests.helpers.attempts import sent
+from tests.helpers.emptying import filled_tables
 from tests.helpers.errors import MishapError
 from tests.helpers.external_workers import receivers
 
@@ -146,6 +147,7 @@ def shared_database(django_db_setup, django_db_blocker):
 
 def set_journal(mode):
     if connection.vendor == "sqlite":
+        filled_tables("default").close()  # SQLite changes its journal for its only connection
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA journal_mode={mode}")
     connection.close()

@@ -364,7 +364,7 @@ def test_l9_a_model_that_is_not_audited_is_refused():
 
 
 def test_l9_a_queryset_is_refused(article):
-    with pytest.raises(TypeError, match=r"A queryset asks which rows fit now.* as_of\(Article, point\)"):
+    with pytest.raises(TypeError, match=r"A queryset selects rows by their values of today.* as_of\(Article, point\)"):
         as_of(Article.objects.filter(words=1), now())
     with pytest.raises(TypeError, match=r"as_of\(\) takes an instance, a model, \(model, key\) or a relation"):
         as_of(5, now())

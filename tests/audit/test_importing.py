@@ -93,7 +93,7 @@ def test_l14_a_second_run_doubles_nothing(found):
 
 def test_l14_what_both_logs_have_is_not_imported(found):
     assert "Imported 0 entries" in found["third"]
-    assert "Left out: 1 from the time since which this log has the model itself." in found["third"]
+    assert "Left out: 1 made since this log itself has recorded the model." in found["third"]
     assert found["sets"] == len(found["entries"]) + 1
 
 

@@ -165,7 +165,7 @@ def test_a_name_that_was_not_declared_is_no_attribute(tenant):
 
 
 def test_a_value_of_another_type_is_refused(tenant):
-    with pytest.raises(TypeError, match=r"context\(tenant=...\) is declared as str, and 7 is none"):
+    with pytest.raises(TypeError, match=r"context\(tenant=...\) is declared as str, and 7 is of another type"):
         context(tenant=7)
 
 
@@ -179,13 +179,13 @@ def declared():
 
 def test_a_bool_is_no_number(declared):
     declared("shop", int)
-    with pytest.raises(TypeError, match="declared as int, and True is none"):
+    with pytest.raises(TypeError, match="declared as int, and True is of another type"):
         context(shop=True)
 
 
 def test_a_value_that_json_lacks_is_refused(declared):
     declared("flags", list)
-    with pytest.raises(TypeError, match="takes what JSON has, not"):
+    with pytest.raises(TypeError, match="takes values that JSON has, not"):
         context(flags=[object()])
 
 

@@ -133,7 +133,7 @@ def test_the_connections_to_a_sender_are_in_the_order_of_their_calls_async_ones_
 
 
 def test_the_connections_to_a_sender_of_another_dispatcher_are_not_known():
-    message = r"^Only of a signal that Heliograph runs is known who receives it, and 'post_save' is none\.$"
+    message = r"^Heliograph knows the receivers of signals that it runs, and 'post_save' is no such signal\.$"
     with pytest.raises(TypeError, match=message):
         connections_to("post_save", Sender)
 

@@ -380,7 +380,7 @@ def test_a_receiver_of_all_models_says_so(receive):
 
 def test_a_signal_of_another_dispatcher_is_refused():
     with pytest.raises(
-        TypeError, match=r"^Only of a signal that Heliograph runs is known who receives it, and 7 is none"
+        TypeError, match=r"^Heliograph knows the receivers of signals that it runs, and 7 is no such signal"
     ):
         connections_to(7, None)
 

@@ -35,7 +35,9 @@ def past(instance: Model) -> Past:
     try:
         found: Past = vars(instance)[_PAST]
     except KeyError:
-        raise TypeError(f"{instance!r} is of now, and past() takes an instance that as_of() has returned.") from None
+        raise TypeError(
+            f"past() takes an instance that as_of() has returned, and {instance!r} is the row of today."
+        ) from None
     return found
 
 

@@ -115,7 +115,7 @@ def _verify(what: Any) -> None:
     if isinstance(what, QuerySet):
         label = what.model.__name__
         raise TypeError(
-            f"A queryset asks which rows fit now, and not which did then: look at the rows of as_of({label}, point),"
+            f"A queryset selects rows by their values of today: look at the rows of as_of({label}, point),"
             f" or take the rows whose keys you know by as_of({label}, point, keys=[...])."
         )
     if not isinstance(what, Model | ModelBase | BaseManager | tuple):

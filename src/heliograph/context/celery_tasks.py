@@ -11,7 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 try:
     from celery.signals import before_task_publish, task_postrun, task_prerun
 except ModuleNotFoundError as error:
-    raise ImproperlyConfigured(f"Contexts of Celery need it ({error}): pip install 'heliograph[celery]'.") from error
+    raise ImproperlyConfigured(
+        f"Contexts in tasks of Celery need the package celery ({error}): pip install 'heliograph[celery]'."
+    ) from error
 
 from heliograph.context.context_text import UnreadableContextError, resumed, text_of_context
 from heliograph.context.kept_context import current, current_context

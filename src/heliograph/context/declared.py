@@ -53,11 +53,11 @@ def verified_value(name: str, value: Any) -> Any:
     # A bool is an int for Python, and not for JSON.
     is_kind = type(value) is kind or (kind not in (bool, int) and isinstance(value, kind))
     if value is not None and not is_kind:
-        raise TypeError(f"context({name}=...) is declared as {kind.__name__}, and {value!r} is none.")
+        raise TypeError(f"context({name}=...) is declared as {kind.__name__}, and {value!r} is of another type.")
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"context({name}=...) takes what JSON has, not {value!r}: {error}.") from None
+        raise TypeError(f"context({name}=...) takes values that JSON has, not {value!r}: {error}.") from None
 
 
 def verified_text(name: str, value: Any, by: str = "context") -> str:

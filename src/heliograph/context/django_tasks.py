@@ -18,7 +18,7 @@ else:  # pragma: django<6.0
         from django_tasks.base import Task  # type: ignore[assignment]
     except ModuleNotFoundError as error:
         raise ImproperlyConfigured(
-            f"Contexts of tasks need django-tasks before Django 6.0 ({error}): pip install 'heliograph[tasks]'."
+            f"Contexts in tasks need django-tasks before Django 6.0 ({error}): pip install 'heliograph[tasks]'."
         ) from error
 
 logger = logging.getLogger("heliograph.context")

@@ -60,7 +60,7 @@ def connections_to(signal: Any, sender: Any) -> list[Connection]:
     Raises TypeError for a signal that another dispatcher runs.
     """
     if not is_signal(signal):
-        raise TypeError(f"Only of a signal that Heliograph runs is known who receives it, and {signal!r} is none.")
+        raise TypeError(f"Heliograph knows the receivers of signals that it runs, and {signal!r} is no such signal.")
     connections: list[Connection] = signal._table.connections_to(sender)
     return sorted(connections, key=attrgetter("is_async"))
 

@@ -34,7 +34,7 @@ class AuditlogSource:
     lacks: tuple[str, ...] = (
         "bulk writes: update(), bulk_create() and bulk_update() have no entries",
         "transactions: each entry becomes a change set of its own",
-        "types: values are texts, of which the types of the fields are made; 'None' is taken for no value",
+        "types: values are texts, which are converted to the types of the fields; 'None' is taken for no value",
         "values that were None before and after a creation or a deletion",
         "keys of many-to-many relations: an entry says that one has changed, and its context how the rows were called",
     )

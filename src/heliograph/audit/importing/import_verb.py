@@ -22,7 +22,7 @@ HELP = "import the entries of django-auditlog, django-simple-history or django-p
 
 def add_arguments(parser: Any) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("package", choices=PACKAGES, help="whose entries")
+    parser.add_argument("package", choices=PACKAGES, help="the package whose entries are imported")
     parser.add_argument(
         "labels", nargs="*", metavar="LABEL", help="the models, such as shop.Product (default: all that are audited)"
     )

@@ -60,7 +60,7 @@ def _before_own(found: Found, using: str, since: dict[str, datetime | None]) -> 
         since[label] = own.aggregate(first=Min("change_set__at"))["first"]
     own_sets = _own_changes([one for one in found.entries if _is_near(one, since)], using)
     entries = [one for one in found.entries if _is_before(one, since) and not _is_own(one, own_sets)]
-    found.left_out["from the time since which this log has the model itself"] += len(found.entries) - len(entries)
+    found.left_out["made since this log itself has recorded the model"] += len(found.entries) - len(entries)
     return entries
 
 

@@ -18,7 +18,7 @@ def add_arguments(parser: Any) -> None:
     """Add the arguments of the verb."""
     parser.add_argument("label", metavar="LABEL", help="the model of the person, such as shop.Customer")
     parser.add_argument("key", metavar="KEY", help="the primary key of the person")
-    parser.add_argument("--reason", default="", help="why, which is kept with the proof: name no person in it")
+    parser.add_argument("--reason", default="", help="the reason, which a seal stores: name no person in it")
     text = "also remove the reason and context of change sets that are about other rows too"
     parser.add_argument("--shared", action="store_true", help=text)
     parser.add_argument("--dry-run", action="store_true", help="say how many entries there are, and do nothing")

@@ -20,7 +20,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("operation", nargs="?", default="save", metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--pk", help="the primary key of the row that is written")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="values", help="a value to set before"
+        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="values", help="set a field before the write"
     )
     parser.add_argument("--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="the alias of the database")
     parser.add_argument("--analyze", action="store_true", help="run the write, and roll it back: show what ran")

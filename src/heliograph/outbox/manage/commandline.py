@@ -36,9 +36,9 @@ def _add_run(parser: CommandParser) -> None:
 
 def _add_status(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    text = "for how long something may have been due (default: 3600)"
+    text = "exit with 1 if a delivery has been due for longer than this (default: 3600)"
     parser.add_argument("--max-age", type=_seconds, default=3600.0, metavar="SECONDS", help=text)
-    text = "for how long something may have been running (default: 86400, a day)"
+    text = "exit with 1 if a delivery has been running for longer than this (default: 86400, a day)"
     parser.add_argument("--max-running", type=_seconds, default=86400.0, metavar="SECONDS", help=text)
 
 

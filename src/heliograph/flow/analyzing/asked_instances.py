@@ -71,8 +71,8 @@ def _advice_for_new(missing: Sequence[Any]) -> str:
     """Return how to give the first value that is missing."""
     first = missing[0]
     if first in first.model._meta.pk_fields:
-        return "Give the primary key by pk."
-    return f"Give values, such as {first.name}=..."
+        return "Give the primary key by pk=..., in the command --pk ..."
+    return f"Give values, such as {first.name}=..., in the command --set {first.name}=..."
 
 
 def _is_missing(instance: Model, field: Field[Any, Any]) -> bool:

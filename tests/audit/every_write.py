@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from django.core import serializers
 from django.db import DatabaseError, transaction
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Concat, Lower, Now
+from django.db.models.functions import Concat, Lower, Now, Upper
 
 from heliograph import mute
 from tests.app.models import (
@@ -261,6 +261,12 @@ def save_a_concat(world):
 @write
 def save_a_case(world):
     ware(stock=Case(When(stock__gt=1, then=Value(0)), default=F("stock"))).save()
+
+
+@write
+def save_an_expression_for_the_table_of_a_parent(world):
+    world.post.text, world.post.rank = Upper("text"), F("rank") + 1
+    world.post.save()
 
 
 @write

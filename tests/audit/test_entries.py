@@ -4,8 +4,10 @@ import contextlib
 import json
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import F
+from django.db.models.deletion import Collector
+from django.test.utils import isolate_apps
 
 from heliograph import mute
 from heliograph.audit import audit
@@ -118,3 +120,61 @@ def test_a_write_past_the_signals_has_no_entry(item, write):
 
     assert [action for action, *_ in entries()] == ["created"]
     assert not Item.objects.filter(pk=item.pk, quantity=1).exists()
+
+
+# --- keys that a collation takes for the same ---------------------------------------------------------------------
+
+FOLDING = {"postgresql": "folding", "mysql": "utf8mb4_general_ci", "sqlite": "nocase"}[connection.vendor]
+
+
+@pytest.fixture
+def nation():
+    """A model with a row "de" that is also found by the key "DE", as on MariaDB by default."""
+    if connection.vendor == "postgresql":
+        options = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE COLLATION IF NOT EXISTS folding ({options})")
+    with isolate_apps("tests.app"):
+
+        class Nation(models.Model):
+            code = models.CharField(max_length=10, primary_key=True, db_collation=FOLDING)
+            name = models.CharField(max_length=10)
+
+            class Meta:
+                app_label = "app"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Nation)
+    audit(Nation)
+    for code in ("de", "fr", "it"):
+        Nation.objects.create(code=code, name="old")
+    yield Nation
+    with connection.schema_editor() as editor:
+        editor.delete_model(Nation)
+
+
+def test_a_row_that_is_found_by_another_key_has_entries_under_its_own(nation):
+    germany = nation(code="DE", name="new")
+
+    germany.save()
+    germany.name = "newer"
+    germany.save()
+    germany.delete()
+    nation.objects.filter(code="FR").delete()
+
+    assert [one[:2] for one in entries()[3:]] == [
+        ("updated", "de"),
+        ("updated", "de"),
+        ("deleted", "de"),
+        ("deleted", "fr"),
+    ]
+
+
+def test_rows_that_are_found_by_other_keys_are_deleted_as_without_the_log(nation):
+    collector = Collector(using="default")
+    collector.collect([nation(code="DE"), nation(code="fr"), nation(code="IT"), nation(code="es")])
+
+    collector.delete()
+
+    assert not nation.objects.exists()
+    assert sorted(one[:2] for one in entries()[3:]) == [("deleted", "de"), ("deleted", "fr"), ("deleted", "it")]

@@ -4,10 +4,11 @@ import django
 import pytest
 from django.db import models
 from django.db.models import F
+from django.db.models.functions import Upper
 
 from heliograph import UNKNOWN, Change, changed, changes_of
 from heliograph.signals import post_save, pre_save
-from tests.app.models import Article, Country, Eager, Writer
+from tests.app.models import Article, Country, Eager, Pinned, Writer
 from tests.helpers.saves import listen_after, returns_expressions
 
 database = pytest.mark.django_db
@@ -327,6 +328,15 @@ def test_c6_an_expression_is_the_number_that_the_database_returns_or_a_marker(li
     article.words = F("words") + 1
     article.save()
     assert received == [{"words": Change(1, 2 if returns_expressions() else UNKNOWN)}]
+
+
+@database
+def test_c6_an_expression_for_the_table_of_a_parent_is_no_field_that_was_not_loaded(listen_to_changes):
+    received = listen_to_changes(Pinned, "text")
+    pinned = Pinned.objects.create(text="old")
+    pinned.text = Upper("text")
+    pinned.save()
+    assert received == [{"text": Change("old", "OLD" if returns_expressions() else UNKNOWN)}]
 
 
 @database

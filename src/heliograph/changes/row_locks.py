@@ -35,14 +35,16 @@ def locked_row(plan: Plan, names: frozenset[str], using: str, key: Any, *, are_k
 def locked_rows(
     plan: Plan, names: frozenset[str], using: str, keys: Sequence[Any], *, are_kept: bool
 ) -> Mapping[Any, Row]:
-    """Lock rows, and return what `locked_row` returns by primary key; missing rows are left out.
+    """Lock rows, and return what `locked_row` returns by the keys that were given; missing rows are left out.
 
-    The rows are locked in the order of their keys, in each table that has one of the fields.
+    The rows are locked in the order of their keys, in each table that has one of the fields. A collation may find the
+    row "de" by the key "DE", and such a row has that key in the result.
     """
-    if len(keys) != 1:
-        return _by_query(plan, names, using, keys, are_kept=are_kept)
-    row = locked_row(plan, names, using, keys[0], are_kept=are_kept)
-    return {} if row is None else {plan.key_of([row[name] for name in plan.names[: plan.keys]]): row}
+    found = _by_query(plan, names, using, keys, are_kept=are_kept) if len(keys) != 1 else {}
+    if len(keys) == 1 or not found.keys() <= {*keys}:
+        alone = {key: locked_row(plan, names, using, key, are_kept=are_kept) for key in keys if key not in found}
+        found = {**found, **{key: row for key, row in alone.items() if row is not None}}
+    return found
 
 
 def _by_query(

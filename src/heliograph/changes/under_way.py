@@ -194,6 +194,8 @@ class Saving(UnderWay):
         """Record the values in the row now; `names` are the names of the fields that were saved, None for all."""
         self.is_created = created
         row = self._all() if names is None else self._some(names)
+        if self.is_locked and not self.is_missing:  # a collation may have found the row "de" by the key "DE"
+            row = [*self.old[: self.plan.keys], *row[self.plan.keys :]]
         self.new = row = self._as_written(row, names) if self.plan.special else row
         if names is not None or self.absent:
             row = [old if value is ABSENT else value for old, value in zip(self.old, row, strict=True)]
@@ -222,9 +224,8 @@ class Saving(UnderWay):
             for field in self.plan.fields
         ]
 
-    def needs_lock(self, raw: bool, force_insert: Any) -> bool:
-        """Return whether the row is to be locked before it is written."""
-        is_first, self.is_begun = not self.is_begun, True
+    def needs_lock(self, is_first: bool, raw: bool, force_insert: Any) -> bool:
+        """Return whether the row is to be locked before it is written, or before the first of its tables is."""
         if self.is_locked or not self.plan.locked:
             return False
         return self._may_be_there(raw, force_insert) or (is_first and not raw and any(self._keys_of_parents()))
@@ -382,10 +383,11 @@ def remember_row(watching: Watching, proceed: Proceed, write: TableWrite) -> Any
     under_way = running(instance)
     if type(instance) is not watching.model or type(under_way) is not Saving:
         return _remember_row_alone(watching, proceed, write)
-    # Before the first of several tables is written.
-    if not (under_way.absent or instance.__dict__.keys() >= under_way.plan.attributes):
+    is_first, under_way.is_begun = not under_way.is_begun, True
+    # Of several tables, the write of the first one takes from the instance the values that a database has computed.
+    if is_first and not instance.__dict__.keys() >= under_way.plan.attributes:
         under_way.absent = under_way.plan.absent_from(instance)
-    needs_lock = under_way.plan.locked and under_way.needs_lock(write.raw, write.force_insert)
+    needs_lock = under_way.plan.locked and under_way.needs_lock(is_first, write.raw, write.force_insert)
     needs_lock = needs_lock and not under_way.is_verified()
     with in_locking_transaction(under_way.using, under_way.plan.model) if needs_lock else _NO_LOCK:
         if needs_lock:

@@ -14,10 +14,10 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from heliograph.changes.comparing import Comparison
 from heliograph.changes.current import comparison, deleted, without_wrapper
-from heliograph.changes.plans import ABSENT, DERIVED, PLANS, is_among
+from heliograph.changes.plans import ABSENT, DERIVED, PLANS, is_among, value_of
 from heliograph.changes.rows import Deleted, Kind, Rows, normalised
 from heliograph.changes.under_way import Saving, running, written_by
-from heliograph.changes.values import SCALARS, UNKNOWN, kept
+from heliograph.changes.values import NO_ROW, SCALARS, UNKNOWN, kept
 from heliograph.conditions import watched
 from heliograph.context.kept_context import Context, current_context
 from heliograph.dispatch import Call
@@ -52,6 +52,8 @@ class BatchDeferral(Deferral):
         compared = _compared(instance, kind, payload.get("update_fields")) if kind is not None and self.fields else None
         if kind is not None and key is not None:
             key = normalised(instance, key)
+            if compared is not None and kind != "created" and compared.old[0] is not key:
+                key = _stored_key(compared, key)
         record = record_of(sender, key) if kind == "deleted" else None
         save = _save_of(instance) if compared is not None and payload["signal"] is pre_save else None
         table = table_of(sender, using) if isinstance(sender, ModelBase) and isinstance(using, str) else None
@@ -60,6 +62,14 @@ class BatchDeferral(Deferral):
             context = context.pinned()
         common = (call.receiver, payload, self, current_call() if watch else None, table, context)
         return ReceivedSend(*common, kind, key, compared, record=record, save=save, held=instance)
+
+
+def _stored_key(compared: Comparison, key: Any) -> Any:
+    """Return the primary key that a row has, which a collation may have found by another one: "de" by "DE"."""
+    stored = compared.old[: compared.plan.keys]
+    if UNKNOWN in stored or NO_ROW in stored:
+        return key
+    return compared.plan.key_of([*map(value_of, stored)])
 
 
 @dataclass(frozen=True)

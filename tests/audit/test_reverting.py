@@ -16,6 +16,7 @@ from tests.app.models import (
     Loan,
     Pinned,
     Post,
+    Seat,
     Song,
     Ticket,
     Voucher,
@@ -52,6 +53,23 @@ def test_l10_an_update_sets_the_old_values_again_and_is_an_entry(article):
     assert (article.title, article.words) == ("a", 1)
     assert done.steps[0].changes == {"title": Change("b", "a"), "words": Change(2, 1)}
     assert newest(article).changes["words"] == Change(2, 1)
+
+
+def test_changes_of_a_row_with_a_key_of_two_columns_are_undone():
+    audit(Seat)
+    seat = Seat.objects.create(row=1, number=2, guest="Ada")
+    seat.guest = "Grace"
+    seat.save()
+
+    revert(newest(seat))
+    assert Seat.objects.get().guest == "Ada"
+    assert history((Seat, newest(seat).object)).count() == 3
+
+    revert(history(seat).actions("created").get(), force=True)
+    assert not Seat.objects.exists()
+
+    revert(newest((Seat, (1, 2))))
+    assert Seat.objects.get(pk=(1, 2)).guest == "Ada"
 
 
 def test_a_database_that_checks_each_statement_is_not_asked_to_check_whole_tables(article):

@@ -13,7 +13,6 @@ from heliograph.audit.change_texts import key_text
 from heliograph.audit.models import Action, Entry
 from heliograph.audit.stored_changes import model_labelled
 from heliograph.changes.comparing import Change
-from heliograph.outbox.payload.errors import UnreadableError
 from heliograph.outbox.payload.value_decoding import key_of
 
 
@@ -89,10 +88,15 @@ def _key_by_link(model: Any, key: Any, link: Any, using: str | None) -> Any:
 
 
 def as_key(model: Any, key: Any) -> Any:
-    """Return a primary key with the types of its fields; ValueError for a key that is none of the model's."""
+    """Return a primary key with the types of its fields; ValueError for a key that is none of the model's.
+
+    A key of several columns may also be given as the text that an entry has, such as "[1,2]".
+    """
     fields = model._meta.pk_fields
     parts = key if isinstance(key, tuple | list) else (key,)
     try:
+        if len(fields) > 1 and isinstance(key, str):
+            return key_of(model, json.loads(key))
         found = tuple(field.to_python(part) for field, part in zip(fields, parts, strict=True))
     except Exception as error:  # a field may raise any error for a value that it does not accept
         raise ValueError(f"{key!r} is no primary key of {model._meta.label}.") from error
@@ -102,13 +106,6 @@ def as_key(model: Any, key: Any) -> Any:
 def key_or_none(model: Any, text: str) -> Any:
     """Return the primary key that an entry has as text; None if it is no key of the model any more."""
     try:
-        return key_in(model, text)
-    except (ValueError, UnreadableError):
-        return None
-
-
-def key_in(model: Any, text: str) -> Any:
-    """Return the primary key that an entry has as text."""
-    if len(model._meta.pk_fields) == 1:
         return as_key(model, text)
-    return key_of(model, json.loads(text))
+    except ValueError:
+        return None

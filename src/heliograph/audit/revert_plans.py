@@ -13,7 +13,7 @@ from heliograph.audit.backwards import why_unknown
 from heliograph.audit.change_texts import key_text
 from heliograph.audit.histories import History, history
 from heliograph.audit.models import Action, Entry
-from heliograph.audit.named_rows import key_in, key_or_none, tables_of
+from heliograph.audit.named_rows import as_key, key_or_none, tables_of
 from heliograph.audit.reversals import Refusal, Step
 from heliograph.audit.stored_changes import Related
 from heliograph.bulk.m2m_sides import sides_of
@@ -137,7 +137,7 @@ class Planner:
         refusals: list[Refusal] = []
         for table in tables_of(model):
             self._add_table(entry, table, found, refusals)
-        key = key_in(model, entry.object)
+        key = as_key(model, entry.object)
         row = _instance(model, key, found)
         changes = {name: Change(NO_ROW, value) for name, value in found.items()}
         return Step(entry, "create", changes, tuple(refusals), row)
@@ -222,7 +222,7 @@ class Planner:
     # --- rows and entries -----------------------------------------------------------------------------------------
 
     def _row(self, model: Any, text: str) -> Any:
-        rows = model._base_manager.using(self.using).filter(pk=key_in(model, text))
+        rows = model._base_manager.using(self.using).filter(pk=as_key(model, text))
         return (rows.select_for_update() if self.locks else rows).first()
 
     def _entries_after(self, entry: Entry) -> History:

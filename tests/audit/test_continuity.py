@@ -127,6 +127,7 @@ def test_a_raw_deletion_is_named(item):
 
 
 def test_labels_choose_the_models(item):
+    audit(Cart)
     past_the_orm("UPDATE app_item SET quantity = 9")
 
     assert gaps("app.Cart") == []

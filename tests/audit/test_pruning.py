@@ -53,6 +53,21 @@ def test_l12_entries_are_kept_as_long_as_their_model_says(cart):
     assert counts()["pruned"] == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (("prune", "app.Cat"), r"^There is no model 'app.Cat', and no entry of it"),
+        (("verify", "--continuity", "app.Cat"), r"^There is no model 'app.Cat', and no entry of it"),
+        (("verify", "--continuity", "app.Writer"), r"^app.Writer is not audited, .*: audit\(\) it\.$"),
+        (("verify", "--from", "2"), r"^There is no seal #2: they are numbered from #1, and the newest is #0\.$"),
+        (("verify", "--from", "0"), r"^There is no seal #0"),
+    ],
+)
+def test_a_name_or_a_number_that_is_mistyped_is_an_error_and_not_a_log_without_findings(cart, given, text):
+    with pytest.raises(CommandError, match=text):
+        command(*given)
+
+
 def test_l12_a_whole_range_that_is_pruned_is_verified_without_its_leaves(cart):
     for _ in range(9):
         Item.objects.create(cart=cart)

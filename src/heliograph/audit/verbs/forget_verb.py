@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
-from django.core.management.base import CommandError
-
-from heliograph.audit.chain import rows
 from heliograph.audit.forgetting import Forgetting, Forgotten
-from heliograph.audit.models import Kind
 from heliograph.audit.person_entries import Person
-from heliograph.audit.verbs.verb_options import end_progress, entries, progress_of
+from heliograph.audit.verbs.verb_options import end_progress, entries, label_of, progress_of
 
 
 def add_arguments(parser: Any) -> None:
@@ -26,7 +21,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(command: Any, options: dict[str, Any]) -> None:
     """Forget a person, and say how much that was."""
-    person = Person(options["database"], _label(options["database"], options["label"]), options["key"])
+    person = Person(options["database"], label_of(options["database"], options["label"]), options["key"])
     progress = progress_of(command, "Found" if options["dry_run"] else "Forgot")
     done = Forgetting(person, options["reason"], options["shared"], options["dry_run"], progress).run()
     end_progress(command)
@@ -45,13 +40,3 @@ def _summary(done: Forgotten, verb: str) -> str:
 
 def _sets(count: int) -> str:
     return f"{count:,} change {'set' if count == 1 else 'sets'}"
-
-
-def _label(using: str, given: str) -> str:
-    """Return the label of a model that is there, or of one that has entries."""
-    try:
-        return str(apps.get_model(given)._meta.concrete_model._meta.label)
-    except (LookupError, ValueError):
-        if rows(Kind, using).filter(model=given).exists():
-            return given
-    raise CommandError(f"There is no model {given!r}, and no entry of it: name it such as shop.Customer.")

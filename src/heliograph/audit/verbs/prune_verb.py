@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heliograph.audit.pruning import expired, keeps, prune
-from heliograph.audit.verbs.verb_options import duration_with_unit, end_progress, entries, progress_of
+from heliograph.audit.verbs.verb_options import duration_with_unit, end_progress, entries, label_of, progress_of
 
 
 def add_arguments(parser: Any) -> None:
@@ -19,7 +19,8 @@ def add_arguments(parser: Any) -> None:
 def run(command: Any, options: dict[str, Any]) -> None:
     """Delete what is too old, and say how much that was."""
     using = options["database"]
-    keep = keeps(using, options["labels"], options["older_than"])
+    labels = [label_of(using, one) for one in options["labels"]]
+    keep = keeps(using, labels, options["older_than"])
     if options["dry_run"]:
         counts = expired(using, keep)
         for label, count in counts.items():

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
+from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS
 
+from heliograph.audit.chain import rows
+from heliograph.audit.models import Kind
 from heliograph.outbox.manage.commandline import database_alias, duration
 
 
@@ -16,6 +20,16 @@ def add_database(parser: Any) -> None:
     """Add the option that names the database."""
     text = "the database that has the entries (default: %(default)s)"
     parser.add_argument("--database", default=DEFAULT_DB_ALIAS, type=database_alias, metavar="ALIAS", help=text)
+
+
+def label_of(using: str, given: str) -> str:
+    """Return the label of a model that is there, or of one that has entries; CommandError if there is neither."""
+    try:
+        return str(apps.get_model(given)._meta.concrete_model._meta.label)
+    except (LookupError, ValueError):
+        if rows(Kind, using).filter(model=given).exists():
+            return given
+    raise CommandError(f"There is no model {given!r}, and no entry of it: name it such as shop.Customer.")
 
 
 def duration_with_unit(text: str) -> timedelta:

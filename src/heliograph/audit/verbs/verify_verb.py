@@ -11,9 +11,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from heliograph.audit.audited_models import AUDITED
+from heliograph.audit.chain import last_seal
 from heliograph.audit.continuity import Continuity
 from heliograph.audit.seal_verification import Counts, Verification
-from heliograph.audit.verbs.verb_options import end_progress, entries, progress_of
+from heliograph.audit.verbs.verb_options import end_progress, entries, label_of, progress_of
 
 _SHOWN = 20  # findings
 
@@ -36,17 +38,34 @@ def run(command: Any, options: dict[str, Any]) -> None:
     """Verify, print what was found, and exit with 1 if anything was."""
     if options["labels"] and not options["continuity"]:
         raise CommandError("A seal has entries of all models: name models only with --continuity.")
-    progress = progress_of(command, "Verified")
-    verification = Verification(options["database"], options["first"], options["head"], progress)
+    using, first = options["database"], options["first"]
+    labels = [_audited_label(using, one) for one in options["labels"]]
+    _verify_is_there(using, first)
+    verification = Verification(using, first, options["head"], progress_of(command, "Verified"))
     parts = [verification.findings()]
     if options["continuity"]:
-        parts.append(Continuity(options["database"], options["labels"]).findings())
+        parts.append(Continuity(using, labels).findings())
     count = _show(command, chain.from_iterable(parts))
     end_progress(command)
     command.stdout.write(_summary(verification.counts))
     if count:
         findings = "1 finding" if count == 1 else f"{count:,} findings"
         raise CommandError(f"The audit log is not as it was written: {findings}.", returncode=1)
+
+
+def _audited_label(using: str, given: str) -> str:
+    label = label_of(using, given)
+    if all(one.label != label for one in AUDITED.values()):
+        raise CommandError(f"{label} is not audited, so that nothing is known about its continuity: audit() it.")
+    return label
+
+
+def _verify_is_there(using: str, first: int) -> None:
+    """Raise CommandError for a seal that is newer than all: nothing would be verified, and all would look well."""
+    newest = last_seal(using)
+    last = 0 if newest is None else newest.pk
+    if first > max(last, 1) or first < 1:
+        raise CommandError(f"There is no seal #{first}: they are numbered from #1, and the newest is #{last}.")
 
 
 def _show(command: Any, findings: Iterator[str]) -> int:

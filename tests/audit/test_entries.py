@@ -10,10 +10,11 @@ from django.db.models.deletion import Collector
 from django.test.utils import isolate_apps
 
 from heliograph import mute
-from heliograph.audit import audit
+from heliograph.audit import audit, history
 from heliograph.audit.audited_models import AUDITED
 from heliograph.audit.entry_insertion import FEW
 from heliograph.audit.models import Entry
+from heliograph.context import acting
 from tests.app.models import Cart, Item, Ware
 from tests.app.models_of_books import Page
 from tests.audit.logs import findings
@@ -120,6 +121,18 @@ def test_a_write_past_the_signals_has_no_entry(item, write):
 
     assert [action for action, *_ in entries()] == ["created"]
     assert not Item.objects.filter(pk=item.pk, quantity=1).exists()
+
+
+def test_a_reason_and_an_actor_with_characters_that_a_database_refuses_are_stored_with_escapes(item):
+    with acting("cron\0\ud800é", reason="a\0b\udfff"):
+        item.quantity = 5
+        item.save()
+
+    change_set = Entry.objects.latest("pk").change_set
+    assert (change_set.actor, change_set.actor_label) == ("cron\\x00\\ud800é",) * 2
+    assert change_set.reason == "a\\x00b\\udfff"
+    assert history(item).by("cron\0\ud800é").count() == 1
+    assert findings() == []
 
 
 # --- keys that a collation takes for the same ---------------------------------------------------------------------

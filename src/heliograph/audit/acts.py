@@ -41,14 +41,29 @@ def act_of(context: Context) -> Act:
     found = {name: value for name in _TEXTS if (value := getattr(context, name))}
     found |= {"values": dict(context.values)} if context.values else {}
     traced = {"traceparent": context.traceparent} if context.traceparent else {}
-    return Act(actor, context.reason, _json(found), label, _json({**found, **traced}))
+    return Act(actor, _storable(context.reason), _json(found), label, _json({**found, **traced}))
 
 
 def _actor_of(context: Context) -> tuple[str, str]:
     actor = context.actor
     if actor is None:
         return "", ""
-    return f"{actor.model} {actor.key}".strip()[:_LONGEST], actor.label[:_LONGEST]
+    return name_of(actor), _storable(actor.label)[:_LONGEST]
+
+
+def name_of(actor: Any) -> str:
+    """Return the text by which change sets name an actor, such as auth.User 7, or cron for one that is no user."""
+    return _storable(f"{actor.model} {actor.key}".strip())[:_LONGEST]
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database takes: PostgreSQL refuses "\\0", and UTF-8 has no half of a surrogate pair.
+
+    A text that a client has sent may have them, and a change that it explains must not fail at its commit for them.
+    """
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _json(values: Mapping[str, Any]) -> str:

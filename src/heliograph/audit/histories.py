@@ -11,10 +11,11 @@ from typing import Any, Self
 from django.db.models import Model, Q
 from django.db.models.base import ModelBase
 
+from heliograph.audit.acts import name_of
 from heliograph.audit.entry_kinds import of_kinds
 from heliograph.audit.models import Action, ChangeSet, Entry, UneditableQuerySet
 from heliograph.audit.named_rows import NamedRow, named, tables_of
-from heliograph.context.actors import Actor, actor_of
+from heliograph.context.actors import actor_of
 
 # The change sets of a transaction are written together at its end, so their numbers differ by no more than this.
 _END = timedelta(hours=1)
@@ -90,10 +91,8 @@ def labels_of(model: Any) -> list[str]:
 
 def actor_text(user: Any) -> str:
     """Return the text that a change set has for an actor: a user, a text, or None for nobody."""
-    if isinstance(user, str):
-        return user
-    actor: Actor | None = actor_of(user)
-    return "" if actor is None else f"{actor.model} {actor.key}".strip()
+    actor = actor_of(user)
+    return "" if actor is None else name_of(actor)
 
 
 def sets_of_transaction(one: Entry | ChangeSet) -> list[int]:

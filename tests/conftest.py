@@ -2,6 +2,8 @@
 
 import gc
 import signal
+from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,15 +17,18 @@ HERE = Path(__file__).parent
 settings.register_profile("heliograph", deadline=None)
 settings.load_profile("heliograph")
 
-# Folders and files whose tests do not touch the database of the test settings.
+# Folders and files whose tests do not touch the database of the test settings: pytest-django refuses them any database,
+# or they start processes with a database of their own, such as the shop.
 DATABASE_INDEPENDENT = (
     "adoption/test_adoption.py",
     "adoption/test_debug_toolbar.py",
+    "adoption/test_installed.py",
     "adoption/test_lifetimes.py",
     "adoption/test_monitoring.py",
     "adoption/test_processes.py",
     "adoption/test_releasing.py",
     "adoption/test_subclasses_of_signal.py",
+    "audit/test_importing.py",
     "context/test_carried.py",
     "context/test_commands.py",
     "context/test_tasks.py",
@@ -36,8 +41,14 @@ DATABASE_INDEPENDENT = (
     "flow/test_cycles.py",
     "flow/test_signals_command.py",
     "flow/test_signals_list.py",
+    "flow/test_signals_patches.py",
     "flow/test_source_checks.py",
+    "flow/test_trace.py",
     "receivers/test_foreign_signals.py",
+    "receivers/test_mistakes.py",
+    "receivers/test_refused_conditions.py",
+    "recipes/test_tutorial_page.py",
+    "recipes/test_work.py",
     "test_demo.py",
     "test_deprecation.py",
     "test_docs.py",
@@ -47,11 +58,15 @@ DATABASE_INDEPENDENT = (
     "test_package.py",
     "test_pictures.py",
     "test_promises.py",
+    "test_quoted_figures.py",
     "test_recipe_benchmarks.py",
     "test_release.py",
     "test_repository.py",
+    "test_shop_payments.py",
     "test_tools.py",
     "test_tutorial.py",
+    "test_words.py",
+    "testing/test_listening.py",
     "testing/test_plugin.py",
     "testing/test_recorded.py",
 )
@@ -73,6 +88,7 @@ PYTHON_INDEPENDENT = (
     "test_demo.py",
     "test_load.py",
     "test_recipe_benchmarks.py",
+    "test_shop_payments.py",
     "test_tutorial.py",
 )
 
@@ -84,15 +100,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that are the same on every database or on every Python, and those that need a browser."""
-    for paths, marker in (
-        (("browser",), pytest.mark.browser),
-        (DATABASE_INDEPENDENT, pytest.mark.database_independent),
-        (PYTHON_INDEPENDENT, pytest.mark.python_independent),
-    ):
-        marked = {HERE / path for path in paths}
-        for item in items:
-            if not marked.isdisjoint([item.path, *item.path.parents]):
-                item.add_marker(marker)
+    for item in items:
+        for marker in markers(item.path):
+            item.add_marker(marker)
+
+
+@cache
+def markers(path: Path) -> list[pytest.MarkDecorator]:
+    """Return the markers of the tests in a file."""
+    marked = (
+        (pytest.mark.browser, ("browser",)),
+        (pytest.mark.database_independent, DATABASE_INDEPENDENT),
+        (pytest.mark.python_independent, PYTHON_INDEPENDENT),
+    )
+    around = {path, *path.parents}
+    return [marker for marker, paths in marked if not around.isdisjoint(HERE / one for one in paths)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected: nearly all that comes stays, and each look costs more."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

@@ -8,7 +8,7 @@ import django
 import pytest
 
 from tests.conftest import DATABASE_INDEPENDENT, PYTHON_INDEPENDENT
-from tests.helpers.databases import databases
+from tests.helpers.databases import KINDS, databases
 from tools import absences, crash, everything, interpreters, tally
 from tools.calls import Length, length, recorded
 from tools.coverage_gates import markers_that_fail
@@ -103,15 +103,28 @@ def test_what_is_the_same_elsewhere_is_left_out():
 
 
 def test_the_tests_of_the_dispatcher_measure_branches_on_sqlite_and_all_other_tests_lines():
-    dispatcher, others = parts("sqlite", ["-x"])
+    *others, dispatcher = parts("sqlite", ["-x"])
     (server,) = parts("postgresql", ["-x"])
 
     assert dispatcher.arguments == (*selection("sqlite"), "-x", *OF_DISPATCHER)
-    assert others.arguments == (*selection("sqlite"), "-x", *(f"--ignore={folder}" for folder in OF_DISPATCHER))
     assert server.arguments == (*selection("postgresql"), "-x")
-    assert [(part.database, part.with_branches) for part in (dispatcher, others, server)] == [
-        *(("sqlite", True), ("sqlite", False), ("postgresql", False)),
+    assert [(part.database, part.with_branches) for part in (*others, dispatcher, server)] == [
+        *(("sqlite", False), ("sqlite", False), ("sqlite", True), ("postgresql", False)),
     ]
+
+
+def test_all_other_tests_on_sqlite_run_once_with_a_database_or_without():
+    without, others, _ = parts("sqlite", ["-x"])
+    ignored = [f"--ignore={folder}" for folder in OF_DISPATCHER]
+
+    assert without.arguments == ("-m", "not kills and not browser and database_independent", "-x", *ignored)
+    assert others.arguments == ("-m", "not kills and not browser and not database_independent", "-x", *ignored)
+
+
+def test_parts_that_run_side_by_side_have_databases_of_their_own():
+    every = [part for database in KINDS for part in parts(database, [])]
+    cells = {part.variables["HELIOGRAPH_TEST_CELL"] for part in every}
+    assert len(cells) == len(every) == 5
 
 
 @pytest.mark.parametrize("named", ["tests/audit", "tests/test_words.py::test_a"])
@@ -127,9 +140,10 @@ def test_options_may_leave_no_test_of_one_part_but_not_of_all():
 
 def test_only_lines_are_measured_by_the_events_of_python():
     lines, branches = (Part("tests", "sqlite", with_branches, ()) for with_branches in (False, True))
+    usual = {"HELIOGRAPH_TEST_DATABASE": "sqlite", "HELIOGRAPH_TEST_CELL": "tests"}
     fast = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
-    assert lines.variables == {"HELIOGRAPH_TEST_DATABASE": "sqlite", **fast}
-    assert branches.variables == {"HELIOGRAPH_TEST_DATABASE": "sqlite"}
+    assert lines.variables == usual | fast
+    assert branches.variables == usual
     assert ("--branch" in branches.measuring, "--branch" in lines.measuring) == (True, False)
 
 

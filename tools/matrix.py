@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.helpers.databases import KINDS
 from tools import interpreters, tally
 from tools.absences import leave_out
-from tools.environments import Environment
+from tools.environments import Environment, wheel
 from tools.processes import Finished, run
 from tools.services import BROKERS, how_to_start, silent
 from tools.suite import SMOKE, selection
@@ -141,12 +141,14 @@ def found_databases(wanted: Sequence[str]) -> list[str]:
     return [kind for kind in wanted if kind not in {service.name for service in missing}]
 
 
-def prepare(chosen: Sequence[Pair], bases: Mapping[str, Path]) -> dict[Pair, Environment]:
-    """Make the environment of each pair."""
+def prepare(chosen: Iterable[Pair], bases: Mapping[str, Path]) -> dict[Pair, Environment]:
+    """Make the environments of the pairs side by side, since each waits for its downloads and its files."""
     started = time.monotonic()
-    environments = {pair: pair.environment(bases[pair.python]).prepare() for pair in chosen}
-    print(f"{len(environments)} environments ready in {time.monotonic() - started:.0f} s", flush=True)
-    return environments
+    wheel()  # which all have
+    with ThreadPoolExecutor() as pool:
+        making = {pair: pool.submit(pair.environment(bases[pair.python]).prepare) for pair in chosen}
+    print(f"{len(making)} environments ready in {time.monotonic() - started:.0f} s", flush=True)
+    return {pair: made.result() for pair, made in making.items()}
 
 
 def arguments_of(cell: Cell, *, quick: bool) -> list[str]:
@@ -211,10 +213,10 @@ def main() -> None:
     bases = found_pythons(options.python or PYTHONS)
     databases = found_databases(options.database or KINDS)
     chosen = pairs(bases, options.django or SUPPORTED)
-    environments = prepare(chosen, bases)
     wanted = [
         cell for cell in cells(chosen, databases) if not is_left_out(cell, rest=options.rest, quick=options.quick)
     ]
+    environments = prepare({cell.pair for cell in wanted}, bases)
     # The longest first: a cell that is alone at the end leaves processors idle.
     wanted.sort(key=lambda cell: not cell.is_newest)
     todo = {cell: [*arguments_of(cell, quick=options.quick), *options.pytest] for cell in wanted}

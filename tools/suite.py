@@ -45,6 +45,8 @@ SMOKE = (
 # The tests that run each branch of heliograph.dispatch, and that measure branches.
 OF_DISPATCHER = ("tests/dispatch", "tests/receivers")
 
+AT_ONCE = 4  # parts in CI, which has two processors
+
 
 def selection(database: str, *, is_common_python: bool = True) -> list[str]:
     """Leave out what does not depend on the database or the Python, on all but one; and crash and browser tests."""
@@ -54,7 +56,12 @@ def selection(database: str, *, is_common_python: bool = True) -> list[str]:
         "database_independent": database != "sqlite",
         "python_independent": not is_common_python,
     }
-    return ["-m", " and ".join(f"not {marker}" for marker, is_left_out in left_out.items() if is_left_out)]
+    return marked(*(f"not {marker}" for marker, is_left_out in left_out.items() if is_left_out))
+
+
+def marked(*markers: str) -> list[str]:
+    """Return the options that select the tests with all these markers."""
+    return ["-m", " and ".join(markers)]
 
 
 @dataclass(frozen=True)
@@ -73,37 +80,38 @@ class Part:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables of the environment of `coverage run`.
+        """The variables of the environment of `coverage run`; parts run side by side, each with databases of its own.
 
         `sys.monitoring` measures lines in a tenth of the time of the tests. Branches take more than half of that time,
         since a Python before 3.14 has no events for them.
         """
         is_fast = sys.version_info >= (3, 12) and not self.with_branches
-        return {"HELIOGRAPH_TEST_DATABASE": self.database, **({"COVERAGE_CORE": "sysmon"} if is_fast else {})}
+        usual = {"HELIOGRAPH_TEST_DATABASE": self.database, "HELIOGRAPH_TEST_CELL": self.name.replace(" ", "_")}
+        return usual | ({"COVERAGE_CORE": "sysmon"} if is_fast else {})
 
 
 def parts(database: str, options: Sequence[str]) -> list[Part]:
-    """Return the runs on one database; on SQLite the tests that measure branches have a run of their own."""
+    """Return the runs on one database, the longest first.
+
+    On SQLite the tests that measure branches have a run of their own, and so do those that need no database.
+    """
     arguments = (*selection(database), *options)
     if database != "sqlite":
         return [Part(f"tests on {database}", database, False, arguments)]
     if any(is_path_of_tests(option) for option in options):
         return [Part("tests on sqlite", database, True, arguments)]
-    others = (f"--ignore={folder}" for folder in OF_DISPATCHER)
+    others = (*options, *(f"--ignore={folder}" for folder in OF_DISPATCHER))
+    usual = "not kills", "not browser"
     return [
+        Part("tests without a database", database, False, (*marked(*usual, "database_independent"), *others)),
+        Part("other tests on sqlite", database, False, (*marked(*usual, "not database_independent"), *others)),
         Part("tests of the dispatcher on sqlite", database, True, (*arguments, *OF_DISPATCHER)),
-        Part("other tests on sqlite", database, False, (*arguments, *others)),
     ]
 
 
 def is_path_of_tests(option: str) -> bool:
     """Return whether an option of pytest names tests by their path, such as "tests/audit/test_rules.py::test_a"."""
     return not option.startswith("-") and Path(ROOT, option.partition("::")[0]).exists()
-
-
-def test_on(database: str, options: Sequence[str], *, is_alone: bool) -> bool:
-    """Run all parts of one database, and say whether all tests passed."""
-    return has_passed([run_part(part, is_alone=is_alone) for part in parts(database, options)])
 
 
 def has_passed(codes: Sequence[int]) -> bool:
@@ -134,11 +142,13 @@ def main() -> None:
     missing = silent()
     leave_out([how_to_start(service) for service in missing])
     databases = [kind for kind in KINDS if kind not in {service.name for service in missing}]
-    # Where nobody watches, all at once: the tests on a server wait for its disk for a good part of their time.
-    at_once = len(databases) if os.environ.get("CI") else 1
+    # Where nobody watches, side by side: the tests on a server wait for it, and those without a database for processes
+    # that they start. The tests on the servers take longest.
+    at_once = AT_ONCE if os.environ.get("CI") else 1
+    todo = [part for database in reversed(databases) for part in parts(database, sys.argv[1:])]
     with ThreadPoolExecutor(at_once) as pool:
-        passed = [*pool.map(partial(test_on, options=sys.argv[1:], is_alone=at_once == 1), databases)]
-    sys.exit(not all(passed))
+        codes = [*pool.map(partial(run_part, is_alone=at_once == 1), todo)]
+    sys.exit(not has_passed(codes))
 
 
 if __name__ == "__main__":

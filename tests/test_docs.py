@@ -34,7 +34,6 @@ START = ROOT / "docs" / "start.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs" / "tutorial"  # test_tutorial.py follows it
 ON_POSTGRESQL = ROOT / "docs" / "moving" / "django-pghistory.md"  # a package of triggers of PostgreSQL
-DATABASE = os.environ.get("HELIOGRAPH_TEST_DATABASE", "sqlite")
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A block that begins with the comment "# shop/receivers.py" is that file of the page's project.
@@ -61,18 +60,21 @@ def kind_of(page):
     return "postgresql" if page == ON_POSTGRESQL else "sqlite"
 
 
-def run_here(page):
-    """Return the page as a parameter of a test that is skipped where the tests run on another database."""
-    marks = pytest.mark.skipif(kind_of(page) != DATABASE, reason=f"its samples run on {kind_of(page)}")
-    return pytest.param(page, marks=marks, id=name_of(page))
+def on_sqlite():
+    """The pages with samples that run here; test_docs_on_postgresql.py has the other one."""
+    return [page for page in PAGES if blocks(page) and page.parent != TUTORIAL and kind_of(page) == "sqlite"]
 
 
-@pytest.mark.parametrize("page", [run_here(page) for page in PAGES if blocks(page) and page.parent != TUTORIAL])
+@pytest.mark.parametrize("page", on_sqlite(), ids=name_of)
 def test_the_samples_of_a_page_run(page, tmp_path):
-    command = [sys.executable, "-P", "-W", "error", __file__, str(page)]
-    finished = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
-
+    finished = run_afresh(page, tmp_path)
     assert finished.returncode == 0, finished.stderr
+
+
+def run_afresh(page, folder):
+    """Run the samples of a page in a process of its own, in an empty folder."""
+    command = [sys.executable, "-P", "-W", "error", __file__, str(page)]
+    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
 
 
 def environment(folder):

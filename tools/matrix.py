@@ -165,8 +165,11 @@ def run_cell(cell: Cell, environment: Environment, arguments: Sequence[str]) -> 
 
 
 def run_cells(todo: Mapping[Cell, Sequence[str]], environments: Mapping[Pair, Environment]) -> Iterator[Result]:
-    """Run as many cells side by side as there are processors, each with its arguments, and yield each as it ends."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Run cells side by side, each with its arguments, and yield each as it ends.
+
+    There is one more than there are processors, since a cell waits now and then: for its server, a lock or a process.
+    """
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         running = [pool.submit(run_cell, cell, environments[cell.pair], its_own) for cell, its_own in todo.items()]
         for future in as_completed(running):
             yield future.result()

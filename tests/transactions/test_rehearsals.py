@@ -1,15 +1,15 @@
 """A rehearsal runs code as in production, and nothing of it stays."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from heliograph import BeforeCommit, Durable, Inline, OnCommit, created, rehearsal
 from heliograph.outbox.models import Delivery
 from heliograph.signals import post_save
-from tests.app.models import Article
+from tests.app.models import Article, Branch
 from tests.app.models_of_books import Novel
 
 in_autocommit = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -83,6 +83,64 @@ def test_a_commit_that_the_database_would_refuse_is_known():
         Novel.objects.create(writer_id=4711)
 
     assert {*held.refused} == ({"default"} if is_deferred else set())
+
+
+def save_twice():
+    article = Article.objects.create()
+    with suppress(IntegrityError):
+        article.save(force_insert=True)
+
+
+def ask_for_no_table():
+    with suppress(Error), connection.cursor() as cursor:
+        cursor.execute("SELECT words FROM no_such_table")
+
+
+def update_a_unique_column():
+    for pk in (1, 2):
+        Branch.objects.create(code=pk)
+    with suppress(IntegrityError):
+        Branch.objects.update(code="same")
+
+
+@transaction.atomic(savepoint=False)
+def create_and_fail():
+    Article.objects.create(title="undone")
+    raise ZeroDivisionError
+
+
+def fail_in_a_transaction():
+    for _ in range(2):
+        with suppress(ZeroDivisionError):
+            create_and_fail()
+
+
+@in_autocommit
+@pytest.mark.parametrize("act", [save_twice, ask_for_no_table, update_a_unique_column, fail_in_a_transaction])
+def test_code_that_catches_an_error_outside_of_atomic_goes_on(act):
+    with rehearsal() as held:
+        act()
+        Article.objects.create(title="last")
+        titles = [*Article.objects.values_list("title", flat=True)]
+
+    assert titles[-1] == "last"
+    assert "undone" not in titles
+    assert held.refused == {}
+    assert not Article.objects.exists()
+
+
+@in_autocommit
+def test_an_error_inside_of_atomic_marks_its_block_as_in_production():
+    with rehearsal(), transaction.atomic():
+        save_twice()
+        with pytest.raises(TransactionManagementError):
+            Article.objects.count()
+
+
+@in_autocommit
+def test_a_statement_of_a_rehearsal_is_one_query(django_assert_num_queries):
+    with rehearsal(), django_assert_num_queries(1):
+        Article.objects.count()
 
 
 @in_autocommit

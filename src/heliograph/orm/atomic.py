@@ -1,4 +1,4 @@
-"""Atomic: the end of a block of `transaction.atomic()`, which Django reports to nobody before the commit."""
+"""Atomic: where a block of `transaction.atomic()` begins and ends, and what an error outside of one marks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial, wraps
 from types import FunctionType
 from typing import Any
 
+from django.db import transaction
 from django.db.transaction import Atomic
 
 from heliograph.orm.patching import forwarding_code
@@ -20,6 +21,26 @@ def _exit(inner: Proceed, run: Proceed) -> Proceed:
 
     return __exit__
 
+
+def _enter(inner: Proceed, run: Proceed) -> Proceed:
+    @wraps(inner)
+    def __enter__(self: Any) -> Any:  # noqa: N807 - that is its name
+        return run(self)
+
+    return __enter__
+
+
+def _mark(inner: Proceed, run: Proceed) -> Proceed:
+    @wraps(inner)
+    def mark_for_rollback_on_error(using: Any = None) -> Any:
+        return run(using)
+
+    return mark_for_rollback_on_error
+
+
+begin = Method("__enter__", ("rehearse",), _enter, Atomic)
+# A context manager of Django around each single query of the ORM that writes.
+mark = Method("mark_for_rollback_on_error", ("rehearse",), _mark, transaction)
 
 _STEPS = ("flush",)
 _EXIT = "_heliograph_exit"

@@ -18,5 +18,5 @@ def _statement(inner: Proceed, run: Proceed) -> Proceed:
     return execute
 
 
-execute = Method("_execute", ("observe", "record_effects", "watch_search_path"), _statement, CursorWrapper)
-execute_many = Method("_executemany", ("observe", "record_effects"), _statement, CursorWrapper)
+execute = Method("_execute", ("rehearse", "observe", "record_effects", "watch_search_path"), _statement, CursorWrapper)
+execute_many = Method("_executemany", ("rehearse", "observe", "record_effects"), _statement, CursorWrapper)

@@ -13,6 +13,7 @@ from django.db.transaction import TransactionManagementError
 from heliograph.databases import database_of
 from heliograph.transactions.flush import REHEARSAL
 from heliograph.transactions.pending import OF_REHEARSAL, Pending
+from heliograph.transactions.rehearsed_autocommit import of_autocommit
 
 
 @dataclass
@@ -43,19 +44,22 @@ def rehearsal(*aliases: str) -> Iterator[Rehearsal]:
         len(held.after_commit)  # so many calls would have followed the commit
 
     Each save commits as it would without the block: receivers before the commit are called, deliveries are stored, and
-    `atomic(durable=True)` is allowed. Receivers after the commit, notices to backends and the functions of
-    `transaction.on_commit()` are held back. At the end the databases check their constraints, as a commit would. A
-    rollback does not undo sequences, caches, files, mails, requests, other threads, or instances in memory.
+    `atomic(durable=True)` is allowed. Code that catches an error outside of `atomic()` goes on. Receivers after the
+    commit, notices to backends and the functions of `transaction.on_commit()` are held back. At the end the databases
+    check their constraints, as a commit would. A rollback does not undo sequences, caches, files, mails, requests,
+    other threads, or instances in memory.
 
     Raises TransactionManagementError inside a transaction, except the transaction of a test.
     """
     held, connected = Rehearsal(), [connections[alias] for alias in aliases or _aliases()]
     for connection in connected:
         _verify_none_open(connection)
+    autocommit = of_autocommit.take()
     with ExitStack() as stack:
         for connection in connected:
             stack.enter_context(_rehearsed(connection, held))
         yield held
+    del autocommit
 
 
 def _aliases() -> Sequence[str]:

@@ -48,7 +48,7 @@ PUBLIC = [
 # Nobody imports these: public names return their objects, and users read the attributes.
 READ = [
     *(f"heliograph.dispatch.skip_reasons.{name}" for name in ("NotDue", "Muted", "Reentered", "KeptAway")),
-    *(f"heliograph.dispatch.skip_reasons.{name}" for name in ("NoRowIsDue", "NoNetChange", "Gone")),
+    *(f"heliograph.dispatch.skip_reasons.{name}" for name in ("NoRowIsDue", "NoNetChange", "Gone", "NotReached")),
     *(f"heliograph.flow.{name}" for name in ("stories.story.Story", "analyzing.analysis.Analysis")),
     *(f"heliograph.flow.{name}" for name in ("effects.seen_effects.Effect", "tree.Tree", "tree.Node")),
     "heliograph.audit.models.ChangeSet",

@@ -7,6 +7,7 @@ import pytest
 
 from heliograph.dispatch import Called, Gate, PutOff, Sent, Signal, Skipped, mute, observe
 from heliograph.dispatch.condition_base import Condition
+from heliograph.dispatch.describe import full_name
 from heliograph.dispatch.options import NeverMuted
 from heliograph.dispatch.scopes import add_everywhere
 from heliograph.dispatch.skip_reasons import (
@@ -17,6 +18,7 @@ from heliograph.dispatch.skip_reasons import (
     NoNetChange,
     NoRowIsDue,
     NotDue,
+    NotReached,
     Reentered,
 )
 
@@ -279,6 +281,7 @@ def test_a_mute_of_the_whole_process_has_no_line(signal):
         (KeptAway("using='other'"), "using='other'"),
         (NoRowIsDue("is_paid"), "when='is_paid' holds for no row of the batch"),
         (NoNetChange(), "no row of its batch was changed in the end"),
+        (NotReached("shop.pay", "KeyError"), "it comes after shop.pay, which has raised KeyError"),
         (HandledElsewhere(), "another send of the same write is for it"),
         (Muted("mute()", "shop.py:3"), "muted by 'mute()', which shop.py:3 has entered"),
     ],
@@ -299,3 +302,38 @@ def test_a_mute_by_a_decorator_names_the_line_of_the_call(signal):
 
     (event,) = events
     assert event.reason.where.rpartition(":")[0] == __file__
+
+
+def test_v2_receivers_behind_one_that_has_raised_have_it_as_their_reason(signal):
+    def fail(**kwargs):
+        raise KeyError
+
+    def again(**kwargs):
+        """A receiver with an option."""
+
+    async def later(**kwargs):
+        """A receiver that is called after the sync ones."""
+
+    signal.connect(record)
+    signal.connect(fail)
+    signal.connect(again, reentrant="skip")
+    signal.connect(later)
+    with observe((events := []).append), pytest.raises(KeyError):
+        signal.send(Order)
+
+    sent, skipped = events[0], [event for event in events if type(event) is Skipped]
+    assert [event.receiver for event in skipped] == [again, later]
+    assert {event.reason for event in skipped} == {NotReached(full_name(fail), "KeyError")}
+    assert {event.parent for event in skipped} == {sent.number}
+
+
+def test_receivers_behind_one_that_has_raised_are_called_by_a_robust_send(signal):
+    def fail(**kwargs):
+        raise KeyError
+
+    signal.connect(fail)
+    signal.connect(record)
+    with observe((events := []).append, Skipped):
+        signal.send_robust(Order)
+
+    assert events == []

@@ -297,6 +297,23 @@ def test_an_error_of_the_write_is_a_part_of_the_result(receive):
     assert "commit" not in [words[0] for words in lines]
 
 
+def test_v2_receivers_behind_an_error_say_so(receive):
+    @receive(pre_save, sender=Article)
+    def fail(**kwargs):
+        raise ZeroDivisionError
+
+    @receive(pre_save, sender=Article)
+    def follow(**kwargs): ...
+
+    @receive(pre_save, sender=Article, order=-1, delivery=BeforeCommit())
+    def keep(**kwargs): ...
+
+    text = str(analyze(AskedWrite(Article, "create")))
+
+    assert re.search(r" follow .* it comes after \S+fail, which has raised ZeroDivisionError$", text, re.MULTILINE)
+    assert re.search(r" keep .* -> not called: the write has failed$", text, re.MULTILINE)
+
+
 def test_an_error_after_the_commit_leaves_the_row(receive):
     @receive(post_save, sender=Article)
     def refuse(**kwargs):

@@ -13,13 +13,13 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from heliograph.dispatch.any_signal import AnySignal
 from heliograph.dispatch.concurrency import concurrency_of
-from heliograph.dispatch.describe import qualified_name
+from heliograph.dispatch.describe import full_name, qualified_name
 from heliograph.dispatch.guarded import SKIPPED, Guarded, receiver_of
 from heliograph.dispatch.identity import Receiver
 from heliograph.dispatch.observed_calls import ObservedSend, announce, inside_kept, notify
 from heliograph.dispatch.observed_events import Ended
 from heliograph.dispatch.scopes import audible, current, silencer, where_entered
-from heliograph.dispatch.skip_reasons import Muted
+from heliograph.dispatch.skip_reasons import Muted, NotReached
 
 Pair = tuple[Any, Any]  # a receiver and its response
 Receivers = tuple[Sequence["Receiver"], Sequence["Receiver"]]  # the sync and the async ones
@@ -57,9 +57,16 @@ class Send:
         if self.observed is not None and self.observed.number is not None:
             notify(self.scopes, Ended(self.observed.number, perf_counter() - self.began))
 
-    def run(self) -> list[Pair]:
-        """Call the sync receivers, one after the other."""
-        return [pair for called in self.sync if (pair := self._call(called))[1] is not SKIPPED]
+    def run(self, behind: Sequence[Receiver] = ()) -> list[Pair]:
+        """Call the sync receivers, one after the other; after an error neither the rest nor those behind are called."""
+        waiting = iter(self.sync)
+        try:
+            return [pair for called in waiting if (pair := self._call(called))[1] is not SKIPPED]
+        except Exception as error:
+            if self.observed is not None:
+                rest = [*waiting]
+                report_rest(self.observed, self.sync[-len(rest) - 1], error, [*rest, *behind])
+            raise
 
     async def run_concurrent(self) -> list[Pair]:
         """Call the async receivers."""
@@ -100,7 +107,7 @@ class Send:
 def deliver(send: Send) -> list[Pair]:
     """Carry out a send from sync code: the async receivers run after the sync ones, in an event loop."""
     try:
-        responses = send.run()
+        responses = send.run(send.concurrent)
         if send.concurrent:
             responses += async_to_sync(send.run_concurrent)()
     finally:
@@ -168,6 +175,13 @@ def report_muted(observed: ObservedSend) -> None:
         scope = silencer(observed.signal, observed.sender, called, silencing)
         if scope is not None:
             observed.skip(receiver_of(called), Muted(scope, where_entered(scope)))
+
+
+def report_rest(observed: ObservedSend, failed: Receiver, error: Exception, rest: Sequence[Receiver]) -> None:
+    """Let the scopes observe which receivers of a send are not called, because of the error of one before them."""
+    reason = NotReached(full_name(receiver_of(failed)), type(error).__name__)
+    for called in rest:
+        observed.skip(receiver_of(called), reason)
 
 
 def _is_guarded(called: object) -> TypeGuard[Guarded]:

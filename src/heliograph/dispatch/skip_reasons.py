@@ -93,6 +93,17 @@ class NoRowIsDue(SkipReason):
 
 
 @dataclass(frozen=True)
+class NotReached(SkipReason):
+    """A receiver before it has raised an error, which has ended the send: `receiver` and `error` are their names."""
+
+    receiver: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"it comes after {self.receiver}, which has raised {self.error}"
+
+
+@dataclass(frozen=True)
 class HandledElsewhere(SkipReason):
     """Another send of the same write is for it, which observers see."""
 

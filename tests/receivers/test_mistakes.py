@@ -322,6 +322,10 @@ VALUES = [
         lambda: on_save(delivery=Durable(key="order.pk")),
         r"there is no 'order' for delivery=Durable\(key='order\.pk'\) in a call\. It sends instance, created,",
     ),
+    wrong(
+        lambda: on_save(delivery=Durable(key="name")),
+        r"there is no 'name' for delivery=Durable\(key='name'\) in a call\. Write key='instance\.name'\.$",
+    ),
     wrong(lambda: on_save(delivery=Durable(key=is_long)), r"^Durable\(key=\.\.\.\) takes a function with", ValueError),
 ]
 

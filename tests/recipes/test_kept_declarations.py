@@ -138,6 +138,10 @@ def test_a_maximum_grows_where_python_orders_values_as_the_database_does(name, d
 REFUSED = [
     (Count("*"), "Count('*') counts one row for a parent without children. Count the relation: Count('comments')."),
     (Count("item"), "app.Cart has no relation 'item'. Did you mean 'items'?"),
+    (
+        Count("items", filter=Q(note="yes")),
+        "app.Cart has no relation 'note'. Write 'items__note': all names begin at the parent.",
+    ),
     (Sum("title"), "'title' is a field of app.Cart itself. Aggregate fields of the children: Sum('items__price')."),
     (
         Sum("shopper__gifts__price"),

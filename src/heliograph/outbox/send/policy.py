@@ -96,6 +96,8 @@ def _verify_key(policy: Durable, receiver: Receiver, target: Target) -> None:
         return
     if policy.batch:
         advice = "A batch is one call for everything in a transaction: leave batch=True out, or the key."
+    elif "instance" in sent and hasattr(target.sender, name):
+        advice = f"Write key='instance.{policy.key}'."
     else:
         advice = f"It sends {', '.join(sent)}."
     raise TypeError(f"{describe(receiver)}: there is no {name!r} for delivery={policy!r} in a call. {advice}")

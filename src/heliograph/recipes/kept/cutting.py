@@ -261,8 +261,7 @@ class Cutter:
         try:
             found: Any = self.parent._meta.get_field(name)
         except FieldDoesNotExist:
-            known = [one.name for one in self.parent._meta.get_fields() if isinstance(one, ForeignObjectRel)]
-            raise self.refusal(f"{label} has no relation {name!r}.", _did_you_mean(name, known)) from None
+            raise self.refusal(f"{label} has no relation {name!r}.", self._relation_meant(name)) from None
         if found.many_to_many:
             raise self.refusal(
                 f"{name!r} is a many-to-many relation.",
@@ -278,6 +277,13 @@ class Cutter:
                 f"{name!r} is a field of {label} itself.", "Aggregate fields of the children: Sum('items__price')."
             )
         return self._verified(found)
+
+    def _relation_meant(self, name: str) -> str:
+        """Return the advice for a name that is no relation; of a filter, it may be a field of the children."""
+        if self.relation is not None and name in _names_of_fields(self.relation.related_model):
+            return f"Write {self.relation.name + LOOKUP_SEP + name!r}: all names begin at the parent."
+        known = [one.name for one in self.parent._meta.get_fields() if isinstance(one, ForeignObjectRel)]
+        return _did_you_mean(name, known)
 
     def _verified(self, relation: Any) -> ManyToOneRel:
         key, child = relation.field, relation.related_model

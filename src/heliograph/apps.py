@@ -55,6 +55,7 @@ def _checks() -> tuple[Callable[..., Any], ...]:
         check_lost_receivers,
         checks.check_conditions,
         checks.check_relations,
+        checks.check_deletions,
         checks.check_batches,
         checks.check_database_deletes,
         check_sources,

@@ -17,12 +17,13 @@ from django.db.models.base import ModelBase
 from heliograph.bulk.audience import ReceivesBulk
 from heliograph.catalogue import carried, entry_of, title
 from heliograph.changes.tracking import models_below
-from heliograph.conditions import OnFields, Problem, columns_of
+from heliograph.conditions import DELETIONS, OnFields, Problem, columns_of
 from heliograph.conf import DEFAULTS
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.connections import Connection
 from heliograph.dispatch.describe import describe
 from heliograph.dispatch.inspection import connections_of
+from heliograph.flow.stories.foreseen import Known, foresee
 from heliograph.receivers.facts import AsksFor
 from heliograph.receivers.keeping import Keeps, Kept
 from heliograph.receivers.save_options import Written
@@ -149,6 +150,27 @@ def check_relations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         if title(signal) in ("m2m_changed", "m2m_changes") and (receiver := connection.receiver())
         if not connection.is_of_subclasses and (sender := connection.sender) not in senders
         if between.get(sender)
+    ]
+
+
+def check_deletions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Return a warning for each receiver of deletions whose condition holds for none, as `created` does.
+
+    A receiver of batches needs the deletion all the same: a row that is created and deleted is in no batch.
+    """
+    return [
+        Warning(
+            f"{title(signal)} never calls this receiver: when={connection.options.when!r}, and for a deletion"
+            f" {', '.join(map(str, parts))}.",
+            hint="Leave this signal out, or add a condition for deletions, such as `| changed('status')`.",
+            obj=describe(receiver),
+            id="heliograph.W005",
+        )
+        for signal, connection in _connections()
+        if signal in DELETIONS and isinstance(connection.sender, ModelBase) and not _gives_batch(connection)
+        if (receiver := connection.receiver())
+        for holds, parts in [foresee(connection.options.when, Known({"signal": signal, "sender": connection.sender}))]
+        if holds is False
     ]
 
 

@@ -24,6 +24,8 @@ from heliograph import (
     created,
     exponential,
     fixed,
+    has,
+    raw,
     receiver,
     update_fields,
 )
@@ -41,7 +43,7 @@ from heliograph.signals import (
     pre_save,
     user_logged_in,
 )
-from tests.app.models import Genre, Named, Novel, Writer
+from tests.app.models import Article, Genre, Named, Novel, Writer
 
 opened = Signal(name="library.opened")
 HERE = re.escape(__file__)
@@ -462,3 +464,48 @@ def test_a_receiver_of_the_model_between_the_sides_of_a_relation_passes_the_chec
     before = check_relations(None)
     connect(m2m_changed, record, sender=Novel.genres.through)
     assert check_relations(None) == before
+
+
+# --- conditions that hold for no deletion -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unheard(connect):
+    """Return a function that says what the check finds in a receiver of saves and deletions with these options."""
+    from heliograph.checks import check_deletions
+
+    def found(function=record, **options):
+        before = check_deletions(None)
+        for signal in (post_save, post_delete):
+            connect(signal, function, sender=Article, **options)
+        return [(one.id, one.msg) for one in check_deletions(None) if one not in before]
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("when", "parts"),
+    [
+        (created, "created is False"),
+        (created | changed("words", to=0), "created is False, changed('words', to=0) is False"),
+        (raw & changed("words"), "raw is False"),
+    ],
+)
+def test_a_condition_that_holds_for_no_deletion_is_a_warning(unheard, when, parts):
+    [(number, text)] = unheard(when=when)
+    assert number == "heliograph.W005"
+    assert text.startswith(f"post_delete never calls this receiver: when={when!r}, and for a deletion {parts}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"when": created | changed("words")},
+        {"when": ~created},
+        {"when": has(words=1) & (lambda **payload: False)},
+        {"when": created, "delivery": BeforeCommit(batch=True), "function": lambda batch, **kwargs: None},
+    ],
+)
+def test_a_condition_that_may_hold_for_a_deletion_is_right(unheard, options):
+    assert unheard(**options) == []

@@ -44,11 +44,15 @@ def test_the_commands_of_a_page_exist(page):
     assert [f"{name} {line}" for name, line in commands(page) if not exists(name, line)] == []
 
 
-def exists(name, line):
+def parser_of(name):
     parser = load_command_class(APPS[name], name).create_parser("manage.py", name)
     parser.called_from_command_line = False  # raises an error, and does not exit
+    return parser
+
+
+def exists(name, line):
     try:
-        parser.parse_args(shlex.split(line))
+        parser_of(name).parse_args(shlex.split(line))
     except CommandError as error:  # a file that is not here, or a verb without what it takes, is none of this
         return not re.search("unrecognized arguments|invalid choice", str(error))
     return True
@@ -58,3 +62,29 @@ def test_a_command_that_does_not_exist_is_found():
     assert not exists("outbox", "run --threads 4")
     assert not exists("outbox", "begin")
     assert exists("outbox", "run --concurrency 4")
+
+
+# --- the options of Django --------------------------------------------------------------------------------------
+
+
+def verbs_of(name):
+    return sorted(next(one.choices for one in parser_of(name)._actions if one.dest == "verb"))
+
+
+# What a verb cannot be without.
+NEEDED = {
+    ("audit", "forget"): ["app.Ware", "1"],
+    ("audit", "import"): ["simple_history"],
+    ("signals", "check-drift"): ["flow.json"],
+    ("signals", "explain"): ["app.Ware"],
+}
+
+
+@pytest.mark.parametrize(("name", "verb"), [(name, verb) for name in APPS for verb in verbs_of(name)])
+def test_options_of_all_commands_are_taken_before_and_after_the_verb(name, verb):
+    flags = ["--settings", "shop.production", "--traceback", "--skip-checks", "-v", "0"]
+    needed = NEEDED.get((name, verb), [])
+    for words in ([*flags, verb, *needed], [verb, *flags, *needed]):
+        options = parser_of(name).parse_args(words)
+        found = (options.settings, options.traceback, options.skip_checks, options.verbosity)
+        assert found == ("shop.production", True, True, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ def add_verbs(parser: Any, verbs: Mapping[str, Verb], *of_all: Callable[[Any], o
     parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in verbs.items():
         of_verb = parsers.add_parser(name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}.")
-        for add in (*of_all, verb.add_arguments):
+        for add in (*of_all, verb.add_arguments, add_options_of_django):
             add(of_verb)
 
 
@@ -42,3 +43,12 @@ def escaping(stream: Any) -> Iterator[None]:
         yield
     finally:
         reconfigure(errors=before)
+
+
+def add_options_of_django(parser: Any) -> None:
+    """Take the options of all commands after the verb, too; a default would hide an option before the verb."""
+    for flag in ("--settings", "--pythonpath"):
+        parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
+    for flag in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), default=SUPPRESS, help=SUPPRESS)

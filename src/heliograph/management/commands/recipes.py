@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
-from heliograph.command_verbs import escaping
+from heliograph.command_verbs import add_options_of_django, escaping
 from heliograph.recipes import verbs
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        verbs.add_parser("list", help="print every declaration with its file and line")
+        listing = verbs.add_parser("list", help="print every declaration with its file and line")
         verify = verbs.add_parser("verify", help="print all that differs from its truth; then the exit status is 1")
         verify.add_argument("--repair", action="store_true", help="mend it, on a live table; exit status 0 if all is")
         backfill = verbs.add_parser("backfill", help="mend all that is older than its declaration")
@@ -27,6 +27,8 @@ class Command(BaseCommand):
         for verb in (verify, backfill):
             verb.add_argument("label", nargs="*", help="an app, a model or a field, such as blog.Post.comment_count")
             verb.add_argument("--database", default=DEFAULT_DB_ALIAS, help="the alias of the database")
+        for verb in (listing, verify, backfill):
+            add_options_of_django(verb)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

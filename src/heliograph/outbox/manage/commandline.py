@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, ArgumentTypeError
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from heliograph.command_verbs import add_options_of_django
 from heliograph.outbox.manage.operations import BY_DEFAULT, DISCARDABLE, PASSING, PRUNABLE, REDELIVERABLE
 
 
@@ -95,15 +96,6 @@ def _add_operation(parser: CommandParser, reason: str) -> None:
 def _add_names(parser: CommandParser, flag: str, text: str, **options: Any) -> None:
     metavar = flag.lstrip("-").upper()
     parser.add_argument(flag, nargs="+", action="extend", default=[], metavar=metavar, help=text, **options)
-
-
-def add_options_of_django(parser: CommandParser) -> None:
-    """Take the options of all commands after the verb, too; a default would hide an option before the verb."""
-    for flag in ("--settings", "--pythonpath"):
-        parser.add_argument(flag, default=SUPPRESS, help=SUPPRESS)
-    for flag in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
-        parser.add_argument(flag, action="store_true", default=SUPPRESS, help=SUPPRESS)
-    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), default=SUPPRESS, help=SUPPRESS)
 
 
 # --- values -----------------------------------------------------------------------------------------------------

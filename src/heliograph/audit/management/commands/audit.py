@@ -9,7 +9,6 @@ from django.core.management.base import BaseCommand, CommandParser
 from heliograph.audit.verbs import VERBS
 from heliograph.audit.verbs.verb_options import add_database
 from heliograph.command_verbs import add_verbs, escaping
-from heliograph.outbox.manage.commandline import add_options_of_django
 
 
 class Command(BaseCommand):
@@ -18,7 +17,7 @@ class Command(BaseCommand):
     help = "Seals the audit log, verifies that nobody has altered it, and removes what is old or must be forgotten."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_verbs(parser, VERBS, add_database, add_options_of_django)
+        add_verbs(parser, VERBS, add_database)
 
     def handle(self, *args: Any, **options: Any) -> None:
         with escaping(self.stdout):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from heliograph.command_verbs import add_options_of_django
 from heliograph.recipes.webhooks.endpoints import database
 from heliograph.recipes.webhooks.models import Endpoint
 from heliograph.recipes.webhooks.retention import prune
@@ -19,8 +20,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        verbs.add_parser("status", help="list the endpoints; the exit status is 1 if one fails or is disabled")
-        verbs.add_parser("prune", help="delete messages that are older than HELIOGRAPH_WEBHOOKS['KEEP']")
+        text = "list the endpoints; the exit status is 1 if one fails or is disabled"
+        add_options_of_django(verbs.add_parser("status", help=text))
+        text = "delete messages that are older than HELIOGRAPH_WEBHOOKS['KEEP']"
+        add_options_of_django(verbs.add_parser("prune", help=text))
 
     def handle(self, *args: Any, **options: Any) -> None:
         getattr(self, f"_{options['verb']}")()

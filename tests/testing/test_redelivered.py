@@ -329,7 +329,7 @@ def test_deliveries_that_a_receiver_causes_are_made_twice_too(receive):
 
 def test_a_path_that_causes_no_delivery_proves_nothing():
     assert failure(redelivered, Genre.objects.create) == (
-        "The function has caused no delivery that is due, so nothing is proven."
+        "The function has caused no delivery that is due on 'default', so nothing is proven."
     )
 
 

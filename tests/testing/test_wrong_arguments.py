@@ -37,7 +37,7 @@ VERBS = {
     "enqueued": lambda signals, outbox, one: outbox.enqueued(one),
     "assert_enqueued": lambda signals, outbox, one: outbox.assert_enqueued(one),
     "assert_not_enqueued": lambda signals, outbox, one: outbox.assert_not_enqueued(one),
-    "max_queries": lambda signals, outbox, one: max_queries(one, 1).__enter__(),
+    "max_queries": lambda signals, outbox, one: max_queries(one, 1),
 }
 
 
@@ -133,7 +133,7 @@ def test_time_does_not_go_backwards(outbox):
 @pytest.mark.parametrize("most", [-1, "5", None, True])
 def test_a_budget_is_a_number_of_queries(most):
     message = f"max_queries() takes the number of queries that a call may make, not {most!r}."
-    refused(TypeError, message, max_queries(index, most).__enter__)
+    refused(TypeError, message, max_queries, index, most)
 
 
 # --- proofs -------------------------------------------------------------------------------------------------------

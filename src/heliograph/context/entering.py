@@ -42,7 +42,7 @@ class Block:
 
     def __call__(self, function: F) -> F:
         """Return the function with this block around each call of it."""
-        return _within(function, lambda: self)
+        return within(function, lambda: self)
 
 
 class acting(Block):  # noqa: N801 - it is used like a function
@@ -102,10 +102,10 @@ class context(Block):  # noqa: N801 - it is used like a function
         The function may be async. Raises TypeError for a class or a generator, whose code would run after the call.
         """
         kept = current()
-        return _within(function, lambda: under(kept))
+        return within(function, lambda: under(kept))
 
 
-def _within(function: F, block: Callable[[], AbstractContextManager[Any]]) -> F:
+def within(function: F, block: Callable[[], AbstractContextManager[Any]]) -> F:
     """Return a function with a block around each call; TypeError for a function that would run outside of the block."""
     if isinstance(function, type) or isgeneratorfunction(function) or isasyncgenfunction(function):
         raise TypeError(

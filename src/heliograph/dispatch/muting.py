@@ -53,7 +53,10 @@ class mute(Scope):
     def __call__(self, function: F) -> F:
         """Return the function with this scope around each call of it."""
         if isinstance(function, type):
-            raise TypeError(f"mute() decorates functions, not the class {function.__qualname__}: decorate its methods.")
+            verb = type(self).__name__
+            raise TypeError(
+                f"{verb}() decorates functions, not the class {function.__qualname__}: decorate its methods."
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

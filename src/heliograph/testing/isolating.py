@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from heliograph.dispatch import live_signals
 from heliograph.dispatch.inspection import connections_of
+from heliograph.testing.blocks import Block
 from heliograph.testing.declared_before import DeclaredBefore
 
 
-@contextmanager
-def isolated() -> Iterator[None]:
+class isolated(Block):  # noqa: N801 - it is used like a function
     """A context manager and decorator that restores all connections and declarations at the end.
 
     Receivers that the block connects are gone, and receivers that it disconnects are back. The same holds for
     declarations: calls of recipes such as `keep()`, of `audit()`, and of `context.declare()`. It restores them for the
-    whole process, as connecting is for the whole process, also if the block raises an error.
+    whole process, as connecting is for the whole process, also if the block raises an error. It decorates async
+    functions too.
     """
+
+    def block(self) -> AbstractContextManager[None]:
+        return _isolation()
+
+
+@contextmanager
+def _isolation() -> Iterator[None]:
     declared, connected = DeclaredBefore(), _ConnectedBefore()
     with ExitStack() as at_end:  # which calls the last one first
         at_end.callback(declared.restore)

@@ -18,14 +18,20 @@ class KeptEvents:
 
     def __init__(self) -> None:
         self._events: list[Any] = []
-        self._remove: Callable[[], None] = _nothing
+        self._remove: Callable[[], None] | None = None  # None until it is opened
+        self._is_open = False
 
     def __enter__(self) -> Self:
+        if self._is_open:
+            raise RuntimeError("These Signals are open already: open others, with Signals() as inner.")
+        self._is_open = True
         self._remove = add_observer(self._keep, Sent, Called, PutOff, Skipped, DeliveryEvent)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._remove()
+        if self._remove is not None:
+            self._remove()
+        self._is_open = False
 
     def _keep(self, event: Any) -> None:
         # Each instance that is made is a send; to keep those that nobody receives would keep all instances.
@@ -33,7 +39,9 @@ class KeptEvents:
             self._events.append(event)
 
     def of(self, kind: type[E]) -> list[E]:
-        """Return the events of a kind, in their order."""
+        """Return the events of a kind, in their order. Raises RuntimeError if it was never opened."""
+        if self._remove is None:
+            raise RuntimeError("These Signals were never opened, so they know of no send: with Signals() as signals.")
         return [event for event in self._events if isinstance(event, kind)]
 
     def calls_of(self, receiver: Callable[..., Any]) -> list[Called]:
@@ -46,7 +54,3 @@ _OF_INSTANCES: tuple[Any, ...] = (pre_init, post_init)
 
 def _is_received(sent: Sent) -> bool:
     return bool(sent.signal.has_listeners(sent.sender))
-
-
-def _nothing() -> None:
-    """Remove no observer."""

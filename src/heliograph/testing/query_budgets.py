@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from heliograph.dispatch import Called
 from heliograph.dispatch.describe import full_name
 from heliograph.flow.trace import trace
 from heliograph.flow.tree import Node, Tree
+from heliograph.testing.blocks import Block
 from heliograph.testing.counted import failure
 from heliograph.testing.matching import lines_of
 from heliograph.testing.verified_arguments import verify_receiver
@@ -18,17 +19,27 @@ from heliograph.testing.verified_arguments import verify_receiver
 __tracebackhide__ = __unittest = True
 
 
-@contextmanager
-def max_queries(receiver: Callable[..., Any], most: int) -> Iterator[None]:
+class max_queries(Block):  # noqa: N801 - it is used like a function
     """A context manager and decorator: no call of a receiver may make more queries than `most`.
 
     The queries of everything that the receiver has caused, such as a save with its receivers, count too. AssertionError
     at the end of the block lists them; it is raised too if the receiver was not called at all. Calls in other threads
-    do not count.
+    do not count. It decorates async functions too.
     """
-    verify_receiver(receiver, "max_queries()")
-    if type(most) is not int or most < 0:
-        raise TypeError(f"max_queries() takes the number of queries that a call may make, not {most!r}.")
+
+    def __init__(self, receiver: Callable[..., Any], most: int) -> None:
+        verify_receiver(receiver, "max_queries()")
+        if type(most) is not int or most < 0:
+            raise TypeError(f"max_queries() takes the number of queries that a call may make, not {most!r}.")
+        super().__init__()
+        self._receiver, self._most = receiver, most
+
+    def block(self) -> AbstractContextManager[None]:
+        return _budget(self._receiver, self._most)
+
+
+@contextmanager
+def _budget(receiver: Callable[..., Any], most: int) -> Iterator[None]:
     with trace() as flow:
         yield
     calls = [*_calls(flow.tree, receiver)]
@@ -45,5 +56,5 @@ def _calls(tree: Tree, receiver: Callable[..., Any]) -> Iterator[Node]:
 def _verify(call: Node, name: str, most: int) -> None:
     queries = call.all_queries
     if len(queries) > most:
-        lines = lines_of([f"{query.using}: {query.sql}" for query in queries])
+        lines = lines_of([f"{query.using}: {' '.join(query.sql.split())}" for query in queries])
         raise failure(f"{name} has made more queries than {most}, namely {len(queries)}:", lines)

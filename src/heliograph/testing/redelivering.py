@@ -63,7 +63,7 @@ def redelivered(
     call_path(function)
     found = [*proof.made_twice(before)]
     if raising:
-        _verify(found)
+        _verify(found, using)
     return found
 
 
@@ -145,10 +145,10 @@ def _failure(outcome: Outcome | None) -> Iterator[str]:
             yield f"the second attempt raises {text_of(error)}"
 
 
-def _verify(found: Sequence[Redelivered]) -> None:
+def _verify(found: Sequence[Redelivered], using: str) -> None:
     """Raise AssertionError for what the second time has changed, or if there was nothing to prove."""
     if not found:
-        raise AssertionError("The function has caused no delivery that is due, so nothing is proven.")
+        raise AssertionError(f"The function has caused no delivery that is due on {using!r}, so nothing is proven.")
     wrong = [one for one in found if one.differences]
     if wrong:
         raise AssertionError("\n".join(line for one in wrong for line in _lines(one)))

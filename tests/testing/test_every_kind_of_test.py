@@ -119,6 +119,16 @@ def test_k1_an_async_test_case_of_unittest():
     assert result_of(Alone, "test_a_send") == (1, [])
 
 
+def test_k1_a_test_that_runs_without_a_result_has_the_verbs():
+    class Alone(OutboxTests):
+        def test_a_send(self):
+            renamed.send(Genre, genre=1)
+            self.signals.assert_sent(renamed, genre=1)
+            assert self.outbox.using == "default"
+
+    Alone("test_a_send").debug()
+
+
 def test_a_failed_assertion_is_a_failure_and_no_error():
     class Alone(SignalTests):
         def test_a_send(self):

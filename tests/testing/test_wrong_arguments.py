@@ -109,6 +109,10 @@ def test_a_batch_is_of_instances(one):
     refused(TypeError, f"batch_of() takes instances of models, one by one, not {one!r}.", batch_of, one)
 
 
+def test_no_receiver_is_given_an_empty_batch():
+    refused(TypeError, "batch_of() takes one instance at least: no receiver is given an empty batch.", batch_of)
+
+
 def test_a_send_that_does_not_reach_the_receiver_is_described(signals, connect):
     connect(post_save, index, sender=Genre)
     described = r"and a send of shop\.loose from app\.Genre with instance does not reach it: name what"

@@ -19,12 +19,19 @@ from heliograph.transactions.batches import Batch, Event, SentEvent
 
 
 def batch_of(*instances: Model, kind: Kind = "updated", changes: Changes | None = None) -> Batch:
-    """Return a `Batch` of these instances, whose rows were "created", "updated" or "deleted".
+    """Return a `Batch` of these instances, for a receiver with `batch=True`.
 
-    `changes` has pairs of the old and the new value by the names of the fields; the instances have the new values
-    already. Raises FieldDoesNotExist for an unknown field, and ValueError for another kind, for `changes` of rows that
-    are not updated, and for an instance with another value than the new one.
+        paid = batch_of(order, other, changes={"status": ("new", "paid")})
+        signals.deliver(report, batch=paid)
+
+    `kind` says what has happened to their rows: "created", "updated" or "deleted". `changes` has the old and the new
+    value by the name of the field; the instances have the new values already.
+
+    Raises TypeError for what is no instance, and for none; FieldDoesNotExist for an unknown field; and ValueError for
+    another kind, for `changes` of rows that are not updated, and for an instance with another value than the new one.
     """
+    if not instances:
+        raise TypeError("batch_of() takes one instance at least: no receiver is given an empty batch.")
     for one in instances:
         if not isinstance(one, Model):
             raise TypeError(f"batch_of() takes instances of models, one by one, not {one!r}.")

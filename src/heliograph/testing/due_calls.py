@@ -32,9 +32,9 @@ Receiver = Callable[..., Any]
 
 
 class NotCalledError(AssertionError):
-    """The receiver is not called for a send with these values.
+    """The condition of a receiver does not hold for the send that a test has given to `deliver()` or `perform()`.
 
-    `reason` says why, as in the event `Skipped`.
+    `reason` says why, as in the event `Skipped`. It is an AssertionError, so the test counts as failed.
     """
 
     def __init__(self, receiver: Receiver, reason: SkipReason) -> None:

@@ -12,12 +12,14 @@ from heliograph.testing.declared_before import DeclaredBefore
 
 
 class isolated(Block):  # noqa: N801 - it is used like a function
-    """A context manager and decorator that restores all connections and declarations at the end.
+    """A context manager and decorator: what a block connects and declares is gone after it.
 
-    Receivers that the block connects are gone, and receivers that it disconnects are back. The same holds for
-    declarations: calls of recipes such as `keep()`, of `audit()`, and of `context.declare()`. It restores them for the
-    whole process, as connecting is for the whole process, also if the block raises an error. It decorates async
-    functions too.
+        with isolated():
+            post_save.connect(index, sender=Order)
+
+    What it disconnects is back. Declarations are calls of recipes such as `keep()`, of `audit()`, and of
+    `context.declare()`. All is restored also if the block raises an error, and for the whole process, since connecting
+    is for the whole process. It decorates async functions too.
     """
 
     def block(self) -> AbstractContextManager[None]:

@@ -9,9 +9,15 @@ from heliograph.testing.signal_test_case import SignalTests
 
 
 class OutboxTests(SignalTests):
-    """A mixin for a TestCase of Django, as `SignalTests`, with `self.outbox`, an `Outbox`.
+    """A mixin for a TestCase of Django: `self.outbox` is an `Outbox`, and `self.signals` is that of `SignalTests`.
 
-    The project has the app of the outbox.
+        class OrderTests(OutboxTests, TestCase):
+            def test_a_paid_order_is_confirmed(self):
+                pay(order)
+                self.outbox.drain()
+                self.signals.assert_called(confirm, instance=order)
+
+    "heliograph.outbox" is in INSTALLED_APPS.
     """
 
     outbox: Outbox
@@ -20,3 +26,8 @@ class OutboxTests(SignalTests):
         """Run the test with the verbs for the outbox."""
         self.outbox = Outbox()
         return super().run(result)
+
+    def debug(self) -> None:
+        """Run the test without a result, with the verbs for the outbox."""
+        self.outbox = Outbox()
+        super().debug()

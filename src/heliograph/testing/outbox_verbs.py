@@ -26,10 +26,14 @@ Receiver = Callable[..., Any]
 
 
 class Outbox:
-    """The verbs for the outbox of one database, whose alias is `using`; calls are made in the thread of the test.
+    """The verbs for the outbox of one database: what waits for a worker is asserted, or made in the thread of the test.
 
-    pytest has the fixture `outbox`, and a TestCase `OutboxTests`. A verb whose name begins with `a` does the same in
-    async code.
+        outbox = Outbox()
+        outbox.assert_enqueued(confirm, instance=order)
+        outbox.drain()
+
+    `using` is the alias of the database. pytest has the fixture `outbox`, and a TestCase the mixin `OutboxTests`. A
+    verb whose name has an `a` in front, such as `adrain`, does the same in async code.
     """
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
@@ -42,15 +46,15 @@ class Outbox:
     def assert_enqueued(
         self, receiver: Receiver, /, *, sender: Any = None, times: int | None = None, **values: Any
     ) -> Enqueued:
-        """Return the first `Enqueued` call of a receiver for a send from this sender, with these values among others.
+        """Assert that a call of a receiver waits for a worker, and return the first such `Enqueued`.
 
-        `queue` and `key` are values too. With `times`, there must be exactly so many. AssertionError lists the calls
-        that wait, the nearest first.
+        It is for a send from this sender with these values; `queue` and `key` are values too. One call waits at least,
+        or exactly as many `times`. AssertionError lists the calls that wait, the nearest first.
         """
         return stored_deliveries.assert_enqueued(self.using, receiver, Wanted(sender, values), times)
 
     def assert_not_enqueued(self, receiver: Receiver, /, *, sender: Any = None, **values: Any) -> None:
-        """Raise AssertionError, which lists the calls, if such a call of a receiver waits for a worker."""
+        """Assert that no such call of a receiver waits for a worker; AssertionError lists the calls."""
         stored_deliveries.assert_not_enqueued(self.using, receiver, Wanted(sender, values))
 
     def drain(
@@ -60,11 +64,16 @@ class Outbox:
         until: timedelta = timedelta(),
         queues: Collection[str] | None = None,
     ) -> list[Outcome]:
-        """Make the deliveries that are due, also those that receivers send meanwhile, and return the outcomes.
+        """Make the deliveries that are due, also those that their receivers cause, and return the outcomes.
 
-        `until` is how much time passes for the outbox at most: retries and later deliveries that are due by then are
-        made too, in their order, without waiting. `queues` are the names of the queues, None for all. With `raising`,
-        the errors of deliveries that have failed in the end are raised: one as it is, several as an ExceptionGroup.
+            outbox.drain(until=timedelta(hours=1))
+
+        - `until` lets so much time pass for the outbox, without waiting: retries and later deliveries that are due by
+          then are made too, in their order.
+        - `queues` has the names of the queues to make; None for all.
+        - What receivers raise is raised, after all deliveries were attempted: one error as it is, several as an
+          ExceptionGroup. An attempt that has failed does not count if a later one succeeds. With `raising=False`, the
+          errors are in the outcomes only.
         """
         return Drain(self.using, queues, until).outcomes(raising=raising)
 
@@ -80,17 +89,21 @@ class Outbox:
     ) -> Any:
         """Call a durable receiver as a worker would for a send with these values, and return its response.
 
-        The values go through the text that the table would have. Arguments are those of `Signals.deliver`. Raises
-        NotCalledError if the receiver is not due, TypeError for a receiver that is not durable and for a value that
-        cannot be stored, LookupError (a `MissingError`) for an instance that has no row, and what the receiver raises.
+        The values, and the context of the test, are made into the text that the table would have, and are read from it:
+        so a receiver that works in the process of the send and fails in a worker fails here. Arguments are those of
+        `Signals.deliver`.
+
+        Raises NotCalledError if the condition of the receiver does not hold, TypeError for a receiver that is not
+        durable and for a value that cannot be stored, LookupError (a `MissingError`) for an instance that has no row,
+        and what the receiver raises.
         """
         return perform(DescribedSend(receiver, given, signal, sender, changes), self.using)
 
     def wait_for_workers(self, timeout: timedelta = timedelta(seconds=30)) -> None:
-        """Return when workers in other processes have made everything that is due.
+        """Wait until workers in other processes have made everything that is due, for tests with real workers.
 
-        Raises AssertionError, which lists what is left, when the time is over, and RuntimeError in a transaction, whose
-        rows no worker sees.
+        AssertionError lists what is left when the `timeout` is over. Raises RuntimeError in a transaction, such as that
+        of a TestCase: no worker sees its rows.
         """
         wait_for_workers(self.using, timeout)
 

@@ -20,11 +20,16 @@ __tracebackhide__ = __unittest = True
 
 
 class max_queries(Block):  # noqa: N801 - it is used like a function
-    """A context manager and decorator: no call of a receiver may make more queries than `most`.
+    """A context manager and decorator: no call of a receiver in the block makes more queries than `most`.
 
-    The queries of everything that the receiver has caused, such as a save with its receivers, count too. AssertionError
-    at the end of the block lists them; it is raised too if the receiver was not called at all. Calls in other threads
-    do not count. It decorates async functions too.
+        with max_queries(index, 1):
+            Order.objects.create()
+
+    The queries of everything that the receiver causes count too, such as those of a save and its receivers. At the end
+    of the block, AssertionError lists the queries; it is raised too if the receiver was not called at all. Calls in
+    other threads do not count. It decorates async functions too.
+
+    Raises TypeError for what is no receiver, and for another limit than a whole number.
     """
 
     def __init__(self, receiver: Callable[..., Any], most: int) -> None:

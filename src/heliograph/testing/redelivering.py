@@ -44,13 +44,19 @@ def redelivered(
     raising: bool = True,
     using: str = DEFAULT_DB_ALIAS,
 ) -> list[Redelivered]:
-    """Run a function, make each delivery that it causes twice, and return what the second time has changed.
+    """Prove that durable receivers may be called twice: run a function, and make each delivery that it causes twice.
 
-    Each `Redelivered` is for one delivery. The first time, the worker dies after the work and before its record: what
-    the receiver has written in the transaction of its delivery is undone, and all else stays. With `by_hand`, the first
-    time is a success that somebody redelivers. Rows, files, caches, mails, requests and programs are compared, and what
-    the function `also` returns. `ignoring` has models, fields such as "shop.Order.seen_at", and receivers. Mails and
-    caches of receivers are held. `using` is the alias of the database.
+        redelivered(lambda: Order.objects.create())
+
+    The first time, the worker dies after the work and before its record: what the receiver has written in the
+    transaction of its delivery is undone, and all else stays. Rows, files, caches, mails, requests and programs are
+    compared after the first and after the second time. Mails and caches of receivers are held. A `Redelivered` for each
+    delivery is returned.
+
+    - `by_hand`: the first time is a success, which somebody redelivers.
+    - `also`: a function that returns what else is compared.
+    - `ignoring`: a list of models, fields such as "shop.Order.seen_at", and receivers that may differ.
+    - `using`: the alias of the database.
 
     AssertionError lists what has changed, unless `raising=False`; it is raised too if the function has caused no
     delivery. An exception of the function, or of a receiver in its first attempt, is raised.

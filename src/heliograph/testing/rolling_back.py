@@ -32,13 +32,19 @@ def rolled_back(
     raising: bool = True,
     using: str | Collection[str] = DEFAULT_DB_ALIAS,
 ) -> list[Effect]:
-    """Run a function in a transaction, roll it back right before its commit, and return the effects that stayed.
+    """Prove that a rollback undoes what a function and its receivers do: run it, roll it back, and look at what stays.
 
-    AssertionError lists them, each with its receiver and the remedy; `raising=False` only returns them, as a list of
-    `Effect`. `allowed` names receivers and kinds of effects, such as "cache", that are meant. `using` is the alias of
-    the database, or several; a write to another one stays. Mails and caches are held: nothing is sent, and nothing is
-    written. The numbers that sequences have given out are no effect here. The function may have `atomic(durable=True)`,
-    whose end is no commit here.
+        rolled_back(lambda: Order.objects.create())
+
+    The transaction is rolled back right before its commit. AssertionError lists the effects that the rollback has not
+    undone, such as a mail or a file, each with its receiver and the remedy; `raising=False` only returns them, as a
+    list of `Effect`.
+
+    - `allowed`: a list of receivers, and of kinds of effects such as "cache", that are meant.
+    - `using`: the alias of the database, or several; a write to another database stays.
+
+    Mails and caches are held: nothing is sent, and nothing is written. Numbers that sequences have given out are no
+    effect. The end of `atomic(durable=True)` is no commit here.
 
     Raises TransactionManagementError inside a transaction that the test has opened, and an exception of the function.
     """

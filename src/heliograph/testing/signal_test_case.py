@@ -8,9 +8,9 @@ from heliograph.testing.signal_verbs import Signals
 
 
 class SignalTests(unittest.TestCase):
-    """A mixin for a TestCase of Django or of unittest: `self.signals`, a `Signals`, is open around each test.
+    """A mixin for a TestCase of Django or of unittest: `self.signals` is a `Signals` that is open around each test.
 
-    It is opened before `setUp()`.
+    It keeps what `setUp()` sends too, and not what `setUpTestData()` sends.
     """
 
     signals: Signals
@@ -19,3 +19,8 @@ class SignalTests(unittest.TestCase):
         """Run the test while its signals are kept."""
         with Signals() as self.signals:
             return super().run(result)
+
+    def debug(self) -> None:
+        """Run the test without a result, while its signals are kept."""
+        with Signals() as self.signals:
+            super().debug()

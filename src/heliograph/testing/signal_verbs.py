@@ -27,9 +27,10 @@ class Signals:
             order.save()
         signals.assert_sent(post_save, sender=Order, created=True)
 
-    It keeps the sends and calls of all threads and tasks. pytest has the fixture `signals`, and a TestCase
-    `SignalTests`. A send or a call has the wanted values if its payload has them among others. An assertion that fails
-    lists what was there, the nearest first.
+    It keeps the sends and calls of all threads and tasks. pytest has the fixture `signals`, and a TestCase the mixin
+    `SignalTests`. Assertions take a `sender`, which may be the label of a model, and values of the payload: sends and
+    calls count that have these, whatever else they have. An assertion that fails lists what was there, the nearest
+    first. Raises RuntimeError for an assertion before the block, and where it is open already.
     """
 
     def __init__(self) -> None:
@@ -43,42 +44,51 @@ class Signals:
         self._kept.__exit__(*error)
 
     def assert_sent(self, signal: Any, /, *, sender: Any = None, times: int | None = None, **values: Any) -> Sent:
-        """Return the first `Sent` of a signal from this sender, with these values among others.
+        """Assert that a signal was sent from this sender with these values, and return the first such `Sent`.
 
-        With `times`, there must be exactly so many. AssertionError lists what was sent, the nearest first.
+        It was sent once at least, or exactly as many `times`. AssertionError lists what was sent, the nearest first.
         """
         return sends_asserted.assert_sent(self._kept.of(Sent), signal, Wanted(sender, values), times)
 
     def assert_not_sent(self, signal: Any, /, *, sender: Any = None, **values: Any) -> None:
-        """Raise AssertionError, which lists the sends, if a signal was sent from this sender with these values."""
+        """Assert that a signal was not sent from this sender with these values; AssertionError lists such sends.
+
+        Raises TypeError for a name that the signal never sends.
+        """
         sends_asserted.assert_not_sent(self._kept.of(Sent), signal, Wanted(sender, values))
 
     def assert_sent_in_order(self, *signals: Any) -> None:
-        """Raise AssertionError unless signals were sent in this order, perhaps with others in between.
+        """Assert that signals were sent in this order; other signals may be sent in between.
 
-        Each is a signal, or a pair of a signal and a sender.
+            signals.assert_sent_in_order(post_save, (order_paid, Order))
+
+        Each is a signal, or a pair of a signal and a sender. AssertionError names the first that is missing, and lists
+        the sends of these signals.
         """
         sends_asserted.assert_sent_in_order(self._kept.of(Sent), signals)
 
     def assert_called(
         self, receiver: Receiver, /, *, sender: Any = None, times: int | None = None, **values: Any
     ) -> Called:
-        """Return the first `Called` of a receiver for a send from this sender, with these values among others.
+        """Assert that a receiver was called for a send from this sender with these values, and return the `Called`.
 
-        With `times`, there must be exactly so many. AssertionError lists its calls, the nearest first, and says for
-        which sends it was not called, and why.
+        It was called once at least, or exactly as many `times`; the first call is returned. AssertionError lists its
+        calls, the nearest first, and says for which sends it was not called, and why: its condition, a mute, a policy
+        that calls it later.
         """
         return calls_asserted.assert_called(self._kept, receiver, Wanted(sender, values), times)
 
     def assert_not_called(self, receiver: Receiver, /, *, sender: Any = None, **values: Any) -> None:
-        """Raise AssertionError, which lists the calls, if a receiver was called for such a send."""
+        """Assert that a receiver was not called for such a send; AssertionError lists the calls."""
         calls_asserted.assert_not_called(self._kept, receiver, Wanted(sender, values))
 
     def assert_listening(self, signal: Any, receiver: Receiver, /, *, sender: Any = None, **options: Any) -> Connected:
-        """Return the `Connected` of a receiver that is connected to a signal, for this sender, with these options.
+        """Assert that a receiver is connected to a signal for this sender, and return its `Connected`.
 
-        Options are those of `Signal.connect`, and count as they were written. AssertionError says how the receiver is
-        connected instead. Raises TypeError for a signal that Heliograph does not run.
+            signals.assert_listening(post_save, index, sender=Order, delivery=OnCommit())
+
+        `options` are options of `Signal.connect`, which must have been written with these values. AssertionError says
+        how the receiver is connected instead. Raises TypeError for a signal that Heliograph does not run.
         """
         return listening_receivers.assert_listening(signal, receiver, sender, options)
 
@@ -92,16 +102,20 @@ class Signals:
         changes: Changes | None = None,
         **given: Any,
     ) -> Any:
-        """Call one receiver as a send with these values would, and return its response.
+        """Call one receiver as a send with these values would, and return its response; no other receiver is called.
 
-        Its condition must hold: `NotCalledError` says why it is not called. Values of a signal of a model that are not
-        given are those of an update. `changes` has pairs of the old and the new value by the names of the fields;
-        without it, fields that were assigned and not saved count as changed. A receiver of batches takes an `instance`,
-        or the `batch` of `batch_of()`. A receiver whose policy calls it later is called now. `signal` and `sender` are
-        for a receiver that is connected several times.
+            signals.deliver(index, instance=order, changes={"status": ("new", "paid")})
 
-        Raises NotCalledError if the receiver is not due, LookupError for a receiver that is not connected so, TypeError
-        for values that the signal does not send, and what the receiver raises.
+        - Its condition must hold: `NotCalledError` says why the receiver is not called.
+        - Values of a signal of a model that are not given are those of an update of the row.
+        - `changes` has the old and the new value by the name of the field, and the instance has the new ones already.
+          Without it, an instance has changed in the fields that are not saved.
+        - A receiver of batches takes an `instance`, or the `batch` of `batch_of()`.
+        - A receiver that is called later, such as by `OnCommit()`, is called now.
+        - `signal` and `sender` say which send is meant, for a receiver that is connected several times.
+
+        Raises NotCalledError, LookupError for a send that does not reach the receiver, TypeError for values that the
+        signal does not send, and what the receiver raises.
         """
         return DescribedSend(receiver, given, signal, sender, changes).response()
 

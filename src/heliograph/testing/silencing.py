@@ -14,7 +14,10 @@ _NOT_OF_THE_PROJECT = ("django.", "heliograph.")
 
 
 class only(mute):
-    """A context manager and decorator that silences all receivers but these, in this thread or task.
+    """A context manager and decorator: in this thread or task, these receivers are called, and no others.
+
+        with only(index):
+            Order.objects.create()
 
     Receivers that Django and Heliograph have connected themselves, such as those of an ImageField, go on. Raises
     TypeError for something that is no receiver, such as a signal.

@@ -27,7 +27,7 @@ Receiver = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Enqueued:
-    """A call that waits in the table for a worker; `delivery` is the row."""
+    """A call that waits in the table for a worker, as `Outbox.enqueued()` finds it; `delivery` is its row."""
 
     delivery: Delivery
     durable: DurableReceiver | None  # None for a receiver that is not connected here

@@ -129,6 +129,19 @@ def test_a_part_and_a_filter_must_both_match(connect):
     assert shown("app.Writer", "--signal", "pre_save") == ["send_mail_to_all"]
 
 
+@pytest.mark.parametrize("part", ["app.Article.slug", "Article.slug"])
+def test_a_part_is_found_in_the_fields_that_a_receiver_writes(receive, part):
+    @receive(pre_save, sender=Article, writes=["slug"])
+    def normalize(**kwargs):
+        """A receiver that sets a field of the row."""
+
+    @receive(pre_save, sender=Article, writes=["title"])
+    def capitalize(**kwargs):
+        """A receiver that sets another one."""
+
+    assert [one["receiver"].rpartition(".")[2] for one in documents(part)["receivers"]] == ["normalize"]
+
+
 @pytest.mark.parametrize(
     "filters", [("page_turned",), ("--signal", "page_turned"), ("page", "--signal", "page_turned")]
 )

@@ -86,6 +86,14 @@ class ConnectedReceiver:
         """The options as they were written; None is for what has no value, such as "async"."""
         return {name: value and stable(value) for name, value in options_of(self.connection, self.receiver)}
 
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The fields that it is known to write, such as "shop.Order.total": by the option `writes`, or as a recipe."""
+        asked = self.connection.options.find(AsksFor)
+        own = asked.writes if asked is not None and self.sender_label else ()
+        of_declaration = self.declared.writes() if self.declared is not None else ()
+        return (*(f"{self.sender_label}.{name}" for name in own), *of_declaration)
+
     @property
     def is_of_models(self) -> bool:
         """Whether models send the signal."""

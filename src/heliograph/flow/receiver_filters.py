@@ -31,6 +31,10 @@ class Filtered(Protocol):
     def sender_app(self) -> str | None:
         """The label of the app of a sender that is a model or an app."""
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The fields that the receiver is known to write, such as "shop.Order.total"."""
+
     def receives_from(self, model: Any) -> bool:
         """Return whether the sender is this model."""
 
@@ -43,7 +47,7 @@ F = TypeVar("F", bound=Filtered)
 class Filters:
     """Names of several kinds: a receiver must match one name of each kind; a kind without names filters nothing."""
 
-    parts: Sequence[str] = ()  # contained in the name of the signal, of the receiver or of the sender
+    parts: Sequence[str] = ()  # contained in the name of the signal, of the receiver, of the sender or of a written field
     apps: Sequence[str] = ()
     models: Sequence[str] = ()
     signals: Sequence[str] = ()  # as whole words of the name: "post_save"
@@ -79,7 +83,7 @@ class Filters:
 
 def add_arguments(parser: Any) -> None:
     """Add the filters to the arguments of a verb."""
-    text = "only receivers whose signal, name or sender contains one of these, such as post_save or shop.Order"
+    text = "only receivers whose signal, name, sender or written field contains one of these, such as shop.Order.total"
     parser.add_argument("part", nargs="*", help=text)
     for option, metavar, text in (
         ("--app", "LABEL", "only receivers, senders and signals of this app"),
@@ -104,7 +108,7 @@ def has_word(text: str, word: str) -> bool:
 
 
 def _test_of_part(part: str) -> Test:
-    return lambda one: part in one.signal_name or part in one.name or part in one.sender
+    return lambda one: any(part in name for name in (one.signal_name, one.name, one.sender, *one.written))
 
 
 def _test_of_app(label: str) -> Test:
@@ -181,8 +185,8 @@ def _ends(names: Iterable[str]) -> set[str]:
 
 
 def _all_names(receivers: Sequence[Filtered]) -> set[str]:
-    senders = {one.sender for one in receivers}
-    return _signal_names(receivers) | _receiver_names(receivers) | senders
+    others = {name for one in receivers for name in (one.sender, *one.written)}
+    return _signal_names(receivers) | _receiver_names(receivers) | others
 
 
 _KNOWN: dict[str, Callable[[Sequence[Filtered]], set[str]]] = {

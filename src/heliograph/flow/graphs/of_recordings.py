@@ -93,6 +93,11 @@ class RecordedCall:
         label = self.sender.partition(".")[0]
         return label if label in apps.app_configs else None
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """No field: a recording has the models that are written."""
+        return ()
+
     def receives_from(self, model: Any) -> bool:
         """Return whether the sender is this model."""
         return bool(self.sender == model._meta.label)

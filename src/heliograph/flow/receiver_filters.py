@@ -47,7 +47,7 @@ F = TypeVar("F", bound=Filtered)
 class Filters:
     """Names of several kinds: a receiver must match one name of each kind; a kind without names filters nothing."""
 
-    parts: Sequence[str] = ()  # contained in the name of the signal, of the receiver, of the sender or of a written field
+    parts: Sequence[str] = ()  # contained in the name of the signal, the receiver, the sender or a written field
     apps: Sequence[str] = ()
     models: Sequence[str] = ()
     signals: Sequence[str] = ()  # as whole words of the name: "post_save"

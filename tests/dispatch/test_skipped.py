@@ -304,9 +304,10 @@ def test_a_mute_by_a_decorator_names_the_line_of_the_call(signal):
     assert event.reason.where.rpartition(":")[0] == __file__
 
 
-def test_v2_receivers_behind_one_that_has_raised_have_it_as_their_reason(signal):
+@pytest.mark.parametrize("error", [KeyError, SystemExit])
+def test_v2_receivers_behind_one_that_has_raised_have_it_as_their_reason(signal, error):
     def fail(**kwargs):
-        raise KeyError
+        raise error
 
     def again(**kwargs):
         """A receiver with an option."""
@@ -318,12 +319,12 @@ def test_v2_receivers_behind_one_that_has_raised_have_it_as_their_reason(signal)
     signal.connect(fail)
     signal.connect(again, reentrant="skip")
     signal.connect(later)
-    with observe((events := []).append), pytest.raises(KeyError):
+    with observe((events := []).append), pytest.raises(error):
         signal.send(Order)
 
     sent, skipped = events[0], [event for event in events if type(event) is Skipped]
     assert [event.receiver for event in skipped] == [again, later]
-    assert {event.reason for event in skipped} == {NotReached(full_name(fail), "KeyError")}
+    assert {event.reason for event in skipped} == {NotReached(full_name(fail), error.__name__)}
     assert {event.parent for event in skipped} == {sent.number}
 
 

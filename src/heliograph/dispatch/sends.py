@@ -62,9 +62,9 @@ class Send:
         waiting = iter(self.sync)
         try:
             return [pair for called in waiting if (pair := self._call(called))[1] is not SKIPPED]
-        except Exception as error:
-            if self.observed is not None:
-                rest = [*waiting]
+        except BaseException as error:  # SystemExit ends a send, too
+            rest = [*waiting]
+            if self.observed is not None and len(rest) < len(self.sync):  # Ctrl-C may come before the first call
                 report_rest(self.observed, self.sync[-len(rest) - 1], error, [*rest, *behind])
             raise
 
@@ -177,7 +177,7 @@ def report_muted(observed: ObservedSend) -> None:
             observed.skip(receiver_of(called), Muted(scope, where_entered(scope)))
 
 
-def report_rest(observed: ObservedSend, failed: Receiver, error: Exception, rest: Sequence[Receiver]) -> None:
+def report_rest(observed: ObservedSend, failed: Receiver, error: BaseException, rest: Sequence[Receiver]) -> None:
     """Let the scopes observe which receivers of a send are not called, because of the error of one before them."""
     reason = NotReached(full_name(receiver_of(failed)), type(error).__name__)
     for called in rest:

@@ -14,7 +14,7 @@ from heliograph.audit import audit
 from heliograph.flow.asked_writes import asked_write
 from heliograph.recipes import keep
 from heliograph.signals import post_save
-from tests.app.models import Article, Branch, Cart, Item, Ticket, Writer
+from tests.app.models import Article, Branch, Cart, Item, Seat, Ticket, Writer
 
 
 def explained(*arguments):
@@ -219,10 +219,10 @@ def test_receivers_print_on_the_error_stream_while_they_are_analyzed(receive, ca
 @pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_table_that_there_is_not_is_an_error_of_the_command():
     with connection.schema_editor() as editor:
-        editor.delete_model(Cart)
+        editor.delete_model(Seat)
     try:
-        with pytest.raises(CommandError, match="app_cart"):
-            explained("app.Cart", "update", "--analyze")
+        with pytest.raises(CommandError, match="app_seat"):
+            explained("app.Seat", "update", "--analyze")
     finally:
         with connection.schema_editor() as editor:
-            editor.create_model(Cart)
+            editor.create_model(Seat)

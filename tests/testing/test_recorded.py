@@ -136,7 +136,7 @@ def test_nothing_is_written_where_the_test_could_not_pass(project, arguments, er
         (["--", "check"], "Say where to write the test: --as-test tests/test_orders.py"),
         (["--as-test", __file__, "--", "check"], f"{__file__} is there already: name another file, or remove it."),
         (["--as-test", "no/test_a.py", "--", "check"], "no/test_a.py cannot be written: there is no directory no."),
-        (["--as-test", "test_a.py", "--", "check"], "There is nothing to assert: the command has sent nothing that"),
+        (["--as-test", "test_a.py", "--", "diffsettings"], "There is nothing to assert: the command has sent nothing"),
     ],
     ids=["no command", "no file", "a file that is there", "no directory", "nothing sent"],
 )

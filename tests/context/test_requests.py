@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.db.models.signals import post_save
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, RequestFactory
 
 from heliograph import BeforeCommit, Durable, Inline, OnCommit
@@ -193,6 +193,27 @@ def test_w2_a_body_that_is_streamed_by_wsgi_is_made_under_the_context_of_the_req
         assert str(current().actor) == "bob"
     response.close()
     assert seen == [("a", "ada", "r1"), ("b", "ada", "r1")]
+
+
+def test_a_body_whose_client_goes_away_in_a_block_of_acting_leaves_no_context_in_the_thread():
+    ended = []
+
+    def body():
+        with acting("export"):
+            try:
+                yield b"one"
+                yield b"two"
+            finally:
+                ended.append(True)
+
+    middleware = ContextMiddleware(lambda request: StreamingHttpResponse(body()))
+    response = middleware(RequestFactory().get("/"))
+    assert next(iter(response)) == b"one"
+
+    response.close()
+
+    assert ended == [True]
+    assert current() is EMPTY
 
 
 def test_two_bodies_that_are_streamed_in_turn_do_not_mix(client, saves):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from heliograph.context.kept_context import Context, under
@@ -11,10 +12,21 @@ _END = object()
 
 
 def stream_under(response: Any, context: Context) -> None:
-    """Make each part of a streamed body under a context; leave a file as it is, since the server may send it itself."""
+    """Make each part of a streamed body under a context, and close the body under it.
+
+    A file is left as it is, since the server may send it itself.
+    """
     if response.streaming and getattr(response, "file_to_stream", None) is None:
+        # Where a client goes away, a block of `acting()` in the body ends when the server closes the response. It would
+        # leave the thread, which has other requests next, under the context of this one.
+        response._resource_closers = [partial(_close, one, context) for one in response._resource_closers]
         parts = response.streaming_content
         response.streaming_content = _async_parts(parts, context) if response.is_async else _parts(parts, context)
+
+
+def _close(closer: Callable[[], object], context: Context) -> None:
+    with under(context):
+        closer()
 
 
 # Between two parts other requests run in this thread or task, so the context is set for each part anew.

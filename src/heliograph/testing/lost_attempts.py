@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from heliograph.context.kept_context import under
 from heliograph.outbox.delivery_rows import Claim
@@ -19,10 +19,9 @@ from heliograph.outbox.outcomes import Outcome
 from heliograph.outbox.work.attempts import attempt, make_call
 from heliograph.outbox.work.claiming import claim_one
 from heliograph.outbox.work.isolation import isolated
-from heliograph.outbox.work.recording import UnrecordedError
 from heliograph.outbox.work.runner import new_name
 from heliograph.outbox.work.stored_contexts import context_of_attempt
-from heliograph.outbox.write_transaction import writing
+from heliograph.outbox.write_transaction import block_of_attempt
 from heliograph.transactions.pending import take_rollback_calls
 
 
@@ -38,14 +37,6 @@ class Claimed:
     def make(self) -> Outcome | None:
         """Make the attempt, and record it."""
         return attempt(self.claim, self._receivers)
-
-    def make_in_test(self) -> Outcome | None:
-        """Make the attempt in a test, whose transaction an error of the database would end."""
-        try:
-            with _block_of_test(self.claim.using):
-                return self.make()
-        except UnrecordedError as error:
-            return error.outcome
 
     def make_and_die(self) -> None:
         """Make the attempt as a worker that dies before it has recorded it, and whose lease runs out then."""
@@ -65,22 +56,13 @@ def claimed(using: str, number: int) -> Claimed | None:
     return None if claim is None else Claimed(claim)
 
 
-def _block_of_test(using: str) -> AbstractContextManager[Any]:
-    """Return a savepoint in a test's transaction; like the block of the test, it does not count as a transaction."""
-    if not connections[using].in_atomic_block:
-        return nullcontext()
-    block: Any = transaction.atomic(using)
-    block._from_testcase = True
-    return block  # type: ignore[no-any-return]
-
-
 class _DiedError(Exception):
     """Ends an attempt where a worker dies."""
 
 
 def _died(claim: Claim, durable: DurableReceiver) -> None:
     """Call the receiver, and roll back its transaction without calls after the rollback, as when a worker is killed."""
-    with suppress(_DiedError, RetryAfter, Snooze), writing(claim.using) if durable.policy.atomic else nullcontext():
+    with suppress(_DiedError, RetryAfter, Snooze), block_of_attempt(claim.using, atomic=durable.policy.atomic):
         make_call(claim, durable)
         take_rollback_calls(connections[claim.using])
         raise _DiedError

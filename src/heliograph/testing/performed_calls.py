@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from heliograph.outbox.send.storing import StoredCall
 from heliograph.outbox.work.attempts import make_call
 from heliograph.outbox.work.isolation import isolated
 from heliograph.outbox.work.stored_contexts import context_of_attempt
-from heliograph.outbox.write_transaction import writing
+from heliograph.outbox.write_transaction import block_of_attempt
 from heliograph.testing.due_calls import DescribedSend, Receiver
 from heliograph.testing.listening_receivers import connections_to
 
@@ -46,7 +45,7 @@ def _made(stored: StoredCall, using: str) -> Any:
 
 
 def _called(claim: Claim, durable: DurableReceiver) -> Any:
-    with writing(claim.using) if durable.policy.atomic else nullcontext():
+    with block_of_attempt(claim.using, atomic=durable.policy.atomic):
         return make_call(claim, durable)
 
 

@@ -132,7 +132,7 @@ class _Proof:
 def _second(one: Claimed) -> Outcome | None:
     """Make a delivery again; None if it is not due."""
     again = claimed(one.claim.using, one.claim.id)
-    return None if again is None else again.make_in_test()
+    return None if again is None else again.make()
 
 
 def _raise_error(outcome: Outcome | None) -> None:

@@ -7,7 +7,6 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -54,7 +53,7 @@ from heliograph.outbox.work.limits import reported, stack_of, within
 from heliograph.outbox.work.observed_attempts import observed_attempt
 from heliograph.outbox.work.recording import LostError, described, is_recorded, kept_for_later, record
 from heliograph.outbox.work.stored_contexts import context_of_attempt, contexts_in_batch
-from heliograph.outbox.write_transaction import writing
+from heliograph.outbox.write_transaction import block_of_attempt
 from heliograph.transactions.batches import Batch
 from heliograph.transactions.late_calls import make_late
 
@@ -85,7 +84,7 @@ def _made(claim: Claim, durable: DurableReceiver) -> Outcome:
     outcome: Outcome
     try:
         _verify_attempts(claim, policy)
-        with none_left_open(claim.receiver), forks_end(), writing(claim.using) if policy.atomic else nullcontext():
+        with none_left_open(claim.receiver), forks_end(), block_of_attempt(claim.using, atomic=policy.atomic):
             recorded = of_response(make_call(claim, durable))
             record(claim, recorded)
         return recorded

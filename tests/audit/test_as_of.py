@@ -99,6 +99,16 @@ def test_l9_a_transaction_is_a_moment_as_a_whole(article):
         assert (as_of(article, entry, before=True).words, as_of(other, entry, before=True)) == (3, None)
 
 
+def test_l9_a_moment_right_before_a_change_is_before_it(article):
+    found = []
+    for words in range(4, 24):
+        moment = now()
+        article.words = words
+        article.save()
+        found.append((as_of(article, moment).words, as_of(article, now()).words))
+    assert found == [(words - 1, words) for words in range(4, 24)]
+
+
 def test_l9_what_is_no_moment_is_refused(article):
     with pytest.raises(TypeError, match="A point in time is a datetime, an entry or a change set"):
         as_of(article, "yesterday")

@@ -58,7 +58,7 @@ def _insert_at_once(using: str, act: Act, entries: Entries) -> None:
     into_sets, into_kinds = f"{statements.into_sets} RETURNING id", statements.into_kinds(len(kinds))
     with connections[using].cursor() as cursor:
         sql = f"WITH change_set AS ({into_sets}), kinds AS ({into_kinds}) {into_entries}"
-        cursor.execute(sql, [None, *act.columns(), *_values_of(kinds), *values])
+        cursor.execute(sql, [*_values_of_set(using, None, act), *_values_of(kinds), *values])
 
 
 def _insert_kinds(using: str, kinds: Collection[KindColumns]) -> None:
@@ -72,11 +72,16 @@ def _insert_set(using: str, act: Act, first: int | None, entries: Entries) -> in
     connection, into_sets = connections[using], _statements(using).into_sets
     is_returned = database_of(connection).inserts_within
     with connection.cursor() as cursor:
-        cursor.execute(f"{into_sets} RETURNING id" if is_returned else into_sets, [first, *act.columns()])
+        cursor.execute(f"{into_sets} RETURNING id" if is_returned else into_sets, _values_of_set(using, first, act))
         number: int = cursor.fetchone()[0] if is_returned else cursor.lastrowid
         for chunk in _chunks(entries):
             cursor.execute(*_into_entries(using, chunk, number))
     return number
+
+
+def _values_of_set(using: str, first: int | None, act: Act) -> list[Any]:
+    _, at = database_of(connections[using]).time_of_insertion()
+    return [*at, first, *act.columns()]
 
 
 def _values_of(kinds: Iterable[KindColumns]) -> list[Any]:
@@ -134,7 +139,7 @@ def _statements(using: str) -> _Statements:
     insert, ignore = connection.ops.insert_statement(OnConflict.IGNORE), connection.ops.on_conflict_suffix_sql
     return _Statements(
         f"INSERT INTO {change_sets} ({_names(database, *_OF_SETS)})"
-        f" VALUES ({database.clock.now_at_last}, {', '.join(['%s'] * (len(_OF_SETS) - 1))})",
+        f" VALUES ({database.time_of_insertion()[0]}, {', '.join(['%s'] * (len(_OF_SETS) - 1))})",
         f"INSERT INTO {entries} ({_names(database, *_OF_ENTRIES)})",
         (
             f"{insert} {of_kinds} ({_names(database, *_OF_KINDS)})",

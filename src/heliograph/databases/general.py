@@ -143,6 +143,10 @@ class Database:
         """Return so many seconds, or as many ago if they are negative, as the parameter of `clock.later`."""
         return seconds
 
+    def time_of_insertion(self) -> SQL:
+        """Return the time at which a row is inserted, to the microsecond: it is compared with times of processes."""
+        return self.clock.now_at_last, []
+
     def quoted(self, name: str) -> str:
         """Return a name in quotes, for statements that are made before there is a connection."""
         return f'"{name}"'

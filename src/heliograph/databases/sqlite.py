@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
 from typing import Any
@@ -85,6 +86,10 @@ class SQLite(Database):
 
     def interval(self, seconds: float) -> Any:
         return f"{seconds:+.6f}"
+
+    def time_of_insertion(self) -> SQL:
+        """Return the time of the process, which is that of SQLite: its own functions know milliseconds only."""
+        return "%s", [datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")]
 
     def insert(
         self, connection: Any, insertion: Insertion, rows: Sequence[Sequence[Any]], locks: Sequence[int] = ()

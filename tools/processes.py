@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tools.environments import ROOT
 
@@ -22,18 +23,22 @@ class Finished:
 
 
 def run(command: Sequence[str], variables: Mapping[str, str], folder: Path = ROOT, *, show: bool = False) -> Finished:
-    """Run a command to its end with these environment variables added, and show its output meanwhile if asked."""
+    """Run a command to its end with these environment variables added, and show its output meanwhile if asked.
+
+    The temporary folders of its tests are its own, since pytest removes old ones of others, also while they do so.
+    """
     started = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    output = _read(process, show)
-    return Finished(process.wait(), output, time.monotonic() - started)
+    with TemporaryDirectory(prefix="pytest-", ignore_cleanup_errors=True) as temporary:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTEST_DEBUG_TEMPROOT": temporary, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output = _read(process, show)
+        return Finished(process.wait(), output, time.monotonic() - started)
 
 
 def _read(process: subprocess.Popen[bytes], show: bool) -> str:

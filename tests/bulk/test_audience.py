@@ -7,7 +7,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from heliograph import BeforeCommit, Inline, OnCommit, ReentrancyError, capture, changed, created, mute, trace
 from heliograph.flow.listing import lines
@@ -135,6 +135,7 @@ def test_several_senders_are_received(listen):
     assert [one.sender for one in received] == [Article, Genre]
 
 
+@isolate_apps("tests.app")  # or all later tests would have two models of one table
 def test_models_of_migrations_are_not_received(listen):
     received = listen(post_bulk_create)
     meta = type("Meta", (), {"app_label": "app", "db_table": Genre._meta.db_table})

@@ -4,9 +4,9 @@ import pytest
 from django.contrib.admin.utils import NestedObjects
 from django.db.models import ProtectedError
 
-from heliograph.orm.steps import patched_methods
 from heliograph.signals import deletion_asked
 from tests.app.models import Branch, Desk
+from tests.helpers.patched import patched_methods
 from tests.helpers.writes import make_desks
 
 pytestmark = pytest.mark.django_db

@@ -19,12 +19,12 @@ from heliograph.flow.analyzing import analysis as analyzing
 from heliograph.flow.analyzing.analysis import analyze
 from heliograph.flow.analyzing.analysis_facts import ChangedField, HeldFunction, SavedRow, StoredDelivery
 from heliograph.flow.asked_writes import AskedWrite, asked_write
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import normalize
 from heliograph.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from tests.app.models import Article, Branch, Seat
 from tests.app.models_of_books import Genre, Novel, Reading
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

@@ -22,10 +22,10 @@ from heliograph import Signal, rehearsal
 from heliograph.databases import database_of
 from heliograph.flow.effects.seen_effects import Effect, recording
 from heliograph.flow.effects.watching_effects import watched_effects
-from heliograph.orm.steps import patched_methods
 from heliograph.signals import post_save
 from tests.app.models import Article
 from tests.app.models_of_books import Genre
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 

@@ -10,10 +10,10 @@ from heliograph import BeforeCommit, Inline, OnCommit, changed, created, mute, t
 from heliograph.dispatch import Skipped
 from heliograph.dispatch.skip_reasons import KeptAway, Muted, NoNetChange, NoRowIsDue, NotDue
 from heliograph.flow.observed_database import Queried
-from heliograph.orm.steps import patched_methods
 from heliograph.signals import post_delete, post_save
 from tests.app.models import Article
 from tests.app.models_of_books import Genre
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

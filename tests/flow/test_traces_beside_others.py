@@ -12,9 +12,9 @@ from django.db import connections
 from heliograph import Signal, trace
 from heliograph.dispatch import Called
 from heliograph.flow.effects.watching_effects import watched_effects
-from heliograph.orm.steps import patched_methods
 from tests.app.models import Article
 from tests.app.models_of_books import Genre
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from heliograph import OnCommit, changed, mute, recipes, trace
 from heliograph.dispatch.django_shape import all_objects
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import ForbiddenTransition
@@ -25,6 +24,7 @@ from heliograph.signals import post_save
 from heliograph.testing import isolated
 from tests.app import models
 from tests.helpers.indexes import Index
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 

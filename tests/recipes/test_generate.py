@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 
 from heliograph import BeforeCommit, OnCommit, changed, changes_of, mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.recipes import generate, keep, normalize, subjects
 from heliograph.recipes.declarations import check_rows, declarations
 from tests.app.models import (
@@ -35,6 +34,7 @@ from tests.app.models import (
     Voucher,
 )
 from tests.helpers.errors import MishapError, mishap
+from tests.helpers.patched import patched_methods
 from tests.helpers.recipes_command import run
 from tests.helpers.statements import statements, verbs
 from tests.helpers.threads import at_once

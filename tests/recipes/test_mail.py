@@ -16,7 +16,6 @@ from django.db.models.signals import post_save
 
 from heliograph import Retry, changed, created, fixed, mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
@@ -27,6 +26,7 @@ from tests.app.models import Buyer, GiftPurchase, Purchase
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
 from tests.helpers.deliveries import ago
+from tests.helpers.patched import patched_methods
 from tests.helpers.smtp import mail_server, send_to
 from tests.helpers.threads import at_once
 

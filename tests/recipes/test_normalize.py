@@ -16,11 +16,11 @@ from django.db.models.signals import post_save, pre_save
 
 from heliograph import changed, mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.recipes import normalize, stamp, subjects
 from heliograph.recipes.declarations import check_rows, declarations
 from heliograph.signals import post_update, pre_update
 from tests.app.models import Bill, Contact, ContactProxy, Meeting, Seat, Supplier
+from tests.helpers.patched import patched_methods
 from tests.helpers.recipes_command import run
 from tests.helpers.stale_copies import elsewhere
 from tests.helpers.statements import statements, verbs

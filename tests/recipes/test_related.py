@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 
 from heliograph import mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.recipes import ensure_related, subjects
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.related import SubjectOfRelation
@@ -29,6 +28,7 @@ from tests.app.models import (
     Profile,
     Trainer,
 )
+from tests.helpers.patched import patched_methods
 from tests.helpers.recipes_command import run
 from tests.helpers.threads import at_once, in_thread
 

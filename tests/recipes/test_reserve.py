@@ -13,7 +13,6 @@ from django.db import connection, transaction
 from django.db.models import F, Q, Sum
 
 from heliograph import Durable, OnCommit, Signal, changed, has, mute, trace
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox.models import Delivery
 from heliograph.outbox.work.runner import drain
 from heliograph.recipes import OutOfStock, keep, reserve
@@ -32,6 +31,7 @@ from tests.app.models import (
 )
 from tests.helpers.attempts import at_once as tried_at_once
 from tests.helpers.errors import MishapError
+from tests.helpers.patched import patched_methods
 from tests.helpers.statements import statements, verbs
 from tests.helpers.writes import conflict
 

@@ -14,7 +14,6 @@ from django.db.models.signals import post_delete, post_save
 
 from heliograph import mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox import Again, Dead, Discarded, Succeeded, drain
 from heliograph.outbox.checks import check_names
 from heliograph.outbox.models import Delivery
@@ -24,6 +23,7 @@ from tests.app.models import Account, Article, Audiobook, Novel, Reissue, Reprin
 from tests.helpers.attempts import at_once as retry_at_once
 from tests.helpers.attempts import types, wait_over
 from tests.helpers.indexes import Index, ListedIndex
+from tests.helpers.patched import patched_methods
 from tests.helpers.recipes_command import run
 from tests.helpers.threads import at_once, in_thread
 

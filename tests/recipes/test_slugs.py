@@ -15,11 +15,11 @@ from django.utils.text import slugify
 from examples.tutorial.slug import set_slug
 from heliograph import BeforeWrite, mute, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.recipes import unique_slug
 from heliograph.recipes.declarations import declarations
 from heliograph.signals import post_save, pre_save
 from tests.app.models import Country, LastSlug, Listing, OldSlug, Post, Region, Saga, Story, StoryProxy, Tale, Verse
+from tests.helpers.patched import patched_methods
 from tests.helpers.recipes_command import run
 from tests.helpers.statements import statements, verbs
 

@@ -16,7 +16,6 @@ from django.db import transaction
 from standardwebhooks import Webhook
 
 from heliograph import Signal, changed, created, mute, trace
-from heliograph.orm.steps import patched_methods
 from heliograph.outbox import drain
 from heliograph.outbox.models import Delivery
 from heliograph.recipes import webhook
@@ -25,6 +24,7 @@ from heliograph.recipes.webhooks.declared_events import known_events
 from heliograph.signals import post_delete, post_save, pre_save
 from tests.app.models import Parcel, ParcelProxy, Registered
 from tests.helpers.endpoints import answer_when
+from tests.helpers.patched import patched_methods
 from tests.helpers.standard_webhooks import verified
 from tests.helpers.threads import LONG, in_thread
 from tests.helpers.waiting import until

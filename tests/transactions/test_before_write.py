@@ -29,10 +29,10 @@ from heliograph import (
     trace,
 )
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.signals import post_update, pre_bulk_create, pre_update
 from tests.app.models import Account, Article, Draft, Pinned, Post, Ticket, Topic
 from tests.helpers.errors import MishapError
+from tests.helpers.patched import patched_methods
 from tests.helpers.stale_copies import elsewhere
 from tests.helpers.statements import verbs
 

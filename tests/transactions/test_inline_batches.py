@@ -9,9 +9,9 @@ from django.db.models.signals import m2m_changed, post_delete, post_init, post_s
 
 from heliograph import BeforeCommit, Inline, ReentrancyError, Signal, changed, created, mute, receiver, trace
 from heliograph.dispatch import Called
-from heliograph.orm.steps import patched_methods
 from heliograph.signals import m2m_changes, post_update
 from tests.app.models import Article, Audiobook, Genre, Novel, Reprint, Writer
+from tests.helpers.patched import patched_methods
 
 pytestmark = pytest.mark.django_db
 

@@ -26,6 +26,8 @@ from django.db.models.functions import Coalesce, Lower, Now, Random
 
 from heliograph import trace
 from heliograph.dispatch import Skipped
+from heliograph.flow.listing import lines
+from heliograph.flow.receiver_filters import Filters
 from heliograph.recipes import keep
 from heliograph.recipes.declarations import declarations
 from heliograph.recipes.kept.checks import check_kept_fields
@@ -397,3 +399,11 @@ def test_a_save_of_a_parent_says_why_the_receiver_of_moved_parents_is_not_called
     events = (node.event for node in flow.tree.nodes())
     reasons = {str(event.reason) for event in events if isinstance(event, Skipped)}
     assert "the write is no bulk write of id" in reasons
+
+
+def test_lists_name_each_receiver_by_its_fields(keeping):
+    keeping.keep(Shopper, carts_count=Count("carts"), spent=Sum("carts__total", default=0))
+    name = r"  heliograph\.recipes\.kept\.\w+\.keep\(app\.Shopper\.carts_count, app\.Shopper\.spent\) "
+    made = [line for line in lines(Filters()) if "tests/helpers/keeping.py" in line]
+    assert len(made) == 6
+    assert [line for line in made if not re.match(name, line)] == []

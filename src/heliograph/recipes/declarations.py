@@ -160,6 +160,8 @@ def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, **kwargs)
 
     receiver.__qualname__ = name
+    if isinstance(function, partial):  # which has no module of its own
+        receiver.__module__ = function.func.__module__
     return receiver
 
 

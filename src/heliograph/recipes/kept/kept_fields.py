@@ -218,3 +218,8 @@ def kept_field(parent: type[Model], name: str, declared: Any) -> KeptField:
     """Return the description of a kept field. Raises TypeError, with what to do, if it cannot be kept right."""
     parent = parent._meta.concrete_model  # type: ignore[assignment]
     return KeptField(parent, name, declared, cut(parent, name, declared))
+
+
+def name_of(fields: Iterable[KeptField]) -> str:
+    """Return the name by which lists and traces show the receivers of kept fields: "keep(shop.Order.total)"."""
+    return f"keep({', '.join(f'{kept.parent._meta.label}.{kept.name}' for kept in fields)})"

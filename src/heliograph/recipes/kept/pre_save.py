@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from heliograph import raw
-from heliograph.recipes.declarations import Declaration
-from heliograph.recipes.kept.kept_fields import KeptField
+from heliograph.recipes.declarations import Declaration, named
+from heliograph.recipes.kept.kept_fields import KeptField, name_of
 from heliograph.signals import pre_bulk_create, pre_save
 
 
@@ -33,5 +33,6 @@ def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
     """Connect the receivers of a parent's saves and insertions."""
     of_parent: Any = {"sender": fields[0].parent, "subclasses": True}
     keeps = [kept.name for kept in fields]
-    declaration.connect(pre_save, partial(begin, fields), **of_parent, when=~raw & is_new, keeps=keeps)
-    declaration.connect(pre_bulk_create, partial(begin_each, fields), **of_parent)
+    one, many = (named(name_of(fields), partial(function, fields)) for function in (begin, begin_each))
+    declaration.connect(pre_save, one, **of_parent, when=~raw & is_new, keeps=keeps)
+    declaration.connect(pre_bulk_create, many, **of_parent)

@@ -9,10 +9,10 @@ from typing import Any
 
 from heliograph import UNKNOWN, Batch, BeforeCommit, changed, created, raw
 from heliograph.recipes.cached_parents import cached_parents
-from heliograph.recipes.declarations import Declaration
+from heliograph.recipes.declarations import Declaration, named
 from heliograph.recipes.kept.flushing import flush_later
 from heliograph.recipes.kept.heirs import OfHeirs, heirs_of, recounts
-from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField
+from heliograph.recipes.kept.kept_fields import RECOUNT, KeptField, name_of
 from heliograph.recipes.kept.moved_parents import OfMovedParents
 from heliograph.recipes.kept.work import Counted, State, Work, counted, has_unknown, work_of
 from heliograph.signals import post_delete, post_save
@@ -28,7 +28,7 @@ class OfChildren:
         self.child = fields[0].child
         self.names = tuple(dict.fromkeys(name for kept in fields for name in kept.columns))
         self.keys = tuple(dict.fromkeys(key.name for kept in fields for key in kept.links))
-        self.__name__ = self.__qualname__ = _name(fields)
+        self.__name__ = self.__qualname__ = name_of(fields)
 
     def __call__(self, sender: Any, batch: Batch, using: str, **kwargs: Any) -> None:
         """Make the work of a batch, whose rows are of one table: the child's, or that of a child by inheritance.
@@ -107,10 +107,11 @@ def connect(declaration: Declaration, fields: Sequence[KeptField]) -> None:
             reentrant="allow",
         )
         OfHeirs(of_child, counting.names).connect(declaration, counting.__name__)
-    mending, when = partial(of_new_parents, fields), raw | partial(has_figures, fields)
+    mending = named(name_of(fields), partial(of_new_parents, fields))
+    when = raw | partial(has_figures, fields)
     declaration.connect(post_save, mending, sender=fields[0].parent, subclasses=True, when=when)
     for alike in _grouped(fields, attrgetter("key_columns")):
-        OfMovedParents(alike).connect(declaration, _name(alike))
+        OfMovedParents(alike).connect(declaration, name_of(alike))
 
 
 def _grouped(fields: Iterable[KeptField], by: Callable[[KeptField], Any]) -> Iterator[list[KeptField]]:
@@ -118,7 +119,3 @@ def _grouped(fields: Iterable[KeptField], by: Callable[[KeptField], Any]) -> Ite
     for kept in fields:
         groups.setdefault(by(kept), []).append(kept)
     return iter(groups.values())
-
-
-def _name(fields: Sequence[KeptField]) -> str:
-    return f"keep({', '.join(f'{kept.parent._meta.label}.{kept.name}' for kept in fields)})"

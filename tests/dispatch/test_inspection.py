@@ -2,12 +2,14 @@
 
 import dataclasses
 import gc
+from functools import partial, wraps
 from pathlib import Path
 
 import pytest
 
 import heliograph
 from heliograph.dispatch import Inline, Signal, inspect
+from heliograph.dispatch.describe import source
 from heliograph.dispatch.inspection import _record, connections_of, connections_to
 
 
@@ -145,3 +147,21 @@ def test_nobody_outside_the_dispatcher_reads_the_table_of_a_signal():
     readers = [path.name for path in files if "signal._table" in path.read_text() or '"_table"' in path.read_text()]
     assert len(files) > 100
     assert readers == ["columns.py"]  # whose rows have a table of their own
+
+
+def decorated(function):
+    """Return a function that calls another one, as a decorator does."""
+
+    @wraps(function)
+    def receiver(**kwargs):
+        return function(**kwargs)
+
+    return receiver
+
+
+def test_the_source_of_a_receiver_is_that_of_the_function_below_partials_and_decorators():
+    def confirm(kind, **kwargs): ...
+
+    first = partial(confirm, "mail")
+    for receiver in (confirm, first, decorated(first), partial(decorated(first), kind="mail"), decorated(confirm)):
+        assert source(receiver) == (__file__, confirm.__code__.co_firstlineno)

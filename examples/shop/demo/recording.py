@@ -140,7 +140,9 @@ class Recorder:
 
 def _place(receiver: Callable[..., Any]) -> str:
     """Return `store/receivers.py:27`: the path as it is imported, so that it says the same on every machine."""
-    function = inspect.unwrap(receiver.func if isinstance(receiver, partial) else receiver)
+    function = inspect.unwrap(receiver)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
     code = getattr(function, "__code__", None) or type(function).__call__.__code__
     path = Path(code.co_filename)
     roots = [Path(entry) for entry in sys.path if entry and path.is_relative_to(entry)]

@@ -35,9 +35,9 @@ def source(receiver: Any) -> tuple[str, int] | None:
 
 def origin(receiver: Any) -> Callable[..., Any]:
     """Return the function at the bottom of a receiver: below partials, decorators, methods and `__call__`."""
-    while isinstance(receiver, functools.partial):
-        receiver = receiver.func
-    function = inspect.unwrap(getattr(receiver, "__func__", receiver))
+    function = receiver
+    while isinstance(function := inspect.unwrap(getattr(function, "__func__", function)), functools.partial):
+        function = function.func
     if hasattr(function, "__code__") or isinstance(function, type):
         return function  # type: ignore[no-any-return]
     call: Callable[..., Any] = inspect.unwrap(type(function).__call__)

@@ -20,6 +20,7 @@ from heliograph.audit.entry_filters import EntryFilters, Scope, kinds_about
 from heliograph.audit.models import ChangeSet, Entry
 from heliograph.audit.revert_pages import revert_page
 from heliograph.audit.timeline import timeline
+from heliograph.read_only_admin import ReadOnlyAdmin
 
 
 class AuditHistoryMixin:
@@ -48,20 +49,11 @@ def _subject_of(instance: Any) -> audit_pages.Subject:
     return audit_pages.Subject(model, model._meta.label, key_text(instance.pk), using, instance)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no arguments when it runs
+class LogAdmin(ReadOnlyAdmin):
     """An admin whose pages show rows of the audit log; they need the permission to view entries."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("heliograph_audit.view_entry"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -79,7 +71,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no 
 
 
 @admin.register(Entry)
-class EntryAdmin(ReadOnlyAdmin):
+class EntryAdmin(LogAdmin):
     """A timeline of all entries, a page for each, and the history of each object."""
 
     def get_urls(self) -> list[Any]:
@@ -129,7 +121,7 @@ def _one(of: admin.ModelAdmin[Any], shown: Sequence[Any], title: str) -> dict[st
 
 
 @admin.register(ChangeSet)
-class ChangeSetAdmin(ReadOnlyAdmin):
+class ChangeSetAdmin(LogAdmin):
     """A list of change sets, and a page for each: all that one actor has changed in one transaction."""
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

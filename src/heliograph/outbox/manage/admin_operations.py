@@ -24,6 +24,7 @@ from heliograph.outbox.manage.performing import STATES, perform, stop
 from heliograph.outbox.manage.performing import request as request_operation
 from heliograph.outbox.manage.selecting import Selection, as_json, look_at, of_json
 from heliograph.outbox.models import Delivery, Operation, State, Verb
+from heliograph.read_only_admin import ReadOnlyAdmin
 
 # How many deliveries one operation of the admin takes: their ids are in the page.
 MOST = 100_000
@@ -75,20 +76,7 @@ def _choice(state: State, verb: str, selection: Selection) -> str:
     return f"{selection.count([state]):,} {state.label}{remarks.get((verb, state), '')}"
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no arguments when it runs
-    """An admin whose pages show rows, and add, change and delete none."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Operating(ReadOnly):
+class Operating(ReadOnlyAdmin):
     """An admin of deliveries, with a page that asks for a reason before deliveries are redelivered or discarded."""
 
     def get_urls(self) -> list[Any]:
@@ -197,7 +185,7 @@ def _said(operation: Operation) -> tuple[str, int]:
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnly):
+class OperationAdmin(ReadOnlyAdmin):
     """A list of operations, and a page of one with its user, its reason and its progress."""
 
     list_display = ("id", "__str__", "state", "by", "reason", "created_at")

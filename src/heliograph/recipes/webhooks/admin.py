@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
+from heliograph.read_only_admin import ReadOnlyAdmin
 from heliograph.recipes.webhooks import endpoints
 from heliograph.recipes.webhooks.declared_events import known_events
 from heliograph.recipes.webhooks.models import Attempt, Endpoint
@@ -223,7 +224,7 @@ class EndFilter(admin.SimpleListFilter):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
+class AttemptAdmin(ReadOnlyAdmin):
     """A list of requests, and a page for each with what was sent and how the answer began. Nothing can be edited."""
 
     list_display = ("id", "endpoint", "event", "number", "status_code", "error", "shown_seconds", "created_at")
@@ -237,15 +238,6 @@ class AttemptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the same
     actions = ("replay",)
     fields = ("endpoint", "message", "number", "created_at", "status_code", "error", "shown_seconds", "answer", "sent")
     readonly_fields = ("shown_seconds", "answer", "sent")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may send messages again."""

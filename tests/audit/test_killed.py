@@ -2,15 +2,13 @@
 
 import json
 import os
-from textwrap import dedent
+from functools import partial
 
 import pytest
-from django.conf import settings
-from django.db import connection
 
 from heliograph.audit.models import Entry
 from tests.app.models import Writer
-from tests.helpers.bare import run
+from tests.helpers import killing
 
 pytestmark = [
     pytest.mark.kills,
@@ -21,23 +19,11 @@ pytestmark = [
 IMPORTS = """\
 from heliograph.audit import audit
 from tests.app.models import Genre, Writer
-from tests.helpers.killing import kill_at_each_stop
 audit(Writer)
 audit(Genre)
 """
 
-
-def kill(script):
-    """Run a script in another process, which is killed while it saves, again and again; return where, by name."""
-    database = {key: value for key, value in connection.settings_dict.items() if key != "TEST"}
-    (places,) = run(
-        IMPORTS + dedent(script) + "report(kill_at_each_stop(prepare))",
-        early="import tests.settings",  # has Django take PyMySQL for its driver
-        INSTALLED_APPS=settings.INSTALLED_APPS,
-        DATABASES={"default": {**database, "NAME": str(database["NAME"])}},
-        DEFAULT_AUTO_FIELD=settings.DEFAULT_AUTO_FIELD,
-    )
-    return places
+kill = partial(killing.kill, IMPORTS)
 
 
 def logged(label, name):

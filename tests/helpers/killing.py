@@ -5,8 +5,12 @@ import os
 import signal
 import sys
 from itertools import count
+from textwrap import dedent
 
+from django.conf import settings
 from django.db import connection, connections
+
+from tests.helpers.bare import run
 
 # A kill takes a process with a connection of its own, so not every step has one: all that lead to the database or
 # back have, and of the others every so many-th, by how long a connection takes.
@@ -16,6 +20,23 @@ STRIDES = {"sqlite": 40, "postgresql": 60, "mysql": 80}
 _DRIVERS = {"sqlite3", "psycopg", "psycopg_binary", "psycopg_c", "pymysql", "_socket"}
 # What sends a statement in psycopg, and does not wait for the answer.
 _SENDERS = {"_execute_send", "_exec_command"}
+
+
+def kill(imports, script):
+    """Run a script in another process, and kill that while it saves, again and again; return where, by name.
+
+    The script connects receivers, and defines `prepare(name)`, which returns what is saved.
+    """
+    database = {key: value for key, value in connection.settings_dict.items() if key != "TEST"}
+    (places,) = run(
+        f"from tests.helpers.killing import kill_at_each_stop\n{imports}{dedent(script)}"
+        "report(kill_at_each_stop(prepare))",
+        early="import tests.settings",  # has Django take PyMySQL for its driver
+        INSTALLED_APPS=settings.INSTALLED_APPS,
+        DATABASES={"default": {**database, "NAME": str(database["NAME"])}},
+        DEFAULT_AUTO_FIELD=settings.DEFAULT_AUTO_FIELD,
+    )
+    return places
 
 
 def kill_at_each_stop(prepare, stride=None, every=1):

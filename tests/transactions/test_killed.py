@@ -8,15 +8,13 @@ PostgreSQL, every 80th on MariaDB.
 
 import os
 from collections import defaultdict
-from textwrap import dedent
+from functools import partial
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.db.models import Value
 
 from tests.app.models import Audiobook, Genre, Novel, Writer
-from tests.helpers.bare import run
+from tests.helpers import killing
 
 pytestmark = [
     pytest.mark.kills,
@@ -115,24 +113,9 @@ IMPORTS = """\
 from heliograph import BeforeCommit, receiver
 from heliograph.signals import post_save, pre_save
 from tests.app.models import Audiobook, Genre, Writer
-from tests.helpers.killing import kill_at_each_stop
 """
 
-
-def kill(script):
-    """Run a script in another process, and kill that while it saves, again and again; return where, by name.
-
-    The script connects receivers, and defines `prepare(name)`, which returns what is saved.
-    """
-    database = {key: value for key, value in connection.settings_dict.items() if key != "TEST"}
-    (places,) = run(
-        IMPORTS + dedent(script) + "report(kill_at_each_stop(prepare))",
-        early="import tests.settings",  # has Django take PyMySQL for its driver
-        INSTALLED_APPS=settings.INSTALLED_APPS,
-        DATABASES={"default": {**database, "NAME": str(database["NAME"])}},
-        DEFAULT_AUTO_FIELD=settings.DEFAULT_AUTO_FIELD,
-    )
-    return places
+kill = partial(killing.kill, IMPORTS)
 
 
 def outcomes(places, *models):

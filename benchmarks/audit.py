@@ -179,13 +179,9 @@ OPERATIONS = (
 
 @cache
 def _entries() -> list[Entry]:
-    from django.core.management import call_command
     from django.db import router
 
-    aliases = databases.available()
-    for alias in aliases:
-        databases.create(alias)
-        call_command("migrate", database=alias, verbosity=0)
+    aliases = databases.migrated()
     router.routers.append(ROUTER)
     return [_entry(one, alias) for one in auditors.auditors() for alias in aliases if alias in one.databases]
 

@@ -26,6 +26,17 @@ def create(alias: str) -> None:
     atexit.register(lambda: drop(connections[alias]))
 
 
+def migrated() -> list[str]:
+    """Make the databases that are there, with the tables of all apps, and return them."""
+    from django.core.management import call_command
+
+    aliases = available()
+    for alias in aliases:
+        create(alias)
+        call_command("migrate", database=alias, verbosity=0)
+    return aliases
+
+
 def execute(alias: str, statement: str) -> None:
     """Execute a statement in a database."""
     from django.db import connections

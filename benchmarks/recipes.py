@@ -237,12 +237,7 @@ COUNTED = (
 @cache
 def _entries() -> list[Entry]:
     """Return the rows of the tables for each database, with their models, tables and receivers."""
-    from django.core.management import call_command
-
-    aliases = databases.available()
-    for alias in aliases:
-        databases.create(alias)
-        call_command("migrate", database=alias, verbosity=0)
+    aliases = databases.migrated()
     makers = [_unconnected, *(partial(make, recipe()) for recipe in RECIPES for make in (_by_hand, _declared))]
     return [make(alias) for make in makers for alias in aliases]
 

@@ -1,4 +1,4 @@
-"""Who has changed a price: here only the old and the new one."""
+"""An audit trail of prices: each entry has the old and the new price."""
 
 from django.db.models.signals import pre_save
 from django.dispatch import receiver

@@ -11,4 +11,4 @@ class CheckoutConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receiver that is compared, in the place of the shop's own."""
-        from benchmarks.load.checkout import receivers  # noqa: F401
+        from benchmarks.load.checkout import receivers  # noqa: F401 - to connect them

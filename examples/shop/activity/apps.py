@@ -10,4 +10,4 @@ class ActivityConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from activity import receivers  # noqa: F401
+        from activity import receivers  # noqa: F401 - to connect them

@@ -10,4 +10,4 @@ class AnalyticsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from analytics import figures, receivers  # noqa: F401
+        from analytics import figures, receivers  # noqa: F401 - to connect them

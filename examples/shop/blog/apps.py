@@ -10,4 +10,4 @@ class BlogConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from blog import receivers  # noqa: F401
+        from blog import receivers  # noqa: F401 - to connect them

@@ -10,4 +10,4 @@ class BookstoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from bookstore import receivers  # noqa: F401
+        from bookstore import receivers  # noqa: F401 - to connect them

@@ -10,4 +10,4 @@ class CommentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from comments import receivers  # noqa: F401
+        from comments import receivers  # noqa: F401 - to connect them

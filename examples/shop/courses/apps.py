@@ -10,4 +10,4 @@ class CoursesConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from courses import receivers  # noqa: F401
+        from courses import receivers  # noqa: F401 - to connect them

@@ -17,6 +17,6 @@ def meanwhile(outcomes: Iterator[str], each: int, kills: int, random: Random) ->
         with workers.worker() as worker:
             yield from islice(outcomes, each)
             workers.follow_to_the_end(worker, most=random.randint(1, MOST))
-            time.sleep(random.uniform(0, LONGEST))
+            time.sleep(random.uniform(0, LONGEST))  # so that the kill comes at any point of a call
             worker.kill()
     yield from outcomes

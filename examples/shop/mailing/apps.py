@@ -10,4 +10,4 @@ class MailingConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from mailing import receivers  # noqa: F401
+        from mailing import receivers  # noqa: F401 - to connect them

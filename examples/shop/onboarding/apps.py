@@ -10,4 +10,4 @@ class OnboardingConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from onboarding import receivers  # noqa: F401
+        from onboarding import receivers  # noqa: F401 - to connect them

@@ -1,1 +1,1 @@
-"""What the applications share: their index, the look of their pages, and the flow beside each action."""
+"""The common parts of the applications: their index, the look of their pages, and the flow beside each action."""

@@ -13,7 +13,7 @@ Operation = Literal["create", "update", "delete"]
 
 @dataclass(frozen=True)
 class Action:
-    """What somebody does, the write of a row that it comes to, and what of the row is known before."""
+    """Something that a visitor does: its name, the write of a row that it causes, and the values known before."""
 
     text: str
     model: str

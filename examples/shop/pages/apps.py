@@ -10,4 +10,4 @@ class PagesConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from pages import receivers  # noqa: F401
+        from pages import receivers  # noqa: F401 - to connect them

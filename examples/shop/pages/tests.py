@@ -1,4 +1,4 @@
-"""What the applications share: the index, the flow of an action, the times of requests."""
+"""Tests of the common parts of the applications: the index, the flow of an action, the times of requests."""
 
 from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler

@@ -39,7 +39,7 @@ class ReceiversView(TemplateView):
 
 
 class ActionsView(TemplateView):
-    """What happens when somebody does something: the story of each action of an application."""
+    """The page that tells, for each action of an application, which receivers it would call."""
 
     template_name = "pages/actions.html"
 
@@ -62,7 +62,7 @@ class MailsView(LoginRequiredMixin, ListView):
 
 
 class HistoryView(ListView):
-    """Who changed a row, when, and from what to what: read from the audit log."""
+    """The page of a row's history in the audit log: each change with its time, its actor, old and new values."""
 
     template_name = "pages/history.html"
     paginate_by = 20

@@ -10,4 +10,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from payments import receivers  # noqa: F401
+        from payments import receivers  # noqa: F401 - to connect them

@@ -39,7 +39,7 @@ class PaymentTestCase(OutboxTests, TestCase):
         return self.outbox.drain(until=timedelta(minutes=1), raising=False)
 
     def charged(self) -> list[int]:
-        """What was charged and given back; a charge that was withdrawn is a line of 0 cents."""
+        """Return the cents of each charge and refund, without the lines of 0 cents for charges that were withdrawn."""
         return list(Charge.objects.exclude(cents=0).order_by("pk").values_list("cents", flat=True))
 
     def status(self) -> str:

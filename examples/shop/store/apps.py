@@ -11,7 +11,7 @@ class StoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from store import figures, receivers  # noqa: F401
+        from store import figures, receivers  # noqa: F401 - to connect them
 
         # The sender of post_migrate is the app's configuration, which exists here and not when receivers.py is read.
         post_migrate.connect(receivers.stock_catalogue, sender=self, dispatch_uid="store.stock_catalogue")

@@ -148,7 +148,7 @@ class Entry(Uneditable):
 
     @property
     def action(self) -> str:
-        """What happened to the row: created, updated, deleted, or related for a many-to-many relation."""
+        """The kind of change of the row: created, updated, deleted, or related for a many-to-many relation."""
         return str(self.kind.action)
 
     @property
@@ -204,7 +204,7 @@ class Entry(Uneditable):
 
 
 class Link(models.TextChoices):
-    """What a seal says about its entries, such as that they were pruned; all seals are one chain."""
+    """The statement of a seal about its entries, such as that they were pruned; all seals are one chain."""
 
     SEALED = "sealed", "sealed"
     PRUNED = "pruned", "pruned"

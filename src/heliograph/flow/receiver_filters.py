@@ -13,7 +13,7 @@ from django.apps import apps
 
 
 class Filtered(Protocol):
-    """What filters look at: a receiver that is connected, or a call in a recording."""
+    """The interface of everything that can be filtered: a connected receiver, or a call in a recording."""
 
     @property
     def signal_name(self) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DeclaredBefore:
-    """What was declared when a block began."""
+    """The declarations that there were when a block began."""
 
     def __init__(self) -> None:
         self._of_recipes = [*_all_of_recipes()]

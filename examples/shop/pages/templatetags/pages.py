@@ -1,4 +1,4 @@
-"""What the templates of the applications write: the menu, the flow panel, stars, changes."""
+"""Tags and filters of the templates of the applications: the menu, the flow panel, stars, changes."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ class HeldFunction:
 
 @dataclass(frozen=True)
 class AnalysisFacts:
-    """What a write would cause, as it was seen when the write was made and rolled back."""
+    """The effects of a write, as they were seen when the write was made and rolled back."""
 
     asked: AskedWrite
     pk: Any  # of the row that was written

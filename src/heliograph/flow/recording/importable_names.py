@@ -13,7 +13,7 @@ from heliograph.flow.tree_text import name_of
 
 
 class Importable(NamedTuple):
-    """What `from module import name` gives, or an attribute of it: `Order.notify` is imported as `Order`."""
+    """An object that `from module import name` gives, or an attribute of it: `Order.notify` is imported as `Order`."""
 
     module: str
     path: str  # the name, with attributes behind it

@@ -31,7 +31,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a test can assert, and what it cannot."""
+    """The facts of a recording: those that a test can assert, and notes about the others."""
 
     facts: tuple[Fact, ...]
     unnamed: tuple[str, ...]  # what a test cannot import, in words

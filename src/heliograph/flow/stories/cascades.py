@@ -15,7 +15,7 @@ _LEFT_ALONE = getattr(deletion, "SKIP_COLLECTION", frozenset([DO_NOTHING]))
 
 @dataclass
 class Cascade:
-    """What a deletion does with the rows of other models, by the relations that lead to them."""
+    """The effect of a deletion on the rows of other models, by the relations that lead to them."""
 
     # The models whose rows Django loads, that of the first row among them, in the order in which Django finds them.
     collected: list[Any] = field(default_factory=list)

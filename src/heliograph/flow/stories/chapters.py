@@ -21,7 +21,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Chapters:
-    """What a write would do: whom it calls in which order, of which nothing was run.
+    """The receivers that a write would call, in their order; nothing was run to find them.
 
     A save in autocommit and a save in `atomic()` call the same receivers in two orders: the chapters of both are there.
     """

@@ -36,7 +36,7 @@ NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a send before it is made, without asking a database."""
+    """The facts about a send that are known before it is made, without asking a database."""
 
     payload: Mapping[str, Any]  # the names that the operation alone decides, with `signal`, `sender` and `using`
     values: Mapping[str, Any] = field(default_factory=dict)  # what the fields are set to, by their attributes
